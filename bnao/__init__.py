@@ -1,0 +1,47 @@
+"""Balanced one-shot neural architecture search: what the paper computes, as a library.
+
+Luo, Qin, Chen: *Balanced One-shot Neural Architecture Optimization* (arXiv 1909.10815).
+"""
+
+from bnao.backends import load as load_backend
+from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.data import load_dataset
+from bnao.errors import BnaoError
+from bnao.evaluate import evaluate
+from bnao.formats import parse
+from bnao.genotype import Cell, Edge, Genotype, Node
+from bnao.ranking import kendall_tau, pairwise_accuracy, rank_agreement, spearman
+from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
+from bnao.search import search
+from bnao.size import multiply_adds, parameters
+from bnao.space import SPACES, SearchSpace
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SPACES",
+    "BnaoError",
+    "BudgetSampler",
+    "Cell",
+    "Edge",
+    "EvaluateConfig",
+    "Genotype",
+    "NetworkConfig",
+    "Node",
+    "ProportionalSampler",
+    "SearchConfig",
+    "SearchSpace",
+    "UniformSampler",
+    "__version__",
+    "evaluate",
+    "kendall_tau",
+    "load_backend",
+    "load_dataset",
+    "multiply_adds",
+    "pairwise_accuracy",
+    "parameters",
+    "parse",
+    "rank_agreement",
+    "search",
+    "spearman",
+]

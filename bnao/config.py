@@ -1,0 +1,405 @@
+"""Every setting, once: its default, bounds, help and the paper's letter. Presets, and TOML in and out.
+
+The defaults are the paper's (Sec. 5 and its appendix; SPEC section 8); presets shrink them for a machine.
+"""
+
+import difflib
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+from attrs import Attribute, field, frozen
+
+from bnao.errors import ConfigError
+
+C = TypeVar("C")
+Settings = Mapping[str, Any]
+
+
+def _check(
+    name: str, value: object, kinds: tuple[type, ...], least: float | None, most: float | None, choices: Sequence[str]
+) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (
+        (value is None and type(None) in kinds)
+        or (isinstance(value, bool) and bool in kinds)
+        or (isinstance(value, int) and is_number and (int in kinds or float in kinds))
+        or (isinstance(value, float) and float in kinds)
+        or (isinstance(value, str) and str in kinds)
+        or (isinstance(value, tuple) and tuple in kinds)
+    ):
+        wanted = " or ".join(_KIND_NAMES[kind] for kind in kinds if kind is not type(None))
+        raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
+    if isinstance(value, str) and choices and value not in choices:
+        raise ConfigError(f"{name} is {value!r}; it can be {', '.join(choices)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{name} is {value!r}; it must be a finite number")
+    if is_number and not ((least is None or value >= least) and (most is None or value <= most)):  # type: ignore[operator]  # is_number says it is one
+        bounds = " and ".join(
+            text for text in (least is not None and f">= {least:g}", most is not None and f"<= {most:g}") if text
+        )
+        raise ConfigError(f"{name} is {value!r}; it must be {bounds}")
+
+
+_KIND_NAMES: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def kinds_of(attribute: "Attribute[Any]") -> tuple[type, ...]:
+    """The plain types a setting may have, such as (int, NoneType)."""
+    kind = attribute.type
+    members = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return tuple(typing.get_origin(member) or member for member in members if member is not None)
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    choices: Sequence[str] = (),
+    option: str | None = None,
+    from_data: bool = False,
+    converter: Any = None,
+) -> Any:
+    """A field with all that the command line, the file and the checks need to know about it.
+
+    Args:
+        default: its value in the paper's own setting.
+        help: one line for people.
+        least: smallest value allowed.
+        most: largest value allowed.
+        choices: the texts allowed.
+        option: the option's name without dashes, where it is not the field's.
+        from_data: the data set decides it: neither an option nor in the file.
+        converter: makes the value from what was given.
+    """
+
+    def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+        _check(attribute.name, value, kinds_of(attribute), least, most, choices)
+
+    metadata = {"help": help, "choices": tuple(choices), "option": option, "from_data": from_data}
+    return field(default=default, validator=validate, metadata=metadata, converter=converter, kw_only=True)
+
+
+@frozen
+class NetworkConfig:
+    """What surrounds the cells: the space they come from and the stack they are repeated in."""
+
+    space: str = setting("nao", "Search space the genotypes come from.", choices=("nao",))
+    nodes: int = setting(5, "Nodes of a cell.", least=1, most=64)
+    channels: int = setting(20, "Channels of the first cells (C); they double at each reduction.", least=2)
+    cells: int = setting(3, "Normal cells of a stack (N); the network has 3N + 2 cells.", least=1)
+    network: str = setting("cifar", "Stem: one 3x3 convolution, or three of stride 2.", choices=("cifar", "imagenet"))
+    classes: int = setting(10, "Classes to tell apart.", least=2, from_data=True)
+    image: tuple[int, int, int] = setting(
+        (32, 32, 3), "Height, width and channels of an image.", from_data=True, converter=tuple
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.image) != 3 or min(self.image) < 1:
+            raise ConfigError(f"image is {'x'.join(map(str, self.image))}; it must be HxWxC, such as 32x32x3")
+        least = 8 if self.network == "cifar" else 32
+        if min(self.image[:2]) < least:
+            raise ConfigError(
+                f"images are {self.image[0]} x {self.image[1]} pixels; two reductions "
+                f"{'behind the stem of stride 8 ' if least == 32 else ''}need at least {least} x {least}"
+            )
+
+
+DATASETS = ("fashion-mnist", "cifar10", "cifar100")
+
+
+@frozen
+class DataConfig:
+    """The images: where they come from, how they are split, shown and augmented."""
+
+    dataset: str = setting("cifar10", "Data set by name; fashion-mnist ships in the package.", choices=DATASETS)
+    data: str | None = setting(None, "Your own images instead: an .npz, or a folder with train/ and test/.")
+    data_dir: str | None = setting(None, "Folder that holds (or gets) the data sets' archives; else the user's cache.")
+    image_size: int | None = setting(None, "Show the images at this height and width, pixels; else as they are.", least=8)
+    dev_share: float = setting(0.1, "Share of the train images kept for scoring (the dev part).", least=0.001, most=0.9)
+    dev_images: int | None = setting(None, "Score on this many of the dev images, always the same; else on all.", least=1)
+    train_images: int | None = setting(None, "Use this many of the train images, the same share of each class.", least=2)
+    pad: int = setting(4, "Augmentation: pixels padded on each side before a random crop.", least=0)
+    flip: bool = setting(True, "Augmentation: mirror half of the images.")
+    cutout: int = setting(0, "Augmentation: side of the square blanked in each image, pixels; 0 = none.", least=0)
+
+
+@frozen
+class TrainingConfig:
+    """How the supernet's weights are trained."""
+
+    batch_size: int = setting(64, "Images of a step.", least=2)
+    learning_rate: float = setting(0.025, "Learning rate at the top of the cosine.", least=0)
+    learning_rate_end: float = setting(0.001, "Learning rate at its end.", least=0)
+    momentum: float = setting(0.9, "Momentum of SGD.", least=0, most=1)
+    weight_decay: float = setting(3e-4, "Weight decay (coupled, L2) on the path's parameters.", least=0)
+    gradient_norm: float = setting(5.0, "Gradients are scaled down to this norm; 0 = never.", least=0)
+    drop_path_keep: float = setting(0.9, "Chance to keep an edge, at full depth and progress.", least=0.01, most=1)
+
+
+@frozen
+class ControllerConfig:
+    """The controller that learns from the scores and proposes genotypes (paper Sec. 3; NAO's Sec. 3)."""
+
+    controller: str = setting("nao", "Who proposes.", choices=("nao", "evolution", "random"), option="controller")
+    embedding: int = setting(32, "Length of a token's embedding.", least=1)
+    hidden: int = setting(64, "Units of the encoder's and decoder's LSTM.", least=1)
+    mlp_layers: int = setting(0, "Hidden layers of the predictor.", least=0)
+    mlp_hidden: int = setting(200, "Units of each of them.", least=1)
+    epochs: int = setting(1000, "Epochs on the scored genotypes, each round.", least=1)
+    batch_size: int = setting(100, "Sequences of a step.", least=1)
+    learning_rate: float = setting(1e-3, "Adam's learning rate.", least=0)
+    gradient_norm: float = setting(5.0, "Gradients are scaled down to this norm; 0 = never.", least=0)
+    predictor_weight: float = setting(0.8, "Weight of the score's squared error; the rest is reconstruction.", least=0, most=1)
+    swaps: int = setting(10, "Copies of each training sequence, with nodes' edges swapped at random.", least=1)
+    eta: float = setting(1.0, "Step along the predictor's gradient; 1, 2, 3, ... times it are tried.", least=0)
+    most_steps: int = setting(50, "How many of those multiples are tried.", least=1)
+    tournament: int = setting(5, "Evolution: genotypes compared for each parent.", least=1, option="tournament")
+
+
+@frozen
+class MachineConfig:
+    """What it runs on."""
+
+    backend: str = setting("torch", "Backend: a framework, or table for scores from a file.")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps, ...")
+    precision: str = setting("float32", "Number format of the forward pass.", choices=("float32", "bfloat16"))
+    compile: bool = setting(False, "Let the framework compile the network's parts.")
+    threads: int | None = setting(None, "CPU threads; else the framework's own choice.", least=1)
+
+
+@frozen
+class TableConfig:
+    """A benchmark table in place of a supernet (backend table)."""
+
+    table: str | None = setting(None, "CSV with a genotype and a score in each row.")
+    score_column: str | None = setting(None, "Its column of scores; else score, accuracy or best_test_acc.")
+    size_column: str | None = setting(None, "Its column of sizes; else size or params, else counted.")
+
+
+@frozen
+class SearchConfig:
+    """Algorithm 1, with the paper's letters, and all it needs.
+
+    >>> SearchConfig(rounds=2).rounds
+    2
+    >>> SearchConfig(rounds=0)
+    Traceback (most recent call last):
+        ...
+    bnao.errors.ConfigError: rounds is 0; it must be >= 1
+    """
+
+    preset: str = setting("paper", "The preset these settings began from.", from_data=True)
+    seed: int = setting(0, "Decides every random draw.", least=0)
+    rounds: int = setting(4, "Rounds of training, scoring and proposing (L).", least=1)
+    pool: int = setting(1000, "Random genotypes of the first round (n).", least=2)
+    new: int = setting(300, "Genotypes proposed for each later round.", least=1)
+    n_seeds: int = setting(100, "Best genotypes whose representations are moved (K).", least=1)
+    epochs: int = setting(50, "Supernet epochs a round.", least=1)
+    steps: int | None = setting(None, "Supernet steps a round (N), instead of epochs.", least=1)
+    sampler: str = setting(
+        "proportional", "Who is trained at a step: by size (Eq. 3), evenly, or by a budget (Eq. 2).",
+        choices=("proportional", "uniform", "budget"),
+    )
+    size: str = setting("parameters", "What size means.", choices=("parameters", "multiply-adds"))
+    alpha: float = setting(1.0, "Probabilities go as size to this power; 0 = uniform.", least=-10, most=10)
+    sample_from: str = setting("new", "Train the newest genotypes, or all so far.", choices=("new", "all"))
+    rescore: str = setting("all", "Score all genotypes each round, or the newest.", choices=("all", "new"))
+    max_parameters: int | None = setting(None, "Only genotypes of at most this many parameters.", least=1)
+    max_multiply_adds: int | None = setting(None, "Only genotypes of at most this many multiply-adds.", least=1)
+    top: int = setting(5, "Genotypes in the final table.", least=1)
+    rerank_epochs: int = setting(0, "Train the final ones alone for so many epochs and rank by that; 0 = off.", least=0)
+    checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a round.", least=0)
+    network: NetworkConfig = field(factory=NetworkConfig, kw_only=True)
+    data: DataConfig = field(factory=DataConfig, kw_only=True)
+    training: TrainingConfig = field(factory=TrainingConfig, kw_only=True)
+    controller: ControllerConfig = field(factory=ControllerConfig, kw_only=True)
+    table: TableConfig = field(factory=TableConfig, kw_only=True)
+    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+
+
+@frozen
+class StandAloneTrainingConfig:
+    """How one network is trained from scratch (paper Sec. 5; SPEC section 8)."""
+
+    batch_size: int = setting(128, "Images of a step.", least=2)
+    learning_rate: float = setting(0.025, "Learning rate at the top of the cosine.", least=0)
+    learning_rate_end: float = setting(0.0, "Learning rate at its end.", least=0)
+    momentum: float = setting(0.9, "Momentum of SGD.", least=0, most=1)
+    weight_decay: float = setting(5e-4, "Weight decay (coupled, L2).", least=0)
+    gradient_norm: float = setting(5.0, "Gradients are scaled down to this norm; 0 = never.", least=0)
+    drop_path_keep: float = setting(0.8, "Chance to keep an edge, at full depth and progress.", least=0.01, most=1)
+    dropout_keep: float = setting(0.6, "Chance to keep a feature in front of the classifier.", least=0.01, most=1)
+    auxiliary: float = setting(0.4, "Weight of the auxiliary head's loss; 0 = no head.", least=0)
+    label_smoothing: float = setting(0.0, "Share of the target spread evenly over the classes.", least=0, most=0.99)
+
+
+@frozen
+class EvaluateConfig:
+    """Stand-alone training of chosen genotypes."""
+
+    preset: str = setting("paper", "The preset these settings began from.", from_data=True)
+    seed: int = setting(0, "Decides every random draw of the first repeat; the next ones follow.", least=0)
+    epochs: int = setting(600, "Epochs of each training.", least=1)
+    repeats: int = setting(1, "Trainings of each genotype, each with its own seed.", least=1)
+    checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
+    network: NetworkConfig = field(factory=lambda: NetworkConfig(channels=36, cells=6), kw_only=True)
+    data: DataConfig = field(factory=lambda: DataConfig(cutout=16), kw_only=True)
+    training: StandAloneTrainingConfig = field(factory=StandAloneTrainingConfig, kw_only=True)
+    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+
+
+#: what each preset changes in the paper's settings
+SEARCH_PRESETS: dict[str, Settings] = {
+    "quick": {
+        "rounds": 3,
+        "pool": 60,
+        "new": 20,
+        "n_seeds": 10,
+        "epochs": 6,
+        "network": {"channels": 8, "cells": 1},
+        "data": {"dataset": "fashion-mnist", "image_size": 14, "dev_share": 0.2, "pad": 2},
+        "training": {"learning_rate": 0.05},
+        "controller": {"epochs": 60, "hidden": 64},
+    },
+    "cifar10-small": {
+        "rounds": 3,
+        "pool": 200,
+        "new": 60,
+        "n_seeds": 30,
+        "epochs": 20,
+        "network": {"channels": 8, "cells": 1},
+        "data": {"dataset": "cifar10", "train_images": 10_000},
+        "training": {"learning_rate": 0.05},
+        "controller": {"epochs": 200},
+    },
+    "paper": {},
+}
+
+EVALUATE_PRESETS: dict[str, Settings] = {
+    "quick": {
+        "epochs": 15,
+        "network": {"channels": 8, "cells": 1},
+        "data": {"dataset": "fashion-mnist", "image_size": 14, "pad": 2, "cutout": 4},
+        "training": {"batch_size": 64, "drop_path_keep": 0.95, "dropout_keep": 0.9, "learning_rate": 0.05},
+    },
+    "cifar10-small": {
+        "epochs": 40,
+        "network": {"channels": 16, "cells": 1},
+        "data": {"dataset": "cifar10", "train_images": 10_000, "cutout": 8},
+        "training": {"batch_size": 64, "drop_path_keep": 0.9, "dropout_keep": 0.8},
+    },
+    "paper": {},
+}
+
+PRESETS: dict[type, dict[str, Settings]] = {SearchConfig: SEARCH_PRESETS, EvaluateConfig: EVALUATE_PRESETS}
+
+
+def settings_of(config: type) -> Iterator[tuple[tuple[str, ...], "Attribute[Any]"]]:
+    """Every setting of a config class that a file may hold: its path, such as ("data", "pad"), and its field."""
+    for attribute in attrs.fields(config):
+        if attrs.has(attribute.type):
+            yield from (((attribute.name, *path), inner) for path, inner in settings_of(attribute.type))
+        elif not attribute.metadata["from_data"]:
+            yield (attribute.name,), attribute
+
+
+def merged(*layers: Settings) -> dict[str, Any]:
+    """Nested settings laid over one another, later ones winning.
+
+    >>> merged({"data": {"pad": 4, "flip": True}}, {"data": {"pad": 2}})
+    {'data': {'pad': 2, 'flip': True}}
+    """
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            if isinstance(value, Mapping):
+                below = result.get(name, {})
+                value = merged(below if isinstance(below, Mapping) else {}, value)
+            result[name] = value
+    return result
+
+
+def build(config: type[C], settings: Settings, base: C | None = None, where: str = "") -> C:
+    """The config that nested plain settings describe, all others at their defaults.
+
+    Raises:
+        ConfigError: a setting that does not exist, of another type or out of bounds, with its place.
+
+    >>> build(SearchConfig, {"data": {"padd": 2}})
+    Traceback (most recent call last):
+        ...
+    bnao.errors.ConfigError: [data] has no setting 'padd'; did you mean 'pad'?
+    """
+    base = config() if base is None else base
+    fields = {attribute.name: attribute for attribute in attrs.fields(config)}  # type: ignore[arg-type]  # all are attrs classes
+    section = f"[{where}] " if where else ""
+    changes: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in fields or fields[name].metadata.get("from_data") and name != "preset":
+            known = [known for known, attribute in fields.items() if not attribute.metadata.get("from_data")]
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(known)}"
+            raise ConfigError(f"{section or 'the config '}has no setting {name!r}; {hint}")
+        if attrs.has(fields[name].type):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{name} is {value!r}; it is a section, [{name}]")
+            value = build(fields[name].type, value, getattr(base, name), name)
+        changes[name] = value
+    try:
+        return attrs.evolve(base, **changes)  # type: ignore[misc]  # all are attrs classes
+    except ConfigError as error:
+        raise ConfigError(f"{section}{error}") from None
+
+
+def preset(config: type[C], name: str) -> C:
+    """The config of a preset: quick, cifar10-small or paper.
+
+    >>> preset(SearchConfig, "paper") == SearchConfig()
+    True
+    """
+    presets = PRESETS[config]
+    if name not in presets:
+        raise ConfigError(f"no preset {name!r}; there is {', '.join(presets)}")
+    return build(config, {"preset": name, **presets[name]})
+
+
+def to_settings(config: Any) -> dict[str, Any]:
+    """The config as nested plain settings; what is None or decided by the data is left out."""
+    settings: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
+    for attribute in attrs.fields(type(config)):
+        value = getattr(config, attribute.name)
+        if attrs.has(type(value)):
+            sections[attribute.name] = to_settings(value)
+        elif value is not None and (attribute.name == "preset" or not attribute.metadata["from_data"]):
+            settings[attribute.name] = value
+    return settings | sections
+
+
+def to_toml(config: Any) -> str:
+    """The config as TOML, which ``read_toml`` and ``build`` turn into the same config."""
+    import tomli_w
+
+    return tomli_w.dumps(to_settings(config))
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """A TOML file's nested settings.
+
+    Raises:
+        ConfigError: no such file, or not TOML, with the line.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None

@@ -1,0 +1,44 @@
+"""What bnao raises when it is asked for something that cannot be.
+
+Each error is also the builtin a caller expects, so ``except ValueError`` works without knowing bnao.
+"""
+
+
+class BnaoError(Exception):
+    """Anything bnao refuses or cannot finish; the message says what is wrong, where, and what would be right."""
+
+
+class GenotypeError(BnaoError, ValueError):
+    """A genotype that cannot be: a wrong length, a later state, an unknown operation, another space's cell."""
+
+
+class SizeError(BnaoError, ValueError):
+    """Sizes that give no probabilities: none, or one that is not finite and positive."""
+
+
+class RankingError(BnaoError, ValueError):
+    """Two score lists that cannot be compared: of different lengths, or with a score that is not a number."""
+
+
+class ConfigError(BnaoError, ValueError):
+    """A setting that does not exist, has another type, or is out of its bounds."""
+
+
+class DataError(BnaoError, ValueError):
+    """A data set that is absent, incomplete, damaged or does not fit the settings."""
+
+
+class WeightsError(BnaoError, ValueError):
+    """A weights file that is damaged or belongs to another network."""
+
+
+class BackendError(BnaoError, ImportError):
+    """A backend that is not installed, cannot be imported, or cannot do what is asked."""
+
+
+class RunError(BnaoError, OSError):
+    """A run's folder that cannot be written, is in use, or is not one."""
+
+
+class DivergedError(BnaoError, ArithmeticError):
+    """Training gave a loss that is not a number."""

@@ -1,0 +1,171 @@
+"""What an architecture is: two cells of nodes, a node the sum of edges, an edge an operation on a state.
+
+Paper: Sec. 2; the cell space is the one of *Neural Architecture Optimization* and ENAS. States 0 and 1 are
+the outputs of the cell before the last and of the last cell; state 2 is the first node's output, and so on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from attrs import field, frozen
+
+from bnao.errors import GenotypeError
+
+_EDGE = re.compile(r"\s*(\d+)\s*:\s*([A-Za-z_][A-Za-z0-9_]*)\s*")
+
+
+@frozen(order=True)
+class Edge:
+    """One operation applied to one earlier state of the cell."""
+
+    source: int
+    operation: str
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.operation}"
+
+
+def _sorted_edges(edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    # a node sums its edges, so their order means nothing: one order is kept, and equal nodes are equal
+    return tuple(sorted(edges))
+
+
+@frozen
+class Node:
+    """The sum of its edges' outputs. Edges are kept sorted, so equal nodes compare and hash as equal.
+
+    >>> Node([Edge(1, "skip_connect"), Edge(0, "avg_pool_3x3")])
+    Node(edges=(Edge(source=0, operation='avg_pool_3x3'), Edge(source=1, operation='skip_connect')))
+    """
+
+    edges: tuple[Edge, ...] = field(converter=_sorted_edges)
+
+    def __str__(self) -> str:
+        return "+".join(map(str, self.edges))
+
+
+def _in_order(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    return tuple(nodes)
+
+
+@frozen
+class Cell:
+    """Nodes in order, each reading earlier states only; a cell that reads a later state cannot be made.
+
+    Raises:
+        GenotypeError: a node reads a state that does not exist before it, or there is no node or no edge.
+
+    >>> Cell([Node([Edge(0, "skip_connect"), Edge(3, "skip_connect")])])
+    Traceback (most recent call last):
+        ...
+    bnao.errors.GenotypeError: node 0 reads state 3, but only states 0..1 exist before it
+    """
+
+    nodes: tuple[Node, ...] = field(converter=_in_order)
+    inputs: int = 2
+
+    @nodes.validator
+    def _check_nodes(self, attribute: object, nodes: tuple[Node, ...]) -> None:
+        if not nodes:
+            raise GenotypeError("a cell has no node; it needs at least one")
+
+    def __attrs_post_init__(self) -> None:
+        for index, node in enumerate(self.nodes):
+            if not node.edges:
+                raise GenotypeError(f"node {index} has no edge; it needs at least one")
+            for edge in node.edges:
+                if not 0 <= edge.source < self.inputs + index:
+                    raise GenotypeError(
+                        f"node {index} reads state {edge.source}, "
+                        f"but only states 0..{self.inputs + index - 1} exist before it"
+                    )
+
+    @property
+    def loose_ends(self) -> tuple[int, ...]:
+        """The states no node reads, cell inputs included, in order; never empty (the last node is one).
+
+        >>> Cell([Node([Edge(0, "skip_connect"), Edge(0, "skip_connect")])]).loose_ends
+        (1, 2)
+        """
+        read = {edge.source for node in self.nodes for edge in node.edges}
+        return tuple(state for state in range(self.inputs + len(self.nodes)) if state not in read)
+
+    def __str__(self) -> str:
+        return ";".join(map(str, self.nodes))
+
+
+@frozen
+class Genotype:
+    """An architecture: the cell that keeps the image size and the one that halves it.
+
+    Its text form is one line, ``source:operation`` for an edge, ``+`` within a node, ``;`` between nodes and
+    ``|`` between the cells.
+
+    >>> text = "0:sep_conv_3x3+1:skip_connect;1:avg_pool_3x3+2:skip_connect"
+    >>> genotype = Genotype.parse(f"{text}|{text}")
+    >>> genotype.normal == genotype.reduction
+    True
+    >>> str(genotype) == f"{text}|{text}"
+    True
+    """
+
+    normal: Cell
+    reduction: Cell
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.normal.nodes) != len(self.reduction.nodes):
+            raise GenotypeError(
+                f"the normal cell has {len(self.normal.nodes)} nodes and the reduction cell "
+                f"{len(self.reduction.nodes)}; both need the same number"
+            )
+
+    @property
+    def cells(self) -> tuple[Cell, Cell]:
+        """The normal cell and the reduction cell."""
+        return self.normal, self.reduction
+
+    def __str__(self) -> str:
+        return f"{self.normal}|{self.reduction}"
+
+    @classmethod
+    def parse(cls, text: str) -> Genotype:
+        """Read the one-line text form that ``str(genotype)`` gives.
+
+        Raises:
+            GenotypeError: the text is not one, with the place named.
+        """
+        cells = text.split("|")
+        if len(cells) != 2:
+            raise GenotypeError(
+                f"{len(cells)} cell{'s' * (len(cells) != 1)} in {_shortened(text)}; a genotype is "
+                f"'normal|reduction', two cells with '|' between them"
+            )
+        parsed = []
+        for name, cell in zip(("normal", "reduction"), cells, strict=True):
+            try:
+                parsed.append(_parse_cell(cell))
+            except GenotypeError as error:
+                raise GenotypeError(f"{name} cell: {error}") from None
+        return cls(*parsed)
+
+
+def _parse_cell(text: str) -> Cell:
+    nodes = []
+    for index, node in enumerate(text.split(";")):
+        edges = []
+        for edge in node.split("+"):
+            match = _EDGE.fullmatch(edge)
+            if match is None:
+                raise GenotypeError(
+                    f"node {index} has the edge {_shortened(edge)}; an edge is 'state:operation', "
+                    f"such as '0:sep_conv_3x3'"
+                )
+            edges.append(Edge(int(match[1][:9]), match[2]))
+        nodes.append(Node(edges))
+    return Cell(nodes)
+
+
+def _shortened(text: str, most: int = 60) -> str:
+    return repr(text if len(text) <= most else text[: most - 1] + "…")

@@ -1,0 +1,210 @@
+"""How large an architecture is, exactly and without building it (Sec. 4's size; SPEC: stand-alone network).
+
+A cell's cost depends only on how often each operation stands in it and on its loose ends, so a whole pool is
+counted at once by arithmetic on arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import overload
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from bnao.config import NetworkConfig
+from bnao.genotype import Genotype
+from bnao.network import Position, stack, stem_channels, stem_sizes
+from bnao.space import SearchSpace, space_named
+
+Ints = NDArray[np.int64]
+
+
+@frozen
+class Cost:
+    """What an operation of C to C channels holds: convolution weights, and batch norms behind them.
+
+    Every weight multiplies once at each output pixel, so weights give parameters and multiply-adds alike.
+    """
+
+    weights: Callable[[int], int]
+    norms: int
+
+
+def _separable(kernel: int) -> Cost:
+    return Cost(lambda c: 2 * (kernel * kernel * c + c * c), norms=2)
+
+
+FREE = Cost(lambda c: 0, norms=0)
+FACTORIZED_REDUCE = Cost(lambda c: c * c, norms=1)
+
+#: each operation at stride 1 and at stride 2
+COSTS: dict[str, tuple[Cost, Cost]] = {
+    "sep_conv_3x3": (_separable(3), _separable(3)),
+    "sep_conv_5x5": (_separable(5), _separable(5)),
+    "avg_pool_3x3": (FREE, FREE),
+    "max_pool_3x3": (FREE, FREE),
+    "skip_connect": (FREE, FACTORIZED_REDUCE),
+}
+
+
+@frozen(eq=False)
+class _Counts:
+    """What of a pool's cells of one kind matters to size, arrays of shape (n, ...)."""
+
+    operations: Ints  # (n, operations): edges with that operation at stride 1
+    strided: Ints  # (n, operations): edges with that operation on a cell input
+    loose: Ints  # (n,): states that are concatenated
+    loose_inputs: Ints  # (n,): cell inputs among them
+
+
+def _counts(cells: Ints, space: SearchSpace) -> _Counts:
+    """Count in cells of shape (n, nodes, edges, 2)."""
+    edges = cells.reshape(len(cells), space.nodes * space.edges, 2)
+    rows = np.arange(len(cells))[:, None]
+    on_input = edges[..., 0] < space.inputs
+    by_operation = np.zeros((len(cells), 2, len(space.operations)), dtype=np.int64)
+    np.add.at(by_operation, (rows, on_input.astype(np.intp), edges[..., 1]), 1)
+    read = np.zeros((len(cells), space.inputs + space.nodes), dtype=bool)
+    read[rows, edges[..., 0]] = True
+    loose = ~read
+    return _Counts(
+        operations=by_operation[:, 0],
+        strided=by_operation[:, 1],
+        loose=loose.sum(1),
+        loose_inputs=loose[:, : space.inputs].sum(1),
+    )
+
+
+@overload
+def parameters(genotypes: Genotype, network: NetworkConfig) -> int: ...
+@overload
+def parameters(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints: ...
+def parameters(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig) -> int | Ints:
+    """Trainable parameters of the stand-alone network, auxiliary head excluded: ``size(x)`` of Eq. 3.
+
+    Args:
+        genotypes: one, or a sequence of n.
+        network: channels C, cells N, classes and image; its space says what the genotypes are.
+
+    Returns:
+        An int for one genotype, else shape (n,), int64.
+
+    Raises:
+        GenotypeError: a genotype of another space.
+
+    >>> from bnao.formats import parse
+    >>> from bnao.space import SPACES
+    >>> published = parse(
+    ...     "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1", SPACES["nao"])
+    >>> parameters(published, NetworkConfig(channels=36, cells=6))
+    4387654
+    """
+    if isinstance(genotypes, Genotype):
+        return int(_total(genotypes=[genotypes], network=network, per_pixel=False)[0])
+    return _total(genotypes, network, per_pixel=False)
+
+
+@overload
+def multiply_adds(genotypes: Genotype, network: NetworkConfig) -> int: ...
+@overload
+def multiply_adds(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints: ...
+def multiply_adds(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig) -> int | Ints:
+    """Multiply-adds of one image's forward pass, convolutions and linear layers, one for each product.
+
+    Args and errors as for ``parameters``; the auxiliary head, norms and pooling are not counted.
+
+    >>> from bnao.formats import parse
+    >>> from bnao.space import SPACES
+    >>> published = parse(
+    ...     "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1", SPACES["nao"])
+    >>> network = NetworkConfig(
+    ...     channels=44, cells=4, network="imagenet", classes=1000, image=(224, 224, 3))
+    >>> round(multiply_adds(published, network) / 1e6, 2)
+    570.13
+    """
+    if isinstance(genotypes, Genotype):
+        return int(_total([genotypes], network, per_pixel=True)[0])
+    return _total(genotypes, network, per_pixel=True)
+
+
+def _total(genotypes: Sequence[Genotype], network: NetworkConfig, per_pixel: bool) -> Ints:
+    space = space_named(network.space, network.nodes)
+    rows = space.encode(genotypes)
+    kinds = _counts(rows[:, 0], space), _counts(rows[:, 1], space)
+
+    def convolution(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, int]) -> Ints | int:
+        """Parameters, or multiply-adds at so many output pixels."""
+        return weights * (size[0] * size[1]) if per_pixel else weights + 2 * norm_channels
+
+    total = np.zeros(len(rows), dtype=np.int64)
+    previous = network.image[2]
+    for channels, size in zip(stem_channels(network), stem_sizes(network), strict=True):
+        total += convolution(9 * previous * channels, channels, size)
+        previous = channels
+    before = last = np.full(len(rows), previous, dtype=np.int64)
+    for cell in stack(network):
+        c, kind = cell.channels, kinds[cell.reduction]
+        # inputs are fitted to c channels, at the size of state 1, before the cell
+        fitted = np.where((before != c) | cell.after_reduction, before, 0)
+        total += convolution(fitted * c, np.where(fitted, c, 0), cell.input_size)
+        fitted = np.where(last != c, last, 0)
+        total += convolution(fitted * c, np.where(fitted, c, 0), cell.input_size)
+        for number, operation in enumerate(space.operations):
+            plain, strided = COSTS[operation]
+            if not cell.reduction:
+                strided = plain
+            for cost, edges in ((plain, kind.operations), (strided, kind.strided)):
+                n = edges[:, number]
+                total += convolution(n * cost.weights(c), n * cost.norms * c, cell.size)
+        if cell.reduction:
+            n = kind.loose_inputs
+            reduce = FACTORIZED_REDUCE
+            total += convolution(n * reduce.weights(c), n * reduce.norms * c, cell.size)
+        before, last = last, c * kind.loose
+    # the classifier: one weight for each feature and class, and a bias
+    return total + last * network.classes + (0 if per_pixel else network.classes)
+
+
+def supernet_parameters(network: NetworkConfig) -> int:
+    """Trainable parameters of the supernet: every edge holds every operation for every possible source.
+
+    >>> supernet_parameters(NetworkConfig(channels=20, cells=3))
+    7387350
+    """
+    space = space_named(network.space, network.nodes)
+    total, previous = 0, network.image[2]
+    for channels in stem_channels(network):
+        total += 9 * previous * channels + 2 * channels
+        previous = channels
+    before = last = previous
+    for cell in stack(network):
+        total += _supernet_cell(cell, before, last, space)
+        before, last = last, cell.channels
+    return total + last * network.classes + network.classes
+
+
+def _supernet_cell(cell: Position, before: int, last: int, space: SearchSpace) -> int:
+    c = cell.channels
+    total = before * c + 2 * c if cell.after_reduction or before != c else 0
+    total += last * c + 2 * c if last != c else 0
+
+    def held(cost: Cost) -> int:
+        return cost.weights(c) + 2 * cost.norms * c
+
+    for node in range(space.nodes):
+        for source in range(space.inputs + node):
+            strided = cell.reduction and source < space.inputs
+            total += space.edges * sum(held(COSTS[operation][strided]) for operation in space.operations)
+    if cell.reduction:
+        total += space.inputs * held(FACTORIZED_REDUCE)
+    # the output: a slice of a 1x1 convolution for every state, and one norm
+    return total + (space.inputs + space.nodes) * c * c + 2 * c
+
+
+#: what ``--size`` may name
+SIZES: dict[str, Callable[[Sequence[Genotype], NetworkConfig], Ints]] = {
+    "parameters": parameters,
+    "multiply-adds": multiply_adds,
+}

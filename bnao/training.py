@@ -1,0 +1,61 @@
+"""What a training step needs and no framework decides: learning rates, and the masks of drop path and dropout.
+
+SPEC section 8. All masks are NumPy arrays from ``bnao.streams``, so every backend drops the same paths.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnao.streams import stream
+
+
+def cosine(step: int, steps: int, top: float, end: float) -> float:
+    """The learning rate at a step of a cosine that starts at the top and would reach the end at ``steps``.
+
+    >>> cosine(0, 10, top=0.025, end=0.001), round(cosine(5, 10, top=0.025, end=0.001), 4)
+    (0.025, 0.013)
+    """
+    return end + (top - end) * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def keep_probabilities(cells: int, step: int, steps: int, keep: float) -> NDArray[np.float64]:
+    """The chance that a cell keeps an edge's output, shape (cells,): it falls with depth and with progress.
+
+    For a cell at depth d of D at progress t of T: 1 - (d + 1) / D x (t + 1) / T x (1 - keep).
+
+    >>> keep_probabilities(2, step=9, steps=10, keep=0.9).tolist()
+    [0.95, 0.9]
+    """
+    depth = np.arange(1, cells + 1) / cells
+    return 1 - depth * ((step + 1) / steps) * (1 - keep)
+
+
+def drop_path_masks(
+    seed: int, step: int, keep: NDArray[np.float64], nodes: int, edges: int, batch: int
+) -> NDArray[np.float32]:
+    """What each edge's output is multiplied by, for each image: 0, or 1 / keep.
+
+    Args:
+        seed, step: decide the masks; step counts over the whole training.
+        keep: shape (cells,), from ``keep_probabilities``.
+
+    Returns:
+        Shape (cells, nodes, edges, batch), mean 1.
+
+    >>> masks = drop_path_masks(0, 7, np.array([0.5]), nodes=5, edges=2, batch=64)
+    >>> masks.shape, sorted(set(masks.ravel().tolist()))
+    ((1, 5, 2, 64), [0.0, 2.0])
+    """
+    shape = (len(keep), nodes, edges, batch)
+    kept = stream(seed, "drop path", step).random(shape, dtype=np.float32) < keep[:, None, None, None]
+    return (kept / keep[:, None, None, None]).astype(np.float32)
+
+
+def dropout_mask(seed: int, step: int, keep: float, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """What each feature in front of the classifier is multiplied by: 0, or 1 / keep."""
+    kept = stream(seed, "dropout", step).random(shape, dtype=np.float32) < keep
+    return (kept / keep).astype(np.float32)

@@ -1,0 +1,210 @@
+"""A network's parameters by canonical name and shape, their first values, and their file.
+
+Names say where a parameter stands (``cells.3.nodes.2.edges.1.sep_conv_3x3.source.0.depthwise_1``) and are the
+same in every backend; kernels are output x input x height x width. So weights travel between frameworks.
+No pickle is ever read or written: files are safetensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnao.config import NetworkConfig
+from bnao.errors import WeightsError
+from bnao.genotype import Genotype
+from bnao.network import stack, stem_channels
+from bnao.space import space_named
+from bnao.streams import stream
+
+Shapes = dict[str, tuple[int, ...]]
+
+#: widths of the auxiliary head's two convolutions (SPEC section 3)
+AUXILIARY_CHANNELS = (128, 768)
+
+
+def _norm(name: str, channels: int) -> Shapes:
+    return {f"{name}.scale": (channels,), f"{name}.shift": (channels,)}
+
+
+def _separable(name: str, kernel: int, c: int) -> Shapes:
+    shapes: Shapes = {}
+    for half in (1, 2):
+        shapes[f"{name}.depthwise_{half}"] = (c, 1, kernel, kernel)
+        shapes[f"{name}.pointwise_{half}"] = (c, c, 1, 1)
+        shapes |= _norm(f"{name}.norm_{half}", c)
+    return shapes
+
+
+def _factorized_reduce(name: str, c_in: int, c: int) -> Shapes:
+    return {
+        f"{name}.even": (c // 2, c_in, 1, 1),
+        f"{name}.odd": (c - c // 2, c_in, 1, 1),
+        **_norm(f"{name}.norm", c),
+    }
+
+
+def _convolution(name: str, c_in: int, c: int, kernel: int = 1) -> Shapes:
+    return {f"{name}.kernel": (c, c_in, kernel, kernel), **_norm(f"{name}.norm", c)}
+
+
+def _operation(name: str, operation: str, c: int, strided: bool) -> Shapes:
+    """Parameters of one operation of c to c channels; none for pooling and for the identity."""
+    if operation.startswith("sep_conv_"):
+        return _separable(name, int(operation[-1]), c)
+    if operation == "skip_connect" and strided:
+        return _factorized_reduce(name, c, c)
+    return {}
+
+
+def _fits(cell: str, before: int, last: int, c: int, after_reduction: bool) -> Shapes:
+    """What brings the two inputs to c channels and one size."""
+    shapes: Shapes = {}
+    if after_reduction:
+        shapes |= _factorized_reduce(f"{cell}.fit.0", before, c)
+    elif before != c:
+        shapes |= _convolution(f"{cell}.fit.0", before, c)
+    if last != c:
+        shapes |= _convolution(f"{cell}.fit.1", last, c)
+    return shapes
+
+
+def _stem(network: NetworkConfig) -> tuple[Shapes, int]:
+    shapes: Shapes = {}
+    previous = network.image[2]
+    for index, channels in enumerate(stem_channels(network)):
+        shapes |= _convolution(f"stem.{index}", previous, channels, kernel=3)
+        previous = channels
+    return shapes, previous
+
+
+def _classifier(name: str, features: int, classes: int) -> Shapes:
+    return {f"{name}.weight": (classes, features), f"{name}.bias": (classes,)}
+
+
+def supernet_shapes(network: NetworkConfig) -> Shapes:
+    """Every parameter of the supernet: each edge holds each operation for each possible source.
+
+    >>> shapes = supernet_shapes(NetworkConfig(channels=20, cells=3))
+    >>> sum(math.prod(shape) for shape in shapes.values())
+    7387350
+    """
+    space = space_named(network.space, network.nodes)
+    shapes, last = _stem(network)
+    before = last
+    for position in stack(network):
+        cell, c = f"cells.{position.index}", position.channels
+        shapes |= _fits(cell, before, last, c, position.after_reduction)
+        for node in range(space.nodes):
+            for edge in range(space.edges):
+                for operation in space.operations:
+                    for source in range(space.inputs + node):
+                        name = f"{cell}.nodes.{node}.edges.{edge}.{operation}.source.{source}"
+                        shapes |= _operation(name, operation, c, position.reduction and source < space.inputs)
+        if position.reduction:
+            for state in range(space.inputs):
+                shapes |= _factorized_reduce(f"{cell}.loose.{state}", c, c)
+        for state in range(space.inputs + space.nodes):
+            shapes[f"{cell}.output.state.{state}"] = (c, c, 1, 1)
+        shapes |= _norm(f"{cell}.output.norm", c)
+        before, last = last, c
+    return shapes | _classifier("classifier", last, network.classes)
+
+
+def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bool = False) -> Shapes:
+    """Every trainable parameter of one genotype's own network; with the auxiliary head's where asked."""
+    space = space_named(network.space, network.nodes)
+    space.check(genotype)
+    shapes, last = _stem(network)
+    before = last
+    head: Shapes = {}
+    for position in stack(network):
+        name, c = f"cells.{position.index}", position.channels
+        cell = genotype.reduction if position.reduction else genotype.normal
+        shapes |= _fits(name, before, last, c, position.after_reduction)
+        for index, node in enumerate(cell.nodes):
+            for number, edge in enumerate(node.edges):
+                strided = position.reduction and edge.source < space.inputs
+                place = f"{name}.nodes.{index}.edges.{number}.{edge.operation}"
+                shapes |= _operation(place, edge.operation, c, strided)
+        if position.reduction:
+            for state in cell.loose_ends:
+                if state < space.inputs:
+                    shapes |= _factorized_reduce(f"{name}.loose.{state}", c, c)
+        before, last = last, c * len(cell.loose_ends)
+        if auxiliary and position.index == auxiliary_cell(network):
+            narrow, wide = AUXILIARY_CHANNELS
+            head = _convolution("auxiliary.0", last, narrow) | _convolution("auxiliary.1", narrow, wide, kernel=2)
+            head |= _classifier("auxiliary.classifier", wide, network.classes)
+    return shapes | _classifier("classifier", last, network.classes) | head
+
+
+def auxiliary_cell(network: NetworkConfig) -> int:
+    """The cell whose output the auxiliary head reads: the second reduction."""
+    return 2 * network.cells + 1
+
+
+def initial_weights(shapes: Shapes, seed: int) -> dict[str, NDArray[np.float32]]:
+    """First values, each a function of the seed and the parameter's name alone.
+
+    Kernels are normal with variance 2 / fan-in (He et al. 2015), scales 1, shifts and biases 0, linear
+    layers' weights uniform within 1 / sqrt(features).
+    """
+    return {name: _initial(name, shape, seed) for name, shape in shapes.items()}
+
+
+def _initial(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
+    if name.endswith(".scale"):
+        return np.ones(shape, np.float32)
+    if name.endswith(".shift"):
+        return np.zeros(shape, np.float32)
+    rng = stream(seed, f"initial {name}")
+    if len(shape) == 4:
+        kernel = rng.standard_normal(shape, np.float32)
+        return kernel * np.float32(math.sqrt(2 / math.prod(shape[1:])))
+    if len(shape) == 1:  # a linear layer's bias
+        return np.zeros(shape, np.float32)
+    return rng.uniform(-1, 1, shape).astype(np.float32) / np.float32(math.sqrt(shape[-1]))
+
+
+def check_state(state: Mapping[str, NDArray[np.float32]], shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Refuse weights that are not exactly these parameters.
+
+    Raises:
+        WeightsError: one is missing, unknown or of another shape; it is named.
+    """
+    for name, shape in shapes.items():
+        if name not in state:
+            raise WeightsError(f"{where} lacks {name} of shape {shape}; it belongs to another network")
+        if state[name].shape != shape:
+            raise WeightsError(f"{where} has {name} of shape {state[name].shape}; this network's is {shape}")
+    unknown = [name for name in state if name not in shapes]
+    if unknown:
+        raise WeightsError(f"{where} has {unknown[0]}, which this network lacks; it belongs to another network")
+
+
+def to_bytes(state: Mapping[str, NDArray[np.float32]], metadata: Mapping[str, str] | None = None) -> bytes:
+    """The state as a safetensors file's content."""
+    from safetensors.numpy import save
+
+    contiguous = {name: np.ascontiguousarray(value) for name, value in state.items()}
+    return bytes(save(contiguous, dict(metadata or {})))
+
+
+def read_weights(path: str | Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
+    """The arrays and the metadata of a safetensors file.
+
+    Raises:
+        WeightsError: no such file, or not a whole safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118  # not a mapping
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"cannot read the weights in {path}: {error}") from None

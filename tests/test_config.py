@@ -1,0 +1,208 @@
+import math
+import tomllib
+
+import attrs
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bnao.config import (
+    PRESETS,
+    EvaluateConfig,
+    NetworkConfig,
+    SearchConfig,
+    build,
+    kinds_of,
+    merged,
+    preset,
+    read_toml,
+    setting,
+    settings_of,
+    to_toml,
+)
+from bnao.errors import BnaoError, ConfigError
+
+CONFIGS = [(config, name) for config, presets in PRESETS.items() for name in presets]
+
+
+def read_back(config):
+    return build(type(config), tomllib.loads(to_toml(config)))
+
+
+@pytest.mark.parametrize(("config", "name"), CONFIGS)
+def test_each_preset_builds_and_says_its_name(config, name):
+    assert preset(config, name).preset == name
+
+
+@pytest.mark.parametrize(("config", "name"), CONFIGS)
+def test_a_preset_comes_back_from_its_toml(config, name):
+    assert read_back(preset(config, name)) == preset(config, name)
+
+
+@given(st.integers(0, 2**63), st.floats(1e-9, 1e9), st.booleans(), st.text(max_size=20), st.integers(1, 10**9))
+def test_any_settings_come_back_from_their_toml(seed, rate, flip, folder, steps):
+    config = build(
+        SearchConfig,
+        {
+            "seed": seed,
+            "steps": steps,
+            "training": {"learning_rate": rate},
+            "data": {"flip": flip, "data_dir": folder},
+        },
+    )
+
+    assert read_back(config) == config
+
+
+def test_the_defaults_are_the_papers():
+    search, alone = SearchConfig(), EvaluateConfig()
+
+    assert (search.rounds, search.pool, search.new, search.n_seeds, search.epochs) == (4, 1000, 300, 100, 50)
+    assert (search.network.nodes, search.network.channels, search.network.cells) == (5, 20, 3)
+    assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, 0.9)
+    assert (search.sampler, search.size, search.alpha, search.sample_from) == ("proportional", "parameters", 1.0, "new")
+    assert (alone.epochs, alone.network.channels, alone.network.cells, alone.data.cutout) == (600, 36, 6, 16)
+    assert attrs.astuple(alone.training) == (128, 0.025, 0.0, 0.9, 5e-4, 5.0, 0.8, 0.6, 0.4, 0.0)
+
+
+def test_later_layers_win_and_leave_the_rest_of_a_section():
+    settings = merged({"seed": 1, "data": {"pad": 4, "flip": True}}, {"data": {"pad": 2}}, {"seed": 2})
+
+    assert settings == {"seed": 2, "data": {"pad": 2, "flip": True}}
+
+
+def test_building_on_a_base_changes_only_what_is_given():
+    base = preset(SearchConfig, "quick")
+
+    changed = build(SearchConfig, {"data": {"pad": 1}}, base)
+
+    assert changed == attrs.evolve(base, data=attrs.evolve(base.data, pad=1))
+
+
+@pytest.mark.parametrize("config", PRESETS)
+def test_every_setting_has_a_help_and_a_default_within_its_bounds(config):
+    for path, attribute in settings_of(config):
+        assert attribute.metadata["help"].endswith("."), path
+        assert kinds_of(attribute), path
+    assert config() == config()
+
+
+def test_paths_of_settings_are_distinct_and_name_sections():
+    paths = [path for path, _ in settings_of(SearchConfig)]
+
+    assert len(set(paths)) == len(paths)
+    assert ("rounds",) in paths
+    assert ("data", "pad") in paths
+    assert ("network", "classes") not in paths  # the data decide
+
+
+BAD_SETTINGS = [
+    ({"round": 3}, "the config has no setting 'round'; did you mean 'rounds'?"),
+    ({"data": {"padd": 2}}, "[data] has no setting 'padd'; did you mean 'pad'?"),
+    (
+        {"network": {"classes": 3}},
+        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network",
+    ),
+    (
+        {"table": {"xyz": 3}},
+        "[table] has no setting 'xyz'; there is table, score_column, size_column",
+    ),
+    ({"rounds": 4.0}, "rounds is 4.0; it must be a whole number"),
+    ({"rounds": "4"}, "rounds is '4'; it must be a whole number"),
+    ({"rounds": True}, "rounds is True; it must be a whole number"),
+    ({"rounds": None}, "rounds is None; it must be a whole number"),
+    ({"rounds": {"of": 3}}, "rounds is {'of': 3}; it must be a whole number"),
+    ({"rounds": 0}, "rounds is 0; it must be >= 1"),
+    ({"alpha": 11}, "alpha is 11; it must be >= -10 and <= 10"),
+    ({"alpha": math.nan}, "alpha is nan; it must be a finite number"),
+    ({"data": {"flip": 1}}, "[data] flip is 1; it must be true or false"),
+    ({"data": {"dataset": 3}}, "[data] dataset is 3; it must be text"),
+    ({"data": {"dataset": "mnist"}}, "[data] dataset is 'mnist'; it can be fashion-mnist, cifar10, cifar100"),
+    ({"data": {"dev_images": 0}}, "[data] dev_images is 0; it must be >= 1"),
+    ({"training": {"learning_rate": math.nan}}, "[training] learning_rate is nan; it must be a finite number"),
+    ({"training": {"learning_rate": math.inf}}, "[training] learning_rate is inf; it must be a finite number"),
+    ({"training": {"momentum": 1.5}}, "[training] momentum is 1.5; it must be >= 0 and <= 1"),
+    ({"training": 3}, "training is 3; it is a section, [training]"),
+    ({"sampler": "fair"}, "sampler is 'fair'; it can be proportional, uniform, budget"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), BAD_SETTINGS)
+def test_a_setting_that_cannot_be_is_refused_with_its_place(settings, message):
+    with pytest.raises(ConfigError) as error:
+        build(SearchConfig, settings)
+
+    assert str(error.value) == message
+
+
+def test_a_whole_number_will_do_for_a_number():
+    assert build(SearchConfig, {"alpha": 1}) == SearchConfig()
+
+
+def test_settings_are_checked_however_the_config_is_made():
+    with pytest.raises(ConfigError, match="pool is 1; it must be >= 2"):
+        SearchConfig(pool=1)
+    with pytest.raises(ConfigError, match="pool is 1; it must be >= 2"):
+        attrs.evolve(SearchConfig(), pool=1)
+
+
+def test_bounds_themselves_are_allowed_and_what_lies_past_them_is_not():
+    @attrs.frozen
+    class Config:
+        share: float = setting(0.5, "A share.", least=0, most=1)
+
+    assert [Config(share=share).share for share in (0, 1)] == [0, 1]
+    for share in (np.nextafter(0, -1), np.nextafter(1, 2)):
+        with pytest.raises(ConfigError, match="it must be >= 0 and <= 1"):
+            Config(share=float(share))
+
+
+def test_a_preset_that_does_not_exist_is_refused_with_those_that_do():
+    with pytest.raises(ConfigError, match="no preset 'fast'; there is quick, cifar10-small, paper"):
+        preset(SearchConfig, "fast")
+
+
+@pytest.mark.parametrize(
+    ("network", "image", "message"),
+    [
+        ("cifar", (7, 32, 3), "images are 7 x 32 pixels; two reductions need at least 8 x 8"),
+        (
+            "imagenet",
+            (32, 31, 3),
+            "images are 32 x 31 pixels; two reductions behind the stem of stride 8 need at least 32 x 32",
+        ),
+        ("cifar", (32, 32), "image is 32x32; it must be HxWxC, such as 32x32x3"),
+        ("cifar", (32, 32, 0), "image is 32x32x0; it must be HxWxC, such as 32x32x3"),
+    ],
+)
+def test_images_too_small_for_two_reductions_are_refused(network, image, message):
+    with pytest.raises(ConfigError) as error:
+        NetworkConfig(network=network, image=image)
+
+    assert str(error.value) == message
+
+
+def test_a_config_file_is_read_as_nested_settings(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('seed = 3\n[data]\ndataset = "cifar10"\n', encoding="utf-8")
+
+    assert read_toml(file) == {"seed": 3, "data": {"dataset": "cifar10"}}
+
+
+def test_a_config_file_that_is_absent_or_not_toml_is_refused_with_its_name(tmp_path):
+    absent, broken, binary = (tmp_path / name for name in ("absent.toml", "broken.toml", "binary.toml"))
+    broken.write_text("seed = 3\nrounds = = 2\n", encoding="utf-8")
+    binary.write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(ConfigError, match=r"cannot read the config file .*absent\.toml: No such file or directory"):
+        read_toml(absent)
+    with pytest.raises(ConfigError, match=r"broken.toml is not TOML: .*line 2"):
+        read_toml(broken)
+    with pytest.raises(ConfigError, match=r"binary.toml is not TOML"):
+        read_toml(binary)
+
+
+def test_a_config_error_is_a_value_error_and_one_of_bnaos():
+    assert issubclass(ConfigError, ValueError)
+    assert issubclass(ConfigError, BnaoError)

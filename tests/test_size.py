@@ -1,0 +1,148 @@
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from bnao.config import NetworkConfig
+from bnao.errors import GenotypeError
+from bnao.formats import parse
+from bnao.genotype import Genotype
+from bnao.size import SIZES, multiply_adds, parameters, supernet_parameters
+from bnao.space import SPACES, space_named
+from bnao.streams import stream
+
+FACTS = json.loads((pathlib.Path(__file__).parent / "facts" / "params_nao.json").read_text())["rows"]
+
+# published cells and what the authors' networks hold at so many channels and normal cells a stack
+BALANCED_NAO = "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1"
+NAONET_B = "0 1 0 2 0 1 2 2 1 3 0 2 4 0 1 3 2 1 0 3 1 1 1 0 2 1 2 4 1 0 2 3 3 1 2 2 0 2 0 2"
+NAO_WS = "0 1 0 4 2 2 1 3 1 0 2 0 2 3 1 3 1 2 0 4 1 1 0 3 2 3 2 3 1 0 0 1 0 4 2 4 2 3 2 3"
+ENAS = "0 2 0 0 0 4 0 1 0 4 1 1 1 0 0 1 0 2 1 1 1 0 1 0 0 3 0 2 1 1 3 1 1 0 0 4 0 3 1 1"
+PUBLISHED = [
+    (BALANCED_NAO, 36, 6, 4_387_654),
+    (BALANCED_NAO, 36, 5, 3_724_894),
+    (BALANCED_NAO, 34, 6, 3_936_564),
+    (NAONET_B, 36, 6, 2_921_302),
+    (NAONET_B, 36, 5, 2_492_902),
+    (NAO_WS, 36, 6, 2_708_038),
+    (NAO_WS, 36, 5, 2_301_310),
+    (ENAS, 36, 5, 3_729_430),
+]
+
+
+def nao(integers):
+    return parse(integers, SPACES["nao"])
+
+
+@pytest.mark.parametrize("row", FACTS, ids=range(len(FACTS)))
+def test_the_counted_networks_have_these_parameters(row):
+    network = NetworkConfig(channels=row["channels"], cells=row["cells"])
+
+    assert parameters(nao(row["genotype"]), network) == row["parameters"]
+
+
+@pytest.mark.parametrize(("integers", "channels", "cells", "expected"), PUBLISHED)
+def test_the_published_networks_have_these_parameters(integers, channels, cells, expected):
+    assert parameters(nao(integers), NetworkConfig(channels=channels, cells=cells)) == expected
+
+
+def imagenet(channels):
+    return NetworkConfig(channels=channels, cells=4, network="imagenet", classes=1000, image=(224, 224, 3))
+
+
+def test_the_imagenet_network_of_52_channels_has_7026850_parameters():
+    assert parameters(nao(BALANCED_NAO), imagenet(52)) == 7_026_850
+
+
+@pytest.mark.parametrize(("channels", "millions"), [(52, 782.07), (44, 570.13)])
+def test_the_imagenet_networks_need_these_multiply_adds(channels, millions):
+    assert round(multiply_adds(nao(BALANCED_NAO), imagenet(channels)) / 1e6, 2) == millions
+
+
+def test_the_papers_supernet_has_7387350_parameters():
+    assert supernet_parameters(NetworkConfig(channels=20, cells=3)) == 7_387_350
+
+
+IDENTITIES = "0:skip_connect+1:skip_connect"
+# one node, C = 2, N = 1, 8 x 8 grey images, 10 classes: small enough to count by hand
+BY_HAND = NetworkConfig(nodes=1, channels=2, cells=1, image=(8, 8, 1), classes=10)
+
+
+def test_a_network_of_identities_is_counted_as_by_hand():
+    genotype = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}")
+
+    assert parameters(genotype, BY_HAND) == sum(
+        [
+            9 * 6 + 12,  # stem: 3x3 from 1 to 3C = 6 channels, norm
+            2 * (6 * 2 + 4),  # normal cell of 2 channels: both inputs of 6 are fitted
+            (6 * 4 + 8) + (2 * 4 + 8) + 2 * (4 * 4 + 8),  # reduction: inputs of 6 and 2 fitted, two reduces
+            2 * 4 + 8,  # normal cell of 4 channels: state 0 is twice as large, a reduce from 2
+            2 * (4 * 8 + 16) + 2 * (8 * 8 + 16),  # reduction: both inputs of 4 fitted, two reduces
+            4 * 8 + 16,  # normal cell of 8 channels: state 0, a reduce from 4
+            8 * 10 + 10,  # classifier
+        ]
+    )
+    assert multiply_adds(genotype, BY_HAND) == sum(
+        [
+            64 * 9 * 6,
+            64 * 2 * 6 * 2,
+            64 * (6 * 4 + 2 * 4) + 16 * 2 * 4 * 4,  # inputs are fitted before the image is halved
+            16 * 2 * 4,
+            16 * 2 * 4 * 8 + 4 * 2 * 8 * 8,
+            4 * 4 * 8,
+            8 * 10,
+        ]
+    )
+
+
+def test_a_loose_input_of_a_reduction_cell_costs_a_reduce_and_widens_what_follows():
+    read_both = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}")
+    read_one = Genotype.parse(f"{IDENTITIES}|0:skip_connect+0:skip_connect")
+
+    more = parameters(read_one, BY_HAND) - parameters(read_both, BY_HAND)
+
+    # a reduce more in both reduction cells (C = 4 and 8), which now put out 2C channels: as state 1, cells 2
+    # and 4 must fit them (8 to 4, 16 to 8), while cell 3 of 8 channels need no longer fit its state 0 (4 to 8)
+    assert more == (4 * 4 + 8) + (8 * 8 + 16) + (8 * 4 + 8) + (16 * 8 + 16) - (4 * 8 + 16)
+
+
+def test_pooling_and_the_identity_at_stride_one_cost_nothing():
+    pooled = Genotype.parse(f"0:avg_pool_3x3+1:max_pool_3x3|{IDENTITIES}")
+    kept = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}")
+
+    for size in (parameters, multiply_adds):
+        assert size(pooled, BY_HAND) == size(kept, BY_HAND)
+
+
+def test_an_odd_image_is_rounded_up_at_each_reduction():
+    genotype = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}")
+    odd, even = (NetworkConfig(nodes=1, channels=2, cells=1, image=(side, side, 1)) for side in (13, 14))
+
+    # from the first reduction on both are 7 x 7 and then 4 x 4; before it, every weight counts at each pixel
+    before = 9 * 6 + 2 * 6 * 2 + 6 * 4 + 2 * 4
+    assert multiply_adds(genotype, even) - multiply_adds(genotype, odd) == before * (14 * 14 - 13 * 13)
+
+
+@pytest.mark.parametrize("size", [parameters, multiply_adds])
+def test_a_pool_is_counted_as_its_genotypes_one_by_one(size):
+    pool = space_named("nao", 4).random_genotypes(50, stream(0, "pool"))
+    network = NetworkConfig(nodes=4, channels=6, cells=2, classes=7, image=(17, 12, 1))
+
+    together = size(pool, network)
+
+    assert together.dtype == np.int64
+    assert together.tolist() == [size(genotype, network) for genotype in pool]
+    assert size(pool[:0], network).shape == (0,)
+
+
+def test_size_options_name_both_counts():
+    assert SIZES["parameters"] is parameters
+    assert SIZES["multiply-adds"] is multiply_adds
+
+
+def test_a_genotype_of_another_space_is_refused_with_its_place():
+    pool = [nao(BALANCED_NAO), space_named("nao", 4).random_genotypes(1, stream(0, "pool"))[0]]
+
+    with pytest.raises(GenotypeError, match="genotype 1: the normal cell has 4 nodes"):
+        parameters(pool, NetworkConfig())
