@@ -7,6 +7,7 @@ No pickle is ever read or written: files are safetensors.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ from bnao.space import space_named
 from bnao.streams import stream
 
 Shapes = dict[str, tuple[int, ...]]
+
+#: the version of the weights files
+FORMAT = 1
 
 #: widths of the auxiliary head's two convolutions (SPEC section 3)
 AUXILIARY_CHANNELS = (128, 768)
@@ -187,24 +191,37 @@ def check_state(state: Mapping[str, NDArray[np.float32]], shapes: Mapping[str, t
         raise WeightsError(f"{where} has {unknown[0]}, which this network lacks; it belongs to another network")
 
 
-def to_bytes(state: Mapping[str, NDArray[np.float32]], metadata: Mapping[str, str] | None = None) -> bytes:
-    """The state as a safetensors file's content."""
+# one key, since a safetensors file keeps several in no fixed order, and equal states must be equal files
+_ABOUT = "bnao"
+
+
+def to_bytes(state: Mapping[str, NDArray[np.float32]], about: Mapping[str, str | int] | None = None) -> bytes:
+    """The state as a safetensors file's content, the same bytes for the same state.
+
+    Args:
+        state: arrays by name.
+        about: what else the file says: the round, the genotype.
+    """
     from safetensors.numpy import save
 
     contiguous = {name: np.ascontiguousarray(value) for name, value in state.items()}
-    return bytes(save(contiguous, dict(metadata or {})))
+    return bytes(save(contiguous, {_ABOUT: json.dumps({"format": FORMAT, **(about or {})})}))
 
 
-def read_weights(path: str | Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
-    """The arrays and the metadata of a safetensors file.
+def read_weights(path: str | Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str | int]]:
+    """The arrays of a safetensors file, and what else it says.
 
     Raises:
-        WeightsError: no such file, or not a whole safetensors file.
+        WeightsError: no such file, not a whole safetensors file, or of a format this version does not know.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118  # not a mapping
-    except (OSError, SafetensorError) as error:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+            about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+    except (OSError, SafetensorError, ValueError) as error:
         raise WeightsError(f"cannot read the weights in {path}: {error}") from None
+    if about.get("format", FORMAT) != FORMAT:
+        raise WeightsError(f"{path} has format {about['format']}; this version of bnao reads format {FORMAT}")
+    return state, about

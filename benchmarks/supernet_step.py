@@ -1,0 +1,69 @@
+"""Seconds of one supernet training step: draw, batch, augmentation, forward, backward, clipping, update.
+
+    python benchmarks/supernet_step.py --channels 20 --cells 3 --image 32 --batch 64
+    python benchmarks/supernet_step.py ... --yardstick naive_supernet.py   # and the ratio to it
+
+prints one JSON line. The genotypes of all steps are distinct random ones, as in the yardstick.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import numpy as np
+from pairs import ratio
+
+
+def measure(channels: int, cells: int, image: int, batch: int, steps: int, seed: int) -> dict[str, object]:
+    """Median seconds of a step, after two that warm up."""
+    from bnao import NetworkConfig, ProportionalSampler, SearchConfig, load_backend, parameters
+    from bnao.config import TrainingConfig
+    from bnao.data import Dataset
+    from bnao.space import SPACES
+    from bnao.streams import stream
+
+    rng = stream(seed, "benchmark")
+
+    def images(n: int) -> np.ndarray:
+        return rng.integers(0, 256, (n, image, image, 3), dtype=np.uint8)
+
+    def labels(n: int) -> np.ndarray:
+        return np.arange(n) % 10
+
+    parts = {"x_train": images(8 * batch), "y_train": labels(8 * batch)}
+    for part in ("dev", "test"):
+        parts |= {f"x_{part}": images(100), f"y_{part}": labels(100)}
+    dataset = Dataset(name="noise", class_names=tuple("0123456789"), **parts)
+    network = NetworkConfig(channels=channels, cells=cells)
+    config = SearchConfig(network=network, training=TrainingConfig(batch_size=batch, learning_rate=0.1))
+    supernet = load_backend("torch").supernet(config, dataset)
+    pool = SPACES["nao"].random_genotypes(2 + steps, rng)
+    sampler = ProportionalSampler(pool, parameters(pool, supernet.network), seed=seed, alpha=0.0)
+    times, last = [], time.perf_counter()
+    for _ in supernet.train(pool, sampler.draw(2 + steps), round=0):
+        now = time.perf_counter()
+        times.append(now - last)
+        last = now
+    held = sum(value.size for name, value in supernet.state().items() if not name.startswith("momentum."))
+    return {"seconds_per_step": statistics.median(times[2:]), "parameters": held}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    sizes = (("channels", 20), ("cells", 3), ("image", 32), ("batch", 64), ("steps", 16), ("seed", 0))
+    for name, default in sizes:
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--yardstick", help="path of naive_supernet.py")
+    parser.add_argument("--pairs", type=int, default=3)
+    chosen = vars(parser.parse_args())
+    yardstick, pairs = chosen.pop("yardstick"), chosen.pop("pairs")
+    if yardstick is None:
+        print(json.dumps({**measure(**chosen), **chosen}))
+        return
+    options = [text for name, value in chosen.items() for text in (f"--{name}", str(value))]
+    print(json.dumps({**ratio([__file__, *options], [yardstick, *options], "seconds_per_step", pairs), **chosen}))
+
+
+if __name__ == "__main__":
+    main()

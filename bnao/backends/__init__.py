@@ -1,0 +1,49 @@
+"""Where backends are found: by entry point, built-in ones too. The only place that imports one by name."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+from bnao.errors import BackendError
+from bnao.protocols import Backend
+
+GROUP = "bnao.backends"
+
+
+def available() -> list[str]:
+    """The names of all backends that some installed distribution offers, whether or not they can be imported.
+
+    >>> {"table", "torch"} <= set(available())
+    True
+    """
+    return sorted({entry.name for entry in entry_points(group=GROUP)})
+
+
+def hint(name: str) -> str:
+    """The command that installs what a backend needs: extras share the backends' names."""
+    return f"pip install 'bnao[{name}]'"
+
+
+def load(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises:
+        BackendError: there is none, or what it needs is not installed; the message says what to install.
+
+    >>> load("table").name
+    'table'
+    >>> load("abacus")
+    Traceback (most recent call last):
+        ...
+    bnao.errors.BackendError: no backend 'abacus'; installed: table, torch
+    """
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            try:
+                backend: Backend = entry.load()
+            except BackendError:
+                raise
+            except ImportError as error:
+                raise BackendError(f"backend {name!r} cannot be imported ({error}); try: {hint(name)}") from None
+            return backend
+    raise BackendError(f"no backend {name!r}; installed: {', '.join(available())}")

@@ -1,0 +1,49 @@
+"""PyTorch as a backend: what the entry point names."""
+
+from __future__ import annotations
+
+import torch
+
+from bnao.backends.torch.controller import NaoController
+from bnao.backends.torch.machine import devices, prepare
+from bnao.backends.torch.standalone import TorchStandAlone
+from bnao.backends.torch.supernet import TorchSupernet
+from bnao.config import EvaluateConfig, SearchConfig
+from bnao.data import Dataset
+from bnao.errors import BackendError
+from bnao.genotype import Genotype
+from bnao.space import space_named
+
+
+class TorchBackend:
+    """Supernet, stand-alone network and NAO controller in PyTorch."""
+
+    name = "torch"
+
+    def versions(self) -> dict[str, str]:
+        """PyTorch's version."""
+        return {"torch": str(torch.__version__)}
+
+    def devices(self) -> list[str]:
+        """What ``--device`` can name here."""
+        return devices()
+
+    def supernet(self, config: SearchConfig, dataset: Dataset | None) -> TorchSupernet:
+        """A freshly initialised supernet."""
+        if dataset is None:
+            raise BackendError("backend 'torch' trains on images; give it a data set")
+        return TorchSupernet(config, dataset)
+
+    def controller(self, config: SearchConfig) -> NaoController:
+        """The NAO controller."""
+        space = space_named(config.network.space, config.network.nodes)
+        return NaoController(space, config.controller, config.seed, prepare(config.machine).device)
+
+    def stand_alone(
+        self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int
+    ) -> TorchStandAlone:
+        """A freshly initialised network of one genotype."""
+        return TorchStandAlone(genotype, config, dataset, seed)
+
+
+BACKEND = TorchBackend()

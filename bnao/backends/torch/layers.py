@@ -1,0 +1,174 @@
+"""A network's parameters as PyTorch tensors, gathered by canonical name into the layers that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bnao.errors import WeightsError
+from bnao.protocols import MOMENTUM, State
+from bnao.weights import Shapes, check_state, initial_weights
+
+
+@dataclass(slots=True)
+class Norm:
+    """A batch norm; running statistics where the network is tested by itself, None in a supernet."""
+
+    scale: Tensor
+    shift: Tensor
+    mean: Tensor | None
+    variance: Tensor | None
+
+
+@dataclass(slots=True)
+class Half:
+    """Depthwise and pointwise convolution and their norm: half of a separable convolution."""
+
+    depthwise: Tensor
+    pointwise: Tensor
+    norm: Norm
+
+
+@dataclass(slots=True)
+class Separable:
+    """Two halves, and all their parameters."""
+
+    first: Half
+    second: Half
+    trained: tuple[Tensor, ...]
+
+
+@dataclass(slots=True)
+class Reduce:
+    """A factorized reduce: two 1x1 convolutions of stride 2 and a norm."""
+
+    even: Tensor
+    odd: Tensor
+    norm: Norm
+    trained: tuple[Tensor, ...]
+
+
+@dataclass(slots=True)
+class Convolution:
+    """A convolution and its norm."""
+
+    kernel: Tensor
+    norm: Norm
+    trained: tuple[Tensor, ...]
+
+
+class Layers:
+    """All parameters of one network.
+
+    Args:
+        shapes: the parameters, by canonical name.
+        seed: of their first values.
+        device: where they live.
+        running: whether norms keep running statistics (``.mean`` and ``.variance`` beside ``.scale``).
+    """
+
+    def __init__(self, shapes: Shapes, seed: int, device: torch.device, running: bool = False) -> None:
+        self.shapes = shapes
+        self.weights: dict[str, Tensor] = {
+            name: torch.from_numpy(value).to(device).requires_grad_()
+            for name, value in initial_weights(shapes, seed).items()
+        }
+        self.statistics: dict[str, Tensor] = {}
+        if running:
+            for name, shape in shapes.items():
+                if name.endswith(".scale"):
+                    norm = name.removesuffix(".scale")
+                    self.statistics[f"{norm}.mean"] = torch.zeros(shape, device=device)
+                    self.statistics[f"{norm}.variance"] = torch.ones(shape, device=device)
+        self._layers: dict[str, Separable | Reduce | Convolution] = {}
+        self._device = device
+
+    def count(self) -> int:
+        """Trainable parameters, the auxiliary head's left out."""
+        return sum(weight.numel() for name, weight in self.weights.items() if not name.startswith("auxiliary."))
+
+    def norm(self, name: str) -> Norm:
+        """The batch norm of that name."""
+        return Norm(
+            self.weights[f"{name}.scale"],
+            self.weights[f"{name}.shift"],
+            self.statistics.get(f"{name}.mean"),
+            self.statistics.get(f"{name}.variance"),
+        )
+
+    def separable(self, name: str) -> Separable:
+        """The separable convolution of that name."""
+        layer = self._layers.get(name)
+        if layer is None:
+            halves = [
+                Half(
+                    self.weights[f"{name}.depthwise_{half}"],
+                    self.weights[f"{name}.pointwise_{half}"],
+                    self.norm(f"{name}.norm_{half}"),
+                )
+                for half in (1, 2)
+            ]
+            trained = [
+                tensor
+                for half in halves
+                for tensor in (half.depthwise, half.pointwise, half.norm.scale, half.norm.shift)
+            ]
+            layer = self._layers[name] = Separable(halves[0], halves[1], tuple(trained))
+        assert isinstance(layer, Separable)
+        return layer
+
+    def reduce(self, name: str) -> Reduce:
+        """The factorized reduce of that name."""
+        layer = self._layers.get(name)
+        if layer is None:
+            even, odd, norm = self.weights[f"{name}.even"], self.weights[f"{name}.odd"], self.norm(f"{name}.norm")
+            layer = self._layers[name] = Reduce(even, odd, norm, (even, odd, norm.scale, norm.shift))
+        assert isinstance(layer, Reduce)
+        return layer
+
+    def convolution(self, name: str) -> Convolution | None:
+        """The convolution of that name; None where the network has none there."""
+        layer = self._layers.get(name)
+        if layer is None:
+            kernel = self.weights.get(f"{name}.kernel")
+            if kernel is None:
+                return None
+            norm = self.norm(f"{name}.norm")
+            layer = self._layers[name] = Convolution(kernel, norm, (kernel, norm.scale, norm.shift))
+        assert isinstance(layer, Convolution)
+        return layer
+
+    def state(self, momenta: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+        """Weights, running statistics and momenta as NumPy arrays of their own."""
+        tensors = {
+            **self.weights,
+            **self.statistics,
+            **{MOMENTUM + name: momentum for name, momentum in momenta.items()},
+        }
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
+
+    @torch.no_grad()
+    def load(self, state: State) -> dict[str, Tensor]:
+        """Take over weights and running statistics; gives the state's momenta by parameter name.
+
+        Raises:
+            WeightsError: something is missing, unknown or of another shape.
+        """
+        momenta = {name: value for name, value in state.items() if name.startswith(MOMENTUM)}
+        own = {name: value for name, value in state.items() if name not in momenta}
+        statistics = {name: tuple(value.shape) for name, value in self.statistics.items()}
+        check_state(own, {**self.shapes, **statistics}, "the weights")
+        for name, value in momenta.items():
+            if self.shapes.get(name.removeprefix(MOMENTUM)) != value.shape:
+                raise WeightsError(f"the weights have {name} of shape {value.shape}, which this network lacks")
+        for name, tensor in (*self.weights.items(), *self.statistics.items()):
+            tensor.copy_(torch.from_numpy(np.asarray(own[name], np.float32)))
+        return {
+            name.removeprefix(MOMENTUM): torch.from_numpy(np.array(value, np.float32))
+            for name, value in momenta.items()
+        }

@@ -1,0 +1,137 @@
+"""The cell's operations in PyTorch (SPEC section 3), on any device and in any precision.
+
+``kernels.py`` computes the same functions faster on a CPU; this module is what it is tested against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # the name everyone knows it by
+from torch import Tensor
+
+from bnao.backends.torch.layers import Convolution, Half, Norm, Reduce, Separable
+
+EPS = 1e-5  # of every batch norm
+MOMENTUM = 0.1  # of running statistics
+
+
+def batch_norm(
+    x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor | None, variance: Tensor | None, training: bool
+) -> Tensor:
+    """By the batch's statistics in training and where there are no running ones."""
+    return F.batch_norm(x, mean, variance, scale, shift, training or mean is None, MOMENTUM, EPS)
+
+
+def separable_half(
+    active: Tensor,
+    depthwise: Tensor,
+    pointwise: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    training: bool,
+    stride: int,
+) -> Tensor:
+    """Depthwise and pointwise convolution and norm of a state behind its ReLU."""
+    channels, _, kernel, _ = depthwise.shape
+    x = F.conv2d(active, depthwise, stride=stride, padding=kernel // 2, groups=channels)
+    return batch_norm(F.conv2d(x, pointwise), scale, shift, mean, variance, training)
+
+
+@cache
+def _compiled_half() -> Callable[..., Tensor]:
+    # one program for each kernel size, stride and shape of states; the default limit is 8
+    torch._dynamo.config.recompile_limit = 128
+    return torch.compile(separable_half, dynamic=False)
+
+
+class Operations:
+    """Layers as functions of their input and parameters; states have shape (b, channels, height, width).
+
+    Args:
+        training: batch norms use the batch's own statistics, and update the running ones where there are any;
+            otherwise they use the running ones. A supernet has none and always trains.
+    """
+
+    def __init__(self, training: bool = True) -> None:
+        self.training = training
+
+    def stem(self, images: Tensor, layer: Convolution, stride: int = 1) -> Tensor:
+        """A 3x3 convolution of the images (b, c, h, w) and its norm."""
+        return self.norm(F.conv2d(images, layer.kernel, stride=stride, padding=1), layer.norm)
+
+    def norm(self, x: Tensor, norm: Norm) -> Tensor:
+        """Batch norm."""
+        return batch_norm(x, norm.scale, norm.shift, norm.mean, norm.variance, self.training)
+
+    def relu(self, x: Tensor) -> Tensor:
+        """max(x, 0)."""
+        return F.relu(x)
+
+    def separable(self, active: Tensor, layer: Separable, stride: int) -> Tensor:
+        """Twice: ReLU, depthwise, pointwise, norm; the first ReLU has been made (``active``)."""
+        # a norm's gradient reads its input, so its output may be overwritten
+        return self._half(self._half(active, layer.first, stride).relu_(), layer.second, 1)
+
+    def _half(self, active: Tensor, half: Half, stride: int) -> Tensor:
+        norm = half.norm
+        trained = half.depthwise, half.pointwise, norm.scale, norm.shift
+        return separable_half(active, *trained, norm.mean, norm.variance, self.training, stride)
+
+    def average_pool(self, x: Tensor, stride: int) -> Tensor:
+        """3x3 average that does not count the padding."""
+        return F.avg_pool2d(x, 3, stride, 1, count_include_pad=False)
+
+    def max_pool(self, x: Tensor, stride: int) -> Tensor:
+        """3x3 maximum."""
+        return F.max_pool2d(x, 3, stride, 1)
+
+    def reduced(self, x: Tensor, layer: Reduce) -> Tensor:
+        """Half the size: 1x1 convolutions of every second pixel and of its lower right neighbours, and a norm."""
+        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
+        halves = [F.conv2d(x, layer.even, stride=2), F.conv2d(shifted, layer.odd, stride=2)]
+        return self.norm(torch.cat(halves, 1), layer.norm)
+
+    def mixed(self, states: Sequence[Tensor], kernels: Sequence[Tensor], norm: Norm) -> Tensor:
+        """One 1x1 convolution of the concatenated states, its kernel given in slices, and a norm."""
+        x = states[0] if len(states) == 1 else torch.cat(list(states), 1)
+        kernel = kernels[0] if len(kernels) == 1 else torch.cat(list(kernels), 1)
+        return self.norm(F.conv2d(x, kernel), norm)
+
+    def total(self, outputs: Sequence[Tensor], masks: Sequence[Tensor] | None) -> Tensor:
+        """The sum of a node's edges, each multiplied by its mask."""
+        if masks is not None:
+            outputs = [output * mask for output, mask in zip(outputs, masks, strict=True)]
+        total = outputs[0]
+        for output in outputs[1:]:
+            total = total + output
+        return total
+
+    def masks(self, masks: Tensor, channels: int) -> list[list[Tensor]]:
+        """Drop-path masks (nodes, edges, b) of a cell as ``total`` takes them."""
+        return [list(node.unbind(0)) for node in masks[..., None, None, None].unbind(0)]
+
+    def concatenated(self, states: Sequence[Tensor]) -> Tensor:
+        """States side by side as channels."""
+        return states[0] if len(states) == 1 else torch.cat(list(states), 1)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """A state as (b, channels, height, width)."""
+        return x
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """Mean over all pixels: (b, channels)."""
+        return x.mean((2, 3))
+
+
+class CompiledOperations(Operations):
+    """The same, separable convolutions compiled by PyTorch."""
+
+    def _half(self, active: Tensor, half: Half, stride: int) -> Tensor:
+        norm = half.norm
+        trained = half.depthwise, half.pointwise, norm.scale, norm.shift
+        return _compiled_half()(active, *trained, norm.mean, norm.variance, self.training, stride)

@@ -1,0 +1,180 @@
+"""One genotype's own network in PyTorch, and its training by the paper's recipe (SPEC sections 3 and 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  # the name everyone knows it by
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bnao.backends.torch.cell import states_of
+from bnao.backends.torch.kernels import operations_for
+from bnao.backends.torch.layers import Layers
+from bnao.backends.torch.machine import Machine, prepare
+from bnao.backends.torch.operations import Operations
+from bnao.backends.torch.optimizer import PathSGD
+from bnao.backends.torch.supernet import images_of, stem_states
+from bnao.config import EvaluateConfig, NetworkConfig
+from bnao.data import Dataset, epoch_batches, train_batch
+from bnao.errors import DivergedError
+from bnao.genotype import Genotype
+from bnao.network import stack
+from bnao.protocols import Epoch, State
+from bnao.space import space_named
+from bnao.training import cosine, drop_path_masks, dropout_mask, keep_probabilities
+from bnao.weights import auxiliary_cell, stand_alone_shapes
+
+_TESTED_AT_ONCE = 500
+
+
+class Network:
+    """The stand-alone network's forward pass.
+
+    Args:
+        genotype: its cells.
+        network: stack, classes and image.
+        seed: of the first weights.
+        machine: where and how it computes.
+        auxiliary: whether it has the auxiliary head.
+    """
+
+    def __init__(
+        self,
+        genotype: Genotype,
+        network: NetworkConfig,
+        seed: int,
+        machine: Machine = Machine(),  # noqa: B008  # frozen
+        auxiliary: bool = False,
+    ) -> None:
+        self.genotype, self.network = genotype, network
+        self.machine, self.device = machine, machine.device
+        self.positions = stack(network)
+        self.auxiliary = auxiliary
+        self.layers = Layers(stand_alone_shapes(genotype, network, auxiliary), seed, self.device, running=True)
+
+    def __call__(
+        self,
+        images: Tensor,
+        training: bool = False,
+        masks: NDArray[np.float32] | None = None,
+        dropout: NDArray[np.float32] | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits (b, classes) of images (b, channels, height, width), and the auxiliary head's in training.
+
+        Args:
+            images: normalised.
+            training: norms use the batch's statistics and update the running ones.
+            masks: of drop path, shape (cells, nodes, edges, b).
+            dropout: what the features in front of the classifier are multiplied by, shape (b, features).
+        """
+        operations = operations_for(self.machine, images, self.network.channels, training)
+        head = None
+        used: list[Tensor] = []  # all parameters are the path here; the list is not needed
+        with self.machine.forward_pass():
+            before, last = stem_states(operations, self.layers, self.network, images, used)
+            dropped = None if masks is None else torch.from_numpy(masks).to(self.device)
+            for position in self.positions:
+                cell = self.genotype.reduction if position.reduction else self.genotype.normal
+                mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
+                states = states_of(operations, self.layers, position, cell, before, last, mask, used, shared=False)
+                before, last = last, operations.concatenated(states)
+                if training and self.auxiliary and position.index == auxiliary_cell(self.network):
+                    head = self._head(operations, last)
+            features = operations.pooled(last)
+            if dropout is not None:
+                features = features * torch.from_numpy(dropout).to(self.device)
+            return self._linear("classifier", features), head
+
+    def features(self) -> int:
+        """Inputs of the classifier."""
+        return self.layers.shapes["classifier.weight"][1]
+
+    def _linear(self, name: str, features: Tensor) -> Tensor:
+        weights = self.layers.weights
+        return F.linear(features, weights[f"{name}.weight"], weights[f"{name}.bias"]).float()
+
+    def _head(self, operations: Operations, x: Tensor) -> Tensor:
+        """The auxiliary head's logits; images too small for its 5x5 pooling are pooled to 2 x 2."""
+        x = operations.plain(x).relu()
+        stride = 3 if self.network.network == "cifar" else 2
+        x = F.avg_pool2d(x, 5, stride, count_include_pad=False) if min(x.shape[2:]) >= 5 + stride else F.adaptive_avg_pool2d(x, 2)
+        plain = Operations(operations.training)
+        for index in (0, 1):
+            layer = self.layers.convolution(f"auxiliary.{index}")
+            assert layer is not None
+            x = plain.norm(F.conv2d(x, layer.kernel), layer.norm).relu()
+        return self._linear("auxiliary.classifier", x.mean((2, 3)))
+
+
+class TorchStandAlone:
+    """What an evaluation trains and tests.
+
+    Raises:
+        BackendError: the device is not there.
+        GenotypeError: a genotype of another space.
+    """
+
+    def __init__(self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, seed: int) -> None:
+        self._config, self._dataset, self._seed = config, dataset, seed
+        auxiliary = config.training.auxiliary > 0
+        network = dataset.network(config.network)
+        self.net = Network(genotype, network, seed, prepare(config.machine), auxiliary)
+        self.parameters = self.net.layers.count()
+        self._optimizer = PathSGD(self.net.layers.weights, config.training)
+
+    def train(self, start: int = 0) -> Iterator[Epoch]:
+        """Train to the end by the paper's recipe, from epoch ``start`` on; yields after each epoch."""
+        training = self._config.training
+        batch = min(training.batch_size, len(self._dataset.y_train))
+        epoch_steps = epoch_batches(len(self._dataset.y_train), batch)
+        steps = epoch_steps * self._config.epochs
+        for epoch in range(start, self._config.epochs):
+            total = 0.0
+            for step in range(epoch * epoch_steps, (epoch + 1) * epoch_steps):
+                rate = cosine(step, steps, training.learning_rate, training.learning_rate_end)
+                loss = self._step(step, steps, batch, rate)
+                if not np.isfinite(loss):
+                    raise DivergedError(
+                        f"the loss is {loss} at epoch {epoch + 1}, step {step + 1}, learning rate {rate:.4g}, "
+                        f"genotype {self.net.genotype}; try a lower --learning-rate or a --gradient-norm"
+                    )
+                total += loss
+            yield Epoch(epoch, total / epoch_steps, rate)
+
+    def _step(self, step: int, steps: int, batch: int, rate: float) -> float:
+        training, net = self._config.training, self.net
+        images, labels = train_batch(self._dataset, step, batch, self._seed, self._config.data)
+        masks = dropout = None
+        if training.drop_path_keep < 1:
+            space = space_named(net.network.space, net.network.nodes)
+            keep = keep_probabilities(len(net.positions), step, steps, training.drop_path_keep)
+            masks = drop_path_masks(self._seed, step, keep, space.nodes, space.edges, len(labels))
+        if training.dropout_keep < 1:
+            dropout = dropout_mask(self._seed, step, training.dropout_keep, (len(labels), net.features()))
+        logits, head = net(images_of(images, net.device), training=True, masks=masks, dropout=dropout)
+        targets = torch.from_numpy(labels).to(net.device)
+        loss = F.cross_entropy(logits, targets, label_smoothing=training.label_smoothing)
+        if head is not None:
+            smoothed = F.cross_entropy(head, targets, label_smoothing=training.label_smoothing)
+            loss = loss + training.auxiliary * smoothed
+        weights = list(net.layers.weights.values())
+        self._optimizer.step(weights, torch.autograd.grad(loss, weights), rate)
+        return float(loss.detach())
+
+    @torch.inference_mode()
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Shape (n, classes) for images (n, height, width, channels), by the running statistics."""
+        parts = [images[at : at + _TESTED_AT_ONCE] for at in range(0, len(images), _TESTED_AT_ONCE)]
+        batches = (images_of(self._dataset.normalised(part), self.net.device) for part in parts)
+        return np.concatenate([self.net(batch)[0].cpu().numpy() for batch in batches])
+
+    def state(self) -> State:
+        """Weights, running statistics and momenta."""
+        return self.net.layers.state(self._optimizer.momenta)
+
+    def load_state(self, state: State) -> None:
+        """Become what ``state`` was taken from."""
+        self._optimizer.load(self.net.layers.load(state))

@@ -1,0 +1,185 @@
+"""The supernet in PyTorch: every genotype of the space as a path through one network (SPEC section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  # the name everyone knows it by
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bnao.backends.torch.cell import states_of
+from bnao.backends.torch.kernels import operations_for
+from bnao.backends.torch.layers import Layers
+from bnao.backends.torch.machine import Machine, prepare
+from bnao.backends.torch.operations import Operations
+from bnao.backends.torch.optimizer import PathSGD
+from bnao.config import NetworkConfig, SearchConfig
+from bnao.data import Dataset, epoch_batches, train_batch
+from bnao.errors import DivergedError
+from bnao.genotype import Genotype
+from bnao.network import stack, stem_channels
+from bnao.protocols import State, Step
+from bnao.space import space_named
+from bnao.training import cosine, drop_path_masks, keep_probabilities
+from bnao.weights import supernet_shapes
+
+# dev images scored in one batch: the batch's own statistics normalise it, so all genotypes share the batches
+_SCORED_AT_ONCE = 500
+
+
+class Network:
+    """The supernet's forward pass for one genotype at a time.
+
+    Args:
+        network: space, stack, classes and image.
+        seed: of the first weights.
+        machine: where and how it computes.
+    """
+
+    def __init__(self, network: NetworkConfig, seed: int, machine: Machine = Machine()) -> None:  # noqa: B008  # frozen
+        self.network = network
+        self.space = space_named(network.space, network.nodes)
+        self.machine, self.device = machine, machine.device
+        self.positions = stack(network)
+        self.layers = Layers(supernet_shapes(network), seed, self.device)
+        self._names = [[f"cells.{p.index}.output.state.{s}" for s in range(self.space.inputs + self.space.nodes)] for p in self.positions]
+
+    def __call__(
+        self, images: Tensor, genotype: Genotype, masks: NDArray[np.float32] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Logits (b, classes) of images (b, channels, height, width), and the path: the parameters used.
+
+        Args:
+            images: normalised.
+            genotype: the path through the network.
+            masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
+        """
+        operations = operations_for(self.machine, images, self.network.channels)
+        path: list[Tensor] = []
+        with self.machine.forward_pass():
+            before, last = self._stem(operations, images, path)
+            dropped = None if masks is None else torch.from_numpy(masks).to(self.device)
+            for position, names in zip(self.positions, self._names, strict=True):
+                cell = genotype.reduction if position.reduction else genotype.normal
+                mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
+                states = states_of(
+                    operations, self.layers, position, cell, before, last, mask, path, shared=True
+                )
+                kernels = [self.layers.weights[names[state]] for state in cell.loose_ends]
+                norm = self.layers.norm(f"cells.{position.index}.output.norm")
+                path += (*kernels, norm.scale, norm.shift)
+                before, last = last, operations.mixed([operations.relu(state) for state in states], kernels, norm)
+            weight, bias = self.layers.weights["classifier.weight"], self.layers.weights["classifier.bias"]
+            path += (weight, bias)
+            return F.linear(operations.pooled(last), weight, bias).float(), path
+
+    def _stem(self, operations: Operations, images: Tensor, path: list[Tensor]) -> tuple[Tensor, Tensor]:
+        return stem_states(operations, self.layers, self.network, images, path)
+
+
+def stem_states(
+    operations: Operations, layers: Layers, network: NetworkConfig, images: Tensor, path: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """States 0 and 1 of the first cell."""
+    before = last = images
+    for index, _ in enumerate(stem_channels(network)):
+        layer = layers.convolution(f"stem.{index}")
+        assert layer is not None
+        path += layer.trained
+        stride = 1 if network.network == "cifar" else 2
+        if index:
+            last = operations.relu(last)
+        before, last = last, operations.stem(last, layer, stride)
+    return (last, last) if network.network == "cifar" else (before, last)
+
+
+def images_of(batch: NDArray[np.float32], device: torch.device) -> Tensor:
+    """A batch (b, height, width, channels) as (b, channels, height, width), channels last in memory."""
+    return torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
+
+
+class TorchSupernet:
+    """What a search trains and scores with.
+
+    Raises:
+        BackendError: the device is not there.
+    """
+
+    candidates = None
+
+    def __init__(self, config: SearchConfig, dataset: Dataset) -> None:
+        self._config, self._dataset = config, dataset
+        self.network = dataset.network(config.network)
+        self.net = Network(self.network, config.seed, prepare(config.machine))
+        self._batch = min(config.training.batch_size, len(dataset.y_train))
+        self.epoch_steps = epoch_batches(len(dataset.y_train), self._batch)
+        self.scored_images = len(dataset.y_dev)
+        self._optimizer = PathSGD(self.net.layers.weights, config.training)
+
+    def train(
+        self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
+    ) -> Iterator[Step]:
+        """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on."""
+        config, steps = self._config, len(drawn)
+        training, space = config.training, self.net.space
+        for step in range(start, steps):
+            whole = round * steps + step  # over all rounds: batches, masks and drop path's progress go on
+            rate = cosine(step, steps, training.learning_rate, training.learning_rate_end)
+            images, labels = train_batch(self._dataset, whole, self._batch, config.seed, config.data)
+            masks = None
+            if training.drop_path_keep < 1:
+                keep = keep_probabilities(
+                    len(self.net.positions), whole, config.rounds * steps, training.drop_path_keep
+                )
+                masks = drop_path_masks(config.seed, whole, keep, space.nodes, space.edges, len(labels))
+            index = int(drawn[step])
+            logits, path = self.net(images_of(images, self.net.device), pool[index], masks)
+            loss = F.cross_entropy(logits, torch.from_numpy(labels).to(self.net.device))
+            value = float(loss.detach())
+            if not np.isfinite(value):
+                raise DivergedError(
+                    f"the loss is {value} at round {round + 1}, step {step + 1}, learning rate {rate:.4g}, "
+                    f"genotype {pool[index]}; try a lower --learning-rate or a --gradient-norm"
+                )
+            self._optimizer.step(path, torch.autograd.grad(loss, path), rate)
+            yield Step(step, index, value, rate)
+
+    @torch.inference_mode()
+    def logits(self, genotype: Genotype, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Shape (n, classes) for images (n, height, width, channels), normalised by each batch's statistics."""
+        return np.concatenate(
+            [
+                self.net(images_of(self._dataset.normalised(some), self.net.device), genotype)[0].cpu().numpy()
+                for some in _batches(images)
+            ]
+        )
+
+    @torch.inference_mode()
+    def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
+        """One-shot accuracy of each on the dev part."""
+        right = np.zeros(len(genotypes))
+        for images, labels in zip(_batches(self._dataset.x_dev), _batches(self._dataset.y_dev), strict=True):
+            batch = images_of(self._dataset.normalised(images), self.net.device)
+            for index, genotype in enumerate(genotypes):
+                logits, _ = self.net(batch, genotype)
+                right[index] += (logits.argmax(1).cpu().numpy() == labels).sum()
+        return right / self.scored_images
+
+    def sizes(self, genotypes: Sequence[Genotype]) -> None:
+        """None: sizes are counted."""
+
+    def state(self) -> State:
+        """Weights and momenta."""
+        return self.net.layers.state(self._optimizer.momenta)
+
+    def load_state(self, state: State) -> None:
+        """Become what ``state`` was taken from."""
+        self._optimizer.load(self.net.layers.load(state))
+
+
+def _batches(array: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    """The array in nearly equal parts: none may be so small that its own statistics mean little."""
+    return np.array_split(array, max(1, round(len(array) / _SCORED_AT_ONCE)))

@@ -1,0 +1,116 @@
+"""The controllers that need no gradients: random proposals, and evolution by tournaments.
+
+What the NAO controller is compared with; both are functions of the seed, the round and the scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from attrs import evolve
+from numpy.typing import NDArray
+
+from bnao.config import ControllerConfig
+from bnao.genotype import Cell, Edge, Genotype, Node
+from bnao.protocols import Accept, Controller, Epoch
+from bnao.space import SearchSpace
+from bnao.streams import stream
+
+# proposals looked at for each one wanted, before fewer are given
+_TRIES = 100
+
+
+class RandomController:
+    """Proposes random genotypes, whatever the scores: what any other controller has to beat.
+
+    >>> from bnao.space import SPACES
+    >>> controller = RandomController(SPACES["nao"], ControllerConfig(), seed=0)
+    >>> len(controller.propose([], 5, lambda genotype: True, round=1))
+    5
+    """
+
+    def __init__(self, space: SearchSpace, config: ControllerConfig, seed: int) -> None:
+        self._space, self._seed = space, seed
+
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
+        """Nothing is learned."""
+        return iter(())
+
+    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
+        """At most n distinct genotypes that ``accept`` admits."""
+        rng = stream(self._seed, "propose", round)
+        chosen: dict[Genotype, None] = {}
+        for _ in range(_TRIES):
+            for genotype in self._space.random_genotypes(n, rng):
+                if len(chosen) < n and genotype not in chosen and accept(genotype):
+                    chosen[genotype] = None
+            if len(chosen) >= n:
+                break
+        return list(chosen)
+
+
+class EvolutionController:
+    """Proposes children of the best of a few random known genotypes: one edge of one of them is changed.
+
+    Source: tournament selection as in Real et al., *Regularized Evolution for Image Classifier Architecture
+    Search* (AAAI 2019); a child differs from its parent in one edge's source or operation. Nothing ages, since
+    every round scores all known genotypes again.
+    """
+
+    def __init__(self, space: SearchSpace, config: ControllerConfig, seed: int) -> None:
+        self._space, self._tournament, self._seed = space, config.tournament, seed
+        self._known: list[Genotype] = []
+        self._scores = np.empty(0)
+
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
+        """Remember who scored what."""
+        self._known, self._scores = list(genotypes), np.asarray(scores, dtype=np.float64)
+        return iter(())
+
+    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
+        """At most n distinct children that ``accept`` admits; seeds are ignored: parents win their tournaments."""
+        rng = stream(self._seed, "evolution", round)
+        chosen: dict[Genotype, None] = {}
+        for _ in range(_TRIES * n if self._known else 0):
+            entrants = rng.integers(len(self._known), size=self._tournament)
+            parent = self._known[entrants[self._scores[entrants].argmax()]]
+            child = mutated(parent, self._space, rng)
+            if child not in chosen and accept(child):
+                chosen[child] = None
+                if len(chosen) == n:
+                    break
+        return list(chosen)
+
+
+def mutated(genotype: Genotype, space: SearchSpace, rng: np.random.Generator) -> Genotype:
+    """The genotype with one edge's source or operation changed to another, drawn uniformly.
+
+    >>> from bnao.space import SPACES
+    >>> space = SPACES["nao"]
+    >>> (parent,) = space.random_genotypes(1, stream(0, "example"))
+    >>> int((space.encode([parent]) != space.encode([mutated(parent, space, stream(0, "mutation"))])).sum()) > 0
+    True
+    """
+    place = int(rng.integers(2)), int(rng.integers(space.nodes)), int(rng.integers(space.edges))
+    cell = genotype.cells[place[0]]
+    node = cell.nodes[place[1]]
+    edge = node.edges[place[2]]
+    if rng.random() < 0.5:
+        others = [source for source in range(space.inputs + place[1]) if source != edge.source]
+        changed = evolve(edge, source=others[rng.integers(len(others))])
+    else:
+        names = [name for name in space.operations if name != edge.operation]
+        changed = Edge(edge.source, names[rng.integers(len(names))])
+    edges = [*node.edges[: place[2]], changed, *node.edges[place[2] + 1 :]]
+    nodes = [*cell.nodes[: place[1]], Node(edges), *cell.nodes[place[1] + 1 :]]
+    cells = list(genotype.cells)
+    cells[place[0]] = Cell(nodes, cell.inputs)
+    return Genotype(*cells)
+
+
+#: the controllers that need no framework, by the name settings give them
+CONTROLLERS: dict[str, Callable[[SearchSpace, ControllerConfig, int], Controller]] = {
+    "random": RandomController,
+    "evolution": EvolutionController,
+}

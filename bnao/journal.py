@@ -1,0 +1,142 @@
+"""What a search keeps in its run's folder, and where it goes on after it was killed.
+
+A round leaves its pool, then checkpoints of the supernet, then its scores. What comes after the last of
+these happens again, with the same bits, since every random draw is a function of the seed and of its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bnao.errors import RunError
+from bnao.genotype import Genotype
+from bnao.protocols import MOMENTUM, State
+from bnao.run import Run
+from bnao.weights import read_weights, to_bytes
+
+CHECKPOINT = "checkpoint.safetensors"
+WEIGHTS = "supernet.safetensors"
+RESULT = "result.json"
+RERANK = "rerank.json"
+
+
+def pool_name(round: int) -> str:
+    """The file of a round's pool; rounds are counted from 0 here and from 1 in names.
+
+    >>> pool_name(0), scores_name(0)
+    ('round-1-pool.json', 'round-1-scores.json')
+    """
+    return f"round-{round + 1}-pool.json"
+
+
+def scores_name(round: int) -> str:
+    """The file of a round's scores."""
+    return f"round-{round + 1}-scores.json"
+
+
+class Journal:
+    """The search's side of a run's folder; without a run it remembers nothing.
+
+    Raises:
+        RunError: the folder's files do not belong together.
+    """
+
+    def __init__(self, run: Run | None) -> None:
+        self._run = run
+        self._place: tuple[int, int] | None = None
+        self.state: State | None = None
+        if run is None:
+            return
+        if run.has(CHECKPOINT):
+            self.state, about = read_weights(run.folder / CHECKPOINT)
+            try:
+                self._place = int(about["round"]), int(about["step"])
+            except (KeyError, ValueError):
+                raise RunError(f"{run.folder / CHECKPOINT} does not say its round and step") from None
+        self._rewind(run)
+
+    def _rewind(self, run: Run) -> None:
+        """Cut the log back to where the search goes on: what follows will happen, and be logged, again."""
+        pools = 0
+        while run.has(pool_name(pools)):
+            pools += 1
+        scored = pools > 0 and run.has(scores_name(pools - 1))
+        steps_made = self.steps_made(pools - 1)
+
+        def happened(event: Mapping[str, Any]) -> bool:
+            round, kind = event.get("round", pools + 1), event["event"]
+            if round != pools:
+                return bool(round < pools)
+            if scored:
+                return kind != "controller"
+            return kind == "pool" or (kind == "step" and event["step"] <= steps_made)
+
+        run.rewind_log(happened)
+
+    def steps_made(self, round: int) -> int:
+        """Steps of this round that the last checkpoint holds."""
+        return self._place[1] if self._place is not None and self._place[0] == round else 0
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Add an event to the run's log."""
+        if self._run:
+            self._run.log(event)
+
+    def pool(self, round: int) -> tuple[list[Genotype], dict[str, int]] | None:
+        """The round's pool and how many of it came from whom, if it was made before."""
+        if not (self._run and self._run.has(pool_name(round))):
+            return None
+        content = self._run.read_json(pool_name(round))
+        return [Genotype.parse(entry["genotype"]) for entry in content["pool"]], content["sources"]
+
+    def keep_pool(
+        self, round: int, space: str, genotypes: Sequence[Genotype], sizes: Iterable[float], sources: Mapping[str, int]
+    ) -> None:
+        """Keep what the round trains."""
+        if self._run:
+            pool = [{"genotype": str(g), "size": size} for g, size in zip(genotypes, sizes, strict=True)]
+            content = {"round": round + 1, "space": space, "sources": dict(sources), "pool": pool}
+            self._run.write_json(pool_name(round), content)
+
+    def scores(self, round: int) -> dict[Genotype, float] | None:
+        """What the round's scoring gave, if it was done before."""
+        if not (self._run and self._run.has(scores_name(round))):
+            return None
+        entries = self._run.read_json(scores_name(round))["scores"]
+        return {Genotype.parse(entry["genotype"]): entry["score"] for entry in entries}
+
+    def keep_scores(self, round: int, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the scores of a round, an object a genotype."""
+        if self._run:
+            self._run.write_json(scores_name(round), {"round": round + 1, "scores": list(entries)})
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a folder to keep anything in."""
+        return self._run is not None
+
+    def checkpoint(self, round: int, step: int, state: State) -> None:
+        """Keep all that training goes on from after so many steps of the round."""
+        if self._run:
+            self._run.write(CHECKPOINT, to_bytes(state, {"round": round, "step": step}))
+            self._place = round, step
+
+    def reranked(self) -> dict[str, float]:
+        """Accuracies of the short trainings that were finished before."""
+        if self._run and self._run.has(RERANK):
+            return dict(self._run.read_json(RERANK)["accuracies"])
+        return {}
+
+    def keep_reranked(self, accuracies: Mapping[str, float]) -> None:
+        """Keep the accuracies of the short trainings so far."""
+        if self._run:
+            self._run.write_json(RERANK, {"accuracies": dict(accuracies)})
+
+    def finish(self, result: Mapping[str, Any], state: State) -> None:
+        """Keep the supernet's weights and, last of all, the result: a run with a result is finished."""
+        if self._run:
+            weights = {name: value for name, value in state.items() if not name.startswith(MOMENTUM)}
+            if weights:
+                self._run.write(WEIGHTS, to_bytes(weights))
+            self._run.write_json(RESULT, result)

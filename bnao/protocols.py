@@ -1,0 +1,179 @@
+"""All that a backend must provide, on one page. Plain data crosses every line: genotypes, floats, NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.data import Dataset
+from bnao.genotype import Genotype
+
+#: what a checkpoint or a weights file holds: arrays by canonical name, kernels as output x input x height x width
+State = Mapping[str, NDArray[np.float32]]
+
+#: what the names of momenta begin with in a state
+MOMENTUM = "momentum."
+
+
+@frozen
+class Step:
+    """One supernet step has been made.
+
+    Attributes:
+        step: 0-based, within the round.
+        index: which genotype of the pool was trained.
+        loss: mean cross-entropy of the batch.
+        rate: learning rate used.
+    """
+
+    step: int
+    index: int
+    loss: float
+    rate: float
+
+
+@frozen
+class Epoch:
+    """One epoch of a controller's or a stand-alone network's training has been made (0-based)."""
+
+    epoch: int
+    loss: float
+    rate: float
+
+
+class Supernet(Protocol):
+    """One network that holds every genotype of a space; a genotype's weights are a part of its weights."""
+
+    #: the network's settings, with the data's classes and image filled in
+    network: NetworkConfig
+    #: steps of an epoch over the train part; 0 where nothing is trained
+    epoch_steps: int
+    #: images a score is the accuracy on; None where scores are no shares of images
+    scored_images: int | None
+    #: the only genotypes it knows, or None where it knows all of its space
+    candidates: Sequence[Genotype] | None
+
+    def train(
+        self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
+    ) -> Iterator[Step]:
+        """Train the path of pool[drawn[step]] on one batch, for each step from start on; yields after each.
+
+        Args:
+            pool: the genotypes drawn from.
+            drawn: shape (steps,), the whole round's draws; the learning rate's cosine spans them.
+            round: 0-based; with the step it decides the batch, its augmentation and its masks.
+            start: first step to make: the earlier ones were made before this state was saved.
+
+        Only the path's parameters change, momentum and weight decay included. Stopping after any yield and
+        going on later from ``state()`` with ``start`` gives the same bits.
+
+        Raises:
+            DivergedError: the loss is not finite; it names the step, the genotype and the rate.
+        """
+        ...
+
+    def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
+        """One-shot accuracy of each on held-out data, in [0, 1], in the order given. Weights stay as they were.
+
+        Every genotype sees the same images in the same batches; order and company do not matter.
+        """
+        ...
+
+    def sizes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64] | None:
+        """Sizes this supernet knows better than arithmetic (a table's column), or None."""
+        ...
+
+    def state(self) -> State:
+        """All that training continues from: weights, and momenta under ``momentum.<name>``."""
+        ...
+
+    def load_state(self, state: State) -> None:
+        """Become what ``state`` was taken from. Without momenta (a weights file) these start at zero.
+
+        Raises:
+            WeightsError: a parameter is missing, unknown or of another shape.
+        """
+        ...
+
+
+#: says whether a proposal is wanted: new, and within the budgets
+Accept = Callable[[Genotype], bool]
+
+
+class Controller(Protocol):
+    """Learns which genotypes score well, and proposes others."""
+
+    def fit(
+        self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int
+    ) -> Iterator[Epoch]:
+        """Learn from all scored genotypes; yields after each epoch (at once, if there is nothing to learn)."""
+        ...
+
+    def propose(
+        self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int
+    ) -> list[Genotype]:
+        """At most n distinct genotypes that ``accept`` admits, from the best known ones (seeds, best first)."""
+        ...
+
+
+class StandAlone(Protocol):
+    """One genotype's own network, trained from scratch."""
+
+    #: trainable parameters, auxiliary head excluded
+    parameters: int
+
+    def train(self, start: int = 0) -> Iterator[Epoch]:
+        """Train to the end by the paper's recipe, from epoch ``start`` on; yields after each epoch.
+
+        Stopping after any yield and going on later from ``state()`` with ``start`` gives the same bits.
+
+        Raises:
+            DivergedError: the loss is not finite; it names the epoch, the genotype and the rate.
+        """
+        ...
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Shape (n, classes) for images of shape (n, height, width, channels), as at test time."""
+        ...
+
+    def state(self) -> State:
+        """The weights, batch norms' running statistics (``.mean``, ``.variance``), and momenta as a supernet's."""
+        ...
+
+    def load_state(self, state: State) -> None:
+        """Become what ``state`` was taken from; WeightsError as for a supernet."""
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A framework's side of bnao, found by its entry point in the group ``bnao.backends``."""
+
+    name: str
+
+    def versions(self) -> dict[str, str]:
+        """What is installed: a version by package name."""
+        ...
+
+    def devices(self) -> list[str]:
+        """What ``--device`` can name here."""
+        ...
+
+    def supernet(self, config: SearchConfig, dataset: Dataset | None) -> Supernet:
+        """A freshly initialised supernet for the search; BackendError if the settings cannot be met."""
+        ...
+
+    def controller(self, config: SearchConfig) -> Controller:
+        """The NAO controller; BackendError if this backend has none."""
+        ...
+
+    def stand_alone(
+        self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int
+    ) -> StandAlone:
+        """A freshly initialised network of one genotype; it trains on the data set's train part."""
+        ...

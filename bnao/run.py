@@ -1,0 +1,231 @@
+"""A run's folder: files that are whole or absent, a log of events, and one process at a time.
+
+Every file is written beside its name and renamed, so a kill -9 or a full disk leaves the last whole one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from bnao.config import build, read_toml, to_toml
+from bnao.errors import BnaoError, RunError
+
+C = TypeVar("C")
+Event = Mapping[str, Any]
+
+CONFIG = "config.toml"
+LOG = "log.jsonl"
+_LOCK = ".lock"
+_UNFINISHED = ".unfinished"
+
+#: the version of every JSON file in a run's folder
+FORMAT = 1
+
+
+class Run:
+    """A folder that one process at a time works in.
+
+    >>> import tempfile
+    >>> from bnao.config import SearchConfig
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with Run.create(Path(folder.name) / "run", SearchConfig(rounds=2)) as run:
+    ...     run.write_json("notes.json", {"good": True})
+    ...     run.read_json("notes.json"), run.config(SearchConfig).rounds
+    ({'format': 1, 'good': True}, 2)
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from filelock import FileLock, Timeout
+
+        self.folder = folder
+        self._lock = FileLock(folder / _LOCK)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(
+                f"another process is working in {folder}; wait for it, or start a run in another folder"
+            ) from None
+        except OSError as error:
+            raise RunError(f"cannot write in {folder}: {error.strerror}") from None
+        for left in folder.rglob(f"*{_UNFINISHED}"):
+            left.unlink(missing_ok=True)
+
+    @classmethod
+    def create(cls, folder: str | Path, config: object) -> Run:
+        """Make a new run's folder, which holds its config from the first moment.
+
+        Raises:
+            RunError: the folder holds a run or anything else, or cannot be written.
+        """
+        folder = Path(folder)
+        check_is_free(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot make the folder {folder}: {error.strerror}; name another with --out") from None
+        run = cls(folder)
+        try:
+            run.write(CONFIG, to_toml(config).encode())
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """Open an existing run's folder to go on with it.
+
+        Raises:
+            RunError: no run there, or another process works in it.
+        """
+        folder = Path(folder)
+        check_is_run(folder)
+        return cls(folder)
+
+    def config(self, kind: type[C]) -> C:
+        """The settings the run was started with."""
+        return read_config(self.folder, kind)
+
+    def close(self) -> None:
+        """Let other processes work in the folder."""
+        self._lock.release()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def has(self, name: str) -> bool:
+        """Whether the file is there, and so whole."""
+        return (self.folder / name).is_file()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole or not at all.
+
+        Raises:
+            RunError: the disk is full or not writable; an earlier file of that name is as it was.
+        """
+        path = self.folder / name
+        unfinished = path.with_name(path.name + _UNFINISHED)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(unfinished, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise self._cannot_write(name, error) from None
+
+    def remove(self, name: str) -> None:
+        """Remove a file that is no longer needed, if it is there."""
+        with contextlib.suppress(OSError):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a versioned JSON file, one line an entry of its lists."""
+        self.write(name, (_readable({"format": FORMAT, **content}) + "\n").encode())
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON file of this run; see the function ``read_json``."""
+        return read_json(self.folder / name)
+
+    def log(self, event: Event) -> None:
+        """Add one event to the log, a JSON object on a line of its own."""
+        try:
+            with open(self.folder / LOG, "a", encoding="utf-8") as file:
+                file.write(json.dumps(event) + "\n")
+        except OSError as error:
+            raise self._cannot_write(LOG, error) from None
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """The log's events from the first; a last line that was cut off is left out."""
+        with contextlib.suppress(FileNotFoundError), open(self.folder / LOG, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.endswith("\n"):
+                    with contextlib.suppress(json.JSONDecodeError):
+                        yield json.loads(line)
+
+    def rewind_log(self, keep: Callable[[dict[str, Any]], bool]) -> None:
+        """Forget the events that will happen again."""
+        if self.has(LOG):
+            kept = [json.dumps(event) + "\n" for event in self.events() if keep(event)]
+            self.write(LOG, "".join(kept).encode())
+
+    def _cannot_write(self, name: str, error: OSError) -> RunError:
+        return RunError(
+            f"cannot write {self.folder / name}: {error.strerror}; what was finished is kept, "
+            f"go on with: bnao search --resume {self.folder}"
+        )
+
+
+def _readable(content: Mapping[str, Any]) -> str:
+    """JSON with each entry of the top-level lists on a line of its own."""
+    parts = []
+    for name, value in content.items():
+        if isinstance(value, list):
+            text = "[" + "".join(f"\n  {json.dumps(entry)}," for entry in value).rstrip(",") + "\n ]"
+        else:
+            text = json.dumps(value)
+        parts.append(f" {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}"
+
+
+def check_is_free(folder: Path) -> None:
+    """Raises RunError if a new run cannot have the folder: it holds a run or anything else."""
+    if (folder / CONFIG).is_file():
+        raise RunError(f"{folder} holds a run already; go on with it by --resume {folder}, or name another --out")
+    if folder.exists() and (not folder.is_dir() or any(entry.name != _LOCK for entry in folder.iterdir())):
+        raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
+
+
+def check_is_run(folder: Path) -> None:
+    """Raises RunError if the folder holds no run."""
+    if not folder.is_dir():
+        raise RunError(f"no folder {folder}; a run is the folder that bnao search made")
+    if not (folder / CONFIG).is_file():
+        raise RunError(f"{folder} holds no run (no {CONFIG} in it); a run is the folder that bnao search made")
+
+
+def read_config(folder: str | Path, kind: type[C]) -> C:
+    """The settings a run was started with, without working in its folder.
+
+    Raises:
+        RunError: no run there.
+        ConfigError: its config file was changed into something that is none.
+    """
+    folder = Path(folder)
+    check_is_run(folder)
+    try:
+        return build(kind, read_toml(folder / CONFIG))
+    except BnaoError as error:
+        raise type(error)(f"{folder / CONFIG}: {error}") from None
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """A JSON file of a run's folder.
+
+    Raises:
+        RunError: absent, not JSON, or of a format this version does not know.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise RunError(f"{path} is not JSON: {error}") from None
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise RunError(f"{path} has format {found}; this version of bnao reads format {FORMAT}")
+    return dict(content)

@@ -1,0 +1,297 @@
+"""Algorithm 1 on small tables: what is trained, scored, proposed and kept."""
+
+import json
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from bnao.backends.table import TableSupernet
+from bnao.config import ControllerConfig, NetworkConfig, SearchConfig
+from bnao.controllers import EvolutionController, RandomController
+from bnao.errors import ConfigError, RunError, SizeError
+from bnao.protocols import Epoch, Step
+from bnao.run import Run
+from bnao.sampler import ProportionalSampler
+from bnao.search import SearchResult, search
+from bnao.size import multiply_adds, parameters
+from bnao.space import SPACES
+from bnao.streams import stream
+
+SPACE = SPACES["nao"]
+NETWORK = NetworkConfig(channels=8, cells=1)
+
+
+class CountingSupernet:
+    """A supernet whose weights count how often each genotype was trained; a score is how often, mostly."""
+
+    network = NETWORK
+    epoch_steps = 10
+    scored_images = 100
+    candidates = None
+
+    def __init__(self):
+        self.trained = []
+        self.scored = []
+        self.count = np.zeros(1, np.float32)
+
+    def train(self, pool, drawn, *, round, start=0):
+        for step in range(start, len(drawn)):
+            self.trained.append((round, step, pool[drawn[step]]))
+            self.count += 1
+            yield Step(step, int(drawn[step]), 1.0 / (1 + step), 0.1)
+
+    def score(self, genotypes):
+        self.scored.append(list(genotypes))
+        return np.array([parameters(genotype, NETWORK) % 101 / 101 for genotype in genotypes])
+
+    def sizes(self, genotypes):
+        return None
+
+    def state(self):
+        return {"count": self.count.copy()}
+
+    def load_state(self, state):
+        self.count = np.array(state["count"])
+
+
+class NoIdeas:
+    """A controller that proposes nothing."""
+
+    def fit(self, genotypes, scores, *, round):
+        yield Epoch(0, 0.5, 0.001)
+
+    def propose(self, seeds, n, accept, *, round):
+        return []
+
+
+@pytest.fixture
+def config():
+    return SearchConfig(rounds=3, pool=12, new=6, n_seeds=4, epochs=4, network=NETWORK)
+
+
+@pytest.fixture
+def controller():
+    return RandomController(SPACE, ControllerConfig(), 0)
+
+
+def test_a_search_trains_scores_and_ranks_as_many_genotypes_as_the_settings_say(config, controller):
+    supernet = CountingSupernet()
+
+    result = search(config, supernet, controller)
+
+    assert len(supernet.trained) == 3 * 4 * 10  # rounds x epochs x steps of an epoch
+    assert len(result.ranked) == len({entry.genotype for entry in result.ranked}) == 12 + 2 * 6
+    scores = [entry.score for entry in result.ranked]
+    assert scores == sorted(scores, reverse=True)
+    assert [entry.round for entry in result.ranked].count(1) == 12
+
+
+def test_a_round_trains_only_its_new_genotypes_unless_all_are_asked_for(config, controller):
+    new, everything = CountingSupernet(), CountingSupernet()
+
+    first_pool = {e.genotype for e in search(config, new, controller).ranked if e.round == 1}
+    search(evolve(config, sample_from="all"), everything, controller)
+
+    assert {genotype for round, _, genotype in new.trained if round > 0}.isdisjoint(first_pool)
+    assert {genotype for round, _, genotype in everything.trained if round > 0} & first_pool
+
+
+def test_every_round_scores_all_again_unless_only_the_new_are_asked_for(config, controller):
+    everything, new = CountingSupernet(), CountingSupernet()
+
+    search(config, everything, controller)
+    search(evolve(config, rescore="new"), new, controller)
+
+    assert sum(map(len, everything.scored)) == 12 + 18 + 24
+    assert sum(map(len, new.scored)) == 12 + 6 + 6
+
+
+def test_updates_follow_equation_4(config, controller):
+    supernet = CountingSupernet()
+    steps = 3000
+
+    result = search(evolve(config, rounds=1, steps=steps), supernet, controller)
+
+    total = sum(entry.parameters for entry in result.ranked)
+    for entry in result.ranked:
+        assert entry.expected_updates == pytest.approx(steps * entry.parameters / total, abs=1e-5)
+        # five standard deviations of a binomial count
+        assert abs(entry.updates - entry.expected_updates) < 5 * entry.expected_updates**0.5
+        assert entry.updates == sum(genotype == entry.genotype for _, _, genotype in supernet.trained)
+
+
+def test_alpha_0_is_the_uniform_sampler(config, controller):
+    result = search(evolve(config, rounds=1, alpha=0.0), CountingSupernet(), controller)
+    uniform = search(evolve(config, rounds=1, sampler="uniform"), CountingSupernet(), controller)
+
+    assert [entry.updates for entry in result.ranked] == [entry.updates for entry in uniform.ranked]
+    assert {entry.expected_updates for entry in result.ranked} == {round(40 / 12, 6)}
+
+
+def test_the_budget_sampler_gives_each_its_budget_exactly(config, controller):
+    result = search(evolve(config, rounds=1, sampler="budget"), CountingSupernet(), controller)
+
+    assert all(abs(entry.updates - entry.expected_updates) < 1 for entry in result.ranked)
+
+
+def test_size_can_be_multiply_adds_or_any_function(config, controller):
+    by_products = search(evolve(config, rounds=1, size="multiply-adds"), CountingSupernet(), controller)
+    by_function = search(evolve(config, rounds=1), CountingSupernet(), controller, size=lambda g: np.ones(len(g)))
+
+    assert all(entry.size == multiply_adds(entry.genotype, NETWORK) for entry in by_products.ranked)
+    assert {entry.expected_updates for entry in by_function.ranked} == {round(40 / 12, 6)}
+    with pytest.raises(SizeError, match=r"sizes\[0\] is 0"):
+        search(config, CountingSupernet(), controller, size=lambda g: np.zeros(len(g)))
+
+
+def test_a_controller_without_ideas_is_helped_out_by_random_genotypes_and_the_events_say_so(config):
+    events = []
+
+    result = search(config, CountingSupernet(), NoIdeas(), listen=events.append)
+
+    pools = [event for event in events if event["event"] == "pool"]
+    assert [pool["sources"] for pool in pools] == [{"random": 12}, {"nao": 0, "random": 6}, {"nao": 0, "random": 6}]
+    assert len(result.ranked) == 24
+
+
+def test_every_genotype_keeps_the_budgets(config, controller):
+    most = int(np.median(parameters(SPACE.random_genotypes(100, stream(0, "sample")), NETWORK)))
+
+    result = search(evolve(config, max_parameters=most), CountingSupernet(), controller)
+
+    assert max(entry.parameters for entry in result.ranked) <= most
+
+
+def test_a_budget_nothing_can_keep_is_refused_with_figures(config, controller):
+    with pytest.raises(ConfigError, match=r"only 0 of [\d,]+ random genotypes keep the budget \(at most 10 parameters"):
+        search(evolve(config, max_parameters=10), CountingSupernet(), controller)
+
+
+def test_the_standard_error_is_that_of_a_share_of_the_dev_images(config, controller):
+    result = search(config, CountingSupernet(), controller)
+
+    for entry in result.ranked:
+        assert entry.standard_error == pytest.approx((entry.score * (1 - entry.score) / 100) ** 0.5, abs=1e-6)
+
+
+def test_a_result_survives_json(config, controller):
+    result = search(config, CountingSupernet(), controller)
+
+    assert SearchResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+
+
+def test_the_best_are_reranked_by_their_own_training(config, controller):
+    plain = search(config, CountingSupernet(), controller)
+    worst_first = {entry.genotype: number / 10 for number, entry in enumerate(plain.ranked)}
+
+    result = search(config, CountingSupernet(), controller, rerank=worst_first.__getitem__)
+
+    assert [e.genotype for e in result.ranked[:5]] == [e.genotype for e in plain.ranked[:5]][::-1]
+    assert result.ranked[5:] == plain.ranked[5:]
+
+
+# --- tables
+
+
+@pytest.fixture
+def table():
+    pool = SPACE.random_genotypes(40, stream(0, "table"))
+    return TableSupernet(pool, scores=np.linspace(0.1, 0.9, 40), network=NETWORK)
+
+
+def test_a_search_on_a_table_proposes_only_its_rows_and_ends_when_all_are_known(config, table):
+    result = search(evolve(config, rounds=20), table, EvolutionController(SPACE, ControllerConfig(), 0))
+
+    assert {entry.genotype for entry in result.ranked} == set(table.candidates)
+    assert result.best == table.candidates[-1]
+    assert result.ranked[0].standard_error is None
+
+
+# --- the run's folder
+
+
+class Killed(BaseException):
+    pass
+
+
+def _contents(folder):
+    """Every file's content; in the log, all but the seconds."""
+    contents = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != ".lock"}
+    events = [json.loads(line) for line in contents.pop("log.jsonl").splitlines()]
+    return contents, [{name: value for name, value in event.items() if name != "seconds"} for event in events]
+
+
+@pytest.mark.parametrize("rescore", ["all", "new"])
+def test_a_search_killed_after_any_event_ends_as_if_it_had_not_been(config, controller, tmp_path, rescore):
+    config = evolve(config, rounds=2, epochs=1, checkpoint_seconds=0.0, rescore=rescore)
+    with Run.create(tmp_path / "whole", config) as run:
+        events = []
+        whole = search(config, CountingSupernet(), controller, run=run, listen=events.append)
+
+    for last in range(len(events)):
+        left = iter(range(last))
+
+        def kill(event, left=left):
+            if next(left, None) is None:
+                raise Killed
+
+        folder = tmp_path / f"killed after {last}"
+        with Run.create(folder, config) as run, pytest.raises(Killed):
+            search(config, CountingSupernet(), controller, run=run, listen=kill)
+        with Run.open(folder) as run:
+            resumed = search(config, CountingSupernet(), controller, run=run)
+
+        assert resumed == whole
+        assert _contents(folder) == _contents(tmp_path / "whole")
+
+
+def test_a_full_disk_keeps_the_last_complete_round_and_the_search_goes_on_from_it(
+    config, controller, tmp_path, monkeypatch
+):
+    with Run.create(tmp_path / "whole", config) as run:
+        whole = search(config, CountingSupernet(), controller, run=run)
+    original = Run.write
+
+    def full(self, name, content):
+        if name == "round-2-scores.json":
+            raise self._cannot_write(name, OSError(28, "No space left on device"))
+        original(self, name, content)
+
+    monkeypatch.setattr(Run, "write", full)
+    with Run.create(tmp_path / "run", config) as run, pytest.raises(RunError, match="No space left on device"):
+        search(config, CountingSupernet(), controller, run=run)
+    monkeypatch.undo()
+
+    assert (tmp_path / "run" / "round-1-scores.json").exists()
+    with Run.open(tmp_path / "run") as run:
+        assert search(config, CountingSupernet(), controller, run=run) == whole
+
+
+def test_the_files_of_a_round_hold_its_pool_scores_and_updates(config, controller, tmp_path):
+    with Run.create(tmp_path / "run", config) as run:
+        result = search(config, CountingSupernet(), controller, run=run)
+        pool = run.read_json("round-2-pool.json")
+        scores = run.read_json("round-2-scores.json")
+
+    assert pool["sources"] == {"nao": 6, "random": 0}
+    assert [entry["size"] for entry in pool["pool"]] == [
+        entry.size
+        for text in (e["genotype"] for e in pool["pool"])
+        for entry in result.ranked
+        if str(entry.genotype) == text
+    ]
+    assert len(scores["scores"]) == 12 + 6
+    assert set(scores["scores"][0]) == {"genotype", "score", "standard_error", "updates", "expected_updates"}
+
+
+def test_the_logs_draws_are_the_samplers(config, controller, tmp_path):
+    with Run.create(tmp_path / "run", config) as run:
+        search(config, CountingSupernet(), controller, run=run)
+        steps = [event for event in run.events() if event["event"] == "step" and event["round"] == 2]
+        sizes = [entry["size"] for entry in run.read_json("round-2-pool.json")["pool"]]
+
+    seed = int(stream(0, "sampler", 1).integers(2**63))
+    assert [step["genotype"] for step in steps] == ProportionalSampler(range(6), sizes, seed).draw(40).tolist()
+    assert [step["step"] for step in steps] == list(range(1, 41))
+    assert set(steps[0]) >= {"round", "step", "loss", "rate", "genotype", "seconds"}
