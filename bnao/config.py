@@ -122,10 +122,16 @@ class DataConfig:
     dataset: str = setting("cifar10", "Data set by name; fashion-mnist ships in the package.", choices=DATASETS)
     data: str | None = setting(None, "Your own images instead: an .npz, or a folder with train/ and test/.")
     data_dir: str | None = setting(None, "Folder that holds (or gets) the data sets' archives; else the user's cache.")
-    image_size: int | None = setting(None, "Show the images at this height and width, pixels; else as they are.", least=8)
+    image_size: int | None = setting(
+        None, "Show the images at this height and width, pixels; else as they are.", least=8
+    )
     dev_share: float = setting(0.1, "Share of the train images kept for scoring (the dev part).", least=0.001, most=0.9)
-    dev_images: int | None = setting(None, "Score on this many of the dev images, always the same; else on all.", least=1)
-    train_images: int | None = setting(None, "Use this many of the train images, the same share of each class.", least=2)
+    dev_images: int | None = setting(
+        None, "Score on this many of the dev images, always the same; else on all.", least=1
+    )
+    train_images: int | None = setting(
+        None, "Use this many of the train images, the same share of each class.", least=2
+    )
     pad: int = setting(4, "Augmentation: pixels padded on each side before a random crop.", least=0)
     flip: bool = setting(True, "Augmentation: mirror half of the images.")
     cutout: int = setting(0, "Augmentation: side of the square blanked in each image, pixels; 0 = none.", least=0)
@@ -157,7 +163,9 @@ class ControllerConfig:
     batch_size: int = setting(100, "Sequences of a step.", least=1)
     learning_rate: float = setting(1e-3, "Adam's learning rate.", least=0)
     gradient_norm: float = setting(5.0, "Gradients are scaled down to this norm; 0 = never.", least=0)
-    predictor_weight: float = setting(0.8, "Weight of the score's squared error; the rest is reconstruction.", least=0, most=1)
+    predictor_weight: float = setting(
+        0.8, "Weight of the score's squared error; the rest is reconstruction.", least=0, most=1
+    )
     swaps: int = setting(10, "Copies of each training sequence, with nodes' edges swapped at random.", least=1)
     eta: float = setting(1.0, "Step along the predictor's gradient; 1, 2, 3, ... times it are tried.", least=0)
     most_steps: int = setting(50, "How many of those multiples are tried.", least=1)
@@ -205,7 +213,8 @@ class SearchConfig:
     epochs: int = setting(50, "Supernet epochs a round.", least=1)
     steps: int | None = setting(None, "Supernet steps a round (N), instead of epochs.", least=1)
     sampler: str = setting(
-        "proportional", "Who is trained at a step: by size (Eq. 3), evenly, or by a budget (Eq. 2).",
+        "proportional",
+        "Who is trained at a step: by size (Eq. 3), evenly, or by a budget (Eq. 2).",
         choices=("proportional", "uniform", "budget"),
     )
     size: str = setting("parameters", "What size means.", choices=("parameters", "multiply-adds"))
@@ -343,7 +352,7 @@ def build(config: type[C], settings: Settings, base: C | None = None, where: str
     section = f"[{where}] " if where else ""
     changes: dict[str, Any] = {}
     for name, value in settings.items():
-        if name not in fields or fields[name].metadata.get("from_data") and name != "preset":
+        if name not in fields or (fields[name].metadata.get("from_data") and name != "preset"):
             known = [known for known, attribute in fields.items() if not attribute.metadata.get("from_data")]
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(known)}"

@@ -175,7 +175,7 @@ class _Training:
         error = 1 - accuracy(network, self.dataset.x_test, self.dataset.y_test)
         if self.run:
             weights = {name: value for name, value in network.state().items() if not name.startswith(MOMENTUM)}
-            about = {"genotype": str(self.genotype), "seed": self.seed}
+            about: dict[str, str | int] = {"genotype": str(self.genotype), "seed": self.seed}
             self.run.write(f"{self.name}.safetensors", to_bytes(weights, about))
             content = {"genotype": str(self.genotype), "seed": self.seed, "test_error": error}
             self.run.write_json(f"{self.name}.json", content)
@@ -211,9 +211,7 @@ def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float
     return rank_agreement(predicted, [1 - done.mean for done in evaluations])
 
 
-def short_training(
-    genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, epochs: int
-) -> float:
+def short_training(genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, epochs: int) -> float:
     """Dev accuracy after a short training on the train part alone, to re-rank a search's best.
 
     The network is the search's own size; the recipe is the paper's stand-alone one without the auxiliary head.

@@ -44,8 +44,7 @@ def _from_integers(text: str, space: SearchSpace) -> Genotype:
     numbers = [int(number[:10]) for number in re.findall(r"[-+]?\d+", text)]
     if len(numbers) != space.length:
         raise GenotypeError(
-            f"{len(numbers)} integers; a genotype of space {space.name!r} with {space.nodes} nodes "
-            f"has {space.length}"
+            f"{len(numbers)} integers; a genotype of space {space.name!r} with {space.nodes} nodes has {space.length}"
         )
     cells, nodes, edges, _ = space.shape
     for place, number in enumerate(numbers):

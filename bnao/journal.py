@@ -69,8 +69,8 @@ class Journal:
             if round != pools:
                 return bool(round < pools)
             if scored:
-                return kind != "controller"
-            return kind == "pool" or (kind == "step" and event["step"] <= steps_made)
+                return bool(kind != "controller")
+            return bool(kind == "pool" or (kind == "step" and event["step"] <= steps_made))
 
         run.rewind_log(happened)
 

@@ -108,15 +108,11 @@ Accept = Callable[[Genotype], bool]
 class Controller(Protocol):
     """Learns which genotypes score well, and proposes others."""
 
-    def fit(
-        self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int
-    ) -> Iterator[Epoch]:
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
         """Learn from all scored genotypes; yields after each epoch (at once, if there is nothing to learn)."""
         ...
 
-    def propose(
-        self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int
-    ) -> list[Genotype]:
+    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
         """At most n distinct genotypes that ``accept`` admits, from the best known ones (seeds, best first)."""
         ...
 
@@ -172,8 +168,6 @@ class Backend(Protocol):
         """The NAO controller; BackendError if this backend has none."""
         ...
 
-    def stand_alone(
-        self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int
-    ) -> StandAlone:
+    def stand_alone(self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int) -> StandAlone:
         """A freshly initialised network of one genotype; it trains on the data set's train part."""
         ...

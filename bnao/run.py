@@ -151,7 +151,10 @@ class Run:
 
     def events(self) -> Iterator[dict[str, Any]]:
         """The log's events from the first; a last line that was cut off is left out."""
-        with contextlib.suppress(FileNotFoundError), open(self.folder / LOG, encoding="utf-8", errors="replace") as file:
+        with (
+            contextlib.suppress(FileNotFoundError),
+            open(self.folder / LOG, encoding="utf-8", errors="replace") as file,
+        ):
             for line in file:
                 if line.endswith("\n"):
                     with contextlib.suppress(json.JSONDecodeError):

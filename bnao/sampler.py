@@ -16,6 +16,9 @@ from bnao.streams import stream, uniforms
 
 T = TypeVar("T")
 
+# a cycle is held in memory; a longer one would not fit, and no run makes so many steps
+_LONGEST_CYCLE = 10**8
+
 # iteration draws this many steps at once; the steps' values do not depend on it
 _BLOCK = 4096
 
@@ -36,9 +39,7 @@ def checked_sizes(sizes: ArrayLike) -> NDArray[np.float64]:
         raise SizeError("no sizes; a sampler needs at least one item")
     wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if len(wrong):
-        raise SizeError(
-            f"sizes[{wrong[0]}] is {values[wrong[0]]:g}; every size must be finite and > 0"
-        )
+        raise SizeError(f"sizes[{wrong[0]}] is {values[wrong[0]]:g}; every size must be finite and > 0")
     return values
 
 
@@ -92,9 +93,7 @@ class ProportionalSampler(Generic[T]):
     True
     """
 
-    def __init__(
-        self, items: Sequence[T], sizes: ArrayLike, seed: int = 0, alpha: float = 1.0
-    ) -> None:
+    def __init__(self, items: Sequence[T], sizes: ArrayLike, seed: int = 0, alpha: float = 1.0) -> None:
         self.items = items
         self.seed = seed
         self._probabilities = proportional_probabilities(sizes, alpha)
@@ -138,9 +137,7 @@ class UniformSampler(ProportionalSampler[T]):
     [0.25, 0.25, 0.25, 0.25]
     """
 
-    def __init__(
-        self, items: Sequence[T], sizes: ArrayLike | None = None, seed: int = 0, alpha: float = 0.0
-    ) -> None:
+    def __init__(self, items: Sequence[T], sizes: ArrayLike | None = None, seed: int = 0, alpha: float = 0.0) -> None:
         if sizes is not None:
             checked_sizes(sizes)
         super().__init__(items, np.ones(len(items)) if sizes is None else sizes, seed, 0.0)
@@ -170,9 +167,14 @@ class BudgetSampler(ProportionalSampler[T]):
     ) -> None:
         super().__init__(items, sizes, seed, alpha)
         if cycle is None:
-            cycle = max(1, round(1 / self._probabilities.min()))
+            cycle = max(1, round(1 / max(self._probabilities.min(), 1e-300)))  # it may have come out as 0
         if cycle < 1:
             raise ValueError(f"cycle is {cycle}; it must be >= 1")
+        if cycle > _LONGEST_CYCLE:
+            raise SizeError(
+                f"a cycle of {cycle:.3g} steps, in which the smallest of these sizes gets one, is too long; "
+                f"give cycle, at most {_LONGEST_CYCLE}"
+            )
         self.budgets = _apportioned(self._probabilities, cycle)
         self._cycle = np.repeat(np.arange(len(items)), self.budgets)
 

@@ -150,9 +150,7 @@ class SearchSpace:
             )
         return Edge(source, self.operations[number])
 
-    def random_genotypes(
-        self, n: int, rng: np.random.Generator, exclude: Iterable[Genotype] = ()
-    ) -> list[Genotype]:
+    def random_genotypes(self, n: int, rng: np.random.Generator, exclude: Iterable[Genotype] = ()) -> list[Genotype]:
         """n distinct genotypes, every source and operation of each drawn uniformly.
 
         Args:
@@ -229,9 +227,7 @@ class SearchSpace:
 
 SPACES: dict[str, SearchSpace] = {
     space.name: space
-    for space in (
-        SearchSpace("nao", ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")),
-    )
+    for space in (SearchSpace("nao", ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")),)
 }
 
 

@@ -91,7 +91,9 @@ class BackendContract:
         self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: Sequence[Genotype], kind: str
     ) -> None:
         # ImageNet's stem needs larger images
-        parts = {part: np.kron(getattr(dataset, part), np.ones((1, 3, 3, 1), np.uint8)) for part in _IMAGES}
+        parts: dict[str, Any] = {
+            part: np.kron(getattr(dataset, part), np.ones((1, 3, 3, 1), np.uint8)) for part in _IMAGES
+        }
         large = evolve(dataset, **parts) if kind == "imagenet" else dataset
         config = evolve(short, network=evolve(short.network, network=kind, channels=6))
         for genotype in genotypes:

@@ -9,6 +9,9 @@ from hypothesis import settings
 from bnao.data import Dataset
 from bnao.streams import stream
 
+# the contract's assertions tell their values as a test's own do
+pytest.register_assert_rewrite("bnao.testing")
+
 # a busy machine makes single examples slow, which says nothing about bnao
 settings.register_profile("bnao", deadline=None)
 settings.load_profile("bnao")

@@ -49,7 +49,7 @@ def test_a_folder_without_a_run_is_not_opened(tmp_path):
 def test_a_folder_under_a_file_is_refused_by_name(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(RunError, match="cannot make the folder .*: Not a directory; name another with --out"):
+    with pytest.raises(RunError, match=r"cannot make the folder .*: Not a directory; name another with --out"):
         Run.create(tmp_path / "file" / "run", SearchConfig())
 
 

@@ -214,6 +214,15 @@ def test_a_budget_cycle_has_at_least_one_step():
         BudgetSampler("ab", [1, 2], cycle=0)
 
 
+def test_a_budget_cycle_too_long_for_memory_is_refused_and_a_shorter_one_will_do():
+    with pytest.raises(SizeError, match=r"a cycle of 1e\+12 steps, .* is too long; give cycle, at most 100000000"):
+        BudgetSampler("ab", [1, 1e12])
+    with pytest.raises(SizeError, match=r"a cycle of 1e\+300 steps"):
+        BudgetSampler("ab", [1, 1e300], alpha=10)
+
+    assert BudgetSampler("ab", [1, 1e12], cycle=100).budgets.tolist() == [0, 100]
+
+
 def test_probabilities_handed_out_cannot_change_the_sampler():
     sampler = ProportionalSampler("ab", [1, 1])
 

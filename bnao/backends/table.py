@@ -138,9 +138,7 @@ class TableBackend:
             "choose --controller evolution or random, or --controller-backend torch"
         )
 
-    def stand_alone(
-        self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int
-    ) -> StandAlone:
+    def stand_alone(self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int) -> StandAlone:
         """None: a table trains nothing."""
         raise BackendError("backend 'table' trains nothing; evaluate with --backend torch")
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name everyone knows it by
+import torch.nn.functional as F
 from torch import Tensor
 
 from bnao.backends.torch.layers import Convolution, Norm, Reduce, Separable
@@ -34,9 +34,7 @@ _norm_backward = torch.ops.aten.native_batch_norm_backward.default
 _norm_statistics = torch.ops.aten.batch_norm_update_stats.default
 
 
-def operations_for(
-    machine: Machine, images: Tensor, channels: int, training: bool = True
-) -> Operations:
+def operations_for(machine: Machine, images: Tensor, channels: int, training: bool = True) -> Operations:
     """The operations that are quickest for these images: grouped on a CPU, PyTorch's own elsewhere."""
     if machine.compile:
         return CompiledOperations(training)
@@ -110,7 +108,7 @@ class GroupedOperations(Operations):
         """States side by side as channels, sample by sample."""
         if len(states) == 1:
             return states[0]
-        n, wide, height, width = states[0].shape
+        n, _wide, height, width = states[0].shape
         samples = [state.permute(0, 2, 3, 1).reshape(n, height, width, self.together, -1) for state in states]
         return torch.cat(samples, 4).reshape(n, height, width, -1).permute(0, 3, 1, 2)
 
@@ -172,9 +170,7 @@ def _normalised_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients by x, scale and shift."""
     if together == 1:
-        by_x, by_scale, by_shift = _norm_backward(
-            g, x, scale, None, None, mean, inverse, True, EPS, (True, True, True)
-        )
+        by_x, by_scale, by_shift = _norm_backward(g, x, scale, None, None, mean, inverse, True, EPS, (True, True, True))
         return by_x, by_scale, by_shift
     c = scale.numel()
     n, wide, height, width = x.shape
@@ -233,9 +229,9 @@ def _depthwise_backward(g: Tensor, x: Tensor, kernel: Tensor, stride: int) -> tu
     for column in range(0, k, 3):
         first = min(column, k - 3)
         padded = F.pad(x, (pad - first, pad - (k - 3 - first)))
-        part = _convolution_backward(
-            g, padded, kernel[..., :3], None, strides, (pad, 0), *rest, (False, True, False)
-        )[1]
+        part = _convolution_backward(g, padded, kernel[..., :3], None, strides, (pad, 0), *rest, (False, True, False))[
+            1
+        ]
         parts.append(part[..., column - first :])
     return by_x, torch.cat(parts, 3)
 
@@ -350,9 +346,7 @@ class _Diagonal(torch.autograd.Function):
         """A view (n, height / 2, width / 2, samples of a group, 2, channels)."""
         n, wide, height, width = x.shape
         shape = (n, height // 2, width // 2, wide // channels, 2, channels)
-        return x.as_strided(
-            shape, (height * width * wide, 2 * width * wide, 2 * wide, channels, (width + 1) * wide, 1)
-        )
+        return x.as_strided(shape, (height * width * wide, 2 * width * wide, 2 * wide, channels, (width + 1) * wide, 1))
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name everyone knows it by
+import torch.nn.functional as F
 from torch import Tensor
 
 from bnao.backends.torch.layers import Convolution, Half, Norm, Reduce, Separable

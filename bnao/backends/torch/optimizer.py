@@ -55,6 +55,4 @@ class PathSGD:
 
     def load(self, momenta: Mapping[str, Tensor]) -> None:
         """Take over momenta by parameter name; the others start at zero."""
-        self.momenta = {
-            name: momentum.to(self._weights[name].device, copy=True) for name, momentum in momenta.items()
-        }
+        self.momenta = {name: momentum.to(self._weights[name].device, copy=True) for name, momentum in momenta.items()}

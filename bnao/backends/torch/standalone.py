@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name everyone knows it by
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -100,7 +100,11 @@ class Network:
         """The auxiliary head's logits; images too small for its 5x5 pooling are pooled to 2 x 2."""
         x = operations.plain(x).relu()
         stride = 3 if self.network.network == "cifar" else 2
-        x = F.avg_pool2d(x, 5, stride, count_include_pad=False) if min(x.shape[2:]) >= 5 + stride else F.adaptive_avg_pool2d(x, 2)
+        x = (
+            F.avg_pool2d(x, 5, stride, count_include_pad=False)
+            if min(x.shape[2:]) >= 5 + stride
+            else F.adaptive_avg_pool2d(x, 2)
+        )
         plain = Operations(operations.training)
         for index in (0, 1):
             layer = self.layers.convolution(f"auxiliary.{index}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name everyone knows it by
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -45,7 +45,10 @@ class Network:
         self.machine, self.device = machine, machine.device
         self.positions = stack(network)
         self.layers = Layers(supernet_shapes(network), seed, self.device)
-        self._names = [[f"cells.{p.index}.output.state.{s}" for s in range(self.space.inputs + self.space.nodes)] for p in self.positions]
+        self._names = [
+            [f"cells.{p.index}.output.state.{s}" for s in range(self.space.inputs + self.space.nodes)]
+            for p in self.positions
+        ]
 
     def __call__(
         self, images: Tensor, genotype: Genotype, masks: NDArray[np.float32] | None = None
@@ -65,9 +68,7 @@ class Network:
             for position, names in zip(self.positions, self._names, strict=True):
                 cell = genotype.reduction if position.reduction else genotype.normal
                 mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
-                states = states_of(
-                    operations, self.layers, position, cell, before, last, mask, path, shared=True
-                )
+                states = states_of(operations, self.layers, position, cell, before, last, mask, path, shared=True)
                 kernels = [self.layers.weights[names[state]] for state in cell.loose_ends]
                 norm = self.layers.norm(f"cells.{position.index}.output.norm")
                 path += (*kernels, norm.scale, norm.shift)

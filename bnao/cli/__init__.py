@@ -1,0 +1,83 @@
+"""The command line: a group that loads its commands on demand, and errors as exit codes.
+
+A command makes the config, calls the core and prints: results to stdout, progress to stderr.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+import bnao
+from bnao.errors import BnaoError, ConfigError
+
+#: every command and what it does; a module here has its name
+COMMANDS = {
+    "search": "Find good architectures by Balanced one-shot NAO.",
+    "evaluate": "Train found genotypes from scratch and test them.",
+    "show": "Say what genotypes are: in words, drawn, and their size.",
+    "backends": "List the backends, their versions and devices.",
+}
+
+
+class _Group(click.Group):
+    """Loads a command when it is called for, and turns errors into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"bnao.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, prog_name or "bnao", complete_var, standalone_mode=False, **extra)
+        except click.Abort as error:
+            code = _refused(str(error) or "stopped", 1)
+        except click.ClickException as error:
+            code = _refused(f"error: {error.format_message()}", error.exit_code)
+        except ConfigError as error:
+            code = _refused(f"error: {error}", 2)
+        except (BnaoError, OSError) as error:
+            code = _refused(f"error: {error}", 1)
+        sys.exit(code)
+
+
+def _refused(message: str, code: int) -> int:
+    click.echo(f"bnao: {' '.join(message.split())}", err=True)
+    return code
+
+
+@click.group(
+    cls=_Group, name="bnao", invoke_without_command=True, context_settings={"max_content_width": 100}
+)  # fmt: skip
+@click.version_option(bnao.__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Balanced one-shot neural architecture search.
+
+    `bnao search` with no options is a whole small search on images that ship in the package. Each command tells
+    its options with --help.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())

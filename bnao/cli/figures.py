@@ -1,0 +1,49 @@
+"""Figures as people read them: percentages, durations, and signs that a terminal can show."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> duration(62), duration(3 * 3600 + 62)
+    ('1:02', '3:01:02')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as a percentage.
+
+    >>> percent(0.7125), percent(float("nan"))
+    ('71.2 %', '-')
+    """
+    return "-" if math.isnan(share) else f"{100 * share:.{digits}f} %"
+
+
+def plain_score(score: float, as_share: bool) -> str:
+    """A score in percent; as it is, where it is no share of images.
+
+    >>> plain_score(0.7125, as_share=True), plain_score(71.016, as_share=False)
+    ('71.2 %', '71.016')
+    """
+    return percent(score) if as_share else f"{score:.5g}"
+
+
+def speaks_unicode() -> bool:
+    """Whether stdout can show more than ASCII."""
+    try:
+        "│±".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def plus_minus() -> str:
+    """Between a figure and its uncertainty."""
+    return "±" if speaks_unicode() else "+-"

@@ -1,0 +1,68 @@
+"""Genotypes as people give them: arguments, a file with one a line, standard input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from bnao.errors import GenotypeError
+from bnao.formats import parse
+from bnao.genotype import Genotype
+from bnao.space import SearchSpace
+
+file_option = click.option(
+    "--file", type=click.Path(path_type=Path), help="Genotypes from a file, one a line; - for standard input."
+)
+
+
+def read_genotypes(arguments: Sequence[str], file: Path | None, space: SearchSpace) -> list[Genotype]:
+    """The genotypes of the arguments, then those of the file, in the order given.
+
+    An argument ``-``, like a file ``-``, stands for the lines of standard input. Blank lines and lines that begin
+    with # are skipped.
+
+    Raises:
+        GenotypeError: one is not a genotype of the space; its argument or its file and line are named.
+        click.UsageError: there is none at all, or the file cannot be read.
+    """
+    if len(arguments) > 1 and all(_is_integer(argument) for argument in arguments):
+        raise click.UsageError(f"{len(arguments)} single integers; put a genotype's integers in quotes")
+    genotypes = []
+    for where, text in _texts(arguments, file):
+        try:
+            genotypes.append(parse(text, space))
+        except GenotypeError as error:
+            raise GenotypeError(f"{where}{error}") from None
+    if not genotypes:
+        raise click.UsageError("no genotype; give one or more, --file FILE, or - for standard input")
+    return genotypes
+
+
+def _is_integer(text: str) -> bool:
+    return text.strip().lstrip("-").isdigit()
+
+
+def _texts(arguments: Sequence[str], file: Path | None) -> Iterator[tuple[str, str]]:
+    """Each genotype's text, and how an error names its place."""
+    for number, argument in enumerate(arguments, start=1):
+        if argument == "-":
+            yield from _lines(Path("-"))
+        else:
+            yield f"genotype {number}: " if len(arguments) > 1 else "", argument
+    if file is not None:
+        yield from _lines(file)
+
+
+def _lines(file: Path) -> Iterator[tuple[str, str]]:
+    name = "standard input" if str(file) == "-" else str(file)
+    try:
+        with click.open_file(str(file), encoding="utf-8-sig" if name == str(file) else None) as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip() and not line.lstrip().startswith("#"):
+                    yield f"{name}, line {number}: ", line.strip()
+    except OSError as error:
+        raise click.UsageError(f"cannot read {name}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise GenotypeError(f"{name} is not text in UTF-8: {error}") from None

@@ -1,0 +1,204 @@
+"""Command-line options made from the config classes, and the config made from what was given.
+
+A setting is written once, in ``bnao.config``; here it becomes an option, a line of help and a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from attrs import Attribute
+from click.core import ParameterSource
+
+from bnao.config import PRESETS, Settings, build, kinds_of, merged, preset, read_toml, settings_of
+from bnao.errors import ConfigError
+
+C = TypeVar("C")
+SettingPath = tuple[str, ...]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+DEFAULT_PRESET = "quick"
+
+HEADINGS = {
+    "network": "Network",
+    "data": "Data",
+    "training": "Training",
+    "controller": "Controller",
+    "table": "Table (backend table)",
+    "machine": "Machine",
+}
+
+#: giving the first undoes the second, which would go before it, where a lower layer set that
+_UNDOES: dict[SettingPath, SettingPath] = {("data", "dataset"): ("data", "data"), ("epochs",): ("steps",)}
+
+_GIVEN = "bnao.cli.options.given"
+_TYPES: dict[type, click.ParamType[Any]] = {int: click.INT, float: click.FLOAT, str: click.STRING}
+
+
+class SettingOption(click.Option):
+    """An option made from a config's field; what is given is kept for ``given_settings``."""
+
+    def __init__(self, name: str, path: SettingPath, attribute: Attribute[Any], heading: str, note: str) -> None:
+        self.path, self.heading = path, heading
+        kinds = kinds_of(attribute)
+        is_flag = bool in kinds
+        choices = attribute.metadata["choices"]
+        super().__init__(
+            [f"--{name}/--no-{name}" if is_flag else f"--{name}", "__".join(path)],
+            type=click.Choice(choices) if choices else None if is_flag else _TYPES[kinds[0]],
+            default=None,
+            callback=self._keep,
+            expose_value=False,
+            help=f"{attribute.metadata['help']}{note}",
+        )
+
+    def _keep(self, context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if context.get_parameter_source("__".join(self.path)) is ParameterSource.COMMANDLINE:
+            context.meta.setdefault(_GIVEN, {})[self.path] = self.opts[0], value
+
+
+class SectionedCommand(click.Command):
+    """A command whose help shows its settings under the config's sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                sections.setdefault(getattr(parameter, "heading", "Options"), []).append(record)
+        for heading in sorted(sections, key=lambda heading: heading != "Options"):
+            with formatter.section(heading):
+                formatter.write_dl(sections[heading])
+
+
+def options_of(
+    kind: type, heading: str, *, defaults: object | None = None, without: Collection[SettingPath] = ()
+) -> list[click.Parameter]:
+    """An option for every setting of a config class.
+
+    Its name is the field's, or the one the field asks for; where an earlier section has that name already, the
+    section's name goes in front: ``--epochs`` and ``--controller-epochs``.
+
+    Args:
+        kind: the config class.
+        heading: what the help calls the settings outside any section.
+        defaults: holds the defaults, if not ``kind()``.
+        without: settings that get no option.
+    """
+    options: dict[str, click.Parameter] = {}
+    defaults = kind() if defaults is None else defaults
+    quick = PRESETS.get(kind, {}).get(DEFAULT_PRESET, {})
+    for path, attribute in settings_of(kind):
+        if path in without:
+            continue
+        name = attribute.metadata["option"] or attribute.name.replace("_", "-")
+        if name in options:
+            name = f"{path[0]}-{name}"
+        default, in_quick = _at(defaults, path), _at(quick, path)
+        told = [] if default is None else [f"default: {_text(default)}"]
+        if in_quick is not None and in_quick != default:
+            told.append(f"{DEFAULT_PRESET}: {_text(in_quick)}")
+        note = f"  [{'; '.join(told)}]" if told else ""
+        section = HEADINGS[path[0]] if len(path) > 1 else heading
+        options[name] = SettingOption(name, path, attribute, section, note)
+    return list(options.values())
+
+
+def _at(settings: Any, path: SettingPath) -> Any:
+    """The value at a path of a config or of nested settings; None where there is none."""
+    for name in path:
+        settings = settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
+    return settings
+
+
+def _text(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def layer_options(kind: type) -> Decorator:
+    """The options ``--preset``, ``--config`` and ``--show-config`` of a command with this config."""
+    decorators = (
+        click.option(
+            "--preset", "preset_name", type=click.Choice(list(PRESETS[kind])),
+            help=f"Settings to begin with.  [default: {DEFAULT_PRESET}]",
+        ),
+        click.option(
+            "--config", "config_file", type=click.Path(path_type=Path, dir_okay=False),
+            help="TOML file of settings, laid over the preset; options are laid over both.",
+        ),
+        click.option("--show-config", is_flag=True, help="Print the settings as TOML and do nothing else."),
+    )  # fmt: skip
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def given_options(context: click.Context) -> Iterator[str]:
+    """The options of settings that stand on the command line."""
+    yield from (option for option, _ in context.meta.get(_GIVEN, {}).values())
+
+
+def given_settings(context: click.Context) -> dict[str, Any]:
+    """The settings on the command line, nested as in a file.
+
+    Raises:
+        click.UsageError: two of them exclude each other.
+    """
+    given: dict[SettingPath, tuple[str, Any]] = context.meta.get(_GIVEN, {})
+    settings: dict[str, Any] = {}
+    for path, (option, value) in given.items():
+        undone = _UNDOES.get(path)
+        if undone is not None and undone in given:
+            raise click.UsageError(f"{option} and {given[undone][0]} exclude each other; give one of them")
+        settings = merged(settings, _nested(path, value))
+        if undone is not None and undone in _known_paths(context):
+            settings = merged(settings, _nested(undone, None))
+    return settings
+
+
+def _known_paths(context: click.Context) -> set[SettingPath]:
+    return {option.path for option in context.command.params if isinstance(option, SettingOption)}
+
+
+def _nested(path: SettingPath, value: Any) -> dict[str, Any]:
+    for name in reversed(path):
+        value = {name: value}
+    nested: dict[str, Any] = value
+    return nested
+
+
+def configured(
+    context: click.Context,
+    kind: type[C],
+    preset_name: str | None,
+    config_file: Path | None,
+    *,
+    usual_preset: str = DEFAULT_PRESET,
+    below: Settings | None = None,
+) -> C:
+    """The config by its layers: the preset, what lies below the file, the file, the options; later ones win.
+
+    Where the command line names no preset, the one the file names is taken, then the usual one.
+
+    Raises:
+        ConfigError: a setting that does not exist, of another type or out of bounds; in a file, the file is named.
+        click.UsageError: options that exclude each other.
+    """
+    options = given_settings(context)
+    in_file = read_toml(config_file) if config_file is not None else {}
+    try:
+        named = in_file.pop("preset", usual_preset)
+        if not isinstance(named, str):
+            raise ConfigError(f"preset is {named!r}; it can be {', '.join(PRESETS[kind])}")
+        base = build(kind, below or {}, preset(kind, preset_name or named))
+        lower = build(kind, in_file, base)
+    except ConfigError as error:
+        raise ConfigError(f"{config_file}: {error}" if config_file is not None else str(error)) from None
+    return build(kind, options, lower)

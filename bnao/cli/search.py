@@ -1,0 +1,203 @@
+"""``bnao search``: from nothing to a ranking of genotypes, in a folder that a killed search goes on from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from attrs import frozen
+
+from bnao import backends
+from bnao.cli.folders import ABOUT, About, about, about_images, about_table, dated_folder, keep_about
+from bnao.cli.options import SectionedCommand, configured, given_options, layer_options, options_of
+from bnao.cli.progress import SearchTrack, following, telling
+from bnao.cli.stopping import going_on, stoppable
+from bnao.cli.tables import peak_memory, search_report, spent_line
+from bnao.config import SearchConfig, to_toml
+from bnao.controllers import CONTROLLERS
+from bnao.data import Dataset, load_dataset
+from bnao.errors import ConfigError
+from bnao.evaluate import short_training
+from bnao.genotype import Genotype
+from bnao.journal import RESULT
+from bnao.protocols import Backend, Controller, Supernet
+from bnao.run import FORMAT, Run, check_is_free, read_config, read_json
+from bnao.search import SearchResult, search
+from bnao.space import space_named
+
+log = logging.getLogger("bnao.cli")
+
+
+@click.command("search", cls=SectionedCommand, params=options_of(SearchConfig, "Search (Alg. 1)"))
+@layer_options(SearchConfig)
+@click.option(
+    "--out", type=click.Path(path_type=Path),
+    help="Folder of the run, new or empty.  [default: runs/<date>-<time>-<data>-seed<seed>]",
+)  # fmt: skip
+@click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
+@click.option(
+    "--controller-backend", metavar="NAME",
+    help="Backend that provides the NAO controller.  [default: that of --backend]",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, all genotypes, best first.")
+@click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@click.pass_context
+def command(
+    context: click.Context,
+    preset_name: str | None,
+    config_file: Path | None,
+    show_config: bool,
+    out: Path | None,
+    resume: Path | None,
+    controller_backend: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Search by Balanced NAO: train a supernet by size, score, learn from the scores, propose, and again.
+
+    With no options it is a whole small search (preset quick) on images that ship in the package. In the help,
+    "default" is the paper's setting and "quick" what that preset has instead.
+    """
+    if resume is None:
+        config = configured(context, SearchConfig, preset_name, config_file)
+    else:
+        _refuse_beside_resume(context)
+        config = read_config(resume, SearchConfig)
+    if show_config:
+        click.echo(to_toml(config), nl=False)
+        return
+    with telling(quiet), stoppable():
+        if resume is not None and (resume / RESULT).is_file():
+            click.echo(f"{resume} is finished already; nothing in it was changed", err=as_json)
+            _print(SearchResult.from_json(read_json(resume / RESULT)), config, resume, as_json)
+            return
+        start = time.monotonic()
+        if resume is None:
+            folder = _new_folder(config) if out is None else out
+            result = _started(config, folder, controller_backend, quiet)
+        else:
+            folder = resume
+            result = _resumed(config, folder, quiet)
+    spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
+    _print(result, config, folder, as_json, spent)
+
+
+def _refuse_beside_resume(context: click.Context) -> None:
+    """A resumed run takes every setting from its folder."""
+    others = ("preset_name", "config_file", "out", "controller_backend")
+    names = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    given = [*given_options(context), *(names[other] for other in others if context.params[other] is not None)]
+    if given:
+        raise click.UsageError(
+            f"--resume takes all settings from the run; leave out {', '.join(given)}, or start a new run"
+        )
+
+
+def _new_folder(config: SearchConfig) -> Path:
+    """A folder that does not exist yet, named by the time, the data and the seed."""
+    data, table = config.data.data, config.table.table
+    if config.machine.backend == "table" and table is not None:
+        name = Path(table).stem
+    else:
+        name = config.data.dataset if data is None else Path(data).stem
+    return dated_folder(f"<when>-{name}-seed{config.seed}")
+
+
+# --- what a search needs
+
+
+@frozen
+class _Parts:
+    """All that a search works with; what can be wrong with it is found before the run's folder is made."""
+
+    supernet: Supernet
+    controller: Controller
+    rerank: Callable[[Genotype], float] | None
+    about: About
+
+
+def _parts(config: SearchConfig, controller_backend: str | None) -> _Parts:
+    backend = backends.load(config.machine.backend)
+    kind = config.controller.controller
+    controller: Controller
+    if kind == "nao":
+        teacher = backend if controller_backend is None else backends.load(controller_backend)
+        used = [backend, teacher]
+        controller = teacher.controller(config)
+    elif controller_backend is None:
+        used = [backend]
+        space = space_named(config.network.space, config.network.nodes)
+        controller = CONTROLLERS[kind](space, config.controller, config.seed)
+    else:
+        raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
+    dataset = None if backend.name == "table" else load_dataset(config.data)
+    supernet = backend.supernet(config, dataset)
+    rerank = _rerank(config, backend, dataset) if config.rerank_epochs else None
+    data = about_table(Path(config.table.table or "")) if dataset is None else about_images(dataset)
+    facts = {**about(data, config.machine, used), "controller_backend": controller_backend}
+    return _Parts(supernet, controller, rerank, facts)
+
+
+def _rerank(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Callable[[Genotype], float]:
+    """The short training of one of the best."""
+    if dataset is None:
+        raise ConfigError(f"backend {backend.name!r} trains nothing; rerank_epochs must be 0")
+    return lambda genotype: short_training(genotype, config, backend, dataset, config.rerank_epochs)
+
+
+# --- the search itself
+
+
+def _started(config: SearchConfig, folder: Path, controller_backend: str | None, quiet: bool) -> SearchResult:
+    check_is_free(folder)
+    parts = _parts(config, controller_backend)
+    with Run.create(folder, config) as run:
+        return _searched(config, parts, run, quiet)
+
+
+def _resumed(config: SearchConfig, folder: Path, quiet: bool) -> SearchResult:
+    with Run.open(folder) as run:
+        before = run.read_json(ABOUT) if run.has(ABOUT) else {}
+        return _searched(config, _parts(config, before.get("controller_backend")), run, quiet)
+
+
+def _searched(config: SearchConfig, parts: _Parts, run: Run, quiet: bool) -> SearchResult:
+    keep_about(run, parts.about)
+    again = f"bnao search --resume {shlex.quote(str(run.folder))}"
+    log.info("%s", parts.about["data"]["description"])
+    log.info("run folder: %s  (after a stop go on with: %s)", run.folder, again)
+    track = SearchTrack(
+        config,
+        learns=config.controller.controller == "nao",
+        scored_images=parts.supernet.scored_images,
+        start=time.monotonic(),
+    )
+    with going_on(again), following(track, "search", quiet) as listen:
+        return search(config, parts.supernet, parts.controller, run=run, rerank=parts.rerank, listen=listen)
+
+
+# --- the end
+
+
+def _print(
+    result: SearchResult, config: SearchConfig, folder: Path, as_json: bool, spent: Mapping[str, Any] | None = None
+) -> None:
+    """The best genotypes, where everything is, and what to do next."""
+    if as_json:
+        click.echo(json.dumps({"format": FORMAT, "run": str(folder), **(spent or {}), **result.to_json()}))
+        return
+    click.echo("\n".join(["", *search_report(result, config.top)]))
+    if spent:
+        click.echo(spent_line(spent["seconds"], spent["peak_memory_bytes"]))
+    click.echo(f"run folder: {folder}")
+    quoted = shlex.quote(str(folder))
+    if config.machine.backend == "table":
+        click.echo(f"next: bnao show '{result.best}'")
+    else:
+        click.echo(f"next: bnao evaluate {quoted} --top {min(config.top, len(result.ranked))}")

@@ -1,0 +1,219 @@
+"""What a command prints at its end: tables as plain text, and the figures under them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from attrs import frozen
+
+from bnao.cli.figures import duration, percent, plain_score, plus_minus
+from bnao.evaluate import Evaluation
+from bnao.genotype import Genotype
+from bnao.ranking import Estimate
+from bnao.search import Ranked, SearchResult
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> list[str]:
+    """Aligned columns under their heads, to the right but for the columns named.
+
+    >>> for line in table(["rank", "from"], [["1", "search"], ["12", "pool"]], left=["from"]):
+    ...     print(line)
+    rank  from
+       1  search
+      12  pool
+    """
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if head in left else cell.rjust(width)
+            for head, cell, width in zip(heads, row, widths, strict=True)
+        ).rstrip()
+        for row in (heads, *rows)
+    ]
+
+
+def score_text(entry: Ranked) -> str:
+    """A score, with its standard error where it is a share of images."""
+    if entry.standard_error is None:
+        return plain_score(entry.score, as_share=False)
+    return f"{percent(entry.score)} {plus_minus()} {percent(entry.standard_error)}"
+
+
+@frozen
+class Balance:
+    """How far the updates of a search are from what Eq. 4 expects.
+
+    Attributes:
+        steps: all updates.
+        chi_square: the sum of (updates - expected)^2 / expected.
+        degrees: its degrees of freedom; the two are about equal if the sampler does what it should.
+        largest: the largest deviation of a genotype, in standard deviations of its count.
+    """
+
+    steps: int
+    chi_square: float
+    degrees: int
+    largest: float
+
+
+def balance(ranked: Sequence[Ranked]) -> Balance | None:
+    """The updates against Eq. 4; None where nothing was trained.
+
+    In each round the updates sum to its steps, which takes one degree of freedom.
+    """
+    trained = [entry for entry in ranked if entry.expected_updates > 0]
+    updates = np.array([entry.updates for entry in trained], dtype=np.float64)
+    expected = np.array([entry.expected_updates for entry in trained])
+    degrees = len(trained) - len({entry.round for entry in trained})
+    if degrees < 1:
+        return None
+    deviations = (updates - expected) / np.sqrt(expected)
+    largest = float(deviations[np.abs(deviations).argmax()])
+    return Balance(int(updates.sum()), float((deviations**2).sum()), degrees, largest)
+
+
+def balance_line(found: Balance) -> str:
+    """The balance for people."""
+    return (
+        f"updates: {found.steps:,} steps; against Eq. 4 chi-square is {found.chi_square:.1f} over {found.degrees} "
+        f"degrees of freedom ({found.chi_square / found.degrees:.2f} each), the largest deviation "
+        f"{found.largest:+.1f} standard deviations"
+    )
+
+
+def search_report(result: SearchResult, top: int) -> list[str]:
+    """The best genotypes of a search and how they came to be."""
+    best = result.ranked[:top]
+    heads = ["rank", "score", "parameters", "multiply-adds", "round"]
+    trained = any(entry.expected_updates for entry in best)
+    reranked = any(entry.reranked is not None for entry in best)
+    heads += ["updates", "expected (Eq. 4)"] * trained + ["trained alone"] * reranked
+    rows = []
+    for rank, entry in enumerate(best, start=1):
+        row = [str(rank), score_text(entry), f"{entry.parameters:,}", f"{entry.multiply_adds:,}", str(entry.round)]
+        row += [f"{entry.updates:,}", f"{entry.expected_updates:,.1f}"] * trained
+        row += [percent(math.nan if entry.reranked is None else entry.reranked)] * reranked
+        rows.append(row)
+    lines = [*table(heads, rows), "", *numbered([entry.genotype for entry in best]), ""]
+    lines.append(pool_line(result))
+    found = balance(result.ranked)
+    return lines if found is None else [*lines, balance_line(found)]
+
+
+def numbered(genotypes: Sequence[Genotype]) -> list[str]:
+    """The genotypes in full, each on a line of its own behind its number."""
+    return [f"{number:>4}  {genotype}" for number, genotype in enumerate(genotypes, start=1)]
+
+
+def pool_line(result: SearchResult) -> str:
+    """The best score beside the median of the first random pool."""
+    pool = [entry.score for entry in result.ranked if entry.round == 1]
+    first = result.ranked[0]
+    as_share = first.standard_error is not None
+    return (
+        f"of {len(result.ranked):,} genotypes scored, the first has {plain_score(first.score, as_share)}; the median "
+        f"of the {len(pool):,} random ones of round 1 is {plain_score(statistics.median(pool), as_share)}"
+    )
+
+
+def error_text(done: Evaluation) -> str:
+    """The mean test error in percent, with the standard deviation where there are several repeats."""
+    if len(done.test_errors) == 1:
+        return percent(done.mean, 2)
+    return f"{percent(done.mean, 2)} {plus_minus()} {percent(done.deviation, 2)} ({len(done.test_errors)})"
+
+
+def evaluation_report(
+    evaluations: Sequence[Evaluation],
+    sources: Sequence[str] | None = None,
+    scores: Mapping[Genotype, float] | None = None,
+    *,
+    as_share: bool = True,
+) -> list[str]:
+    """Stand-alone test errors, one line a genotype.
+
+    Args:
+        evaluations: one a genotype.
+        sources: where each genotype is from, such as a rank.
+        scores: one-shot scores.
+        as_share: whether scores are shares of images, told in percent.
+    """
+    heads = ["", "test error", "parameters", "multiply-adds"]
+    if len(evaluations[0].test_errors) > 1:
+        heads[1] = f"test error (mean {plus_minus()} sd, repeats)"
+    heads += (["one-shot score"] if scores else []) + (["from"] if sources else [])
+    rows = []
+    for number, done in enumerate(evaluations):
+        row = [str(number + 1), error_text(done), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
+        row += [plain_score(scores[done.genotype], as_share)] if scores else []
+        row += [sources[number]] if sources else []
+        rows.append(row)
+    return [*table(heads, rows, left=["from"]), "", *numbered([done.genotype for done in evaluations])]
+
+
+def agreement_lines(estimates: Mapping[str, Estimate]) -> list[str]:
+    """How far one-shot scores and stand-alone accuracies agree on the order."""
+    first = next(iter(estimates.values()))
+    lines = [
+        f"one-shot scores against stand-alone accuracies, n = {first.n} "
+        f"(in brackets the {first.level:.0%} bootstrap interval over genotypes):"
+    ]
+    for name, estimate in estimates.items():
+        figures = "not defined for so few" if math.isnan(estimate.value) else str(estimate)
+        lines.append(f"  {name.replace('_', ' '):<18} {figures}")
+    return lines
+
+
+@frozen
+class AgainstRandom:
+    """The found genotypes beside random ones of the first pool, by test error.
+
+    Attributes:
+        first: of the genotype the search ranked first.
+        top_mean: mean over the search's best.
+        top: how many these are.
+        random_median: median over the random ones.
+        random: how many these are.
+    """
+
+    first: float
+    top_mean: float
+    top: int
+    random_median: float
+    random: int
+
+    def __str__(self) -> str:
+        return (
+            f"test error: {percent(self.first, 2)} for the genotype ranked first, {percent(self.top_mean, 2)} on "
+            f"average over the top {self.top}; the median of {self.random} random ones of the first pool is "
+            f"{percent(self.random_median, 2)}"
+        )
+
+
+def against_random(top: Sequence[float], random: Sequence[float]) -> AgainstRandom:
+    """The comparison from the test errors of the best, in the search's order, and of the random ones."""
+    return AgainstRandom(top[0], statistics.fmean(top), len(top), statistics.median(random), len(random))
+
+
+def spent_line(seconds: float, memory: int | None) -> str:
+    """The time and memory that a command took.
+
+    >>> spent_line(0.42, None), spent_line(125, 300 * 2**20)
+    ('took 0.4 s', 'took 2:05, peak memory 300 MiB')
+    """
+    took = f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+    return f"took {took}" + ("" if memory is None else f", peak memory {memory / 2**20:,.0f} MiB")
+
+
+def peak_memory() -> int | None:
+    """The most memory this process has held, bytes; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

@@ -1,0 +1,111 @@
+"""A backend of somebody else's that pretends to train: found by entry point, no framework, the same bits each time."""
+
+import hashlib
+import os
+import time
+
+import numpy as np
+
+from bnao.errors import BackendError, DivergedError
+from bnao.protocols import Epoch, Step
+from bnao.space import space_named
+from bnao.streams import stream
+
+#: what makes Python find it: the file entry_points.txt of a folder that ends in .dist-info
+ENTRY_POINTS = "[bnao.backends]\npretend = pretend_backend:BACKEND\nbroken = no_such_module_anywhere:BACKEND\n"
+
+
+def _share(*parts):
+    """A number in [0, 1) that the parts decide."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little") / 2**32
+
+
+class _Supernet:
+    epoch_steps = 4
+    candidates = None
+
+    def __init__(self, config, dataset):
+        self.network = dataset.network(config.network)
+        self.scored_images = len(dataset.y_dev)
+        self.weight = np.zeros(1, np.float32)
+
+    def train(self, pool, drawn, *, round, start=0):
+        for step in range(start, len(drawn)):
+            time.sleep(float(os.environ.get("PRETEND_SECONDS", 0)))
+            if str(round * len(drawn) + step) == os.environ.get("PRETEND_NAN"):
+                raise DivergedError(f"round {round + 1}, step {step}: the loss is nan")
+            self.weight += np.float32(_share(round, step, drawn[step]))
+            yield Step(step, int(drawn[step]), loss=2.0 / (step + 1), rate=0.05)
+
+    def score(self, genotypes):
+        right = [round(self.scored_images * _share(self.weight[0], genotype)) for genotype in genotypes]
+        return np.array(right) / self.scored_images
+
+    def sizes(self, genotypes):
+        return None
+
+    def state(self):
+        return {"weight": self.weight.copy()}
+
+    def load_state(self, state):
+        self.weight = np.array(state["weight"])
+
+
+class _Controller:
+    def __init__(self, config):
+        self.config, self.space = config, space_named(config.network.space, config.network.nodes)
+
+    def fit(self, genotypes, scores, *, round):
+        for epoch in range(self.config.controller.epochs):
+            yield Epoch(epoch, loss=0.1, rate=0.001)
+
+    def propose(self, seeds, n, accept, *, round):
+        found = self.space.random_genotypes(2 * n, stream(self.config.seed, "pretend", round))
+        return [genotype for genotype in found if accept(genotype)][:n]
+
+
+class _StandAlone:
+    parameters = 0
+
+    def __init__(self, genotype, config, dataset, seed):
+        self.genotype, self.config, self.seed, self.classes = genotype, config, seed, dataset.classes
+
+    def train(self, start=0):
+        for epoch in range(start, self.config.epochs):
+            time.sleep(float(os.environ.get("PRETEND_SECONDS", 0)))
+            yield Epoch(epoch, loss=1.0, rate=0.01)
+
+    def logits(self, images):
+        rng = stream(self.seed, f"pretend {self.genotype}")
+        return rng.random((len(images), self.classes), np.float32)
+
+    def state(self):
+        return {"weight": np.ones(1, np.float32)}
+
+    def load_state(self, state):
+        pass
+
+
+class _Backend:
+    name = "pretend"
+
+    def versions(self):
+        return {"pretend": os.environ.get("PRETEND_VERSION", "1.0")}
+
+    def devices(self):
+        return ["cpu", "moon"]
+
+    def supernet(self, config, dataset):
+        return _Supernet(config, dataset)
+
+    def controller(self, config):
+        return _Controller(config)
+
+    def stand_alone(self, genotype, config, dataset, *, seed):
+        if config.machine.device == "mars":
+            raise BackendError("no device 'mars' here; there is auto, cpu, moon")
+        return _StandAlone(genotype, config, dataset, seed)
+
+
+BACKEND = _Backend()

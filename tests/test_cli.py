@@ -1,0 +1,739 @@
+"""The command line, on tables and on a backend that pretends to train: no framework is needed."""
+
+import json
+import os
+import pathlib
+import re
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+import pretend_backend
+import pytest
+from click.testing import CliRunner
+
+from bnao.cli import COMMANDS, main
+from bnao.config import EvaluateConfig, SearchConfig, build, preset, settings_of
+from bnao.run import Run
+from bnao.space import SPACES
+from bnao.streams import stream
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def bnao(*arguments, **settings):
+    """Run a command in this process; the result has exit_code, stdout and stderr."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], **settings)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def refused(code, *arguments):
+    """The one line on stderr of a command that must end with this code."""
+    result = bnao(*arguments)
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("bnao: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr.removeprefix("bnao: ").removesuffix("\n")
+
+
+def shown(*arguments):
+    """The settings that --show-config prints."""
+    result = bnao(*arguments, "--show-config")
+    assert result.exit_code == 0, result.output
+    return tomllib.loads(result.stdout)
+
+
+def bytes_and_times(folder):
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    """An empty working folder, and somebody's distribution with two more backends beside bnao."""
+    site = tmp_path / "site"
+    (site / "pretend-1.0.dist-info").mkdir(parents=True)
+    (site / "pretend-1.0.dist-info" / "entry_points.txt").write_text(pretend_backend.ENTRY_POINTS)
+    (site / "pretend-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: pretend\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(site))
+    paths = [str(site), str(HERE), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in paths if path))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Thirty random genotypes; their scores are 0.50, 0.51, ... 0.79."""
+    path = tmp_path / "thirty.csv"
+    genotypes = SPACES["nao"].random_genotypes(30, stream(0, "a table"))
+    rows = [f'"{genotype}",{0.5 + number / 100:.2f}' for number, genotype in enumerate(genotypes)]
+    path.write_text("\n".join(["genotype,score", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture
+def on_table(table):
+    """The arguments of a search over the table that ends at once."""
+    return ("search", "--backend", "table", "--table", table, "--controller", "random", "--pool", 10, "--new", 5)
+
+
+PRETEND = (
+    "search", "--backend", "pretend", "--rounds", 2, "--pool", 12, "--new", 6, "--steps", 8, "--controller-epochs", 3,
+)  # fmt: skip
+
+
+@pytest.fixture
+def finished():
+    """The folder of a finished search that pretended to train."""
+    assert bnao(*PRETEND, "--out", "run").exit_code == 0
+    return pathlib.Path("run")
+
+
+def start(*arguments, **environment):
+    """Start a command in a process of its own."""
+    command = [sys.executable, "-c", "from bnao.cli import main; main()", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment
+    )
+
+
+# --- the group
+
+
+def test_without_a_command_the_help_is_shown():
+    result = bnao()
+
+    assert result.exit_code == 0
+    assert all(re.search(rf"^  {name} +{re.escape(told)}$", result.stdout, re.M) for name, told in COMMANDS.items())
+
+
+def test_the_version_is_told():
+    assert re.fullmatch(r"bnao \d+\.\d+\.\d+\S*\n", bnao("--version").stdout)
+
+
+def test_help_loads_no_framework_and_is_quick():
+    code = (
+        "import sys, bnao.cli\n"
+        "with __import__('contextlib').suppress(SystemExit): bnao.cli.main(['--help'])\n"
+        "heavy = 'torch keras tensorflow jax rich PIL pooch safetensors scipy'.split()\n"
+        "print(*(name for name in heavy if name in sys.modules), file=sys.stderr)"
+    )
+    spent = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+
+    assert done.stdout.startswith("Usage: bnao")
+    assert done.stderr == "\n"
+    assert min(spent) < 0.6  # seconds of CPU, which other processes do not lengthen much
+
+
+def test_an_unknown_command_is_named():
+    assert refused(2, "serch").startswith("error: No such command 'serch'.")
+
+
+def test_an_unknown_option_is_named_with_those_near_it():
+    assert refused(2, "search", "--round", 3).startswith("error: No such option '--round'.")
+    assert "--rounds" in refused(2, "search", "--round", 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--rounds", "x"), "'x' is not a valid integer"),
+        (("--sampler", "fair"), "'fair' is not one of 'proportional', 'uniform', 'budget'"),
+        (("--preset", "huge"), "'huge' is not one of 'quick', 'cifar10-small', 'paper'"),
+        (("--rounds", 0), "rounds is 0; it must be >= 1"),
+        (("--alpha", "nan"), "alpha is nan; it must be a finite number"),
+        (("--pad", -1), "[data] pad is -1; it must be >= 0"),
+        (("--controller-epochs", 0), "[controller] epochs is 0; it must be >= 1"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_as_usage(arguments, told):
+    assert told in refused(2, "search", *arguments)
+
+
+# --- settings: options from config classes, layers, files
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "left_out"),
+    [
+        ("search", SearchConfig, set()),
+        ("evaluate", EvaluateConfig, {("data", "dev_share"), ("data", "dev_images")}),
+    ],
+)
+def test_every_setting_has_one_option_with_its_help(command, kind, left_out):
+    options = {option.path: option for option in main.get_command(None, command).params if hasattr(option, "path")}
+
+    assert set(options) == {path for path, _ in settings_of(kind)} - left_out
+    for path, field in settings_of(kind):
+        if path not in left_out:
+            assert options[path].help.startswith(field.metadata["help"])
+
+
+def test_help_tells_the_default_and_what_the_quick_preset_has_instead():
+    text = " ".join(bnao("search", "--help").stdout.split())
+
+    assert "Random genotypes of the first round (n). [default: 1000; quick: 60]" in text
+    assert "Show the images at this height and width, pixels; else as they are. [quick: 14]" in text
+    assert "Augmentation: mirror half of the images. [default: yes]" in text
+
+
+def test_names_that_clash_bear_their_section():
+    settings = shown("search", "--epochs", 3, "--controller-epochs", 4, "--controller-batch-size", 5)
+
+    assert (settings["epochs"], settings["controller"]["epochs"]) == (3, 4)
+    assert (settings["training"]["batch_size"], settings["controller"]["batch_size"]) == (64, 5)
+
+
+def test_options_lie_over_the_file_and_the_file_over_the_preset():
+    pathlib.Path("my.toml").write_text("rounds = 7\npool = 8\n[data]\npad = 1\n")
+
+    settings = shown("search", "--preset", "quick", "--config", "my.toml", "--pool", 9, "--no-flip")
+
+    assert (settings["rounds"], settings["pool"], settings["new"]) == (7, 9, 20)
+    assert (settings["data"]["pad"], settings["data"]["flip"], settings["data"]["image_size"]) == (1, False, 14)
+
+
+def test_a_file_may_name_its_preset_and_the_command_line_another():
+    pathlib.Path("my.toml").write_text('preset = "paper"\nrounds = 7\n')
+
+    in_file, on_the_line = shown("search", "--config", "my.toml"), shown(
+        "search", "--config", "my.toml", "--preset", "cifar10-small"
+    )  # fmt: skip
+
+    assert (in_file["preset"], in_file["rounds"], in_file["pool"]) == ("paper", 7, 1000)
+    assert (on_the_line["preset"], on_the_line["rounds"], on_the_line["pool"]) == ("cifar10-small", 7, 200)
+
+
+@pytest.mark.parametrize("name", ["quick", "cifar10-small", "paper"])
+@pytest.mark.parametrize(("command", "kind"), [("search", SearchConfig), ("evaluate", EvaluateConfig)])
+def test_shown_settings_are_the_presets_and_read_back_are_the_same(command, kind, name):
+    first = bnao(command, "--preset", name, "--show-config").stdout
+    pathlib.Path("shown.toml").write_text(first)
+
+    assert build(kind, tomllib.loads(first)) == preset(kind, name)
+    assert bnao(command, "--config", "shown.toml", "--show-config").stdout == first
+
+
+def test_a_named_data_set_goes_before_images_of_a_lower_layer():
+    pathlib.Path("my.toml").write_text('[data]\ndata = "mine.npz"\n')
+
+    data = shown("search", "--config", "my.toml", "--dataset", "cifar100")["data"]
+
+    assert (data["dataset"], "data" in data) == ("cifar100", False)
+
+
+def test_epochs_go_before_steps_of_a_lower_layer():
+    pathlib.Path("my.toml").write_text("steps = 100\n")
+
+    settings = shown("search", "--config", "my.toml", "--epochs", 2)
+
+    assert (settings["epochs"], "steps" in settings) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--dataset", "cifar10", "--data", "x.npz"), "--dataset and --data exclude each other"),
+        (("--steps", 3, "--epochs", 2), "--epochs and --steps exclude each other"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(arguments, told):
+    assert told in refused(2, "search", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[data]\npadd = 2\n", "my.toml: [data] has no setting 'padd'; did you mean 'pad'?"),
+        ("rounds = 2.0\n", "my.toml: rounds is 2.0; it must be a whole number"),
+        ('rounds = "two"\n', "my.toml: rounds is 'two'; it must be a whole number"),
+        ("data = 3\n", "my.toml: data is 3; it is a section, [data]"),
+        ("[network]\nclasses = 3\n", "my.toml: [network] has no setting 'classes'"),
+        ('preset = "huge"\n', "my.toml: no preset 'huge'; there is quick, cifar10-small, paper"),
+        ("preset = [1]\n", "my.toml: preset is [1]; it can be quick, cifar10-small, paper"),
+        ("rounds = \n", "my.toml is not TOML: Invalid value (at line 1, column 10)"),
+    ],
+)
+def test_a_config_file_that_is_wrong_is_refused_with_its_place(content, told):
+    pathlib.Path("my.toml").write_text(content)
+
+    assert told in refused(2, "search", "--config", "my.toml")
+
+
+def test_a_config_file_that_is_absent_is_refused():
+    assert refused(2, "search", "--config", "no.toml").startswith("error: cannot read the config file no.toml")
+
+
+def test_settings_of_a_backend_that_is_not_installed_can_be_shown():
+    assert shown("search", "--backend", "abacus")["machine"]["backend"] == "abacus"
+    assert shown("evaluate", "--backend", "abacus")["machine"]["backend"] == "abacus"
+
+
+# --- search on a table
+
+
+def test_a_search_over_a_table_ends_with_its_best_genotypes(on_table, table):
+    result = bnao(*on_table, "--new", 10, "--rounds", 3, "--out", "run")
+
+    assert result.exit_code == 0
+    best = table.read_text().splitlines()[30].split(",")[0].strip('"')  # all thirty were scored: the last is best
+    assert re.search(rf"^   1  {re.escape(best)}$", result.stdout, re.M)
+    assert re.search(r"^   1 +0\.79 ", result.stdout, re.M)
+    assert "of 30 genotypes scored, the first has 0.79" in result.stdout
+    assert "run folder: run\n" in result.stdout
+    assert result.stdout.endswith(f"next: bnao show '{best}'\n")
+    assert "round 1/3  10 new genotypes (10 random)" in result.stderr
+
+
+def test_the_folder_is_named_by_time_data_and_seed(on_table):
+    bnao(*on_table, "--seed", 7)
+
+    (folder,) = pathlib.Path("runs").iterdir()
+    assert re.fullmatch(r"\d{8}-\d{6}-thirty-seed7", folder.name)
+    assert {"config.toml", "log.jsonl", "result.json", "run.json"} <= {path.name for path in folder.iterdir()}
+
+
+def test_with_json_stdout_is_one_json_object_and_nothing_else(on_table):
+    result = bnao(*on_table, "--json", "--out", "run")
+
+    content = json.loads(result.stdout)
+    kept = json.loads(pathlib.Path("run/result.json").read_text())
+    assert (content["format"], content["run"], content["ranked"]) == (1, "run", kept["ranked"])
+    assert content["peak_memory_bytes"] > 10 * 2**20
+
+
+def test_quiet_tells_no_progress(on_table):
+    assert bnao(*on_table, "--quiet", "--out", "run").stderr == ""
+
+
+def test_the_folder_says_what_the_run_began_with(on_table):
+    bnao(*on_table, "--out", "run", "--threads", 1)
+
+    about = json.loads(pathlib.Path("run/run.json").read_text())
+    assert about["format"] == 1
+    assert about["threads"] == 1
+    assert re.fullmatch("[0-9a-f]{32}", about["data"]["fingerprint"])
+    assert {"bnao", "python", "numpy"} <= set(about["versions"])
+
+
+def test_the_enas_table_is_searched_without_a_framework(shared_data):
+    table = shared_data / "tables" / "nds_imagenet" / "ENAS_in.csv"
+
+    result = bnao("search", "--backend", "table", "--table", table, "--controller", "evolution", "--json", "--quiet")
+
+    ranked = json.loads(result.stdout)["ranked"]
+    assert len(ranked) == 100  # quick: 60 at first, 20 in each of two later rounds, of 117 rows
+    assert ranked[0]["score"] >= 70.6  # as the seven best of the 117 have
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("--backend", "table", "--controller", "random"), 1, "backend 'table' needs a table"),
+        (("--backend", "table", "--table", "no.csv", "--controller", "random"), 1, "cannot read the table no.csv"),
+        (("--backend", "abacus"), 1, "no backend 'abacus'; installed: broken, pretend, table, torch"),
+        (("--backend", "broken"), 1, "backend 'broken' cannot be imported (No module named 'no_such_module_anywhere')"),
+        (("--backend", "pretend", "--data", "no.npz"), 1, "no.npz"),
+        (("--backend", "pretend", "--data", "."), 1, "train"),
+    ],
+)
+def test_what_cannot_be_met_is_said_before_a_folder_is_made(arguments, code, told):
+    assert told in refused(code, "search", *arguments)
+    assert not pathlib.Path("runs").exists()
+
+
+def test_the_nao_controller_of_a_table_comes_from_another_backend(table):
+    search = ("search", "--backend", "table", "--table", table, "--pool", 10, "--new", 5)
+
+    told = refused(1, *search)
+    result = bnao(*search, "--controller-backend", "pretend", "--out", "run")
+
+    assert "backend 'table' has no NAO controller" in told
+    assert "--controller-backend torch" in told
+    assert result.exit_code == 0
+    assert json.loads(pathlib.Path("run/run.json").read_text())["controller_backend"] == "pretend"
+
+
+def test_a_controller_backend_without_the_nao_controller_is_refused(on_table):
+    assert "--controller-backend is for --controller nao" in refused(2, *on_table, "--controller-backend", "pretend")
+
+
+def test_a_table_cannot_be_reranked_by_training(on_table):
+    told = refused(2, *on_table, "--rerank-epochs", 3, "--out", "run")
+
+    assert told == "error: backend 'table' trains nothing; rerank_epochs must be 0"
+    assert not pathlib.Path("run").exists()
+
+
+def test_a_folder_that_holds_anything_is_refused_and_left_alone(on_table):
+    pathlib.Path("mine").mkdir()
+    pathlib.Path("mine/letter.txt").write_text("dear")
+    pathlib.Path("file").write_text("dear")
+
+    assert "mine is not empty and holds no run; name another folder with --out" in refused(
+        1, *on_table, "--out", "mine"
+    )
+    assert "file is not empty and holds no run" in refused(1, *on_table, "--out", "file")
+    assert [path.name for path in pathlib.Path("mine").iterdir()] == ["letter.txt"]
+
+
+def test_a_folder_that_holds_a_run_is_refused(on_table):
+    bnao(*on_table, "--out", "run")
+
+    assert "run holds a run already; go on with it by --resume run" in refused(1, *on_table, "--out", "run")
+
+
+# --- a search that trains
+
+
+def test_a_search_reports_its_updates_against_equation_4():
+    result = bnao(*PRETEND, "--out", "run")
+
+    assert result.exit_code == 0
+    assert re.search(
+        r"^rank +score +parameters +multiply-adds +round +updates +expected \(Eq\. 4\)$", result.stdout, re.M
+    )
+    # 12 + 6 genotypes in two rounds, each of which fixes the sum of its updates
+    assert re.search(
+        r"updates: 16 steps; against Eq\. 4 chi-square is \d+\.\d over 16 degrees of freedom \(\d\.\d\d each\)",
+        result.stdout,
+    )
+    assert re.search(r"^   1 +\d+\.\d % ± \d\.\d % +[\d,]+ ", result.stdout, re.M)
+    assert result.stdout.endswith("next: bnao evaluate run --top 5\n")
+
+
+def test_the_final_genotypes_can_be_ranked_by_a_training_of_their_own():
+    result = bnao(*PRETEND, "--out", "run", "--rerank-epochs", 2, "--top", 3)
+
+    ranked = json.loads(pathlib.Path("run/result.json").read_text())["ranked"]
+    alone = [entry["reranked"] for entry in ranked[:4]]
+    assert "trained alone" in result.stdout
+    assert alone[:3] == sorted(alone[:3], reverse=True)
+    assert alone[3] is None
+
+
+def test_a_finished_run_resumed_says_so_and_changes_nothing(finished):
+    before = bytes_and_times(finished)
+
+    result = bnao("search", "--resume", finished)
+    as_json = bnao("search", "--resume", finished, "--json")
+
+    assert result.exit_code == 0
+    assert "run is finished already; nothing in it was changed" in result.stdout
+    assert "next: bnao evaluate run --top 5" in result.stdout
+    assert len(json.loads(as_json.stdout)["ranked"]) == 18
+    assert bytes_and_times(finished) == before
+
+
+def test_settings_beside_resume_are_refused_by_name(finished):
+    before = bytes_and_times(finished)
+
+    told = refused(2, "search", "--resume", finished, "--rounds", 9, "--no-flip", "--preset", "quick", "--out", "x")
+
+    assert "leave out --rounds, --flip, --preset, --out" in told
+    assert bytes_and_times(finished) == before
+
+
+def test_what_is_no_run_cannot_be_resumed():
+    pathlib.Path("mine").mkdir()
+
+    assert "no folder nowhere" in refused(1, "search", "--resume", "nowhere")
+    assert "mine holds no run" in refused(1, "search", "--resume", "mine")
+
+
+def test_a_second_process_on_a_run_is_refused(finished):
+    (finished / "result.json").unlink()
+
+    with Run.open(finished):
+        told = refused(1, "search", "--resume", finished)
+
+    assert "another process is working in run" in told
+
+
+def test_a_run_whose_data_have_changed_is_not_gone_on_with(on_table, table):
+    bnao(*on_table, "--out", "run")
+    pathlib.Path("run/result.json").unlink()
+    first = json.loads(pathlib.Path("run/run.json").read_text())["data"]["fingerprint"]
+    table.write_text(table.read_text().replace("0.79", "0.99"))
+
+    told = refused(1, "search", "--resume", "run")
+
+    assert f"run was started with other data: table {table}, fingerprint {first}; now it is" in told
+
+
+def test_a_changed_version_is_a_warning(finished, monkeypatch):
+    (finished / "result.json").unlink()
+    monkeypatch.setenv("PRETEND_VERSION", "2.0")
+
+    result = bnao("search", "--resume", finished, "--quiet")
+
+    assert result.exit_code == 0
+    assert result.stderr == "warning: pretend was 1.0 and is 2.0; results may differ in their last bits\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_search_says_how_to_go_on_and_ends_as_if_it_had_not_been(number, finished):
+    process = start(*PRETEND, "--out", "a b", "--checkpoint-seconds", 0, PRETEND_SECONDS="0.2")
+    log = pathlib.Path("a b/log.jsonl")
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not (log.exists() and '"step": 2' in log.read_text()):
+        time.sleep(0.02)
+
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    resumed = bnao("search", "--resume", "a b", "--json")
+
+    assert process.returncode == 1
+    again = "bnao search --resume 'a b'"
+    assert shlex.split(again)[-1] == "a b"
+    assert told.splitlines()[-1] == f"bnao: stopped; what was finished is kept; go on with: {again}"
+    assert resumed.exit_code == 0
+    assert (pathlib.Path("a b") / "result.json").read_bytes() == (finished / "result.json").read_bytes()
+
+
+def test_a_loss_that_is_not_a_number_ends_in_one_line(monkeypatch):
+    monkeypatch.setenv("PRETEND_NAN", "3")
+
+    result = bnao(*PRETEND, "--out", "run")
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "bnao: error: round 1, step 3: the loss is nan"
+    assert pathlib.Path("run/round-1-pool.json").exists()
+
+
+def test_a_full_disk_ends_in_one_line(monkeypatch, on_table):
+    def full(*arguments, **settings):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bnao.cli.search.search", full)
+
+    result = bnao(*on_table, "--out", "run")
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "bnao: error: [Errno 28] No space left on device"
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch, on_table):
+    def bug(*arguments, **settings):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("bnao.cli.search.search", bug)
+
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        bnao(*on_table, "--out", "run")
+
+
+def test_a_reader_that_stops_reading_is_no_error():
+    genotypes = SPACES["nao"].random_genotypes(500, stream(0, "many"))
+    pathlib.Path("many.txt").write_text("\n".join(map(str, genotypes)))
+    process = start("show", "--json", "--file", "many.txt")  # far more than a pipe holds
+
+    first = process.stdout.readline()
+    process.stdout.close()
+    told = process.stderr.read()
+    process.wait(60)
+
+    assert json.loads(first)["genotype"] == str(genotypes[0])
+    assert told == ""
+
+
+# --- evaluate
+
+EVALUATE = ("evaluate", "--backend", "pretend", "--epochs", 2)
+
+
+@pytest.fixture
+def genotypes():
+    return [str(genotype) for genotype in SPACES["nao"].random_genotypes(3, stream(0, "to evaluate"))]
+
+
+def test_genotypes_are_evaluated_in_the_order_given(genotypes):
+    result = bnao(*EVALUATE, "--repeats", 2, "--json", *genotypes)
+
+    content = json.loads(result.stdout)
+    assert [entry["genotype"] for entry in content["evaluations"]] == genotypes
+    assert all(len(entry["test_errors"]) == 2 for entry in content["evaluations"])
+    assert "agreement" not in content
+    assert re.fullmatch(r"runs/evaluate-\d{8}-\d{6}", content["run"])
+
+
+def test_the_table_of_an_evaluation_has_mean_deviation_and_size(genotypes):
+    result = bnao(*EVALUATE, "--repeats", 2, *genotypes)
+
+    assert "test error (mean ± sd, repeats)" in result.stdout
+    assert re.search(r"^1 +\d+\.\d\d % ± \d+\.\d\d % \(2\) +[\d,]+ +[\d,]+$", result.stdout, re.M)
+    assert "genotype 3/3  repeat 2/2  test error" in result.stderr
+
+
+def test_a_file_gives_genotypes_too_and_each_is_trained_once(genotypes):
+    pathlib.Path("mine.txt").write_text(f"# mine\n\n{genotypes[1]}\n{genotypes[0]}\n")
+
+    result = bnao(*EVALUATE, genotypes[0], "--file", "mine.txt", "--json")
+
+    assert [entry["genotype"] for entry in json.loads(result.stdout)["evaluations"]] == genotypes[:2]
+    assert "of 3 genotypes 2 differ" in result.stderr
+
+
+def test_the_best_of_a_run_are_evaluated_on_its_images(finished):
+    result = bnao("evaluate", finished, "--top", 4, "--epochs", 2, "--json")
+
+    content = json.loads(result.stdout)
+    ranked = json.loads((finished / "result.json").read_text())["ranked"]
+    assert [entry["genotype"] for entry in content["evaluations"]] == [entry["genotype"] for entry in ranked[:4]]
+    assert [entry["one_shot_score"] for entry in content["evaluations"]] == [entry["score"] for entry in ranked[:4]]
+    assert content["agreement"]["pairwise_accuracy"]["n"] == 4
+    assert re.fullmatch(r"run/evaluate-quick-[0-9a-f]{6}", content["run"])
+    assert bnao("search", "--resume", finished).exit_code == 0  # the run is still one
+
+
+def test_an_evaluation_of_a_run_reports_the_rank_agreement(finished):
+    result = bnao("evaluate", finished, "--epochs", 2)
+
+    assert "one-shot scores against stand-alone accuracies, n = 5" in result.stdout
+    assert re.search(r"^  pairwise accuracy +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]$", result.stdout, re.M)
+    assert re.search(r"^  precision at top +not defined for so few$", result.stdout, re.M)
+    assert re.search(r"^5 +\d+\.\d\d % +[\d,]+ +[\d,]+ +\d+\.\d % +rank 5$", result.stdout, re.M)
+
+
+def test_an_evaluation_takes_the_space_images_and_backend_of_its_run_and_the_recipe_of_the_preset():
+    bnao(*PRETEND, "--nodes", 3, "--image-size", 16, "--train-images", 500, "--channels", 4, "--out", "run")
+
+    as_usual, paper = shown("evaluate", "run"), shown("evaluate", "run", "--preset", "paper", "--image-size", 20)
+
+    assert (as_usual["network"]["nodes"], as_usual["data"]["image_size"], as_usual["data"]["train_images"]) == (
+        3,
+        16,
+        500,
+    )
+    assert (as_usual["preset"], as_usual["network"]["channels"], as_usual["epochs"]) == ("quick", 8, 15)
+    assert as_usual["machine"]["backend"] == "pretend"
+    assert (paper["network"]["channels"], paper["epochs"], paper["data"]["image_size"]) == (36, 600, 20)
+    assert paper["data"]["dataset"] == "fashion-mnist"
+
+
+def test_random_genotypes_of_the_first_pool_stand_beside_the_best(finished):
+    result = bnao("evaluate", finished, "--top", 2, "--random", 5, "--epochs", 1, "--json")
+
+    content = json.loads(result.stdout)
+    pool = {entry["genotype"] for entry in json.loads((finished / "round-1-pool.json").read_text())["pool"]}
+    errors = {entry["genotype"]: entry["test_error"] for entry in content["evaluations"]}
+    random = [genotype for genotype in errors if genotype in pool]
+    beside = content["against_random"]
+    assert len(random) >= 5
+    assert beside["first"] == content["evaluations"][0]["test_error"]
+    assert (beside["top"], beside["random"]) == (2, 5)
+    assert beside["random_median"] in errors.values()
+    text = bnao("evaluate", finished, "--top", 2, "--random", 5, "--epochs", 1).stdout
+    assert "on average over the top 2; the median of 5 random ones of the first pool is" in text
+
+
+def test_the_same_settings_go_on_where_they_were_and_others_get_their_own_folder(finished):
+    first = json.loads(bnao("evaluate", finished, "--top", 2, "--epochs", 2, "--json").stdout)
+    trained = bytes_and_times(finished / pathlib.Path(first["run"]).name / "trainings")
+
+    more = json.loads(bnao("evaluate", finished, "--top", 3, "--epochs", 2, "--json").stdout)
+    other = json.loads(bnao("evaluate", finished, "--top", 2, "--epochs", 3, "--json").stdout)
+
+    assert more["run"] == first["run"]
+    assert more["evaluations"][:2] == first["evaluations"]
+    assert bytes_and_times(pathlib.Path(more["run"]) / "trainings").items() >= trained.items()
+    assert other["run"] != first["run"]
+
+
+def test_a_folder_of_other_settings_is_refused_with_the_first_that_differs(finished, genotypes):
+    bnao(*EVALUATE, "--out", "mine", genotypes[0])
+
+    other = refused(1, *EVALUATE, "--out", "mine", "--channels", 16, "--pad", 3, genotypes[0])
+    no_evaluation = refused(1, *EVALUATE, "--out", finished, genotypes[0])
+
+    assert "mine was made with network.channels = 8, and now it is 16; name another folder with --out" in other
+    assert "run holds no evaluation" in no_evaluation
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        ((), 2, "no genotype; give one or more, --file FILE, or - for standard input"),
+        (("1 2 3",), 1, "3 integers; a genotype of space 'nao' with 5 nodes has 40"),
+        (("--top", 3, "x"), 2, "--top is for the folder of a run"),
+        (("--random", 3, "x"), 2, "--random is for the folder of a run"),
+        (("run", "x"), 2, "run is a folder; give one RUN alone, or genotypes"),
+        (("run", "--top", 99), 2, "--top is 99; run has 18 genotypes"),
+        (("run", "--top", 1, "--random", 99), 2, "--random is 99; the first pool of run has 12 genotypes"),
+        (("run", "--device", "mars"), 1, "no device 'mars' here"),
+        (("run", "--backend", "table"), 1, "backend 'table' trains nothing"),
+        (("run", "--data", "no.npz"), 1, "no.npz"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_refused_before_a_folder_is_made(finished, arguments, code, told):
+    before = bytes_and_times(finished)
+
+    assert told in refused(code, *EVALUATE[:1], *arguments)
+    assert bytes_and_times(finished) == before
+    assert not pathlib.Path("runs").exists()
+
+
+def test_a_run_that_is_not_finished_is_not_evaluated(finished):
+    (finished / "result.json").unlink()
+
+    assert "run is not finished; go on with: bnao search --resume run" in refused(1, "evaluate", finished)
+
+
+def test_genotypes_of_another_number_of_nodes_are_refused_at_once(genotypes):
+    told = refused(1, *EVALUATE, "--nodes", 4, genotypes[0])
+
+    assert "the normal cell has 5 nodes; a cell of space 'nao' with 4 nodes needs 4" in told
+
+
+def test_a_stopped_evaluation_goes_on_by_the_same_command(genotypes):
+    arguments = (*EVALUATE, "--epochs", 40, "--checkpoint-seconds", 0, "--out", "mine", *genotypes[:2])
+    process = start(*arguments, PRETEND_SECONDS="0.05")
+    log = pathlib.Path("mine/log.jsonl")
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not (log.exists() and '"epoch": 3' in log.read_text()):
+        time.sleep(0.02)
+
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    result = bnao(*arguments, "--json")
+
+    assert process.returncode == 1
+    assert told.splitlines()[-1].endswith("go on with: the same command with --out mine")
+    assert len(json.loads(result.stdout)["evaluations"]) == 2
+
+
+# --- backends
+
+
+def test_backends_are_listed_with_what_installs_them():
+    result = bnao("backends", "--json")
+
+    found = {entry["name"]: entry for entry in json.loads(result.stdout)["backends"]}
+    assert (found["table"]["installed"], found["table"]["install"]) == (True, None)
+    assert found["pretend"]["versions"] == {"pretend": "1.0"}
+    assert found["pretend"]["devices"] == ["cpu", "moon"]
+    assert (found["broken"]["installed"], found["broken"]["install"]) == (False, "pip install 'bnao[broken]'")
+    assert "torch" not in sys.modules or "torch" in os.environ.get("BNAO_FRAMEWORK", "torch")
+
+
+def test_the_list_of_backends_is_readable():
+    lines = bnao("backends").stdout.splitlines()
+
+    assert re.fullmatch(r"backend +installed +versions +devices +to install", lines[0])
+    assert any(re.fullmatch(r"pretend +yes +pretend 1\.0 +cpu, moon", line) for line in lines)
+    assert any(re.fullmatch(r"broken +no +- +- +pip install 'bnao\[broken\]'", line) for line in lines)
+
+
+# --- what is told on the way
