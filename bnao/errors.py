@@ -40,5 +40,9 @@ class RunError(BnaoError, OSError):
     """A run's folder that cannot be written, is in use, or is not one."""
 
 
+class WriteError(RunError):
+    """A file of a run that cannot be written, as on a full disk; the run is whole up to there."""
+
+
 class DivergedError(BnaoError, ArithmeticError):
     """Training gave a loss that is not a number."""

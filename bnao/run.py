@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from bnao.config import build, read_toml, to_toml
-from bnao.errors import BnaoError, RunError
+from bnao.errors import BnaoError, RunError, WriteError
 
 C = TypeVar("C")
 Event = Mapping[str, Any]
@@ -112,7 +112,7 @@ class Run:
         """Write a file whole or not at all.
 
         Raises:
-            RunError: the disk is full or not writable; an earlier file of that name is as it was.
+            WriteError: the disk is full or not writable; an earlier file of that name is as it was.
         """
         path = self.folder / name
         unfinished = path.with_name(path.name + _UNFINISHED)
@@ -166,11 +166,8 @@ class Run:
             kept = [json.dumps(event) + "\n" for event in self.events() if keep(event)]
             self.write(LOG, "".join(kept).encode())
 
-    def _cannot_write(self, name: str, error: OSError) -> RunError:
-        return RunError(
-            f"cannot write {self.folder / name}: {error.strerror}; what was finished is kept, "
-            f"go on with: bnao search --resume {self.folder}"
-        )
+    def _cannot_write(self, name: str, error: OSError) -> WriteError:
+        return WriteError(f"cannot write {self.folder / name}: {error.strerror}; what was finished is kept")
 
 
 def _readable(content: Mapping[str, Any]) -> str:

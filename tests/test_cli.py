@@ -503,6 +503,28 @@ def test_a_stopped_search_says_how_to_go_on_and_ends_as_if_it_had_not_been(numbe
     assert (pathlib.Path("a b") / "result.json").read_bytes() == (finished / "result.json").read_bytes()
 
 
+def test_a_search_killed_again_and_again_ends_as_if_it_had_not_been(finished):
+    slowly = {"PRETEND_SECONDS": "0.1"}
+    process = start(*PRETEND, "--out", "killed", "--checkpoint-seconds", 0, **slowly)
+    killed = 0
+    for wait in stream(0, "moments").uniform(0.1, 1.0, 5):
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not pathlib.Path("killed/config.toml").exists():
+            time.sleep(0.02)
+        time.sleep(wait)
+        process.kill()
+        process.communicate(timeout=60)
+        killed += process.returncode == -signal.SIGKILL
+        process = start("search", "--resume", "killed", **slowly)
+    process.communicate(timeout=60)
+
+    assert killed >= 2
+    assert process.returncode == 0
+    names = ["result.json", *(f"round-{round}-{what}.json" for round in (1, 2) for what in ("pool", "scores"))]
+    for name in names:
+        assert (pathlib.Path("killed") / name).read_bytes() == (finished / name).read_bytes()
+
+
 def test_a_loss_that_is_not_a_number_ends_in_one_line(monkeypatch):
     monkeypatch.setenv("PRETEND_NAN", "3")
 

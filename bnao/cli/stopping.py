@@ -1,4 +1,4 @@
-"""Being stopped by Ctrl-C or SIGTERM: one line that says how to go on."""
+"""Being stopped by Ctrl-C, SIGTERM or a full disk: one line that says how to go on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 import click
+
+from bnao.errors import WriteError
 
 
 class Stopped(click.Abort):
@@ -38,8 +40,11 @@ def going_on(again: str) -> Iterator[None]:
 
     Raises:
         Stopped: instead of KeyboardInterrupt.
+        WriteError: where nothing more can be written.
     """
     try:
         yield
     except KeyboardInterrupt:
         raise Stopped(f"stopped; what was finished is kept; go on with: {again}") from None
+    except WriteError as error:
+        raise WriteError(f"{error}; free some space, then go on with: {again}") from None

@@ -20,7 +20,7 @@ from bnao.config import ControllerConfig
 from bnao.errors import DivergedError
 from bnao.genotype import Genotype
 from bnao.protocols import Accept, Epoch
-from bnao.space import SearchSpace
+from bnao.space import START, SearchSpace
 from bnao.streams import stream
 from bnao.weights import check_state
 
@@ -34,11 +34,11 @@ _GATES = 4  # of an LSTM: input, forget, cell, output
 _BLOCK = 1000
 
 
-def _linear(name: str, features: int, width: int) -> Shapes:
+def _linear_shapes(name: str, features: int, width: int) -> Shapes:
     return {f"{name}.weights": (width, features), f"{name}.biases": (width,)}
 
 
-def _lstm(name: str, features: int, hidden: int) -> Shapes:
+def _lstm_shapes(name: str, features: int, hidden: int) -> Shapes:
     return {
         f"{name}.input_weights": (_GATES * hidden, features),
         f"{name}.recurrent_weights": (_GATES * hidden, hidden),
@@ -56,17 +56,17 @@ def parameter_shapes(space: SearchSpace, config: ControllerConfig) -> Shapes:
     """
     vocabulary, hidden = space.vocabulary, config.hidden
     shapes: Shapes = {"encoder.embedding": (vocabulary, config.embedding)}
-    shapes |= _lstm("encoder.lstm", _TOGETHER * config.embedding, hidden)
+    shapes |= _lstm_shapes("encoder.lstm", _TOGETHER * config.embedding, hidden)
     width = hidden
     for layer in range(config.mlp_layers):
-        shapes |= _linear(f"predictor.mlp.{layer}", width, config.mlp_hidden)
+        shapes |= _linear_shapes(f"predictor.mlp.{layer}", width, config.mlp_hidden)
         width = config.mlp_hidden
-    shapes |= _linear("predictor", width, 1)
+    shapes |= _linear_shapes("predictor", width, 1)
     shapes["decoder.embedding"] = (vocabulary, hidden)
-    shapes |= _lstm("decoder.lstm", hidden, hidden)
+    shapes |= _lstm_shapes("decoder.lstm", hidden, hidden)
     shapes["decoder.attention.query"] = (hidden, hidden)
     shapes["decoder.attention.mix"] = (hidden, 2 * hidden)
-    return shapes | _linear("decoder.classifier", hidden, vocabulary)
+    return shapes | _linear_shapes("decoder.classifier", hidden, vocabulary)
 
 
 def initial_parameters(shapes: Shapes, hidden: int, seed: int, round: int) -> dict[str, NDArray[np.float32]]:
@@ -196,13 +196,12 @@ class NaoController:
         if not len(seeds):
             return []
         p = self._named()
-        outputs = self._encoded(p, self._tensor(self._space.tokens(seeds))).detach().requires_grad_()
-        predicted = self._predicted(p, _representation(outputs))
-        (gradient,) = torch.autograd.grad(predicted.sum(), outputs)
+        outputs = torch.cat([block.detach() for block in self._outputs(p, seeds)]).requires_grad_()
+        (gradient,) = torch.autograd.grad(_predicted(p, _representation(outputs)).sum(), outputs)
         seen, chosen = set[Genotype](), list[Genotype]()
         for step in range(1, self._config.most_steps + 1):
             moved = F.normalize(outputs.detach() + self._config.eta * step * gradient, dim=-1)
-            for genotype in self._decoded(moved):
+            for genotype in self._decoded(p, moved):
                 if len(chosen) >= n:
                     return chosen
                 if genotype not in seen and accept(genotype):
@@ -211,9 +210,115 @@ class NaoController:
         return chosen
 
     def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """The predicted score of each, scaled as in ``scaled``: shape (n,), in [0, 1]."""
-        return self._each(genotypes, lambda p, outputs: self._predicted(p, _representation(outputs)), ())
+        """The predicted score of each, on the scale of ``scaled``: shape (n,), in [0, 1]."""
+        p = self._named()
+        with torch.inference_mode():
+            blocks = [_predicted(p, _representation(outputs)) for outputs in self._outputs(p, genotypes)]
+        return _joined(blocks, (0,))
 
     def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """Their representations: shape (n, hidden), each of unit length."""
-        return self._each(genotypes, lambda p, outputs: _representation(outputs), (self._config.hidden,))
+        p = self._named()
+        with torch.inference_mode():
+            blocks = [_representation(outputs) for outputs in self._outputs(p, genotypes)]
+        return _joined(blocks, (0, self._config.hidden))
+
+    def reconstruct(self, genotypes: Sequence[Genotype]) -> list[Genotype]:
+        """What the decoder makes of each one's representation; the same genotype, once it has learned."""
+        p = self._named()
+        with torch.inference_mode():
+            return [genotype for outputs in self._outputs(p, genotypes) for genotype in self._decoded(p, outputs)]
+
+    def _initialise(self, round: int) -> None:
+        self.load_state(initial_parameters(self._shapes, self._config.hidden, self._seed, round))
+
+    def _named(self) -> dict[str, Tensor]:
+        parts = self._flat.split([math.prod(shape) for shape in self._shapes.values()])
+        return {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
+
+    def _tensor(self, values: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(values).to(self._device)
+
+    def _outputs(self, p: Parameters, genotypes: Sequence[Genotype]) -> Iterator[Tensor]:
+        """The encoder's outputs, a block of genotypes at a time."""
+        for start in range(0, len(genotypes), _BLOCK):
+            tokens = self._tensor(self._space.tokens(genotypes[start : start + _BLOCK]))
+            yield _encoded(p, self._one_hot[tokens])
+
+    def _loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Of a batch: tokens (b, length), targets (b,)."""
+        p, weight = self._named(), self._config.predictor_weight
+        symbols = self._one_hot[tokens]  # (b, length, vocabulary)
+        outputs = _encoded(p, symbols)
+        representation = _representation(outputs)
+        error = F.mse_loss(_predicted(p, representation), targets)
+        start = self._one_hot[START].expand(len(tokens), 1, -1)
+        hidden = _lstm(p, "decoder", torch.cat([start, symbols[:, :-1]], 1), representation)
+        logits = _attended(p, hidden, outputs) + self._mask
+        reconstruction = F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
+        return weight * error + (1 - weight) * reconstruction
+
+    def _decoded(self, p: Parameters, outputs: Tensor) -> list[Genotype]:
+        """The genotypes that the encoder's outputs (b, steps, hidden) are decoded to, the likeliest token each time."""
+        hidden = cell = _representation(outputs)
+        token = torch.full((len(outputs),), START, device=self._device)
+        tokens = []
+        for mask in self._mask:
+            hidden, cell = torch.lstm_cell(
+                p["decoder.embedding"][token], (hidden, cell), *_lstm_parameters(p, "decoder")
+            )
+            token = (_attended(p, hidden[:, None], outputs)[:, 0] + mask).argmax(-1)
+            tokens.append(token)
+        return self._space.from_tokens(torch.stack(tokens, 1).cpu().numpy())
+
+
+def _joined(blocks: Sequence[Tensor], empty: tuple[int, ...]) -> NDArray[np.float64]:
+    return np.concatenate([np.empty(empty), *(block.cpu().numpy() for block in blocks)], dtype=np.float64)
+
+
+def _lstm_parameters(p: Parameters, part: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    names = ("input_weights", "recurrent_weights", "input_biases", "recurrent_biases")
+    weights = [p[f"{part}.lstm.{name}"] for name in names]
+    return weights[0], weights[1], weights[2], weights[3]
+
+
+def _lstm(p: Parameters, part: str, symbols: Tensor, start: Tensor) -> Tensor:
+    """The hidden states (b, steps, hidden) of an LSTM that reads one-hot symbols (b, steps, n x vocabulary).
+
+    Embedding and input weights are multiplied once for the vocabulary, not once for each token.
+    """
+    input_weights, *others = _lstm_parameters(p, part)
+    embedding = p[f"{part}.embedding"]
+    parts = input_weights.view(len(input_weights), -1, embedding.shape[1]) @ embedding.t()  # (4 hidden, n, vocabulary)
+    weights = (parts.flatten(1), *others)
+    states = (start[None], start[None])
+    return torch.lstm(symbols.transpose(0, 1), states, weights, True, 1, 0.0, True, False, False)[0].transpose(0, 1)
+
+
+def _encoded(p: Parameters, symbols: Tensor) -> Tensor:
+    """The encoder's outputs (b, steps, hidden), each of unit length, for one-hot tokens (b, length, vocabulary)."""
+    b, length, vocabulary = symbols.shape
+    start = symbols.new_zeros(b, p["encoder.lstm.recurrent_weights"].shape[1])
+    pairs = symbols.reshape(b, length // _TOGETHER, _TOGETHER * vocabulary)
+    return F.normalize(_lstm(p, "encoder", pairs, start), dim=-1)
+
+
+def _representation(outputs: Tensor) -> Tensor:
+    """The mean over steps, of unit length: (b, hidden)."""
+    return F.normalize(outputs.mean(1), dim=-1)
+
+
+def _predicted(p: Parameters, representation: Tensor) -> Tensor:
+    """The predicted score: (b,), in (0, 1)."""
+    x, layer = representation, 0
+    while f"predictor.mlp.{layer}.weights" in p:
+        x = F.relu(F.linear(x, p[f"predictor.mlp.{layer}.weights"], p[f"predictor.mlp.{layer}.biases"]))
+        layer += 1
+    return torch.sigmoid(F.linear(x, p["predictor.weights"], p["predictor.biases"]))[:, 0]
+
+
+def _attended(p: Parameters, hidden: Tensor, outputs: Tensor) -> Tensor:
+    """The logits (b, length, vocabulary) of decoder states (b, length, hidden) that look at the encoder's outputs."""
+    attention = torch.softmax(F.linear(hidden, p["decoder.attention.query"]) @ outputs.transpose(1, 2), -1)
+    mixed = torch.tanh(F.linear(torch.cat([attention @ outputs, hidden], -1), p["decoder.attention.mix"]))
+    return F.linear(mixed, p["decoder.classifier.weights"], p["decoder.classifier.biases"])

@@ -1,0 +1,120 @@
+"""A search killed with kill -9 at any moment ends bit for bit as if it had not been."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from bnao.streams import stream
+from bnao.testing import small_dataset
+
+pytest.importorskip("torch")
+
+LIMIT = 120  # seconds a search of this size may take at the very most
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    data = small_dataset()
+    path = tmp_path_factory.mktemp("images") / "corners.npz"
+    np.savez(
+        path,
+        x_train=np.concatenate([data.x_train, data.x_dev]),
+        y_train=np.concatenate([data.y_train, data.y_dev]),
+        x_test=data.x_test,
+        y_test=data.y_test,
+    )
+    return path
+
+
+def start(*arguments):
+    command = [sys.executable, "-c", "from bnao.cli import main; main()", "search", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def options(images, out):
+    chosen = {
+        "data": images, "out": out, "rounds": 2, "pool": 4, "new": 3, "n-seeds": 2, "steps": 12, "channels": 4,
+        "cells": 1, "nodes": 2, "batch-size": 16, "dev-share": 0.3, "controller-epochs": 4,
+        "checkpoint-seconds": 0, "threads": 1, "seed": 3,
+    }  # fmt: skip
+    return [text for name, value in chosen.items() for text in (f"--{name}", value)]
+
+
+def finish(process):
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, err
+    return out
+
+
+def contents(folder):
+    """Every file's bytes; in the log, all but the seconds."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
+    events = [json.loads(line) for line in files.pop("log.jsonl").splitlines()]
+    return files, [{name: value for name, value in event.items() if name != "seconds"} for event in events]
+
+
+def events(folder):
+    log = folder / "log.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def whole(images, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    finish(start(*options(images, folder)))
+    return folder
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_a_search_killed_at_a_random_moment_ends_as_if_it_had_not_been(images, whole, tmp_path, moment):
+    at = int(stream(0, "kill", moment).integers(1, events(whole)))
+    process = start(*options(images, tmp_path / "run"))
+    deadline = time.monotonic() + LIMIT
+    while events(tmp_path / "run") < at and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+    process.kill()
+    process.communicate()
+    finish(start("--resume", tmp_path / "run"))
+
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_a_search_killed_while_it_writes_a_file_ends_as_if_it_had_not_been(images, whole, tmp_path):
+    unfinished = tmp_path / "run" / "checkpoint.safetensors.unfinished"
+    process = start(*options(images, tmp_path / "run"))
+    deadline = time.monotonic() + LIMIT
+    while process.poll() is None and time.monotonic() < deadline:
+        if unfinished.exists():
+            # stopped, it cannot finish the file while we look whether it is still there
+            os.kill(process.pid, signal.SIGSTOP)
+            time.sleep(0.01)
+            if unfinished.exists():
+                break
+            os.kill(process.pid, signal.SIGCONT)
+
+    process.kill()
+    process.communicate()
+    assert unfinished.exists()
+    finish(start("--resume", tmp_path / "run"))
+
+    assert not unfinished.exists()
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_a_finished_search_resumed_says_so_and_changes_nothing(whole):
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in whole.iterdir() if path.name != ".lock"}
+
+    process = start("--resume", whole)
+    out, err = process.communicate(timeout=LIMIT)
+
+    assert process.returncode == 0
+    assert "finished" in out + err
+    after = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in whole.iterdir() if path.name != ".lock"}
+    assert after == before
