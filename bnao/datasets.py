@@ -59,14 +59,14 @@ def read_images(config: DataConfig) -> Images:
         images = _read_embedded(config.dataset)
     else:
         images = _read_cifar(config.dataset, CIFAR[config.dataset], config.data_dir)
-    if size is not None:
-        images = evolve(images, x_train=resized(images.x_train, size), x_test=resized(images.x_test, size))
     height, width = images.x_train.shape[1:3]
     if min(height, width) < LEAST_PIXELS:
         raise DataError(
             f"{images.name}: images are {height} x {width} pixels, but two reductions need at least "
-            f"{LEAST_PIXELS} x {LEAST_PIXELS}; --image-size shows them larger"
+            f"{LEAST_PIXELS} x {LEAST_PIXELS}"
         )
+    if size is not None:
+        images = evolve(images, x_train=resized(images.x_train, size), x_test=resized(images.x_test, size))
     return images
 
 

@@ -140,6 +140,15 @@ def search(
     return _Search(config, supernet, controller, Journal(run), size, listen).result(rerank)
 
 
+def check_budgets(config: SearchConfig, supernet: Supernet, controller: Controller) -> None:
+    """Find out, before anything is trained, whether enough genotypes keep the budgets.
+
+    Raises:
+        ConfigError: the budgets admit too few for the first pool.
+    """
+    _Search(config, supernet, controller, Journal(None), None, lambda event: None).random(config.pool, round=0)
+
+
 class _Search:
     """The state of one search: every genotype so far, when it came, its score and its updates."""
 

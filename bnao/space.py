@@ -81,9 +81,10 @@ class SearchSpace:
                 raise GenotypeError(
                     f"the {name} cell has {cell.inputs} inputs; a cell of space {self.name!r} has {self.inputs}"
                 )
-            if len(cell.nodes) != self.nodes:
+            n = len(cell.nodes)
+            if n != self.nodes:
                 raise GenotypeError(
-                    f"the {name} cell has {len(cell.nodes)} nodes; a cell of space {self.name!r} "
+                    f"the {name} cell has {n} node{'s' * (n != 1)}; a cell of space {self.name!r} "
                     f"with {self.nodes} nodes needs {self.nodes}"
                 )
             for index, node in enumerate(cell.nodes):

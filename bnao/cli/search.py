@@ -28,7 +28,7 @@ from bnao.genotype import Genotype
 from bnao.journal import RESULT
 from bnao.protocols import Backend, Controller, Supernet
 from bnao.run import FORMAT, Run, check_is_free, read_config, read_json
-from bnao.search import SearchResult, search
+from bnao.search import SearchResult, check_budgets, search
 from bnao.space import space_named
 
 log = logging.getLogger("bnao.cli")
@@ -157,6 +157,7 @@ def _rerank(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> 
 def _started(config: SearchConfig, folder: Path, controller_backend: str | None, quiet: bool) -> SearchResult:
     check_is_free(folder)
     parts = _parts(config, controller_backend)
+    check_budgets(config, parts.supernet, parts.controller)
     with Run.create(folder, config) as run:
         return _searched(config, parts, run, quiet)
 
