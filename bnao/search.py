@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 from numpy.typing import ArrayLike, NDArray
 
 from bnao.config import SearchConfig
-from bnao.errors import ConfigError
+from bnao.errors import ConfigError, GenotypeError
 from bnao.genotype import Genotype
 from bnao.journal import Journal
 from bnao.protocols import Controller, Supernet
@@ -310,22 +310,32 @@ class _Search:
         return within
 
     def random(self, n: int, round: int, barred: Sequence[Genotype] = ()) -> list[Genotype]:
-        """n new random genotypes within the budgets; fewer only where a table has no more."""
+        """n new random genotypes within the budgets; fewer only where there are no more, and never in round 0."""
         rng = stream(self.config.seed, "pool", round)
         if self.supernet.candidates is not None:
             left = self.unseen(self.supernet.candidates, barred)
+            if round == 0 and len(left) < 2:
+                raise ConfigError(
+                    f"only {len(left)} of the table's {len(self.supernet.candidates):,} genotypes keep the budget "
+                    f"({self.budget()}); a search needs two, allow more"
+                )
             return [left[index] for index in rng.permutation(len(left))[:n]]
         chosen: list[Genotype] = []
         looked_at = 0
         while len(chosen) < n:
-            some = self.space.random_genotypes(n, rng, exclude=[*self.born, *barred, *chosen])
-            chosen += itertools.compress(some, self.within_budget(some))
-            looked_at += n
-            if looked_at > _TRIES * n and len(chosen) < n:
-                raise ConfigError(
-                    f"only {len(chosen)} of {looked_at:,} random genotypes keep the budget ({self.budget()}), and "
-                    f"{n} are wanted; allow more, or take fewer channels, cells or genotypes"
-                )
+            try:
+                some = self.space.random_genotypes(n, rng, exclude=[*self.born, *barred, *chosen])
+                looked_at += n
+                chosen += itertools.compress(some, self.within_budget(some))
+                if looked_at > _TRIES * n > 0 and len(chosen) < n:
+                    raise ConfigError(
+                        f"only {len(chosen)} of {looked_at:,} random genotypes keep the budget ({self.budget()}), and "
+                        f"{n} are wanted; allow more, or take fewer channels, cells or genotypes"
+                    )
+            except (ConfigError, GenotypeError):
+                if round == 0:
+                    raise
+                break  # a search that is under way goes on with what there is
         return chosen[:n]
 
     def budget(self) -> str:

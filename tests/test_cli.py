@@ -314,6 +314,13 @@ def test_with_json_stdout_is_one_json_object_and_nothing_else(on_table):
     assert content["peak_memory_bytes"] > 10 * 2**20
 
 
+def test_a_budget_that_nothing_keeps_is_refused_before_there_is_a_folder(on_table):
+    told = refused(2, *on_table, "--max-parameters", 10, "--out", "run")
+
+    assert "only 0 of the table's 30 genotypes keep the budget (at most 10 parameters)" in told
+    assert not pathlib.Path("run").exists()
+
+
 def test_quiet_tells_no_progress(on_table):
     assert bnao(*on_table, "--quiet", "--out", "run").stderr == ""
 

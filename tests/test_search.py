@@ -43,7 +43,7 @@ class CountingSupernet:
 
     def score(self, genotypes):
         self.scored.append(list(genotypes))
-        return np.array([parameters(genotype, NETWORK) % 101 / 101 for genotype in genotypes])
+        return np.array([parameters(genotype, self.network) % 101 / 101 for genotype in genotypes])
 
     def sizes(self, genotypes):
         return None
@@ -166,6 +166,19 @@ def test_every_genotype_keeps_the_budgets(config, controller):
 def test_a_budget_nothing_can_keep_is_refused_with_figures(config, controller):
     with pytest.raises(ConfigError, match=r"only 0 of [\d,]+ random genotypes keep the budget \(at most 10 parameters"):
         search(evolve(config, max_parameters=10), CountingSupernet(), controller)
+
+
+def test_a_space_that_is_exhausted_on_the_way_ends_the_search_with_what_there_is(config):
+    tiny = evolve(SPACE, nodes=1)
+    supernet = CountingSupernet()
+    supernet.network = evolve(NETWORK, nodes=1)
+    most = int(np.sort(parameters(tiny.random_genotypes(200, stream(0, "tiny")), supernet.network))[20])
+    config = evolve(config, rounds=60, pool=4, new=4, steps=1, max_parameters=most, network=supernet.network)
+
+    result = search(config, supernet, NoIdeas())
+
+    assert 4 <= len(result.ranked) < 4 + 59 * 4
+    assert max(entry.parameters for entry in result.ranked) <= most
 
 
 def test_the_standard_error_is_that_of_a_share_of_the_dev_images(config, controller):

@@ -180,7 +180,7 @@ A, B = (0, "a"), (1, "b")
 @pytest.mark.parametrize(
     ("genotype", "message"),
     [
-        (genotype_of([A, B]), "the normal cell has 1 nodes; a cell of space 'made' with 2 nodes needs 2"),
+        (genotype_of([A, B]), "the normal cell has 1 node; a cell of space 'made' with 2 nodes needs 2"),
         (
             genotype_of([A, B], [A, (1, "d")]),
             "normal cell: node 1 has the operation 'd'; space 'made' has a, b, c",
@@ -208,7 +208,7 @@ def test_a_genotype_of_another_space_is_refused_with_its_place(genotype, message
 def test_genotypes_of_one_and_of_three_nodes_do_not_pass_for_two_of_two():
     space = SearchSpace("made", ("a", "b", "c"), nodes=2)
 
-    with pytest.raises(GenotypeError, match="genotype 0: the normal cell has 1 nodes"):
+    with pytest.raises(GenotypeError, match="genotype 0: the normal cell has 1 node"):
         space.encode([genotype_of([A, B]), genotype_of([A, B], [A, B], [A, B])])
 
 
