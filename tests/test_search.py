@@ -172,7 +172,7 @@ def test_a_space_that_is_exhausted_on_the_way_ends_the_search_with_what_there_is
     tiny = evolve(SPACE, nodes=1)
     supernet = CountingSupernet()
     supernet.network = evolve(NETWORK, nodes=1)
-    most = int(np.sort(parameters(tiny.random_genotypes(200, stream(0, "tiny")), supernet.network))[20])
+    most = int(np.sort(parameters(tiny.random_genotypes(200, stream(0, "tiny")), supernet.network))[5])
     config = evolve(config, rounds=60, pool=4, new=4, steps=1, max_parameters=most, network=supernet.network)
 
     result = search(config, supernet, NoIdeas())
