@@ -132,8 +132,16 @@ class DataConfig:
     train_images: int | None = setting(
         None, "Use this many of the train images, the same share of each class.", least=2
     )
+    crop: str = setting(
+        "shift",
+        "Augmentation: shift by up to pad pixels, or enlarge a random part.",
+        choices=("shift", "resized"),
+    )
     pad: int = setting(4, "Augmentation: pixels padded on each side before a random crop.", least=0)
     flip: bool = setting(True, "Augmentation: mirror half of the images.")
+    jitter: float = setting(
+        0.0, "Augmentation: brightness, contrast and saturation change by up to this share.", least=0, most=1
+    )
     cutout: int = setting(0, "Augmentation: side of the square blanked in each image, pixels; 0 = none.", least=0)
 
 
@@ -241,6 +249,8 @@ class StandAloneTrainingConfig:
     batch_size: int = setting(128, "Images of a step.", least=2)
     learning_rate: float = setting(0.025, "Learning rate at the top of the cosine.", least=0)
     learning_rate_end: float = setting(0.0, "Learning rate at its end.", least=0)
+    schedule: str = setting("cosine", "How the learning rate falls.", choices=("cosine", "exponential"))
+    decay: float = setting(0.97, "Schedule exponential: the rate is multiplied by this each epoch.", least=0.01, most=1)
     momentum: float = setting(0.9, "Momentum of SGD.", least=0, most=1)
     weight_decay: float = setting(5e-4, "Weight decay (coupled, L2).", least=0)
     gradient_norm: float = setting(5.0, "Gradients are scaled down to this norm; 0 = never.", least=0)

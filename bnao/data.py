@@ -14,6 +14,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
+from bnao.augment import augmented, jittered
 from bnao.config import DataConfig, NetworkConfig
 from bnao.datasets import read_images
 from bnao.errors import DataError
@@ -116,8 +117,8 @@ class Dataset:
         scale = np.broadcast_to(1 / (255 * std), self.image)
         return scale.astype(np.float32), (scale * 255 * mean).astype(np.float32)
 
-    def normalised(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images of shape (n, height, width, channels) as (x / 255 - mean) / std, with the train part's moments."""
+    def normalised(self, images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+        """Images of shape (n, height, width, channels), 0..255, as (x / 255 - mean) / std of the train part."""
         scale, offset = self._scale_and_offset
         result = np.multiply(images, scale, dtype=np.float32)
         result -= offset
@@ -265,7 +266,7 @@ def train_batch(
         step: counts from 0 over the whole training; each epoch visits the images in its own order.
         batch_size: images of a batch; all, if there are fewer.
         seed: decides orders and augmentations.
-        config: pad, flip and cutout.
+        config: crop, pad, flip, cutout and jitter.
 
     Returns:
         Images of shape (batch, height, width, channels), C-contiguous, and labels of shape (batch,).
@@ -274,51 +275,5 @@ def train_batch(
     batch_size = min(batch_size, n)
     epoch, place = divmod(step, epoch_batches(n, batch_size))
     chosen = _order(seed, epoch, n)[place * batch_size : (place + 1) * batch_size]
-    images = augmented(dataset.normalised(dataset.x_train[chosen]), config, seed, step)
-    return images, dataset.y_train[chosen]
-
-
-def augmented(images: NDArray[np.float32], config: DataConfig, seed: int, step: int) -> NDArray[np.float32]:
-    """Normalised images mirrored, shifted and cut out at random, as the settings say.
-
-    Half of them are mirrored; each is padded by the mean (0) and cropped to its size again at a random place;
-    in each a square centred on a random pixel is set to the mean, the part of it that lies within the image.
-
-    Args:
-        images: shape (n, height, width, channels).
-        config: pad, flip and cutout; one that is off does not change what the others draw.
-        seed, step: decide the draws.
-
-    >>> images = np.ones((1, 8, 8, 1), np.float32)
-    >>> int(augmented(images, DataConfig(pad=0, flip=False, cutout=1), seed=0, step=0).sum())
-    63
-    """
-    n, height, width, channels = images.shape
-    pad, side = config.pad, config.cutout
-    # all are drawn whatever is used, so that a setting does not change what the others draw
-    down, right, mirror, row, column = stream(seed, "augment", step).random((5, n))
-
-    padded = np.zeros((n, height + 2 * pad, width + 2 * pad, channels), np.float32)
-    inside = padded[:, pad : pad + height, pad : pad + width]
-    inside[...] = images
-    if config.flip:
-        chosen = mirror < 0.5
-        for channel in range(channels):  # by channel, NumPy's inner loop runs over a row and not over a pixel
-            inside[chosen, :, :, channel] = images[chosen, :, ::-1, channel]
-
-    crops = np.lib.stride_tricks.sliding_window_view(padded, (height, width, channels), axis=(1, 2, 3))
-    places = 2 * pad + 1
-    result: NDArray[np.float32] = crops[np.arange(n), (down * places).astype(int), (right * places).astype(int), 0]
-
-    if side:
-        rows, columns = _covered(row, height, side), _covered(column, width, side)
-        cut = rows[:, :, None] & columns.repeat(channels, axis=1)[:, None, :]
-        np.copyto(result, 0, where=cut.reshape(result.shape))
-    return result
-
-
-def _covered(centre: NDArray[np.float64], length: int, side: int) -> NDArray[np.bool_]:
-    """Which of ``length`` places ``side`` of them around a random one are: shape (n, length)."""
-    start = (centre * length).astype(int)[:, None] - side // 2
-    place = np.arange(length)
-    return (start <= place) & (place < start + side)
+    images = jittered(dataset.x_train[chosen], config.jitter, seed, step)
+    return augmented(dataset.normalised(images), config, seed, step), dataset.y_train[chosen]

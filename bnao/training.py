@@ -10,6 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from bnao.config import StandAloneTrainingConfig
 from bnao.streams import stream
 
 
@@ -20,6 +21,22 @@ def cosine(step: int, steps: int, top: float, end: float) -> float:
     (0.025, 0.013)
     """
     return end + (top - end) * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def exponential(epoch: int, top: float, decay: float) -> float:
+    """The learning rate of an epoch that is multiplied by the decay after each.
+
+    >>> exponential(0, top=0.1, decay=0.97), round(exponential(2, top=0.1, decay=0.97), 5)
+    (0.1, 0.09409)
+    """
+    return top * decay**epoch
+
+
+def stand_alone_rate(config: StandAloneTrainingConfig, step: int, epoch_steps: int, epochs: int) -> float:
+    """The learning rate at a step of a stand-alone training, by the schedule the settings name."""
+    if config.schedule == "exponential":
+        return exponential(step // epoch_steps, config.learning_rate, config.decay)
+    return cosine(step, epoch_steps * epochs, config.learning_rate, config.learning_rate_end)
 
 
 def keep_probabilities(cells: int, step: int, steps: int, keep: float) -> NDArray[np.float64]:

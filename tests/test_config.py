@@ -63,7 +63,9 @@ def test_the_defaults_are_the_papers():
     assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, 0.9)
     assert (search.sampler, search.size, search.alpha, search.sample_from) == ("proportional", "parameters", 1.0, "new")
     assert (alone.epochs, alone.network.channels, alone.network.cells, alone.data.cutout) == (600, 36, 6, 16)
-    assert attrs.astuple(alone.training) == (128, 0.025, 0.0, 0.9, 5e-4, 5.0, 0.8, 0.6, 0.4, 0.0)
+    assert attrs.astuple(alone.training) == (
+        128, 0.025, 0.0, "cosine", 0.97, 0.9, 5e-4, 5.0, 0.8, 0.6, 0.4, 0.0,
+    )  # fmt: skip
 
 
 def test_later_layers_win_and_leave_the_rest_of_a_section():

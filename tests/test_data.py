@@ -3,9 +3,8 @@ import numpy as np
 import pytest
 
 from bnao.config import DataConfig, NetworkConfig
-from bnao.data import Dataset, augmented, epoch_batches, load_dataset, train_batch
+from bnao.data import Dataset, epoch_batches, load_dataset, train_batch
 from bnao.errors import ConfigError, DataError
-from bnao.streams import stream
 
 LABELS = np.array([0, 1])
 PLAIN = DataConfig(pad=0, flip=False, cutout=0)
@@ -302,96 +301,3 @@ def test_a_batch_is_contiguous_float32_with_int64_labels(tiny_dataset):
     assert images.flags.c_contiguous and images.flags.writeable
     assert labels.shape == (32,)
     assert labels.dtype == np.int64
-
-
-# --- augmentation ---------------------------------------------------------------------------------------------
-
-
-def random_images(n, height=8, width=8, channels=3):
-    return stream(0, "test images").standard_normal((n, height, width, channels), np.float32)
-
-
-def test_augmentation_that_is_off_changes_nothing():
-    images = random_images(5)
-
-    assert (augmented(images, PLAIN, seed=0, step=0) == images).all()
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_half_of_the_images_are_mirrored_left_to_right(channels):
-    images = random_images(10_000, channels=channels)
-
-    shown = augmented(images, DataConfig(pad=0), seed=0, step=0)
-
-    kept = (shown == images).all(axis=(1, 2, 3))
-    mirrored = (shown == images[:, :, ::-1]).all(axis=(1, 2, 3))
-    assert (kept ^ mirrored).all()
-    assert abs(int(mirrored.sum()) - 5000) < 250  # five standard deviations
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_crop_shows_the_image_shifted_by_up_to_the_padding_with_the_mean_around_it(channels):
-    images = random_images(500, height=8, width=10, channels=channels)
-
-    shown = augmented(images, DataConfig(pad=2, flip=False), seed=0, step=0)
-
-    surrounded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
-    shifts = []
-    for index in range(500):
-        found = [
-            (down, right)
-            for down in range(5)
-            for right in range(5)
-            if (shown[index] == surrounded[index, down : down + 8, right : right + 10]).all()
-        ]
-        assert len(found) == 1
-        shifts += found
-    assert len(set(shifts)) == 25  # every shift occurs: the chance that one does not is 4 * 10**-8
-
-
-def cut_areas(side, n=20_000):
-    shown = augmented(np.ones((n, 8, 8, 1), np.float32), DataConfig(pad=0, flip=False, cutout=side), seed=0, step=0)
-    cut = shown[..., 0] == 0
-    rows, columns = cut.any(axis=2), cut.any(axis=1)
-    assert (cut == rows[:, :, None] & columns[:, None, :]).all()  # it is a rectangle
-    # and one without holes: at most two changes along each side
-    assert (np.abs(np.diff(rows.astype(int), axis=1)).sum(axis=1) <= 2).all()
-    return cut.sum(axis=(1, 2)), cut
-
-
-def test_cutout_blanks_a_square_centred_anywhere_and_clipped_at_the_borders():
-    areas, cut = cut_areas(4)
-
-    # of 8 centres a side of 4 covers 2, 3, 4, 4, 4, 4, 4 and 3 places: 3.5 in the mean
-    assert set(areas.tolist()) == {4, 6, 8, 9, 12, 16}
-    assert abs(areas.mean() - 3.5**2) < 0.13  # five standard errors
-    assert cut.any(axis=0).all()
-
-
-def test_cutout_of_an_odd_side_covers_that_side():
-    assert set(cut_areas(1)[0].tolist()) == {1}
-    assert max(cut_areas(5)[0].tolist()) == 25
-
-
-def test_cutout_blanks_all_channels():
-    shown = augmented(np.ones((50, 8, 8, 3), np.float32), DataConfig(pad=0, flip=False, cutout=3), seed=0, step=0)
-
-    assert set(shown.sum(axis=3).ravel().tolist()) == {0.0, 3.0}
-
-
-def test_a_setting_does_not_change_what_the_others_draw():
-    images = random_images(40)
-
-    cropped = augmented(images, DataConfig(flip=False), seed=0, step=3)
-    both = augmented(images, DataConfig(flip=False, cutout=4), seed=0, step=3)
-
-    assert (both == cropped)[both != 0].all()
-
-
-def test_augmentation_leaves_its_input_as_it_was():
-    images = random_images(20)
-    before = images.copy()
-
-    augmented(images, DataConfig(cutout=4), seed=0, step=0)
-
-    assert (images == before).all()

@@ -5,6 +5,8 @@ import pathlib
 import re
 import tomllib
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -42,3 +44,35 @@ def test_every_requirement_is_pinned():
 
     assert {"numpy", "attrs", "pytest"} <= required
     assert required <= pinned
+
+
+def python_blocks():
+    return re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+def test_the_readmes_python_runs_and_gives_what_it_says():
+    sampler_block, sizes_block, _ = python_blocks()
+    names = {}
+
+    exec(sampler_block, names)
+    exec(sizes_block, names)
+
+    assert names["sampler"].probabilities.tolist() == [0.25, 0.75]
+    assert names["sampler"].expected(1000).tolist() == [250, 750]
+    assert names["parameters"](names["published"], names["NetworkConfig"](channels=36, cells=6)) == 4_387_654
+    assert names["pairwise_accuracy"](predicted=[0.1, 0.3, 0.2], truth=[1, 3, 2]) == 1.0
+
+
+def test_the_readmes_search_by_hand_finds_a_genotype():
+    pytest.importorskip("torch")
+    block = python_blocks()[2]
+    line = 'config = preset(SearchConfig, "quick")\n'
+    assert line in block
+    small = 'build(SearchConfig, {"rounds": 2, "pool": 4, "new": 2, "steps": 2, "controller": {"epochs": 2}}, config)'
+    names = {}
+
+    exec(block.replace(line, f"{line}from bnao.config import build\nconfig = {small}\n"), names)
+
+    assert len(names["result"].ranked) == 6

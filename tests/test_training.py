@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from bnao.training import cosine, drop_path_masks, dropout_mask, keep_probabilities
+from bnao.config import StandAloneTrainingConfig
+from bnao.training import cosine, drop_path_masks, dropout_mask, keep_probabilities, stand_alone_rate
 
 
 def test_the_learning_rate_falls_from_the_top_to_the_end_as_a_half_cosine():
@@ -64,3 +65,12 @@ def test_a_dropout_mask_is_zero_or_one_over_keep_and_differs_by_step():
     assert set(np.unique(mask)) == {np.float32(0), np.float32(1 / 0.6)}
     assert abs((mask > 0).mean() - 0.6) < 5 * math.sqrt(0.6 * 0.4 / mask.size)
     assert not np.array_equal(mask, dropout_mask(0, 1, 0.6, (100, 1000)))
+
+
+def test_the_stand_alone_rate_follows_the_schedule_the_settings_name():
+    cosine_config = StandAloneTrainingConfig(learning_rate=0.1)
+    exponential_config = StandAloneTrainingConfig(learning_rate=0.1, schedule="exponential", decay=0.5)
+
+    # 4 steps an epoch, 2 epochs: half way down the cosine at step 4; one decay at step 4
+    assert stand_alone_rate(cosine_config, 4, 4, 2) == pytest.approx(0.05)
+    assert [stand_alone_rate(exponential_config, step, 4, 2) for step in (0, 3, 4, 7)] == [0.1, 0.1, 0.05, 0.05]

@@ -24,7 +24,7 @@ from bnao.genotype import Genotype
 from bnao.network import stack
 from bnao.protocols import Epoch, State
 from bnao.space import space_named
-from bnao.training import cosine, drop_path_masks, dropout_mask, keep_probabilities
+from bnao.training import drop_path_masks, dropout_mask, keep_probabilities, stand_alone_rate
 from bnao.weights import auxiliary_cell, stand_alone_shapes
 
 _TESTED_AT_ONCE = 500
@@ -138,7 +138,7 @@ class TorchStandAlone:
         for epoch in range(start, self._config.epochs):
             total = 0.0
             for step in range(epoch * epoch_steps, (epoch + 1) * epoch_steps):
-                rate = cosine(step, steps, training.learning_rate, training.learning_rate_end)
+                rate = stand_alone_rate(training, step, epoch_steps, self._config.epochs)
                 loss = self._step(step, steps, batch, rate)
                 if not np.isfinite(loss):
                     raise DivergedError(

@@ -1,0 +1,119 @@
+"""Augmentation of whole batches as arrays, no image by itself; what is done is a function of seed and step."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnao.config import DataConfig
+from bnao.streams import stream
+
+# a resized crop's share of the image's area and its ratio of width to height (Szegedy et al. 2015)
+_AREA = (0.08, 1.0)
+_RATIO = (3 / 4, 4 / 3)
+# what the eye sees of red, green and blue (ITU-R BT.601)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def augmented(images: NDArray[np.float32], config: DataConfig, seed: int, step: int) -> NDArray[np.float32]:
+    """Normalised images mirrored, shifted and cut out at random, as the settings say.
+
+    Half of them are mirrored; each is padded by the mean (0) and cropped to its size again at a random place, or
+    a random part of it is enlarged to its size; in each a square centred on a random pixel is set to the mean, the
+    part of it that lies within the image.
+
+    Args:
+        images: shape (n, height, width, channels).
+        config: crop, pad, flip and cutout; one that is off does not change what the others draw.
+        seed, step: decide the draws.
+
+    >>> images = np.ones((1, 8, 8, 1), np.float32)
+    >>> int(augmented(images, DataConfig(pad=0, flip=False, cutout=1), seed=0, step=0).sum())
+    63
+    """
+    n, height, width, channels = images.shape
+    pad, side = config.pad if config.crop == "shift" else 0, config.cutout
+    # all are drawn whatever is used, so that a setting does not change what the others draw
+    down, right, mirror, row, column = stream(seed, "augment", step).random((5, n))
+
+    padded = np.zeros((n, height + 2 * pad, width + 2 * pad, channels), np.float32)
+    inside = padded[:, pad : pad + height, pad : pad + width]
+    inside[...] = images
+    if config.flip:
+        chosen = mirror < 0.5
+        for channel in range(channels):  # by channel, NumPy's inner loop runs over a row and not over a pixel
+            inside[chosen, :, :, channel] = images[chosen, :, ::-1, channel]
+
+    crops = np.lib.stride_tricks.sliding_window_view(padded, (height, width, channels), axis=(1, 2, 3))
+    places = 2 * pad + 1
+    result: NDArray[np.float32] = crops[np.arange(n), (down * places).astype(int), (right * places).astype(int), 0]
+
+    if config.crop == "resized":
+        result = _resized_crops(result, stream(seed, "resized crop", step))
+
+    if side:
+        rows, columns = _covered(row, height, side), _covered(column, width, side)
+        cut = rows[:, :, None] & columns.repeat(channels, axis=1)[:, None, :]
+        np.copyto(result, 0, where=cut.reshape(result.shape))
+    return result
+
+
+def _covered(centre: NDArray[np.float64], length: int, side: int) -> NDArray[np.bool_]:
+    """Which of ``length`` places ``side`` of them around a random one are: shape (n, length)."""
+    start = (centre * length).astype(int)[:, None] - side // 2
+    place = np.arange(length)
+    return (start <= place) & (place < start + side)
+
+
+def _resized_crops(images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """A random part of each image, enlarged to its size by linear interpolation."""
+    n, height, width, _ = images.shape
+    area, ratio, down, right = rng.random((4, n))
+    share = _AREA[0] + area * (_AREA[1] - _AREA[0])
+    log_ratio = np.log(_RATIO[0]) + ratio * (np.log(_RATIO[1]) - np.log(_RATIO[0]))
+    tall = np.minimum(height, height * np.sqrt(share / np.exp(log_ratio)))
+    wide = np.minimum(width, width * np.sqrt(share * np.exp(log_ratio)))
+    top, left = down * (height - tall), right * (width - wide)
+    rows = _sampled(images, top, tall, height)
+    return np.ascontiguousarray(_sampled(rows.swapaxes(1, 2), left, wide, width).swapaxes(1, 2))
+
+
+def _sampled(
+    images: NDArray[np.float32], start: NDArray[np.float64], length: NDArray[np.float64], places: int
+) -> NDArray[np.float32]:
+    """Along axis 1, so many places evenly over start .. start + length, each between its two neighbours."""
+    at = start[:, None] + (np.arange(places) + 0.5) * (length / places)[:, None] - 0.5
+    at = np.clip(at, 0, images.shape[1] - 1)
+    before = np.floor(at).astype(int)
+    after = np.minimum(before + 1, images.shape[1] - 1)
+    share = (at - before).astype(np.float32)[:, :, None, None]
+    each = np.arange(len(images))[:, None]
+    result: NDArray[np.float32] = images[each, before] * (1 - share) + images[each, after] * share
+    return result
+
+
+def jittered(images: NDArray[np.uint8], share: float, seed: int, step: int) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """Images, 0..255, whose brightness, contrast and saturation are changed by random factors, in this order.
+
+    Args:
+        images: shape (n, height, width, channels), 1 or 3 channels; grey ones have no saturation.
+        share: factors are uniform within 1 - share .. 1 + share, not below 0; 0 changes nothing.
+        seed, step: decide the factors.
+
+    >>> grey = np.full((1, 8, 8, 1), 100, np.uint8)
+    >>> bool(50 <= jittered(grey, 0.5, seed=0, step=0).mean() <= 150)
+    True
+    """
+    if not share:
+        return images
+    factors = stream(seed, "jitter", step).uniform(max(0.0, 1 - share), 1 + share, (3, len(images), 1, 1, 1))
+    brightness, contrast, saturation = factors.astype(np.float32)
+    result = np.clip(images * brightness, 0, 255)
+    grey = result @ _LUMA if result.shape[3] == 3 else result[..., 0]
+    mean = grey.mean((1, 2))[:, None, None, None]
+    result = np.clip((result - mean) * contrast + mean, 0, 255)
+    if result.shape[3] == 3:
+        grey = (result @ _LUMA)[..., None]
+        result = np.clip((result - grey) * saturation + grey, 0, 255)
+    jittered_images: NDArray[np.float32] = result.astype(np.float32)
+    return jittered_images

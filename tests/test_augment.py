@@ -1,0 +1,159 @@
+"""Whole batches mirrored, shifted, enlarged, cut out and jittered."""
+
+import numpy as np
+import pytest
+
+from bnao.augment import augmented, jittered
+from bnao.config import DataConfig
+from bnao.streams import stream
+
+PLAIN = DataConfig(pad=0, flip=False, cutout=0)
+RESIZED = DataConfig(crop="resized", flip=False)
+
+
+def random_images(n, height=8, width=8, channels=3):
+    return stream(0, "test images").standard_normal((n, height, width, channels), np.float32)
+
+
+def test_augmentation_that_is_off_changes_nothing():
+    images = random_images(5)
+
+    assert (augmented(images, PLAIN, seed=0, step=0) == images).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_half_of_the_images_are_mirrored_left_to_right(channels):
+    images = random_images(10_000, channels=channels)
+
+    shown = augmented(images, DataConfig(pad=0), seed=0, step=0)
+
+    kept = (shown == images).all(axis=(1, 2, 3))
+    mirrored = (shown == images[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (kept ^ mirrored).all()
+    assert abs(int(mirrored.sum()) - 5000) < 250  # five standard deviations
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_crop_shows_the_image_shifted_by_up_to_the_padding_with_the_mean_around_it(channels):
+    images = random_images(500, height=8, width=10, channels=channels)
+
+    shown = augmented(images, DataConfig(pad=2, flip=False), seed=0, step=0)
+
+    surrounded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    shifts = []
+    for index in range(500):
+        found = [
+            (down, right)
+            for down in range(5)
+            for right in range(5)
+            if (shown[index] == surrounded[index, down : down + 8, right : right + 10]).all()
+        ]
+        assert len(found) == 1
+        shifts += found
+    assert len(set(shifts)) == 25  # every shift occurs: the chance that one does not is 4 * 10**-8
+
+
+def cut_areas(side, n=20_000):
+    shown = augmented(np.ones((n, 8, 8, 1), np.float32), DataConfig(pad=0, flip=False, cutout=side), seed=0, step=0)
+    cut = shown[..., 0] == 0
+    rows, columns = cut.any(axis=2), cut.any(axis=1)
+    assert (cut == rows[:, :, None] & columns[:, None, :]).all()  # it is a rectangle
+    # and one without holes: at most two changes along each side
+    assert (np.abs(np.diff(rows.astype(int), axis=1)).sum(axis=1) <= 2).all()
+    return cut.sum(axis=(1, 2)), cut
+
+
+def test_cutout_blanks_a_square_centred_anywhere_and_clipped_at_the_borders():
+    areas, cut = cut_areas(4)
+
+    # of 8 centres a side of 4 covers 2, 3, 4, 4, 4, 4, 4 and 3 places: 3.5 in the mean
+    assert set(areas.tolist()) == {4, 6, 8, 9, 12, 16}
+    assert abs(areas.mean() - 3.5**2) < 0.13  # five standard errors
+    assert cut.any(axis=0).all()
+
+
+def test_cutout_of_an_odd_side_covers_that_side():
+    assert set(cut_areas(1)[0].tolist()) == {1}
+    assert max(cut_areas(5)[0].tolist()) == 25
+
+
+def test_cutout_blanks_all_channels():
+    shown = augmented(np.ones((50, 8, 8, 3), np.float32), DataConfig(pad=0, flip=False, cutout=3), seed=0, step=0)
+
+    assert set(shown.sum(axis=3).ravel().tolist()) == {0.0, 3.0}
+
+
+def test_a_setting_does_not_change_what_the_others_draw():
+    images = random_images(40)
+
+    cropped = augmented(images, DataConfig(flip=False), seed=0, step=3)
+    both = augmented(images, DataConfig(flip=False, cutout=4), seed=0, step=3)
+
+    assert (both == cropped)[both != 0].all()
+
+
+def test_augmentation_leaves_its_input_as_it_was():
+    images = random_images(20)
+    before = images.copy()
+
+    augmented(images, DataConfig(cutout=4), seed=0, step=0)
+
+    assert (images == before).all()
+
+
+# --- resized crops
+
+
+def test_a_resized_crop_of_a_ramp_is_a_ramp_of_the_part_it_shows():
+    height, width, n = 32, 32, 400
+    ramp = np.broadcast_to(np.arange(width, dtype=np.float32)[:, None], (n, height, width, 1))
+
+    shown = augmented(ramp, RESIZED, seed=0, step=0)
+
+    slopes = (shown[:, :, 20, 0] - shown[:, :, 10, 0]) / 10
+    assert (shown.std(axis=1) < 1e-4).all()  # columns stay columns
+    # the width shown is a share sqrt(area x ratio) of the image: 0.24 at the least, all at the most
+    assert slopes.min() >= np.sqrt(0.08 * 3 / 4) - 1e-3
+    assert slopes.max() <= 1 + 1e-5
+    assert slopes.std() > 0.1
+    assert shown.min() >= -1e-4 and shown.max() <= width - 1 + 1e-4
+
+
+def test_a_resized_crop_of_an_even_image_changes_nothing():
+    assert (augmented(np.full((3, 9, 12, 3), 0.5, np.float32), RESIZED, seed=0, step=0) == 0.5).all()
+
+
+# --- jitter
+
+
+def test_no_jitter_changes_nothing():
+    images = stream(0, "test images").integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+
+    assert jittered(images, 0.0, seed=0, step=0) is images
+
+
+def test_grey_images_stay_grey_and_values_stay_in_range():
+    grey = stream(0, "test images").integers(0, 256, (50, 8, 8, 1), dtype=np.uint8)
+
+    shown = jittered(np.repeat(grey, 3, axis=3), 0.8, seed=0, step=0)
+
+    assert shown.min() >= 0 and shown.max() <= 255
+    assert np.allclose(shown, shown[..., :1], atol=1e-2)
+    assert np.allclose(shown[..., :1], jittered(grey, 0.8, seed=0, step=0), atol=1e-2)
+
+
+def test_brightness_of_an_even_image_is_its_factor():
+    even = np.full((2000, 8, 8, 1), 100, np.uint8)
+
+    means = jittered(even, 0.4, seed=0, step=0).mean(axis=(1, 2, 3))
+
+    # contrast leaves an even image as it is: what remains is uniform within 60..140
+    assert 60 <= means.min() < 61 and 139 < means.max() <= 140
+    assert abs(means.mean() - 100) < 2.6  # five standard errors
+
+
+def test_jitter_is_a_function_of_seed_and_step():
+    images = stream(0, "test images").integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+
+    assert (jittered(images, 0.4, 0, 7) == jittered(images, 0.4, 0, 7)).all()
+    assert (jittered(images, 0.4, 0, 7) != jittered(images, 0.4, 0, 8)).any()
