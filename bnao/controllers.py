@@ -38,15 +38,16 @@ class RandomController:
         return iter(())
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
-        """At most n distinct genotypes that ``accept`` admits."""
+        """At most n distinct genotypes that ``accept`` admits; fewer where it is hard to please."""
         rng = stream(self._seed, "propose", round)
         chosen: dict[Genotype, None] = {}
-        for _ in range(_TRIES):
-            for genotype in self._space.random_genotypes(n, rng):
-                if len(chosen) < n and genotype not in chosen and accept(genotype):
-                    chosen[genotype] = None
-            if len(chosen) >= n:
-                break
+        for _ in range(_TRIES * n):
+            # one by one: a small space need not hold n distinct ones
+            (genotype,) = self._space.random_genotypes(1, rng)
+            if genotype not in chosen and accept(genotype):
+                chosen[genotype] = None
+                if len(chosen) == n:
+                    break
         return list(chosen)
 
 
@@ -96,11 +97,11 @@ def mutated(genotype: Genotype, space: SearchSpace, rng: np.random.Generator) ->
     cell = genotype.cells[place[0]]
     node = cell.nodes[place[1]]
     edge = node.edges[place[2]]
-    if rng.random() < 0.5:
-        others = [source for source in range(space.inputs + place[1]) if source != edge.source]
+    others = [source for source in range(space.inputs + place[1]) if source != edge.source]
+    names = [name for name in space.operations if name != edge.operation]
+    if rng.random() < 0.5 or not names:
         changed = evolve(edge, source=others[rng.integers(len(others))])
     else:
-        names = [name for name in space.operations if name != edge.operation]
         changed = Edge(edge.source, names[rng.integers(len(names))])
     edges = [*node.edges[: place[2]], changed, *node.edges[place[2] + 1 :]]
     nodes = [*cell.nodes[: place[1]], Node(edges), *cell.nodes[place[1] + 1 :]]

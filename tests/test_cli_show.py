@@ -171,7 +171,7 @@ def test_where_only_ascii_can_be_shown_the_drawing_is_ascii(monkeypatch):
             "integer 39 (the second operation of node 4 in the reduction cell) is 5; it can be 0..4",
         ),
         ("hello", "'hello' is no genotype"),
-        (ONE_NODE, "the normal cell has 1 nodes; a cell of space 'nao' with 5 nodes needs 5"),
+        (ONE_NODE, "the normal cell has 1 node; a cell of space 'nao' with 5 nodes needs 5"),
     ],
 )
 def test_a_genotype_that_cannot_be_is_refused_with_its_place(text, told):

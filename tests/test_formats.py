@@ -71,7 +71,7 @@ def test_integers_may_be_separated_by_blanks_or_commas_and_stand_in_brackets(sep
         ),
         (
             "0:skip_connect+1:skip_connect|0:skip_connect+1:skip_connect",
-            "the normal cell has 1 nodes; a cell of space 'nao' with 5 nodes needs 5",
+            "the normal cell has 1 node; a cell of space 'nao' with 5 nodes needs 5",
         ),
     ],
 )

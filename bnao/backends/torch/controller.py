@@ -299,7 +299,7 @@ def _recurrent(p: Parameters, part: str, symbols: Tensor, start: Tensor) -> Tens
 
 def _encoded(p: Parameters, symbols: Tensor) -> Tensor:
     """The encoder's outputs (steps, b, hidden), each of unit length, for one-hot tokens (length, b, vocabulary)."""
-    length, b, vocabulary = symbols.shape
+    _, b, vocabulary = symbols.shape
     edges = symbols.view(-1, _TOGETHER, b, vocabulary).transpose(1, 2).reshape(-1, b, _TOGETHER * vocabulary)
     start = symbols.new_zeros(b, p["encoder.lstm.recurrent_weights"].shape[1])
     return F.normalize(_recurrent(p, "encoder", edges, start), dim=-1)
