@@ -116,7 +116,11 @@ def _read_npz(file: IO[bytes], name: str, where: str) -> Images:
         names = None if named is None else _read_array(archive, named, where)
     if names is not None and (names.dtype.kind != "U" or names.ndim != 1):
         names = None  # not a list of texts, so something else of the user's
-    return checked_images(name, where, arrays, None if names is None else names.tolist())
+    try:
+        texts = None if names is None else names.tolist()
+    except (SystemError, ValueError):  # what Python makes of numbers that stand for no character
+        raise DataError(f"{where} is damaged: {named} holds numbers that are no characters") from None
+    return checked_images(name, where, arrays, texts)
 
 
 def _read_array(archive: NpzFile, array: str, where: str) -> NDArray[Any]:

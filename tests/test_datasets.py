@@ -47,6 +47,13 @@ def npz(folder, **changes):
     return path
 
 
+def test_class_names_of_impossible_characters_are_refused(tmp_path):
+    impossible = np.frombuffer(np.array([0x7FFFFFFF, 65], np.uint32).tobytes(), dtype="<U1")
+
+    with pytest.raises(DataError, match="classes holds numbers that are no characters"):
+        read(npz(tmp_path, classes=impossible))
+
+
 def test_an_npz_is_read_as_it_is(tmp_path):
     images = read(npz(tmp_path))
 
