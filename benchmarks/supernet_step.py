@@ -22,6 +22,7 @@ def measure(channels: int, cells: int, image: int, batch: int, steps: int, seed:
     from bnao.data import Dataset
     from bnao.space import SPACES
     from bnao.streams import stream
+    from bnao.weights import without_momenta
 
     rng = stream(seed, "benchmark")
 
@@ -45,7 +46,7 @@ def measure(channels: int, cells: int, image: int, batch: int, steps: int, seed:
         now = time.perf_counter()
         times.append(now - last)
         last = now
-    held = sum(value.size for name, value in supernet.state().items() if not name.startswith("momentum."))
+    held = sum(value.size for value in without_momenta(supernet.state()).values())
     return {"seconds_per_step": statistics.median(times[2:]), "parameters": held}
 
 

@@ -63,7 +63,7 @@ def setting(
     least: float | None = None,
     most: float | None = None,
     choices: Sequence[str] = (),
-    option: str | None = None,
+    has_option: bool = True,
     from_data: bool = False,
     converter: Any = None,
 ) -> Any:
@@ -75,7 +75,7 @@ def setting(
         least: smallest value allowed.
         most: largest value allowed.
         choices: the texts allowed.
-        option: the option's name without dashes, where it is not the field's.
+        has_option: whether the command line has an option of its name.
         from_data: the data set decides it: neither an option nor in the file.
         converter: makes the value from what was given.
     """
@@ -83,7 +83,7 @@ def setting(
     def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
         _check(attribute.name, value, kinds_of(attribute), least, most, choices)
 
-    metadata = {"help": help, "choices": tuple(choices), "option": option, "from_data": from_data}
+    metadata = {"help": help, "choices": tuple(choices), "has_option": has_option, "from_data": from_data}
     return field(default=default, validator=validate, metadata=metadata, converter=converter, kw_only=True)
 
 
@@ -162,7 +162,7 @@ class TrainingConfig:
 class ControllerConfig:
     """The controller that learns from the scores and proposes genotypes (paper Sec. 3; NAO's Sec. 3)."""
 
-    controller: str = setting("nao", "Who proposes.", choices=("nao", "evolution", "random"), option="controller")
+    controller: str = setting("nao", "Who proposes.", choices=("nao", "evolution", "random"))
     embedding: int = setting(32, "Length of a token's embedding.", least=1)
     hidden: int = setting(64, "Units of the encoder's and decoder's LSTM.", least=1)
     mlp_layers: int = setting(0, "Hidden layers of the predictor.", least=0)
@@ -177,7 +177,7 @@ class ControllerConfig:
     swaps: int = setting(10, "Copies of each training sequence, with nodes' edges swapped at random.", least=1)
     eta: float = setting(1.0, "Step along the predictor's gradient; 1, 2, 3, ... times it are tried.", least=0)
     most_steps: int = setting(50, "How many of those multiples are tried.", least=1)
-    tournament: int = setting(5, "Evolution: genotypes compared for each parent.", least=1, option="tournament")
+    tournament: int = setting(5, "Evolution: genotypes compared for each parent.", least=1)
 
 
 @frozen
@@ -212,7 +212,7 @@ class SearchConfig:
     bnao.errors.ConfigError: rounds is 0; it must be >= 1
     """
 
-    preset: str = setting("paper", "The preset these settings began from.", from_data=True)
+    preset: str = setting("paper", "The preset these settings began from.", has_option=False)
     seed: int = setting(0, "Decides every random draw.", least=0)
     rounds: int = setting(4, "Rounds of training, scoring and proposing (L).", least=1)
     pool: int = setting(1000, "Random genotypes of the first round (n).", least=2)
@@ -264,7 +264,7 @@ class StandAloneTrainingConfig:
 class EvaluateConfig:
     """Stand-alone training of chosen genotypes."""
 
-    preset: str = setting("paper", "The preset these settings began from.", from_data=True)
+    preset: str = setting("paper", "The preset these settings began from.", has_option=False)
     seed: int = setting(0, "Decides every random draw of the first repeat; the next ones follow.", least=0)
     epochs: int = setting(600, "Epochs of each training.", least=1)
     repeats: int = setting(1, "Trainings of each genotype, each with its own seed.", least=1)
@@ -322,11 +322,11 @@ PRESETS: dict[type, dict[str, Settings]] = {SearchConfig: SEARCH_PRESETS, Evalua
 
 
 def settings_of(config: type) -> Iterator[tuple[tuple[str, ...], "Attribute[Any]"]]:
-    """Every setting of a config class that a file may hold: its path, such as ("data", "pad"), and its field."""
+    """Every setting of a config class that has an option: its path, such as ("data", "pad"), and its field."""
     for attribute in attrs.fields(config):
         if attrs.has(attribute.type):
             yield from (((attribute.name, *path), inner) for path, inner in settings_of(attribute.type))
-        elif not attribute.metadata["from_data"]:
+        elif attribute.metadata["has_option"] and not attribute.metadata["from_data"]:
             yield (attribute.name,), attribute
 
 
@@ -362,7 +362,7 @@ def build(config: type[C], settings: Settings, base: C | None = None, where: str
     section = f"[{where}] " if where else ""
     changes: dict[str, Any] = {}
     for name, value in settings.items():
-        if name not in fields or (fields[name].metadata.get("from_data") and name != "preset"):
+        if name not in fields or fields[name].metadata.get("from_data"):
             known = [known for known, attribute in fields.items() if not attribute.metadata.get("from_data")]
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(known)}"
@@ -398,7 +398,7 @@ def to_settings(config: Any) -> dict[str, Any]:
         value = getattr(config, attribute.name)
         if attrs.has(type(value)):
             sections[attribute.name] = to_settings(value)
-        elif value is not None and (attribute.name == "preset" or not attribute.metadata["from_data"]):
+        elif value is not None and not attribute.metadata["from_data"]:
             settings[attribute.name] = value
     return settings | sections
 

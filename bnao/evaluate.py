@@ -15,15 +15,13 @@ from attrs import asdict, evolve, frozen
 from bnao.config import EvaluateConfig, SearchConfig
 from bnao.data import Dataset
 from bnao.genotype import Genotype
-from bnao.protocols import MOMENTUM, Backend, StandAlone
+from bnao.protocols import Backend, Listener, StandAlone
 from bnao.ranking import Estimate, rank_agreement
 from bnao.run import Run
 from bnao.size import multiply_adds, parameters
-from bnao.weights import read_weights, to_bytes
+from bnao.weights import read_weights, to_bytes, without_momenta
 
 RESULT = "evaluation.json"
-
-Listener = Callable[[Mapping[str, Any]], None]
 
 
 @frozen
@@ -174,9 +172,8 @@ class _Training:
                 saved = last = time.monotonic()
         error = 1 - accuracy(network, self.dataset.x_test, self.dataset.y_test)
         if self.run:
-            weights = {name: value for name, value in network.state().items() if not name.startswith(MOMENTUM)}
             about: dict[str, str | int] = {"genotype": str(self.genotype), "seed": self.seed}
-            self.run.write(f"{self.name}.safetensors", to_bytes(weights, about))
+            self.run.write(f"{self.name}.safetensors", to_bytes(without_momenta(network.state()), about))
             content = {"genotype": str(self.genotype), "seed": self.seed, "test_error": error}
             self.run.write_json(f"{self.name}.json", content)
             self.run.remove(f"{self.name}.checkpoint.safetensors")

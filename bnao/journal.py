@@ -11,9 +11,9 @@ from typing import Any
 
 from bnao.errors import RunError
 from bnao.genotype import Genotype
-from bnao.protocols import MOMENTUM, State
+from bnao.protocols import State
 from bnao.run import Run
-from bnao.weights import read_weights, to_bytes
+from bnao.weights import read_weights, to_bytes, without_momenta
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "supernet.safetensors"
@@ -83,12 +83,12 @@ class Journal:
         if self._run:
             self._run.log(event)
 
-    def pool(self, round: int) -> tuple[list[Genotype], dict[str, int]] | None:
-        """The round's pool and how many of it came from whom, if it was made before."""
+    def pool(self, round: int) -> list[Genotype] | None:
+        """The round's pool, if it was made before."""
         if not (self._run and self._run.has(pool_name(round))):
             return None
         content = self._run.read_json(pool_name(round))
-        return [Genotype.parse(entry["genotype"]) for entry in content["pool"]], content["sources"]
+        return [Genotype.parse(entry["genotype"]) for entry in content["pool"]]
 
     def keep_pool(
         self, round: int, space: str, genotypes: Sequence[Genotype], sizes: Iterable[float], sources: Mapping[str, int]
@@ -136,7 +136,7 @@ class Journal:
     def finish(self, result: Mapping[str, Any], state: State) -> None:
         """Keep the supernet's weights and, last of all, the result: a run with a result is finished."""
         if self._run:
-            weights = {name: value for name, value in state.items() if not name.startswith(MOMENTUM)}
+            weights = without_momenta(state)
             if weights:
                 self._run.write(WEIGHTS, to_bytes(weights))
             self._run.write_json(RESULT, result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from attrs import frozen
@@ -16,8 +16,10 @@ from bnao.genotype import Genotype
 #: what a checkpoint or a weights file holds: arrays by canonical name, kernels as output x input x height x width
 State = Mapping[str, NDArray[np.float32]]
 
-#: what the names of momenta begin with in a state
-MOMENTUM = "momentum."
+#: something happened: its kind under "event", and plain values
+Event = Mapping[str, Any]
+#: is told every event
+Listener = Callable[[Event], None]
 
 
 @frozen

@@ -7,6 +7,7 @@ as plain events. After each step that can be lost, the run's folder holds what i
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -21,14 +22,13 @@ from bnao.config import SearchConfig
 from bnao.errors import ConfigError, GenotypeError
 from bnao.genotype import Genotype
 from bnao.journal import Journal
-from bnao.protocols import Controller, Supernet
+from bnao.protocols import Controller, Listener, Supernet
 from bnao.run import Run
 from bnao.sampler import SAMPLERS, BudgetSampler, ProportionalSampler
 from bnao.size import SIZES, multiply_adds, parameters
 from bnao.space import space_named
 from bnao.streams import stream
 
-Listener = Callable[[Mapping[str, Any]], None]
 SizeFunction = Callable[[Sequence[Genotype]], ArrayLike]
 
 # genotypes scored between two signs of life
@@ -236,10 +236,12 @@ class _Search:
         if known is not None:
             self.scores |= known
             return
+        best = -math.inf
         for start in range(0, len(genotypes), _SCORED_AT_ONCE):
             some = genotypes[start : start + _SCORED_AT_ONCE]
-            self.scores |= zip(some, self.supernet.score(some).tolist(), strict=True)
-            best = max(self.scores[genotype] for genotype in genotypes[: start + len(some)])
+            scores = self.supernet.score(some).tolist()
+            self.scores |= zip(some, scores, strict=True)
+            best = max(best, *scores)
             self.tell("score", round=round + 1, scored=start + len(some), of=len(genotypes), best=best)
         entries = [
             {
@@ -264,7 +266,7 @@ class _Search:
         """The genotypes that are new in this round: random ones first, then the controller's proposals."""
         known = self.journal.pool(round)
         if known is not None:
-            return known[0]
+            return known
         if round == 0:
             genotypes = self.random(self.config.pool, round)
             sources = {"random": len(genotypes)}
@@ -327,7 +329,7 @@ class _Search:
                 some = self.space.random_genotypes(n, rng, exclude=[*self.born, *barred, *chosen])
                 looked_at += n
                 chosen += itertools.compress(some, self.within_budget(some))
-                if looked_at > _TRIES * n > 0 and len(chosen) < n:
+                if looked_at > _TRIES * n and len(chosen) < n:
                     raise ConfigError(
                         f"only {len(chosen)} of {looked_at:,} random genotypes keep the budget ({self.budget()}), and "
                         f"{n} are wanted; allow more, or take fewer channels, cells or genotypes"
@@ -346,7 +348,8 @@ class _Search:
 
     def unseen(self, candidates: Sequence[Genotype], barred: Sequence[Genotype] = ()) -> list[Genotype]:
         """The candidates that are new and keep the budgets."""
-        left = [genotype for genotype in candidates if genotype not in self.born and genotype not in set(barred)]
+        known = {*self.born, *barred}
+        left = [genotype for genotype in candidates if genotype not in known]
         return list(itertools.compress(left, self.within_budget(left)))
 
     def nearest(self, wishes: Sequence[Genotype], left: Sequence[Genotype]) -> list[Genotype]:

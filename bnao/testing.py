@@ -21,11 +21,11 @@ from bnao.config import DataConfig, EvaluateConfig, NetworkConfig, SearchConfig,
 from bnao.data import Dataset
 from bnao.errors import WeightsError
 from bnao.genotype import Genotype
-from bnao.protocols import MOMENTUM, Backend, State
+from bnao.protocols import Backend, State
 from bnao.size import parameters, supernet_parameters
 from bnao.space import space_named
 from bnao.streams import stream
-from bnao.weights import read_weights, stand_alone_shapes, supernet_shapes, to_bytes
+from bnao.weights import read_weights, stand_alone_shapes, supernet_shapes, to_bytes, without_momenta
 
 _NODES = 3
 _IMAGES = ("x_train", "x_dev", "x_test")
@@ -106,7 +106,7 @@ class BackendContract:
     ) -> None:
         supernet = backend.supernet(config, dataset)
 
-        held = sum(value.size for name, value in supernet.state().items() if not name.startswith(MOMENTUM))
+        held = sum(value.size for value in without_momenta(supernet.state()).values())
 
         assert held == supernet_parameters(supernet.network)
 

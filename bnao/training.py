@@ -10,7 +10,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bnao.config import StandAloneTrainingConfig
+from bnao.config import NetworkConfig, StandAloneTrainingConfig
+from bnao.network import stack
+from bnao.space import space_named
 from bnao.streams import stream
 
 
@@ -70,6 +72,21 @@ def drop_path_masks(
     shape = (len(keep), nodes, edges, batch)
     kept = stream(seed, "drop path", step).random(shape, dtype=np.float32) < keep[:, None, None, None]
     return (kept / keep[:, None, None, None]).astype(np.float32)
+
+
+def path_masks(
+    network: NetworkConfig, seed: int, step: int, steps: int, keep: float, batch: int
+) -> NDArray[np.float32] | None:
+    """The drop-path masks of a step of so many, as ``drop_path_masks`` gives them; None where all is kept.
+
+    >>> path_masks(NetworkConfig(cells=1), seed=0, step=0, steps=9, keep=1.0, batch=2) is None
+    True
+    """
+    if keep == 1:
+        return None
+    space = space_named(network.space, network.nodes)
+    kept = keep_probabilities(len(stack(network)), step, steps, keep)
+    return drop_path_masks(seed, step, kept, space.nodes, space.edges, batch)
 
 
 def dropout_mask(seed: int, step: int, keep: float, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -24,6 +24,9 @@ from bnao.streams import stream
 
 Shapes = dict[str, tuple[int, ...]]
 
+#: what the names of momenta begin with in a network's state
+MOMENTUM = "momentum."
+
 #: the version of the weights files
 FORMAT = 1
 
@@ -189,6 +192,15 @@ def check_state(state: Mapping[str, NDArray[np.float32]], shapes: Mapping[str, t
     unknown = [name for name in state if name not in shapes]
     if unknown:
         raise WeightsError(f"{where} has {unknown[0]}, which this network lacks; it belongs to another network")
+
+
+def without_momenta(state: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """The weights and statistics of a state, which are all that a finished network is.
+
+    >>> list(without_momenta({"kernel": np.zeros(1), "momentum.kernel": np.zeros(1)}))
+    ['kernel']
+    """
+    return {name: value for name, value in state.items() if not name.startswith(MOMENTUM)}
 
 
 # one key, since a safetensors file keeps several in no fixed order, and equal states must be equal files

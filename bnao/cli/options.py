@@ -79,7 +79,7 @@ def options_of(
 ) -> list[click.Parameter]:
     """An option for every setting of a config class.
 
-    Its name is the field's, or the one the field asks for; where an earlier section has that name already, the
+    Its name is the field's; where an earlier section has that name already, the
     section's name goes in front: ``--epochs`` and ``--controller-epochs``.
 
     Args:
@@ -94,7 +94,7 @@ def options_of(
     for path, attribute in settings_of(kind):
         if path in without:
             continue
-        name = attribute.metadata["option"] or attribute.name.replace("_", "-")
+        name = attribute.name.replace("_", "-")
         if name in options:
             name = f"{path[0]}-{name}"
         default, in_quick = _at(defaults, path), _at(quick, path)

@@ -12,18 +12,16 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bnao.cli.figures import duration, percent, plain_score
 from bnao.config import EvaluateConfig, SearchConfig
+from bnao.protocols import Event, Listener
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-
-Event = Mapping[str, Any]
-Listener = Callable[[Event], None]
 
 log = logging.getLogger("bnao.cli")
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bnao.errors import WeightsError
-from bnao.protocols import MOMENTUM, State
-from bnao.weights import Shapes, check_state, initial_weights
+from bnao.protocols import State
+from bnao.weights import MOMENTUM, Shapes, check_state, initial_weights, without_momenta
 
 
 @dataclass(slots=True)
@@ -160,7 +160,7 @@ class Layers:
             WeightsError: something is missing, unknown or of another shape.
         """
         momenta = {name: value for name, value in state.items() if name.startswith(MOMENTUM)}
-        own = {name: value for name, value in state.items() if name not in momenta}
+        own = without_momenta(state)
         statistics = {name: tuple(value.shape) for name, value in self.statistics.items()}
         check_state(own, {**self.shapes, **statistics}, "the weights")
         for name, value in momenta.items():

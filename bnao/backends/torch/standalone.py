@@ -23,8 +23,7 @@ from bnao.errors import DivergedError
 from bnao.genotype import Genotype
 from bnao.network import stack
 from bnao.protocols import Epoch, State
-from bnao.space import space_named
-from bnao.training import drop_path_masks, dropout_mask, keep_probabilities, stand_alone_rate
+from bnao.training import dropout_mask, path_masks, stand_alone_rate
 from bnao.weights import auxiliary_cell, stand_alone_shapes
 
 _TESTED_AT_ONCE = 500
@@ -151,11 +150,8 @@ class TorchStandAlone:
     def _step(self, step: int, steps: int, batch: int, rate: float) -> float:
         training, net = self._config.training, self.net
         images, labels = train_batch(self._dataset, step, batch, self._seed, self._config.data)
-        masks = dropout = None
-        if training.drop_path_keep < 1:
-            space = space_named(net.network.space, net.network.nodes)
-            keep = keep_probabilities(len(net.positions), step, steps, training.drop_path_keep)
-            masks = drop_path_masks(self._seed, step, keep, space.nodes, space.edges, len(labels))
+        masks = path_masks(net.network, self._seed, step, steps, training.drop_path_keep, len(labels))
+        dropout = None
         if training.dropout_keep < 1:
             dropout = dropout_mask(self._seed, step, training.dropout_keep, (len(labels), net.features()))
         logits, head = net(images_of(images, net.device), training=True, masks=masks, dropout=dropout)

@@ -23,7 +23,7 @@ from bnao.genotype import Genotype
 from bnao.network import stack, stem_channels
 from bnao.protocols import State, Step
 from bnao.space import space_named
-from bnao.training import cosine, drop_path_masks, keep_probabilities
+from bnao.training import cosine, path_masks
 from bnao.weights import supernet_shapes
 
 # dev images scored in one batch: the batch's own statistics normalise it, so all genotypes share the batches
@@ -63,7 +63,7 @@ class Network:
         operations = operations_for(self.machine, images, self.network.channels)
         path: list[Tensor] = []
         with self.machine.forward_pass():
-            before, last = self._stem(operations, images, path)
+            before, last = stem_states(operations, self.layers, self.network, images, path)
             dropped = None if masks is None else torch.from_numpy(masks).to(self.device)
             for position, names in zip(self.positions, self._names, strict=True):
                 cell = genotype.reduction if position.reduction else genotype.normal
@@ -76,9 +76,6 @@ class Network:
             weight, bias = self.layers.weights["classifier.weight"], self.layers.weights["classifier.bias"]
             path += (weight, bias)
             return F.linear(operations.pooled(last), weight, bias).float(), path
-
-    def _stem(self, operations: Operations, images: Tensor, path: list[Tensor]) -> tuple[Tensor, Tensor]:
-        return stem_states(operations, self.layers, self.network, images, path)
 
 
 def stem_states(
@@ -125,17 +122,13 @@ class TorchSupernet:
     ) -> Iterator[Step]:
         """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on."""
         config, steps = self._config, len(drawn)
-        training, space = config.training, self.net.space
+        training = config.training
         for step in range(start, steps):
             whole = round * steps + step  # over all rounds: batches, masks and drop path's progress go on
             rate = cosine(step, steps, training.learning_rate, training.learning_rate_end)
             images, labels = train_batch(self._dataset, whole, self._batch, config.seed, config.data)
-            masks = None
-            if training.drop_path_keep < 1:
-                keep = keep_probabilities(
-                    len(self.net.positions), whole, config.rounds * steps, training.drop_path_keep
-                )
-                masks = drop_path_masks(config.seed, whole, keep, space.nodes, space.edges, len(labels))
+            all_steps = config.rounds * steps
+            masks = path_masks(self.network, config.seed, whole, all_steps, training.drop_path_keep, len(labels))
             index = int(drawn[step])
             logits, path = self.net(images_of(images, self.net.device), pool[index], masks)
             loss = F.cross_entropy(logits, torch.from_numpy(labels).to(self.net.device))
