@@ -17,7 +17,7 @@ from bnao.data import Dataset
 from bnao.genotype import Genotype
 from bnao.protocols import Backend, Listener, StandAlone
 from bnao.ranking import Estimate, rank_agreement
-from bnao.run import Run
+from bnao.run import Run, understanding
 from bnao.size import multiply_adds, parameters
 from bnao.weights import read_weights, to_bytes, without_momenta
 
@@ -156,7 +156,9 @@ class _Training:
     def test_error(self, tell: Callable[..., None]) -> float:
         """Train, unless that was done before, and test."""
         if self.run and self.run.has(f"{self.name}.json"):
-            return float(self.run.read_json(f"{self.name}.json")["test_error"])
+            content = self.run.read_json(f"{self.name}.json")
+            with understanding(self.run.folder / f"{self.name}.json"):
+                return float(content["test_error"])
         network = self.backend.stand_alone(self.genotype, self.config, self.dataset, seed=self.seed)
         start = self._restore(network)
         saved = last = time.monotonic()

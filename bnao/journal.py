@@ -7,12 +7,13 @@ these happens again, with the same bits, since every random draw is a function o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bnao.errors import RunError
 from bnao.genotype import Genotype
 from bnao.protocols import State
-from bnao.run import Run
+from bnao.run import Run, read_json, understanding
 from bnao.weights import read_weights, to_bytes, without_momenta
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -33,6 +34,18 @@ def pool_name(round: int) -> str:
 def scores_name(round: int) -> str:
     """The file of a round's scores."""
     return f"round-{round + 1}-scores.json"
+
+
+def read_pool(folder: Path, round: int) -> list[Genotype]:
+    """The genotypes that were new in a round of the run in this folder.
+
+    Raises:
+        RunError: the file is absent, or is not what a search wrote.
+    """
+    path = folder / pool_name(round)
+    content = read_json(path)
+    with understanding(path):
+        return [Genotype.parse(entry["genotype"]) for entry in content["pool"]]
 
 
 class Journal:
@@ -70,7 +83,7 @@ class Journal:
                 return bool(round < pools)
             if scored:
                 return bool(kind != "controller")
-            return bool(kind == "pool" or (kind == "step" and event["step"] <= steps_made))
+            return bool(kind == "pool" or (kind == "step" and event.get("step", steps_made + 1) <= steps_made))
 
         run.rewind_log(happened)
 
@@ -87,8 +100,7 @@ class Journal:
         """The round's pool, if it was made before."""
         if not (self._run and self._run.has(pool_name(round))):
             return None
-        content = self._run.read_json(pool_name(round))
-        return [Genotype.parse(entry["genotype"]) for entry in content["pool"]]
+        return read_pool(self._run.folder, round)
 
     def keep_pool(
         self, round: int, space: str, genotypes: Sequence[Genotype], sizes: Iterable[float], sources: Mapping[str, int]
@@ -103,8 +115,9 @@ class Journal:
         """What the round's scoring gave, if it was done before."""
         if not (self._run and self._run.has(scores_name(round))):
             return None
-        entries = self._run.read_json(scores_name(round))["scores"]
-        return {Genotype.parse(entry["genotype"]): entry["score"] for entry in entries}
+        content = self._run.read_json(scores_name(round))
+        with understanding(self._run.folder / scores_name(round)):
+            return {Genotype.parse(entry["genotype"]): float(entry["score"]) for entry in content["scores"]}
 
     def keep_scores(self, round: int, entries: Sequence[Mapping[str, Any]]) -> None:
         """Keep the scores of a round, an object a genotype."""
@@ -125,7 +138,9 @@ class Journal:
     def reranked(self) -> dict[str, float]:
         """Accuracies of the short trainings that were finished before."""
         if self._run and self._run.has(RERANK):
-            return dict(self._run.read_json(RERANK)["accuracies"])
+            content = self._run.read_json(RERANK)
+            with understanding(self._run.folder / RERANK):
+                return {text: float(accuracy) for text, accuracy in content["accuracies"].items()}
         return {}
 
     def keep_reranked(self, accuracies: Mapping[str, float]) -> None:

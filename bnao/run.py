@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from bnao.config import build, read_toml, to_toml
-from bnao.errors import BnaoError, RunError, WriteError
+from bnao.errors import BnaoError, GenotypeError, RunError, WriteError
 
 C = TypeVar("C")
 Event = Mapping[str, Any]
@@ -150,7 +150,7 @@ class Run:
             raise self._cannot_write(LOG, error) from None
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The log's events from the first; a last line that was cut off is left out."""
+        """The log's events from the first; a last line that was cut off, or one that is no event, is left out."""
         with (
             contextlib.suppress(FileNotFoundError),
             open(self.folder / LOG, encoding="utf-8", errors="replace") as file,
@@ -158,7 +158,9 @@ class Run:
             for line in file:
                 if line.endswith("\n"):
                     with contextlib.suppress(json.JSONDecodeError):
-                        yield json.loads(line)
+                        event = json.loads(line)
+                        if isinstance(event, dict) and "event" in event:
+                            yield event
 
     def rewind_log(self, keep: Callable[[dict[str, Any]], bool]) -> None:
         """Forget the events that will happen again."""
@@ -188,6 +190,20 @@ def check_is_free(folder: Path) -> None:
         raise RunError(f"{folder} holds a run already; go on with it by --resume {folder}, or name another --out")
     if folder.exists() and (not folder.is_dir() or any(entry.name != _LOCK for entry in folder.iterdir())):
         raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
+
+
+@contextlib.contextmanager
+def understanding(path: Path) -> Iterator[None]:
+    """What is read within is what bnao wrote into this file.
+
+    Raises:
+        RunError: it is not: an entry is missing or is something else.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        what = error if isinstance(error, GenotypeError) else "it lacks what bnao wrote in it"
+        raise RunError(f"{path} was changed by hand or by another program: {what}; start in another folder") from None
 
 
 def check_is_run(folder: Path) -> None:

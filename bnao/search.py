@@ -11,6 +11,7 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -21,9 +22,9 @@ from numpy.typing import ArrayLike, NDArray
 from bnao.config import SearchConfig
 from bnao.errors import ConfigError, GenotypeError
 from bnao.genotype import Genotype
-from bnao.journal import Journal
+from bnao.journal import RESULT, Journal
 from bnao.protocols import Controller, Listener, Supernet
-from bnao.run import Run
+from bnao.run import Run, read_json, understanding
 from bnao.sampler import SAMPLERS, BudgetSampler, ProportionalSampler
 from bnao.size import SIZES, multiply_adds, parameters
 from bnao.space import space_named
@@ -92,6 +93,17 @@ class SearchResult:
         """What ``to_json`` was made from."""
         ranked = [Ranked(**{**entry, "genotype": Genotype.parse(entry["genotype"])}) for entry in content["ranked"]]
         return cls(content["space"], content["seed"], tuple(ranked))
+
+
+def read_result(folder: Path) -> SearchResult:
+    """The result of the finished run in this folder.
+
+    Raises:
+        RunError: the run is not finished, or its result is not what a search wrote.
+    """
+    content = read_json(folder / RESULT)
+    with understanding(folder / RESULT):
+        return SearchResult.from_json(content)
 
 
 def search(

@@ -281,6 +281,38 @@ def test_a_full_disk_keeps_the_last_complete_round_and_the_search_goes_on_from_i
         assert search(config, CountingSupernet(), controller, run=run) == whole
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("round-1-pool.json", '{"format": 1}', "it lacks what bnao wrote in it"),
+        ("round-1-pool.json", '{"format": 1, "pool": [{"genotype": "x"}]}', "1 cell in 'x'"),
+        ("round-1-scores.json", '{"format": 1, "scores": [{"genotype": 3}]}', "it lacks what bnao wrote in it"),
+        ("round-1-scores.json", '{"format": 1, "scores": 5}', "it lacks what bnao wrote in it"),
+    ],
+)
+def test_a_file_of_the_run_that_was_changed_into_something_else_is_named(
+    config, controller, tmp_path, name, content, told
+):
+    with Run.create(tmp_path / "run", config) as run:
+        search(config, CountingSupernet(), controller, run=run)
+    (tmp_path / "run" / name).write_text(content)
+
+    with Run.open(tmp_path / "run") as run, pytest.raises(RunError, match=f"{name} was changed by hand .*: {told}"):
+        search(config, CountingSupernet(), controller, run=run)
+
+
+def test_lines_of_the_log_that_are_no_events_are_left_out(config, controller, tmp_path):
+    with Run.create(tmp_path / "run", config) as run:
+        whole = search(config, CountingSupernet(), controller, run=run)
+        events = list(run.events())
+    with open(tmp_path / "run" / "log.jsonl", "a") as log:
+        log.write('[1]\n{"a": 1}\nnot json\n{"event": "step"}\n')
+
+    with Run.open(tmp_path / "run") as run:
+        assert search(config, CountingSupernet(), controller, run=run) == whole
+        assert [e["event"] for e in run.events()] == [e["event"] for e in events]
+
+
 def test_the_files_of_a_round_hold_its_pool_scores_and_updates(config, controller, tmp_path):
     with Run.create(tmp_path / "run", config) as run:
         result = search(config, CountingSupernet(), controller, run=run)

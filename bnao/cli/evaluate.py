@@ -36,9 +36,9 @@ from bnao.errors import ConfigError, RunError
 from bnao.evaluate import RESULT, Evaluation, agreement, evaluate
 from bnao.genotype import Genotype
 from bnao.journal import RESULT as SEARCH_RESULT
-from bnao.journal import pool_name
+from bnao.journal import read_pool
 from bnao.run import CONFIG, Run, check_is_free, read_config, read_json
-from bnao.search import SearchResult
+from bnao.search import read_result
 from bnao.space import space_named
 from bnao.streams import stream
 
@@ -186,7 +186,7 @@ class _Chosen:
         """
         if not (folder / SEARCH_RESULT).is_file():
             raise RunError(f"{folder} is not finished; go on with: bnao search --resume {shlex.quote(str(folder))}")
-        ranked = SearchResult.from_json(read_json(folder / SEARCH_RESULT)).ranked
+        ranked = read_result(folder).ranked
         if top is None:
             top = min(_TOP, len(ranked))
         if top > len(ranked):
@@ -203,7 +203,7 @@ class _Chosen:
 
 def _drawn_from_pool(folder: Path, n: int, seed: int) -> tuple[Genotype, ...]:
     """n random genotypes of a run's first pool; fewer are the first of them."""
-    pool = [Genotype.parse(entry["genotype"]) for entry in read_json(folder / pool_name(0))["pool"]]
+    pool = read_pool(folder, 0)
     if n > len(pool):
         raise click.UsageError(f"--random is {n}; the first pool of {folder} has {len(pool)} genotypes")
     order = stream(seed, "evaluate pool").permutation(len(pool))[:n]

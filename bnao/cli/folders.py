@@ -18,7 +18,7 @@ from bnao.config import MachineConfig
 from bnao.data import Dataset
 from bnao.errors import DataError, RunError
 from bnao.protocols import Backend
-from bnao.run import Run
+from bnao.run import Run, understanding
 
 log = logging.getLogger("bnao.cli")
 
@@ -76,7 +76,7 @@ def keep_about(run: Run, now: About) -> None:
         run.write_json(ABOUT, now)
         return
     before = run.read_json(ABOUT)
-    try:
+    with understanding(run.folder / ABOUT):
         old, new = before["data"], now["data"]
         if old["fingerprint"] != new["fingerprint"]:
             raise RunError(
@@ -91,7 +91,5 @@ def keep_about(run: Run, now: About) -> None:
         ]
         if now["threads"] is None and before["cpus"] != now["cpus"]:
             changed.append(f"there were {before['cpus']} CPUs and are {now['cpus']}")
-    except (KeyError, TypeError):
-        raise RunError(f"{run.folder / ABOUT} lacks what bnao wrote in it; start in another folder") from None
     if changed:
         log.warning("warning: %s; results may differ in their last bits", ", ".join(changed))

@@ -27,8 +27,8 @@ from bnao.evaluate import short_training
 from bnao.genotype import Genotype
 from bnao.journal import RESULT
 from bnao.protocols import Backend, Controller, Supernet
-from bnao.run import FORMAT, Run, check_is_free, read_config, read_json
-from bnao.search import SearchResult, check_budgets, search
+from bnao.run import FORMAT, Run, check_is_free, read_config
+from bnao.search import SearchResult, check_budgets, read_result, search
 from bnao.space import space_named
 
 log = logging.getLogger("bnao.cli")
@@ -75,7 +75,7 @@ def command(
     with telling(quiet), stoppable():
         if resume is not None and (resume / RESULT).is_file():
             click.echo(f"{resume} is finished already; nothing in it was changed", err=as_json)
-            _print(SearchResult.from_json(read_json(resume / RESULT)), config, resume, as_json)
+            _print(read_result(resume), config, resume, as_json)
             return
         start = time.monotonic()
         if resume is None:

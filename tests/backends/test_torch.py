@@ -16,6 +16,7 @@ from bnao.space import SPACES
 from bnao.streams import stream
 from bnao.testing import BackendContract, small_dataset
 from bnao.training import drop_path_masks, keep_probabilities
+from bnao.weights import read_weights, to_bytes, without_momenta
 
 torch = pytest.importorskip("torch")
 
@@ -130,6 +131,23 @@ def test_large_states_on_a_cpu_are_grouped_and_others_are_not():
     assert isinstance(kernels.operations_for(Machine(), images, 20), kernels.GroupedOperations)
     assert type(kernels.operations_for(Machine(), images[:4], 20)) is Operations
     assert type(kernels.operations_for(Machine(precision="bfloat16"), images, 20)) is Operations
+
+
+def test_a_supernet_that_is_saved_and_loaded_gives_the_same_logits(tmp_path):
+    config = SearchConfig(network=NetworkConfig(channels=4, cells=1, nodes=2), training=TrainingConfig(batch_size=16))
+    dataset = small_dataset()
+    pool = evolve(SPACES["nao"], nodes=2).random_genotypes(2, stream(0, "test"))
+    trained = load("torch").supernet(config, dataset)
+    list(trained.train(pool, np.array([0, 1, 0]), round=0))
+    (tmp_path / "weights.safetensors").write_bytes(to_bytes(without_momenta(trained.state())))
+    other = load("torch").supernet(evolve(config, seed=7), dataset)
+
+    other.load_state(read_weights(tmp_path / "weights.safetensors")[0])
+
+    for genotype in pool:
+        logits = trained.logits(genotype, dataset.x_test)
+        assert logits.shape == (len(dataset.x_test), 4)
+        assert (other.logits(genotype, dataset.x_test) == logits).all()
 
 
 # --- precision, devices, divergence
