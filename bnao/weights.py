@@ -203,6 +203,28 @@ def without_momenta(state: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArr
     return {name: value for name, value in state.items() if not name.startswith(MOMENTUM)}
 
 
+def checked_state(
+    state: Mapping[str, NDArray[np.float32]], shapes: Mapping[str, tuple[int, ...]], statistics: Shapes
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
+    """A network's state in two: weights and statistics, and momenta by their parameter's name.
+
+    Args:
+        state: what a network's ``state`` gave, or a weights file, which has no momenta.
+        shapes: the network's parameters.
+        statistics: its norms' running means and variances; none in a supernet.
+
+    Raises:
+        WeightsError: something is missing, unknown or of another shape.
+    """
+    own = without_momenta(state)
+    check_state(own, {**shapes, **statistics}, "the weights")
+    momenta = {name.removeprefix(MOMENTUM): value for name, value in state.items() if name not in own}
+    for name, value in momenta.items():
+        if shapes.get(name) != value.shape:
+            raise WeightsError(f"the weights have {MOMENTUM}{name} of shape {value.shape}, which this network lacks")
+    return own, momenta
+
+
 # one key, since a safetensors file keeps several in no fixed order, and equal states must be equal files
 _ABOUT = "bnao"
 

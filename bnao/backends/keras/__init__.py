@@ -1,5 +1,8 @@
 """bnao in Keras 3, on TensorFlow or JAX: supernet, stand-alone network and NAO controller."""
 
-from bnao.backends.keras.engine import ENGINE
+from bnao.backends.keras.engine import ENGINE  # isort: skip  # before Keras itself
+from bnao.backends.keras.backend import BACKEND
+from bnao.backends.keras.optimizer import PathSGD
+from bnao.backends.keras.supernet import Supernet
 
-__all__ = ["ENGINE"]
+__all__ = ["BACKEND", "ENGINE", "PathSGD", "Supernet"]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from bnao.backends import hint
 from bnao.errors import BackendError
@@ -34,6 +36,7 @@ if "KERAS_BACKEND" in os.environ:  # before Keras fails to import it in its own 
     check_engine(os.environ["KERAS_BACKEND"])
 
 import keras  # noqa: E402  # only now
+import numpy as np  # noqa: E402
 
 
 def check_layout(layout: str) -> None:
@@ -48,3 +51,53 @@ def check_layout(layout: str) -> None:
 #: what Keras computes with: "tensorflow" or "jax"
 ENGINE = check_engine(str(keras.backend.backend()))
 check_layout(keras.config.image_data_format())
+
+
+# --- what Keras' own operations lack
+
+if ENGINE == "tensorflow":
+    import tensorflow as tf
+else:
+    import jax
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function built once for each shape of its arguments, and then called.
+
+    Under JAX by XLA. Under TensorFlow as a part of a graph that is not copied into its caller, which makes the
+    building and the first run of a large network several times faster.
+    """
+    if ENGINE == "jax":
+        return jax.jit(function)
+    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+
+
+def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as one TensorFlow graph for each shape of its arguments; under JAX the function itself."""
+    if ENGINE == "jax":
+        return function
+    graph = tf.function(function, autograph=False)
+
+    def called(*arguments: Any) -> Any:
+        # a NumPy array would be a constant, and another graph
+        return graph(
+            *(tf.convert_to_tensor(each) if isinstance(each, np.generic | np.ndarray) else each for each in arguments)
+        )
+
+    return called
+
+
+def value_and_gradients(
+    function: Callable[..., Any], values: Sequence[Any], *others: Any, has_more: bool = False
+) -> tuple[Any, list[Any]]:
+    """What a function of values and others gives, a scalar, and its gradients by the values.
+
+    With ``has_more`` it gives the scalar and something else, which is handed on.
+    """
+    if ENGINE == "jax":
+        value, gradients = jax.value_and_grad(function, has_aux=has_more)(values, *others)
+        return value, gradients
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(values)
+        value = function(values, *others)
+    return value, tape.gradient(value[0] if has_more else value, values, unconnected_gradients="zero")

@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bnao.errors import WeightsError
 from bnao.protocols import State
-from bnao.weights import MOMENTUM, Shapes, check_state, initial_weights, without_momenta
+from bnao.weights import MOMENTUM, Shapes, checked_state, initial_weights
 
 
 @dataclass(slots=True)
@@ -159,16 +158,8 @@ class Layers:
         Raises:
             WeightsError: something is missing, unknown or of another shape.
         """
-        momenta = {name: value for name, value in state.items() if name.startswith(MOMENTUM)}
-        own = without_momenta(state)
         statistics = {name: tuple(value.shape) for name, value in self.statistics.items()}
-        check_state(own, {**self.shapes, **statistics}, "the weights")
-        for name, value in momenta.items():
-            if self.shapes.get(name.removeprefix(MOMENTUM)) != value.shape:
-                raise WeightsError(f"the weights have {name} of shape {value.shape}, which this network lacks")
+        own, momenta = checked_state(state, self.shapes, statistics)
         for name, tensor in (*self.weights.items(), *self.statistics.items()):
             tensor.copy_(torch.from_numpy(np.asarray(own[name], np.float32)))
-        return {
-            name.removeprefix(MOMENTUM): torch.from_numpy(np.array(value, np.float32))
-            for name, value in momenta.items()
-        }
+        return {name: torch.from_numpy(np.array(value, np.float32)) for name, value in momenta.items()}

@@ -18,12 +18,11 @@ from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
 from bnao.backends.torch.supernet import images_of, stem_states
 from bnao.config import EvaluateConfig, NetworkConfig
-from bnao.data import Dataset, epoch_batches, train_batch
-from bnao.errors import DivergedError
+from bnao.data import Dataset
 from bnao.genotype import Genotype
 from bnao.network import stack
 from bnao.protocols import Epoch, State
-from bnao.training import dropout_mask, path_masks, stand_alone_rate
+from bnao.steps import StandAloneStep, check_loss, stand_alone_steps
 from bnao.weights import auxiliary_cell, stand_alone_shapes
 
 _TESTED_AT_ONCE = 500
@@ -130,38 +129,25 @@ class TorchStandAlone:
 
     def train(self, start: int = 0) -> Iterator[Epoch]:
         """Train to the end by the paper's recipe, from epoch ``start`` on; yields after each epoch."""
-        training = self._config.training
-        batch = min(training.batch_size, len(self._dataset.y_train))
-        epoch_steps = epoch_batches(len(self._dataset.y_train), batch)
-        steps = epoch_steps * self._config.epochs
-        for epoch in range(start, self._config.epochs):
-            total = 0.0
-            for step in range(epoch * epoch_steps, (epoch + 1) * epoch_steps):
-                rate = stand_alone_rate(training, step, epoch_steps, self._config.epochs)
-                loss = self._step(step, steps, batch, rate)
-                if not np.isfinite(loss):
-                    raise DivergedError(
-                        f"the loss is {loss} at epoch {epoch + 1}, step {step + 1}, learning rate {rate:.4g}, "
-                        f"genotype {self.net.genotype}; try a lower --learning-rate or a --gradient-norm"
-                    )
-                total += loss
-            yield Epoch(epoch, total / epoch_steps, rate)
+        config, dataset, net = self._config, self._dataset, self.net
+        for epoch in range(start, config.epochs):
+            losses = []
+            for step in stand_alone_steps(config, dataset, net.network, net.features(), self._seed, epoch):
+                losses.append(self._step(step))
+                check_loss(losses[-1], f"epoch {epoch + 1}, step {len(losses)}", step.rate, net.genotype)
+            yield Epoch(epoch, sum(losses) / len(losses), step.rate)
 
-    def _step(self, step: int, steps: int, batch: int, rate: float) -> float:
+    def _step(self, step: StandAloneStep) -> float:
         training, net = self._config.training, self.net
-        images, labels = train_batch(self._dataset, step, batch, self._seed, self._config.data)
-        masks = path_masks(net.network, self._seed, step, steps, training.drop_path_keep, len(labels))
-        dropout = None
-        if training.dropout_keep < 1:
-            dropout = dropout_mask(self._seed, step, training.dropout_keep, (len(labels), net.features()))
-        logits, head = net(images_of(images, net.device), training=True, masks=masks, dropout=dropout)
-        targets = torch.from_numpy(labels).to(net.device)
+        images = images_of(step.images, net.device)
+        logits, head = net(images, training=True, masks=step.masks, dropout=step.dropout)
+        targets = torch.from_numpy(step.labels).to(net.device)
         loss = F.cross_entropy(logits, targets, label_smoothing=training.label_smoothing)
         if head is not None:
             smoothed = F.cross_entropy(head, targets, label_smoothing=training.label_smoothing)
             loss = loss + training.auxiliary * smoothed
         weights = list(net.layers.weights.values())
-        self._optimizer.step(weights, torch.autograd.grad(loss, weights), rate)
+        self._optimizer.step(weights, torch.autograd.grad(loss, weights), step.rate)
         return float(loss.detach())
 
     @torch.inference_mode()

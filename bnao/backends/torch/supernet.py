@@ -17,17 +17,13 @@ from bnao.backends.torch.machine import Machine, prepare
 from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
 from bnao.config import NetworkConfig, SearchConfig
-from bnao.data import Dataset, epoch_batches, train_batch
-from bnao.errors import DivergedError
+from bnao.data import Dataset, epoch_batches
 from bnao.genotype import Genotype
 from bnao.network import stack, stem_channels
 from bnao.protocols import State, Step
 from bnao.space import space_named
-from bnao.training import cosine, path_masks
+from bnao.steps import check_loss, scored_batches, supernet_steps
 from bnao.weights import supernet_shapes
-
-# dev images scored in one batch: the batch's own statistics normalise it, so all genotypes share the batches
-_SCORED_AT_ONCE = 500
 
 
 class Network:
@@ -112,8 +108,7 @@ class TorchSupernet:
         self._config, self._dataset = config, dataset
         self.network = dataset.network(config.network)
         self.net = Network(self.network, config.seed, prepare(config.machine))
-        self._batch = min(config.training.batch_size, len(dataset.y_train))
-        self.epoch_steps = epoch_batches(len(dataset.y_train), self._batch)
+        self.epoch_steps = epoch_batches(len(dataset.y_train), config.training.batch_size)
         self.scored_images = len(dataset.y_dev)
         self._optimizer = PathSGD(self.net.layers.weights, config.training)
 
@@ -121,25 +116,13 @@ class TorchSupernet:
         self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
     ) -> Iterator[Step]:
         """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on."""
-        config, steps = self._config, len(drawn)
-        training = config.training
-        for step in range(start, steps):
-            whole = round * steps + step  # over all rounds: batches, masks and drop path's progress go on
-            rate = cosine(step, steps, training.learning_rate, training.learning_rate_end)
-            images, labels = train_batch(self._dataset, whole, self._batch, config.seed, config.data)
-            all_steps = config.rounds * steps
-            masks = path_masks(self.network, config.seed, whole, all_steps, training.drop_path_keep, len(labels))
-            index = int(drawn[step])
-            logits, path = self.net(images_of(images, self.net.device), pool[index], masks)
-            loss = F.cross_entropy(logits, torch.from_numpy(labels).to(self.net.device))
+        for step in supernet_steps(self._config, self._dataset, self.network, pool, drawn, round, start):
+            logits, path = self.net(images_of(step.images, self.net.device), step.genotype, step.masks)
+            loss = F.cross_entropy(logits, torch.from_numpy(step.labels).to(self.net.device))
             value = float(loss.detach())
-            if not np.isfinite(value):
-                raise DivergedError(
-                    f"the loss is {value} at round {round + 1}, step {step + 1}, learning rate {rate:.4g}, "
-                    f"genotype {pool[index]}; try a lower --learning-rate or a --gradient-norm"
-                )
-            self._optimizer.step(path, torch.autograd.grad(loss, path), rate)
-            yield Step(step, index, value, rate)
+            check_loss(value, f"round {round + 1}, step {step.step + 1}", step.rate, step.genotype)
+            self._optimizer.step(path, torch.autograd.grad(loss, path), step.rate)
+            yield Step(step.step, step.index, value, step.rate)
 
     @torch.inference_mode()
     def logits(self, genotype: Genotype, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -147,7 +130,7 @@ class TorchSupernet:
         return np.concatenate(
             [
                 self.net(images_of(self._dataset.normalised(some), self.net.device), genotype)[0].cpu().numpy()
-                for some in _batches(images)
+                for some in scored_batches(images)
             ]
         )
 
@@ -155,7 +138,9 @@ class TorchSupernet:
     def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """One-shot accuracy of each on the dev part."""
         right = np.zeros(len(genotypes))
-        for images, labels in zip(_batches(self._dataset.x_dev), _batches(self._dataset.y_dev), strict=True):
+        for images, labels in zip(
+            scored_batches(self._dataset.x_dev), scored_batches(self._dataset.y_dev), strict=True
+        ):
             batch = images_of(self._dataset.normalised(images), self.net.device)
             for index, genotype in enumerate(genotypes):
                 logits, _ = self.net(batch, genotype)
@@ -172,8 +157,3 @@ class TorchSupernet:
     def load_state(self, state: State) -> None:
         """Become what ``state`` was taken from."""
         self._optimizer.load(self.net.layers.load(state))
-
-
-def _batches(array: NDArray[np.generic]) -> list[NDArray[np.generic]]:
-    """The array in nearly equal parts: none may be so small that its own statistics mean little."""
-    return np.array_split(array, max(1, round(len(array) / _SCORED_AT_ONCE)))

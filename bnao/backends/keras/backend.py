@@ -1,0 +1,51 @@
+"""Keras as a backend: what the entry point names."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import keras
+
+from bnao.backends.keras.engine import ENGINE
+from bnao.backends.keras.machine import devices
+from bnao.backends.keras.standalone import KerasStandAlone
+from bnao.backends.keras.supernet import KerasSupernet
+from bnao.config import EvaluateConfig, SearchConfig
+from bnao.data import Dataset
+from bnao.errors import BackendError
+from bnao.genotype import Genotype
+
+
+class KerasBackend:
+    """Supernet, stand-alone network and NAO controller in Keras 3, on TensorFlow or JAX."""
+
+    name = "keras"
+
+    def versions(self) -> dict[str, str]:
+        """Keras' version, and the version of the engine that it computes with."""
+        names = {"tensorflow": ("tensorflow", "tensorflow_cpu", "tensorflow-intel"), "jax": ("jax",)}[ENGINE]
+        for name in names:
+            try:
+                return {"keras": str(keras.__version__), ENGINE: importlib.metadata.version(name)}
+            except importlib.metadata.PackageNotFoundError:
+                continue
+        return {"keras": str(keras.__version__), ENGINE: "unknown"}
+
+    def devices(self) -> list[str]:
+        """What ``--device`` can name here."""
+        return devices()
+
+    def supernet(self, config: SearchConfig, dataset: Dataset | None) -> KerasSupernet:
+        """A freshly initialised supernet."""
+        if dataset is None:
+            raise BackendError("backend 'keras' trains on images; give it a data set")
+        return KerasSupernet(config, dataset)
+
+    def stand_alone(
+        self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int
+    ) -> KerasStandAlone:
+        """A freshly initialised network of one genotype."""
+        return KerasStandAlone(genotype, config, dataset, seed)
+
+
+BACKEND = KerasBackend()

@@ -1,0 +1,110 @@
+"""What surrounds the edges of a cell, and a cell whose edges are known: SPEC section 3.
+
+Parameters are taken from a mapping by canonical name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from keras import ops
+
+from bnao.backends.keras.operations import (
+    REDUCE,
+    Norm,
+    Tensor,
+    convolution,
+    edge,
+    edge_layers,
+    reduced,
+    relu,
+)
+from bnao.config import NetworkConfig
+from bnao.genotype import Cell
+from bnao.network import Position, stem_channels
+
+Weights = Mapping[str, Tensor]
+
+CONVOLUTION = ("kernel", "norm.scale", "norm.shift")
+
+
+def layer(weights: Weights, name: str, parts: Sequence[str]) -> list[Tensor]:
+    """The parameters of one layer, in the order given."""
+    return [weights[f"{name}.{part}"] for part in parts]
+
+
+def mixed(x: Tensor, weights: Weights, name: str, norm: Norm, stride: int = 1) -> Tensor:
+    """A convolution and its norm."""
+    kernel, scale, shift = layer(weights, name, CONVOLUTION)
+    return norm(convolution(x, kernel, stride), scale, shift, f"{name}.norm")
+
+
+def stem_states(network: NetworkConfig, images: Tensor, weights: Weights, norm: Norm) -> tuple[Tensor, Tensor]:
+    """States 0 and 1 of the first cell, from normalised images (b, height, width, channels)."""
+    before = last = images
+    for index, _ in enumerate(stem_channels(network)):
+        active = relu(last) if index else last
+        stride = 1 if network.network == "cifar" else 2
+        before, last = last, mixed(active, weights, f"stem.{index}", norm, stride)
+    return (last, last) if network.network == "cifar" else (before, last)
+
+
+def fitted(position: Position, before: Tensor, last: Tensor, weights: Weights, norm: Norm) -> tuple[Tensor, Tensor]:
+    """The cell's inputs brought to one size and the cell's channels; themselves where they have them."""
+    states = []
+    for index, state in enumerate((before, last)):
+        name = f"cells.{position.index}.fit.{index}"
+        if index == 0 and position.after_reduction:
+            state = reduced(relu(state), layer(weights, name, REDUCE), norm, name)
+        elif f"{name}.kernel" in weights:
+            state = mixed(relu(state), weights, name, norm)
+        states.append(state)
+    return states[0], states[1]
+
+
+def loose_states(
+    position: Position,
+    cell: Cell,
+    inputs: tuple[Tensor, Tensor],
+    weights: Weights,
+    norm: Norm,
+    masks: Tensor | None,
+    shared: bool,
+) -> list[Tensor]:
+    """The cell's loose ends, in order, all of one size and of the cell's channels.
+
+    Args:
+        position: the cell's place in the stack.
+        cell: which edges there are.
+        inputs: the fitted inputs.
+        weights: parameters by canonical name.
+        norm: how batch norms are computed.
+        masks: of drop path, shape (nodes, edges, b), of each node's edges in their order; None: nothing is dropped.
+        shared: whether an edge holds an operation for each source (a supernet) or only its own.
+    """
+    name = f"cells.{position.index}"
+    states = list(inputs)
+    for index, node in enumerate(cell.nodes):
+        total = None
+        for number, each in enumerate(node.edges):
+            stride = 2 if position.reduction and each.source < cell.inputs else 1
+            place = f"{name}.nodes.{index}.edges.{number}.{each.operation}"
+            if shared:
+                place = f"{place}.source.{each.source}"
+            parameters = layer(weights, place, edge_layers(each.operation, stride))
+            output = edge(each.operation, states[each.source], parameters, stride, norm, place)
+            if masks is not None:
+                output = dropped(output, masks[index, number])
+            total = output if total is None else total + output
+        states.append(total)
+    return [
+        reduced(states[state], layer(weights, f"{name}.loose.{state}", REDUCE), norm, f"{name}.loose.{state}")
+        if position.reduction and state < cell.inputs
+        else states[state]
+        for state in cell.loose_ends
+    ]
+
+
+def dropped(x: Tensor, mask: Tensor) -> Tensor:
+    """Each image's state times its mask (b,)."""
+    return x * ops.reshape(ops.cast(mask, x.dtype), (-1, 1, 1, 1))

@@ -1,0 +1,126 @@
+"""The supernet's forward pass as a function of its arrays, an architecture and images (SPEC section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from attrs import frozen
+from keras import ops
+from numpy.typing import NDArray
+
+from bnao.backends.keras.cell import Weights, fitted, loose_states, stem_states
+from bnao.backends.keras.engine import ENGINE
+from bnao.backends.keras.operations import REDUCE, Tensor, by_batch, convolution, linear, pooled, relu
+from bnao.backends.keras.stacks import Stack, chosen_slots, stacks_of
+from bnao.config import NetworkConfig
+from bnao.network import Position, stack
+from bnao.space import SearchSpace, space_named
+
+if ENGINE == "tensorflow":
+    import tensorflow as tf
+
+    from bnao.backends.keras import interpreter
+
+
+@frozen(slots=False)
+class Forward:
+    """What a supernet computes; it holds no array, so all supernets of one shape share what was built for it.
+
+    Attributes:
+        network: space, stack, classes and image.
+        dtype: number format of states and kernels; norms and the classifier stay float32.
+    """
+
+    network: NetworkConfig
+    dtype: str = "float32"
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """The space of its genotypes."""
+        return space_named(self.network.space, self.network.nodes)
+
+    @cached_property
+    def positions(self) -> list[Position]:
+        """Its cells."""
+        return stack(self.network)
+
+    @cached_property
+    def stacks(self) -> list[Stack]:
+        """Its arrays, in the order in which it takes them."""
+        return list(stacks_of(self.network).values())
+
+    def __call__(self, values: Sequence[Tensor], images: Tensor, arch: Tensor, masks: Tensor | None = None) -> Tensor:
+        """Logits (b, classes), float32.
+
+        Args:
+            values: the arrays.
+            images: (b, height, width, channels), normalised.
+            arch: (cells, nodes, edges, 2), valid, edges in canonical order; under JAX it must be known (NumPy).
+            masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
+        """
+        arrays = {each.name: self._cast(each.name, value) for each, value in zip(self.stacks, values, strict=True)}
+        images = ops.cast(images, self.dtype)
+        if ENGINE == "tensorflow":
+            weights, output = arrays, _Interpreted(self.space, arrays, arch, masks)
+        else:
+            weights = self._path(arrays, arch)
+            output = _Dispatched(self.space, weights, arch, masks)
+        before, last = stem_states(self.network, images, weights, by_batch)
+        for position in self.positions:
+            inputs = fitted(position, before, last, weights, by_batch)
+            scale, shift = (weights[f"cells.{position.index}.output.norm.{part}"] for part in ("scale", "shift"))
+            before, last = last, by_batch(output(position, inputs), scale, shift)
+        features = ops.cast(pooled(last), "float32")
+        return linear(features, weights["classifier.weight"], weights["classifier.bias"])
+
+    def _cast(self, name: str, value: Tensor) -> Tensor:
+        stays = name.endswith((".scale", ".shift")) or name.startswith("classifier.")
+        return value if stays else ops.cast(value, self.dtype)
+
+    def _path(self, arrays: Weights, arch: NDArray[np.int32]) -> dict[str, Tensor]:
+        """The parameters of a known architecture's path by canonical name."""
+        path = {}
+        for each in self.stacks:
+            array = arrays[each.name]
+            chosen = chosen_slots(self.space, arch, each)
+            if chosen is None:
+                path[each.name] = array
+                continue
+            slots, used = (np.asarray(part) for part in chosen)
+            if used.any():
+                rows = ops.take(array, slots[used], 0)
+                path |= {each.names[slot]: rows[index] for index, slot in enumerate(slots[used])}
+        return path
+
+
+class _Dispatched:
+    """A cell's output in front of its norm, of an architecture that is known."""
+
+    def __init__(self, space: SearchSpace, weights: Weights, arch: NDArray[np.int32], masks: Tensor | None) -> None:
+        self._weights, self._masks = weights, masks
+        (self._genotype,) = space.decode(arch)
+
+    def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        cell = self._genotype.reduction if position.reduction else self._genotype.normal
+        masks = None if self._masks is None else self._masks[position.index]
+        states = loose_states(position, cell, inputs, self._weights, by_batch, masks, shared=True)
+        kernels = [self._weights[f"cells.{position.index}.output.state.{state}"] for state in cell.loose_ends]
+        return convolution(relu(ops.concatenate(states, -1)), ops.concatenate(kernels, 2))
+
+
+class _Interpreted:
+    """The same of an architecture that is data in a TensorFlow graph."""
+
+    def __init__(self, space: SearchSpace, arrays: Weights, arch: Tensor, masks: Tensor | None) -> None:
+        self._space, self._arrays, self._arch, self._masks = space, arrays, arch, masks
+
+    def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        space, arrays, name = self._space, self._arrays, f"cells.{position.index}"
+        masks = tf.zeros(()) if self._masks is None else self._masks[position.index]
+        kind = interpreter.Kind(space, position.reduction, masked=self._masks is not None)
+        layers = [("loose", part) for part in REDUCE] if position.reduction else []
+        stacks = [arrays[f"{name}.{owner}.{part}"] for owner, part in (*layers, *kind.layers())]
+        edges = self._arch[int(position.reduction)]
+        return interpreter.cell(kind)(*inputs, edges, masks, arrays[f"{name}.output.state"], *stacks)

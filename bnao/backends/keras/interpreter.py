@@ -1,0 +1,317 @@
+"""A supernet's cell in TensorFlow whose edges are data: one graph for every architecture.
+
+What is drawn decides at run time which branch of a switch is taken, and which slots of the stacked weights it reads.
+Automatic differentiation of such switches would keep every branch's states and take minutes to build, so a cell has
+a gradient of its own: it keeps the states alone, walks the edges backward, and each edge computes its operation once
+more under a tape. Functions are called and not copied into their caller, and there is one for each shape of states,
+not one for each edge or cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import tensorflow as tf
+from attrs import frozen
+
+from bnao.backends.keras.cell import dropped
+from bnao.backends.keras.engine import compiled
+from bnao.backends.keras.operations import (
+    REDUCE,
+    Tensor,
+    by_batch,
+    convolution,
+    edge,
+    edge_layers,
+    reduced,
+    relu,
+)
+from bnao.backends.keras.stacks import edge_slots, loose_ends
+from bnao.network import halved
+from bnao.space import SearchSpace
+
+Tensors = tuple[Tensor, ...]
+
+
+@frozen
+class Kind:
+    """What cells have in common that share their functions.
+
+    Attributes:
+        space: states, nodes and operations.
+        reduction: whether the cell halves the image: edges from its inputs have stride 2.
+        masked: whether there are drop-path masks.
+    """
+
+    space: SearchSpace
+    reduction: bool
+    masked: bool
+
+    def layers(self) -> list[tuple[str, str]]:
+        """(operation, layer) of every stack of an edge, in the order in which ``cell`` takes them."""
+        stride = 2 if self.reduction else 1
+        return [(operation, part) for operation in self.space.operations for part in edge_layers(operation, stride)]
+
+
+@cache
+def cell(kind: Kind) -> Callable[..., Tensor]:
+    """The function of a cell.
+
+    It takes the inputs' two states, (nodes, edges, 2) sources and operations, masks (nodes, edges, b), the stack of
+    the output's kernels, for a reduction cell the stacks of its loose inputs' reduces (``REDUCE``), and the stacks
+    of ``Kind.layers``; and gives the output in front of its norm.
+    """
+    forward, backward = _forward(kind), _backward(kind)
+
+    def whole(first: Tensor, second: Tensor, edges: Tensor, masks: Tensor, kernels: Tensor, *stacks: Tensor) -> Tensor:
+        @tf.custom_gradient
+        def own(first: Tensor, second: Tensor, kernels: Tensor, *stacks: Tensor) -> tuple[Tensor, object]:
+            output, *nodes = forward(first, second, edges, masks, kernels, *stacks)
+
+            def gradient(by_output: Tensor) -> Tensors:
+                return backward([first, second, *nodes], edges, masks, kernels, by_output, *stacks)
+
+            return output, gradient
+
+        return own(first, second, kernels, *stacks)
+
+    return whole
+
+
+def _forward(kind: Kind) -> Callable[..., Tensors]:
+    space, ends = kind.space, len(REDUCE) * kind.reduction
+
+    @compiled
+    def forward(
+        first: Tensor, second: Tensor, edges: Tensor, masks: Tensor, kernels: Tensor, *stacks: Tensor
+    ) -> Tensors:
+        states, outputs = [first, second], []
+        size = _node_shape(kind, first)
+        for place in _places(kind, edges):
+            output = _edge_forward(kind)(*_sources(kind, states, place), *place.case, *stacks[ends:])
+            output = tf.ensure_shape(output, size)
+            outputs.append(dropped(output, masks[place.node, place.number]) if kind.masked else output)
+            if len(outputs) == space.edges:
+                states.append(tf.add_n(outputs))
+                outputs = []
+        loose = loose_ends(space, edges)
+        parts = _ends(kind, states, kernels, stacks[:ends])
+        total = _end_forward(*parts[-1])  # the last node is always loose
+        for index, part in enumerate(parts[:-1]):
+            total += tf.cond(loose[index], lambda part=part: _end_forward(*part), lambda: _nothing(first))
+        return total, *states[space.inputs :]
+
+    return forward
+
+
+def _backward(kind: Kind) -> Callable[..., Tensors]:
+    space, ends = kind.space, len(REDUCE) * kind.reduction
+
+    @compiled
+    def backward(
+        states: Sequence[Tensor], edges: Tensor, masks: Tensor, kernels: Tensor, by_output: Tensor, *stacks: Tensor
+    ) -> Tensors:
+        loose = loose_ends(space, edges)
+        by_states, by_ends = [], []
+        for index, part in enumerate(_ends(kind, states, kernels, stacks[:ends])):
+
+            def read(part: Tensors = part) -> Tensors:
+                return _end_backward(by_output, *part)
+
+            def unread(part: Tensors = part) -> Tensors:
+                return _nothing(by_output), *(tf.zeros(each.shape, each.dtype) for each in part[1:])
+
+            is_last = index == len(states) - 1
+            by_state, *by_end = read() if is_last else tf.cond(loose[index], read, unread)
+            by_states.append(by_state)
+            by_ends.append(by_end)
+        by_kernels = tf.stack([by_end[0] for by_end in by_ends])
+        by_reduces = [tf.stack(each) for each in zip(*(by_end[1:] for by_end in by_ends[: space.inputs]), strict=True)]
+
+        by_edges = []
+        for place in reversed(_places(kind, edges)):
+            state = space.inputs + place.node
+            by_node = tf.ensure_shape(by_states[state], states[state].shape)
+            if kind.masked:
+                by_node = dropped(by_node, masks[place.node, place.number])
+            sources = _sources(kind, states, place)
+            *by_sources, by_edge = _edge_backward(kind)(by_node, *sources, *place.case, *stacks[ends:])
+            by_states[:state] = _added(kind, state)(place.source, *by_sources, *by_states[:state])
+            by_edges.append(by_edge)
+        slots, strided = edge_slots(space, edges)[::-1], edge_slots(space, edges, True)[::-1]
+        by_stacks = []
+        for (operation, _), stack, rows in zip(kind.layers(), stacks[ends:], zip(*by_edges, strict=True), strict=True):
+            at = strided if operation == "skip_connect" else slots
+            by_stacks.append(tf.scatter_nd(at[:, None], tf.stack(rows), stack.shape))
+        by_inputs = [tf.broadcast_to(by_states[i], tf.shape(states[i])) for i in range(space.inputs)]
+        return *by_inputs, by_kernels, *by_reduces, *by_stacks
+
+    return backward
+
+
+def _nothing(like: Tensor) -> Tensor:
+    """A zero that any state can be added to."""
+    return tf.zeros((1, 1, 1, 1), like.dtype)
+
+
+def _node_shape(kind: Kind, state: Tensor) -> tuple[int | None, ...]:
+    """The shape of a node's state, where the inputs have this one's."""
+    b, height, width, channels = state.shape
+    return (b, *halved((height, width)), channels) if kind.reduction else (b, height, width, channels)
+
+
+# --- where an edge reads, and what
+
+
+@frozen
+class _Place:
+    """An edge of a cell.
+
+    Attributes:
+        node, number: where it stands.
+        source: the state it reads.
+        case: which branch it takes, its slot, and its slot among those of the inputs alone.
+    """
+
+    node: int
+    number: int
+    source: Tensor
+    case: Tensors
+
+
+def _places(kind: Kind, edges: Tensor) -> list[_Place]:
+    space = kind.space
+    slots, strided = edge_slots(space, edges), edge_slots(space, edges, True)
+    sources, cases = edges[..., 0], edges[..., 1]
+    if kind.reduction:  # the branches of stride 2 come first
+        cases += len(space.operations) * tf.cast(sources >= space.inputs, tf.int32)
+    places = []
+    for at in range(space.nodes * space.edges):
+        node, number = divmod(at, space.edges)
+        places.append(_Place(node, number, sources[node, number], (cases[node, number], slots[at], strided[at])))
+    return places
+
+
+def _sources(kind: Kind, states: Sequence[Tensor], place: _Place) -> Tensors:
+    """The state an edge reads, as the first or, if it is a reduction cell's node, as the second."""
+    inputs = kind.space.inputs
+    if not kind.reduction:
+        state = _selected(inputs + place.node)(place.source, *states[: inputs + place.node])
+        return state, state
+    large = _selected(inputs)(tf.minimum(place.source, inputs - 1), *states[:inputs])
+    if not place.node:
+        return large, large  # there is no node yet; the edge never reads this one
+    nodes = states[inputs : inputs + place.node]
+    return large, _selected(place.node)(tf.maximum(place.source - inputs, 0), *nodes)
+
+
+@cache
+def _selected(count: int) -> Callable[..., Tensor]:
+    @compiled
+    def selected(index: Tensor, *states: Tensor) -> Tensor:
+        return tf.switch_case(index, [lambda state=state: tf.identity(state) for state in states])
+
+    return selected if count > 1 else lambda index, state: state
+
+
+@cache
+def _added(kind: Kind, count: int) -> Callable[..., Sequence[Tensor]]:
+    """The gradients of so many states with an edge's added to its source's; the others pass through untouched."""
+
+    @compiled
+    def added(source: Tensor, by_large: Tensor, by_small: Tensor, *by_states: Tensor) -> Sequence[Tensor]:
+        def branch(index: int) -> list[Tensor]:
+            by_source = by_small if kind.reduction and index >= kind.space.inputs else by_large
+            return [each + by_source if i == index else tf.identity(each) for i, each in enumerate(by_states)]
+
+        return tf.switch_case(source, [lambda index=index: branch(index) for index in range(count)])
+
+    return added
+
+
+# --- an edge
+
+
+def _cases(kind: Kind) -> list[tuple[str, int, int]]:
+    """For each branch the operation, which of the two states it reads, and its stride."""
+    cases = [(operation, 0, 2 if kind.reduction else 1) for operation in kind.space.operations]
+    return cases + [(operation, 1, 1) for operation in kind.space.operations if kind.reduction]
+
+
+def _own(kind: Kind, operation: str, stride: int) -> list[int]:
+    """Which of the stacks an operation reads."""
+    places = kind.layers()
+    return [places.index((operation, part)) for part in edge_layers(operation, stride)]
+
+
+@cache
+def _edge_forward(kind: Kind) -> Callable[..., Tensor]:
+    @compiled
+    def forward(large: Tensor, small: Tensor, case: Tensor, slot: Tensor, strided: Tensor, *stacks: Tensor) -> Tensor:
+        def branch(operation: str, side: int, stride: int) -> Tensor:
+            at = strided if operation == "skip_connect" else slot
+            weights = [stacks[index][at] for index in _own(kind, operation, stride)]
+            return tf.identity(edge(operation, (large, small)[side], weights, stride, by_batch))
+
+        return tf.switch_case(case, [lambda case=case: branch(*case) for case in _cases(kind)])
+
+    return forward
+
+
+@cache
+def _edge_backward(kind: Kind) -> Callable[..., tuple[Tensor, Tensor, Sequence[Tensor]]]:
+    """Gradients by the two states, of which one is nothing, and by the edge's slot of every stack."""
+
+    @compiled
+    def backward(
+        by_output: Tensor, large: Tensor, small: Tensor, case: Tensor, slot: Tensor, strided: Tensor, *stacks: Tensor
+    ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        def branch(operation: str, side: int, stride: int) -> Tensors:
+            at, own = strided if operation == "skip_connect" else slot, _own(kind, operation, stride)
+            inputs = [tf.identity((large, small)[side]), *(stacks[index][at] for index in own)]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(inputs)
+                output = edge(operation, inputs[0], inputs[1:], stride, by_batch)
+            by_state, *by_own = tape.gradient(output, inputs, by_output)
+            by_states = [_nothing(large), _nothing(large)]
+            by_states[side] = by_state
+            by_rows = dict(zip(own, by_own, strict=True))
+            others = (tf.zeros(stack.shape[1:], stack.dtype) for stack in stacks)
+            return *by_states, *(by_rows.get(index, other) for index, other in enumerate(others))
+
+        by_large, by_small, *by_rows = tf.switch_case(case, [lambda case=case: branch(*case) for case in _cases(kind)])
+        return by_large, by_small, by_rows
+
+    return backward
+
+
+# --- a loose end
+
+
+def _ends(kind: Kind, states: Sequence[Tensor], kernels: Tensor, reduces: Sequence[Tensor]) -> list[Tensors]:
+    """For each state what its part in the output is computed from."""
+    inputs = kind.space.inputs
+    return [
+        (state, kernels[index], *(reduce[index] for reduce in reduces if index < inputs))
+        for index, state in enumerate(states)
+    ]
+
+
+def _end(state: Tensor, kernel: Tensor, *reduce: Tensor) -> Tensor:
+    """A loose state's part in the output: ReLU and its slice of the 1x1 convolution."""
+    if reduce:
+        state = reduced(state, reduce, by_batch)
+    return convolution(relu(state), kernel)
+
+
+_end_forward = compiled(_end)
+
+
+@compiled
+def _end_backward(by_output: Tensor, *arguments: Tensor) -> Tensors:
+    inputs = [tf.identity(argument) for argument in arguments]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        output = _end(*inputs)
+    return tuple(tape.gradient(output, inputs, by_output))

@@ -1,0 +1,219 @@
+"""The cell's operations in Keras (SPEC section 3): functions of states (b, height, width, channels) and parameters.
+
+Kernels are as Keras keeps them: height x width x input x output, depthwise ones height x width x channels x 1.
+Strided ones pad by half the kernel on both sides, as PyTorch does; Keras' own "same" padding is another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from bnao.backends.keras.engine import ENGINE
+
+if ENGINE == "tensorflow":
+    import tensorflow as tf
+else:
+    import jax
+    import jax.numpy as jnp
+
+Tensor = Any
+
+EPS = 1e-5  # of every batch norm
+MOMENTUM = 0.1  # of running statistics
+
+#: a norm's parameters and its canonical name, applied to a state
+Norm = Callable[[Tensor, Tensor, Tensor, str], Tensor]
+
+
+def tensor(variable: Any) -> Tensor:
+    """A variable's value, of Keras or of the engine."""
+    value = variable.value if isinstance(variable, keras.Variable) else variable
+    return tf.convert_to_tensor(value) if ENGINE == "tensorflow" else value
+
+
+# --- layers
+
+
+def relu(x: Tensor) -> Tensor:
+    """max(x, 0)."""
+    return ops.relu(x)
+
+
+def _padded(x: Tensor, by: int, value: float = 0.0) -> Tensor:
+    return ops.pad(x, ((0, 0), (by, by), (by, by), (0, 0)), constant_values=value)
+
+
+def convolution(x: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
+    """A convolution padded by half its kernel."""
+    by = kernel.shape[0] // 2
+    if stride == 1:
+        return ops.conv(x, kernel, 1, "same")
+    return ops.conv(_padded(x, by) if by else x, kernel, stride, "valid")
+
+
+def unpadded_convolution(x: Tensor, kernel: Tensor) -> Tensor:
+    """A convolution of the places where the whole kernel fits."""
+    return ops.conv(x, kernel, 1, "valid")
+
+
+def _depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """A depthwise convolution padded by half its kernel."""
+    side, height, width = kernel.shape[0], x.shape[1], x.shape[2]
+    if ENGINE == "tensorflow" or jax.default_backend() != "cpu":
+        if stride == 1:
+            return ops.depthwise_conv(x, kernel, 1, "same")
+        return ops.depthwise_conv(_padded(x, side // 2), kernel, stride, "valid")
+    # XLA's own takes ten times as long on a CPU as shifted products do
+    padded = _padded(x, side // 2)
+    total = 0.0
+    for i in range(side):
+        for j in range(side):
+            total = total + padded[:, i : i + height : stride, j : j + width : stride] * kernel[i, j, :, 0]
+    return total
+
+
+@cache
+def _half(stride: int) -> Callable[..., Tensor]:
+    def half(active: Tensor, depthwise: Tensor, pointwise: Tensor) -> Tensor:
+        return convolution(_depthwise(active, depthwise, stride), pointwise)
+
+    return jax.jit(half) if ENGINE == "jax" else half
+
+
+def separable(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: str = "") -> Tensor:
+    """Twice: ReLU, depthwise, pointwise, norm; weights as in the canonical names, each half's four in turn."""
+    for half, step in ((1, stride), (2, 1)):
+        depthwise, pointwise, scale, shift = weights[4 * half - 4 : 4 * half]
+        x = norm(_half(step)(relu(x), depthwise, pointwise), scale, shift, f"{name}.norm_{half}")
+    return x
+
+
+@cache
+def _counts(height: int, width: int, stride: int) -> np.ndarray:
+    """9 / the pixels that a 3x3 window sees at each place, shape (1, height, width, 1)."""
+    seen = [np.array([min(at + 2, size) - max(at - 1, 0) for at in range(0, size, stride)]) for size in (height, width)]
+    return (9 / np.outer(*seen)).astype(np.float32)[None, :, :, None]
+
+
+@cache
+def _average(stride: int) -> Callable[..., Tensor]:
+    def average(x: Tensor) -> Tensor:
+        factors = ops.cast(_counts(x.shape[1], x.shape[2], stride), x.dtype)
+        return ops.average_pool(_padded(x, 1), 3, stride, "valid") * factors
+
+    return jax.jit(average) if ENGINE == "jax" else average
+
+
+def average_pool(x: Tensor, stride: int) -> Tensor:
+    """3x3 average that does not count the padding."""
+    if stride == 1:
+        return ops.average_pool(x, 3, 1, "same")  # which does not count it either
+    return _average(stride)(x)
+
+
+def max_pool(x: Tensor, stride: int) -> Tensor:
+    """3x3 maximum."""
+    if stride == 1:
+        return ops.max_pool(x, 3, 1, "same")
+    return ops.max_pool(_padded(x, 1, -math.inf), 3, stride, "valid")
+
+
+def reduced(x: Tensor, weights: Sequence[Tensor], norm: Norm, name: str = "") -> Tensor:
+    """Half the size: 1x1 convolutions of every second pixel and of its lower right neighbours, and a norm."""
+    even, odd, scale, shift = weights
+    shifted = ops.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1::2, 1::2]
+    halves = [convolution(x[:, ::2, ::2], even), convolution(shifted, odd)]
+    return norm(ops.concatenate(halves, -1), scale, shift, f"{name}.norm")
+
+
+def linear(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Features (b, features) times a weight (classes, features), and a bias; always float32."""
+    return ops.cast(ops.matmul(features, ops.transpose(weight)) + bias, "float32")
+
+
+def pooled(x: Tensor) -> Tensor:
+    """Mean over all pixels: (b, channels)."""
+    return ops.mean(x, (1, 2))
+
+
+def edge(operation: str, x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: str = "") -> Tensor:
+    """An edge's operation of a state; the weights are those of ``edge_layers``."""
+    if operation.startswith("sep_conv_"):
+        return separable(x, weights, stride, norm, name)
+    if operation == "avg_pool_3x3":
+        return average_pool(x, stride)
+    if operation == "max_pool_3x3":
+        return max_pool(x, stride)
+    return x if stride == 1 else reduced(x, weights, norm, name)
+
+
+SEPARABLE = tuple(
+    f"{layer}_{half}{part}"
+    for half in (1, 2)
+    for layer, part in (("depthwise", ""), ("pointwise", ""), ("norm", ".scale"), ("norm", ".shift"))
+)
+REDUCE = ("even", "odd", "norm.scale", "norm.shift")
+
+
+def edge_layers(operation: str, stride: int) -> tuple[str, ...]:
+    """The canonical names of an operation's parameters, in the order ``edge`` takes them."""
+    if operation.startswith("sep_conv_"):
+        return SEPARABLE
+    return REDUCE if operation == "skip_connect" and stride == 2 else ()
+
+
+# --- norms
+
+
+def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    if ENGINE == "tensorflow":
+        scale, shift = (tf.cast(each, tf.float32) for each in (scale, shift))
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=scale, offset=shift, mean=[], variance=[], epsilon=EPS, is_training=True
+        )
+        return y, mean, variance
+    values = x.astype(jnp.float32)
+    mean = values.mean((0, 1, 2))
+    centred = values - mean
+    variance = (centred**2).mean((0, 1, 2))
+    y = centred * (jax.lax.rsqrt(variance + EPS) * scale) + shift
+    n = math.prod(x.shape[:3])
+    return y.astype(x.dtype), mean, variance * (n / max(n - 1, 1))
+
+
+_batch_normalised = jax.jit(_normalised) if ENGINE == "jax" else _normalised
+
+
+def by_batch(x: Tensor, scale: Tensor, shift: Tensor, name: str = "") -> Tensor:
+    """A norm by the batch's own statistics, in training and scoring alike: a supernet's."""
+    return _batch_normalised(x, scale, shift)[0]
+
+
+class RunningNorm:
+    """Norms of a network that is tested by itself.
+
+    Args:
+        statistics: running means and variances by canonical name (``<norm>.mean``, ``<norm>.variance``).
+        training: normalise by the batch, and keep what the statistics become in ``updated``.
+    """
+
+    def __init__(self, statistics: dict[str, Tensor], training: bool) -> None:
+        self._statistics, self._training = statistics, training
+        self.updated: dict[str, Tensor] = {}
+
+    def __call__(self, x: Tensor, scale: Tensor, shift: Tensor, name: str) -> Tensor:
+        mean, variance = self._statistics[f"{name}.mean"], self._statistics[f"{name}.variance"]
+        if not self._training:
+            factor = ops.rsqrt(variance + EPS) * scale
+            return ops.cast(ops.cast(x, "float32") * factor + (shift - mean * factor), x.dtype)
+        y, seen_mean, seen_variance = _batch_normalised(x, scale, shift)
+        self.updated[f"{name}.mean"] = mean + MOMENTUM * (seen_mean - mean)
+        self.updated[f"{name}.variance"] = variance + MOMENTUM * (seen_variance - variance)
+        return y

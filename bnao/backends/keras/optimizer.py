@@ -1,0 +1,162 @@
+"""SGD for a Keras supernet that touches only the path: momentum and weight decay of what had a part in a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+from keras import ops
+
+from bnao.backends.keras.engine import ENGINE, compiled
+from bnao.backends.keras.operations import Tensor, tensor
+from bnao.backends.keras.stacks import Stack, chosen_slots
+from bnao.space import SearchSpace
+
+if ENGINE == "tensorflow":
+    import tensorflow as tf
+
+if TYPE_CHECKING:
+    from bnao.backends.keras.supernet import Supernet
+
+
+def _replicas() -> int:
+    return int(tf.distribute.get_strategy().num_replicas_in_sync) if ENGINE == "tensorflow" else 1
+
+
+def clipping(gradients: Sequence[Tensor], most: float) -> Tensor:
+    """What gradients are multiplied by, all alike, so that their norm is at most so much; 1 if it is 0."""
+    if not most:
+        return ops.convert_to_tensor(1.0)
+    norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
+    return ops.minimum(most / (norm + 1e-6), 1.0)
+
+
+@compiled
+def moved(
+    weight: Tensor, momentum: Tensor, gradient: Tensor, factor: Tensor, rate: Tensor, keep: Tensor, decay: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A weight and its momentum after a step of SGD with coupled (L2) weight decay."""
+    momentum = keep * momentum + factor * gradient + decay * weight
+    return weight - rate * momentum, momentum
+
+
+@compiled
+def _moved_slots(
+    weight: Tensor, momentum: Tensor, gradient: Tensor, slots: Tensor, chosen: Tensor, *numbers: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same of a stack: of these slots, all different, those that are chosen."""
+    rows = [ops.take(each, slots, 0) for each in (weight, momentum, gradient)]
+    used = ops.reshape(chosen, (-1, *(1,) * (len(weight.shape) - 1)))
+    at = ops.expand_dims(slots, -1)
+    new_weight, new_momentum = moved(*rows, *numbers)
+    return (
+        ops.scatter_update(weight, at, ops.where(used, new_weight, rows[0])),
+        ops.scatter_update(momentum, at, ops.where(used, new_momentum, rows[1])),
+    )
+
+
+class PathUpdate:
+    """One step of SGD over the path of one architecture: what an array and its momentum become.
+
+    What the architecture does not use keeps its value and its momentum, exactly as if it had no gradient at all
+    (SPEC section 3). The path follows from the architecture, not from gradients that happen to be zero.
+
+    Args:
+        space: the space.
+        arch: (cells, nodes, edges, 2).
+        factor: what all gradients are multiplied by; see ``clipping``.
+        rate: the learning rate.
+        momentum, decay: SGD's momentum and coupled weight decay.
+    """
+
+    def __init__(
+        self, space: SearchSpace, arch: Tensor, factor: Tensor, rate: Tensor, momentum: Tensor, decay: Tensor
+    ) -> None:
+        self._space, self._arch = space, arch
+        self._numbers = factor, rate, momentum, decay
+        self._slots: dict[tuple[object, ...], tuple[Tensor, Tensor] | None] = {}
+
+    def __call__(self, stack: Stack, weight: Tensor, momentum: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """The array and its momentum after the step."""
+        # stacks of one kind have the same slots chosen
+        key = stack.kind, stack.reduction, stack.operation, len(stack.names)
+        if key not in self._slots:
+            self._slots[key] = chosen_slots(self._space, self._arch, stack)
+        chosen = self._slots[key]
+        if chosen is None:
+            return moved(weight, momentum, gradient, *self._numbers)
+        return _moved_slots(weight, momentum, gradient, *chosen, *self._numbers)
+
+
+class PathSGD(keras.optimizers.Optimizer):
+    """SGD with momentum, coupled weight decay and a bound on the gradient's norm, over a supernet's path alone.
+
+    What the step's architecture did not use keeps its value and its momentum. Any other optimizer of Keras can
+    train the supernet too, but moves all of it: by momentum and weight decay.
+
+    Args:
+        supernet: whose weights it moves; the architecture is that of its latest call.
+        learning_rate: a number or a schedule.
+        momentum: of SGD.
+        weight_decay: coupled (L2), as in PyTorch's SGD.
+        gradient_norm: gradients are scaled down to this norm; 0 = never.
+        name: the optimizer's.
+
+    The defaults are the paper's (SPEC section 8).
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        learning_rate: Any = 0.025,
+        momentum: float = 0.9,
+        weight_decay: float = 3e-4,
+        gradient_norm: float = 5.0,
+        name: str = "path_sgd",
+    ) -> None:
+        super().__init__(learning_rate=learning_rate, name=name)
+        self._of = [supernet]  # in a list, or Keras would track the model as a part of its optimizer
+        self._momentum, self._decay, self._most = momentum, weight_decay, gradient_norm
+        self.momenta: list[Any] = []
+        self._update: PathUpdate | None = None  # of the step that is being made
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Make a momentum for each of the supernet's arrays."""
+        if self.built:
+            return
+        super().build(variables)
+        self.momenta = [self.add_variable_from_reference(variable, "momentum") for variable in variables]
+
+    def apply(self, grads: Sequence[Tensor], trainable_variables: Sequence[Any] | None = None) -> None:
+        """Move the weights; over several replicas by the sum of their gradients, bounded as a whole."""
+        grads = list(grads)
+        whole = grads
+        if _replicas() > 1:  # Keras sums them over the replicas only after this
+            whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads)
+        scale = self.loss_scale_factor or 1.0
+        factor = clipping([gradient / scale for gradient in whole] if scale != 1.0 else whole, self._most)
+        (supernet,) = self._of
+        numbers = (factor, self._get_current_learning_rate(), self._momentum, self._decay)
+        tensors = [ops.convert_to_tensor(tensor(number), "float32") for number in numbers]
+        self._update = PathUpdate(supernet.space, supernet.arch, *tensors)
+        super().apply(grads, trainable_variables)
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        """Move one array's chosen slots."""
+        assert self._update is not None  # apply comes first
+        index = self._get_variable_index(variable)
+        (supernet,) = self._of
+        stack, momentum = supernet.forward.stacks[index], self.momenta[index]
+        new_weight, new_momentum = self._update(stack, tensor(variable), tensor(momentum), gradient)
+        self.assign(variable, new_weight)
+        self.assign(momentum, new_momentum)
+
+    def get_config(self) -> dict[str, Any]:
+        """Its numbers; the supernet is not among them."""
+        return {
+            **super().get_config(),
+            "momentum": self._momentum,
+            "weight_decay": self._decay,
+            "gradient_norm": self._most,
+        }

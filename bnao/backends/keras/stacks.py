@@ -1,0 +1,167 @@
+"""The supernet's parameters in few arrays: those of one cell, operation and layer are the rows of a stack.
+
+A row is a *slot*. An edge's stack has one for each (node, edge, source), in that order; an architecture chooses
+one for each edge. A state's stack has one for each state, and an architecture chooses its loose ends. On disk
+every slot is a parameter by its canonical name, as in every backend.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from keras import ops
+from numpy.typing import NDArray
+
+from bnao.config import NetworkConfig
+from bnao.network import stack as cells_of
+from bnao.space import SearchSpace, space_named
+from bnao.weights import supernet_shapes
+
+_EDGE = re.compile(r"(cells\.\d+)\.nodes\.\d+\.edges\.\d+\.(\w+)\.source\.\d+\.(.+)")
+_STATE = re.compile(r"(cells\.\d+)\.(loose|output\.state)\.\d+(\..+)?")
+
+
+def to_keras(name: str, value: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A parameter as Keras keeps it: kernels height x width x input x output."""
+    if value.ndim != 4:
+        return value
+    depthwise = "depthwise_" in name.rpartition(".")[2]
+    return np.ascontiguousarray(value.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0)))
+
+
+def to_canonical(name: str, value: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A parameter as it is on disk: kernels output x input x height x width."""
+    if value.ndim != 4:
+        return value
+    depthwise = "depthwise_" in name.rpartition(".")[2]
+    return np.ascontiguousarray(value.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1)))
+
+
+@frozen
+class Stack:
+    """One array of the supernet.
+
+    Attributes:
+        name: its own.
+        names: canonical names of its slots; of a single parameter its own alone.
+        kind: edge, state or single.
+        reduction: whether it stands in a reduction cell.
+        operation: an edge's operation, by its number in the space.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    kind: str
+    reduction: bool = False
+    operation: int = -1
+
+    def of(self, state: Mapping[str, NDArray[np.float32]], prefix: str = "") -> NDArray[np.float32]:
+        """The array, of parameters by canonical name."""
+        values = [to_keras(name, np.asarray(state[prefix + name], np.float32)) for name in self.names]
+        return values[0] if self.kind == "single" else np.stack(values)
+
+    def parameters(self, array: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """The array's parameters by canonical name."""
+        rows = [array] if self.kind == "single" else array
+        return {name: np.array(to_canonical(name, np.asarray(row))) for name, row in zip(self.names, rows, strict=True)}
+
+
+def stacks_of(network: NetworkConfig) -> dict[str, Stack]:
+    """All arrays of the supernet, by name.
+
+    >>> stacks = stacks_of(NetworkConfig(channels=4, cells=1))
+    >>> len(stacks["cells.0.sep_conv_3x3.depthwise_1"].names)  # 2 edges x (2 + 3 + 4 + 5 + 6) sources
+    40
+    """
+    space = space_named(network.space, network.nodes)
+    reductions = {f"cells.{cell.index}" for cell in cells_of(network) if cell.reduction}
+    groups: dict[tuple[str, str, str, int], list[str]] = {}
+    for name in supernet_shapes(network):
+        if match := _EDGE.fullmatch(name):
+            cell, operation, layer = match.groups()
+            key = f"{cell}.{operation}.{layer}", "edge", cell, space.operations.index(operation)
+        elif match := _STATE.fullmatch(name):
+            cell, kind, layer = match.groups()
+            key = f"{cell}.{kind}{layer or ''}", "state", cell, -1
+        else:
+            key = name, "single", "", -1
+        groups.setdefault(key, []).append(name)
+    return {
+        name: Stack(name, tuple(names), kind, cell in reductions, operation)
+        for (name, kind, cell, operation), names in groups.items()
+    }
+
+
+def edge_slots(space: SearchSpace, edges: Any, strided: bool = False) -> Any:
+    """The slot of every edge of a cell, shape (nodes x edges,), in a stack of all sources.
+
+    Args:
+        space: the space.
+        edges: (nodes, edges, 2): sources and operations' numbers.
+        strided: in a stack of the cell's inputs alone; another source gets the slot of the last input.
+
+    >>> space = space_named("nao", 2)
+    >>> np.asarray(edge_slots(space, np.array([[[0, 0], [1, 0]], [[2, 0], [0, 0]]]))).tolist()
+    [0, 3, 6, 7]
+    """
+    node = np.arange(space.nodes)[:, None]
+    edge = np.arange(space.edges)[None]
+    sources = ops.cast(edges[..., 0], "int32")
+    if strided:
+        offsets = (node * space.edges + edge) * space.inputs
+        sources = ops.minimum(sources, space.inputs - 1)
+    else:
+        offsets = space.edges * (space.inputs * node + node * (node - 1) // 2) + edge * (space.inputs + node)
+    return ops.reshape(sources + offsets.astype(np.int32), (-1,))
+
+
+def loose_ends(space: SearchSpace, edges: Any) -> Any:
+    """Which states of a cell no node reads: shape (inputs + nodes,), bool."""
+    states = np.arange(space.inputs + space.nodes, dtype=np.int32)
+    sources = ops.reshape(ops.cast(edges[..., 0], "int32"), (-1, 1))
+    return ops.logical_not(ops.any(ops.equal(sources, states), 0))
+
+
+def chosen_slots(space: SearchSpace, arch: Any, stack: Stack) -> tuple[Any, Any] | None:
+    """Which slots of a stack an architecture may choose, and which of these it does; None: all, always.
+
+    Args:
+        space: the space.
+        arch: (cells, nodes, edges, 2): sources and operations' numbers.
+        stack: which array.
+
+    Returns:
+        Slots, shape (k,) and all different, and whether each is chosen, shape (k,).
+    """
+    if stack.kind == "single":
+        return None
+    edges, slots = arch[int(stack.reduction)], len(stack.names)
+    if stack.kind == "state":
+        return np.arange(slots, dtype=np.int32), loose_ends(space, edges)[:slots]
+    chosen = ops.equal(ops.cast(edges[..., 1], "int32"), stack.operation)
+    # a reduction cell's factorized reduces are there for the inputs alone
+    strided = stack.reduction and slots == space.nodes * space.edges * space.inputs
+    if strided:
+        chosen = ops.logical_and(chosen, ops.less(ops.cast(edges[..., 0], "int32"), space.inputs))
+    return edge_slots(space, edges, strided), ops.reshape(chosen, (-1,))
+
+
+def canonical(space: SearchSpace, arch: Any) -> Any:
+    """The same architecture with each node's edges in the order in which genotypes keep them.
+
+    Args:
+        space: the space.
+        arch: (cells, nodes, edges, 2), valid.
+
+    >>> np.asarray(canonical(space_named("nao", 1), np.array([[[[1, 0], [0, 4]]], [[[0, 0], [0, 2]]]]))).tolist()
+    [[[[0, 4], [1, 0]]], [[[0, 2], [0, 0]]]]
+    """
+    n = len(space.operations)
+    by_name = np.argsort(np.array(space.operations)).astype(np.int32)  # operations in the order of their names
+    place = np.argsort(by_name).astype(np.int32)
+    keys = ops.sort(arch[..., 0] * n + ops.take(place, ops.cast(arch[..., 1], "int32"), 0), -1)
+    return ops.stack([keys // n, ops.take(by_name, keys % n, 0)], -1)

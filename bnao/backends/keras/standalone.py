@@ -1,0 +1,226 @@
+"""One genotype's own network in Keras, and its training by the paper's recipe (SPEC sections 3 and 8)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from bnao.backends.keras.cell import Weights, fitted, loose_states, mixed, stem_states
+from bnao.backends.keras.engine import traced, value_and_gradients
+from bnao.backends.keras.machine import Machine
+from bnao.backends.keras.operations import RunningNorm, Tensor, linear, pooled, relu, unpadded_convolution
+from bnao.backends.keras.optimizer import clipping, moved
+from bnao.backends.keras.stacks import to_canonical, to_keras
+from bnao.config import EvaluateConfig, NetworkConfig
+from bnao.data import Dataset
+from bnao.genotype import Genotype
+from bnao.network import stack
+from bnao.protocols import Epoch, State
+from bnao.steps import StandAloneStep, check_loss, stand_alone_steps
+from bnao.weights import MOMENTUM, auxiliary_cell, checked_state, initial_weights, stand_alone_shapes
+
+_TESTED_AT_ONCE = 500
+
+Arrays = dict[str, Tensor]
+
+
+class Network:
+    """The stand-alone network's forward pass as a function of its arrays, by canonical name.
+
+    Args:
+        genotype: its cells.
+        network: stack, classes and image.
+        dtype: number format of states and kernels; norms and the classifier stay float32.
+        auxiliary: whether it has the auxiliary head.
+    """
+
+    def __init__(self, genotype: Genotype, network: NetworkConfig, dtype: str, auxiliary: bool) -> None:
+        self.genotype, self.network, self.auxiliary = genotype, network, auxiliary
+        self.shapes = stand_alone_shapes(genotype, network, auxiliary)
+        #: running means and variances beside every norm's scale
+        self.statistics = {
+            f"{name.removesuffix('.scale')}.{statistic}": shape
+            for name, shape in self.shapes.items()
+            if name.endswith(".scale")
+            for statistic in ("mean", "variance")
+        }
+        #: inputs of the classifier
+        self.features = self.shapes["classifier.weight"][1]
+        self._dtype = dtype
+        self._positions = stack(network)
+
+    def __call__(
+        self,
+        weights: Arrays,
+        statistics: Arrays,
+        images: Tensor,
+        training: bool = False,
+        masks: Tensor | None = None,
+        dropout: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None, Arrays]:
+        """Logits (b, classes), the auxiliary head's in training, and what the statistics become.
+
+        Args:
+            weights, statistics: the arrays.
+            images: (b, height, width, channels), normalised.
+            training: norms use the batch's statistics and update the running ones.
+            masks: of drop path, shape (cells, nodes, edges, b).
+            dropout: what the features in front of the classifier are multiplied by, shape (b, features).
+        """
+        norm = RunningNorm(statistics, training)
+        weights = {
+            name: ops.cast(value, self._dtype) if len(value.shape) == 4 else value for name, value in weights.items()
+        }
+        head = None
+        before, last = stem_states(self.network, ops.cast(images, self._dtype), weights, norm)
+        for position in self._positions:
+            cell = self.genotype.reduction if position.reduction else self.genotype.normal
+            inputs = fitted(position, before, last, weights, norm)
+            mask = None if masks is None else masks[position.index]
+            states = loose_states(position, cell, inputs, weights, norm, mask, shared=False)
+            before, last = last, ops.concatenate(states, -1)
+            if training and self.auxiliary and position.index == auxiliary_cell(self.network):
+                head = self._head(last, weights, norm)
+        features = ops.cast(pooled(last), "float32")
+        if dropout is not None:
+            features = features * dropout
+        logits = linear(features, weights["classifier.weight"], weights["classifier.bias"])
+        return logits, head, {**statistics, **norm.updated}
+
+    def _head(self, x: Tensor, weights: Weights, norm: RunningNorm) -> Tensor:
+        """The auxiliary head's logits; images too small for its 5x5 pooling are pooled to 2 x 2."""
+        x = relu(x)
+        stride = 3 if self.network.network == "cifar" else 2
+        x = ops.average_pool(x, 5, stride, "valid") if min(x.shape[1:3]) >= 5 + stride else _quarters(x)
+        x = relu(mixed(x, weights, "auxiliary.0", norm))
+        kernel, scale, shift = (weights[f"auxiliary.1.{part}"] for part in ("kernel", "norm.scale", "norm.shift"))
+        x = relu(norm(unpadded_convolution(x, kernel), scale, shift, "auxiliary.1.norm"))
+        features = ops.cast(pooled(x), "float32")
+        return linear(features, weights["auxiliary.classifier.weight"], weights["auxiliary.classifier.bias"])
+
+
+def _quarters(x: Tensor) -> Tensor:
+    """Means over the quarters of an image: (b, 2, 2, channels); of an odd size the middle is in both halves."""
+    rows, columns = (((0, (size + 1) // 2), (size // 2, size)) for size in x.shape[1:3])
+    return ops.stack(
+        [ops.stack([ops.mean(x[:, a:b, c:d], (1, 2)) for c, d in columns], 1) for a, b in rows],
+        1,
+    )
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Mean cross-entropy, so much of the target spread evenly over the classes."""
+    logarithms = ops.log_softmax(logits, -1)
+    right = ops.mean(ops.take_along_axis(logarithms, labels[:, None], -1))
+    return -(1 - smoothing) * right - smoothing * ops.mean(logarithms)
+
+
+class KerasStandAlone:
+    """What an evaluation trains and tests.
+
+    Raises:
+        BackendError: the device is not there, or a setting that this backend does not know.
+        GenotypeError: a genotype of another space.
+    """
+
+    def __init__(self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, seed: int) -> None:
+        self._config, self._dataset, self._seed = config, dataset, seed
+        self._machine = Machine(config.machine)
+        dtype = "float32" if config.machine.precision == "float32" else "bfloat16"
+        self._net = Network(genotype, dataset.network(config.network), dtype, config.training.auxiliary > 0)
+        shapes, statistics = self._net.shapes, self._net.statistics
+        self.parameters = sum(math.prod(shape) for name, shape in shapes.items() if not name.startswith("auxiliary."))
+        first = {name: (np.ones if name.endswith(".variance") else np.zeros)(statistics[name]) for name in statistics}
+        self.load_state({**initial_weights(shapes, seed), **first})
+        self._trained = traced(_step_of(self._net, config))
+        self._tested = traced(lambda weights, statistics, images: self._net(weights, statistics, images)[0])
+
+    def train(self, start: int = 0) -> Iterator[Epoch]:
+        """Train to the end by the paper's recipe, from epoch ``start`` on; yields after each epoch."""
+        config, dataset, net = self._config, self._dataset, self._net
+        for epoch in range(start, config.epochs):
+            losses = []
+            for step in stand_alone_steps(config, dataset, net.network, net.features, self._seed, epoch):
+                losses.append(self._step(step))
+                check_loss(losses[-1], f"epoch {epoch + 1}, step {len(losses)}", step.rate, net.genotype)
+            yield Epoch(epoch, sum(losses) / len(losses), step.rate)
+
+    def _step(self, step: StandAloneStep) -> float:
+        given = (step.images, step.labels.astype(np.int32), step.masks, step.dropout, np.float32(step.rate))
+        with self._machine.scope():
+            loss, *self._arrays = self._trained(*self._arrays, *given)
+            return float(loss)
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Shape (n, classes) for images (n, height, width, channels), by the running statistics."""
+        weights, _, statistics = self._arrays
+        parts = [images[at : at + _TESTED_AT_ONCE] for at in range(0, len(images), _TESTED_AT_ONCE)]
+        with self._machine.scope():
+            batches = (self._dataset.normalised(part) for part in parts)
+            return np.concatenate([ops.convert_to_numpy(self._tested(weights, statistics, b)) for b in batches])
+
+    def state(self) -> State:
+        """Weights, running statistics, and the momenta that are not zero."""
+        weights, momenta, statistics = (
+            {name: np.array(to_canonical(name, ops.convert_to_numpy(value))) for name, value in arrays.items()}
+            for arrays in self._arrays
+        )
+        return {**weights, **statistics, **{MOMENTUM + name: value for name, value in momenta.items() if value.any()}}
+
+    def load_state(self, state: State) -> None:
+        """Become what ``state`` was taken from."""
+        shapes, statistics = self._net.shapes, self._net.statistics
+        own, momenta = checked_state(state, shapes, statistics)
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        parts = ({name: own[name] for name in shapes}, {**zeros, **momenta}, {name: own[name] for name in statistics})
+        with self._machine.scope():
+            self._arrays: list[Arrays] = [
+                {name: ops.convert_to_tensor(to_keras(name, value), "float32") for name, value in part.items()}
+                for part in parts
+            ]
+
+
+def _step_of(net: Network, config: EvaluateConfig) -> Callable[..., Any]:
+    """A training step: the loss, and what weights, momenta and running statistics become."""
+    training = config.training
+
+    def step(
+        weights: Arrays,
+        momenta: Arrays,
+        statistics: Arrays,
+        images: Tensor,
+        labels: Tensor,
+        masks: Tensor | None,
+        dropout: Tensor | None,
+        rate: Tensor,
+    ) -> tuple[Tensor, Arrays, Arrays, Arrays]:
+        names = list(weights)
+
+        def loss_of(values: list[Tensor]) -> tuple[Tensor, Arrays]:
+            arrays = dict(zip(names, values, strict=True))
+            logits, head, updated = net(arrays, statistics, images, True, masks, dropout)
+            loss = _cross_entropy(logits, labels, training.label_smoothing)
+            if head is not None:
+                loss = loss + training.auxiliary * _cross_entropy(head, labels, training.label_smoothing)
+            return loss, updated
+
+        (loss, updated), gradients = value_and_gradients(loss_of, [weights[name] for name in names], has_more=True)
+        factor = clipping(gradients, training.gradient_norm)
+        constants = [ops.convert_to_tensor(each, "float32") for each in (training.momentum, training.weight_decay)]
+        new = [
+            moved(weights[name], momenta[name], gradient, factor, rate, *constants)
+            for name, gradient in zip(names, gradients, strict=True)
+        ]
+        return (
+            loss,
+            {name: weight for name, (weight, _) in zip(names, new, strict=True)},
+            {name: momentum for name, (_, momentum) in zip(names, new, strict=True)},
+            updated,
+        )
+
+    return step

@@ -1,0 +1,133 @@
+"""What each step of a training is given, in every backend: batch, labels, learning rate and masks.
+
+All of it is a function of the settings, the seed and the step, so two backends that are given one seed train on the
+same images with the same paths dropped, and a training that was stopped goes on with the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.data import Dataset, epoch_batches, train_batch
+from bnao.errors import DivergedError
+from bnao.genotype import Genotype
+from bnao.training import cosine, dropout_mask, path_masks, stand_alone_rate
+
+# dev images scored in one batch: the batch's own statistics normalise it, so all genotypes share the batches
+_SCORED_AT_ONCE = 500
+
+
+@frozen(eq=False)
+class SupernetStep:
+    """One step of a supernet's training.
+
+    Attributes:
+        step: 0-based, within the round.
+        index, genotype: whose path is trained, and its place in the pool.
+        rate: learning rate.
+        images: normalised and augmented, shape (b, height, width, channels).
+        labels: shape (b,).
+        masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
+    """
+
+    step: int
+    index: int
+    genotype: Genotype
+    rate: float
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    masks: NDArray[np.float32] | None
+
+
+def supernet_steps(
+    config: SearchConfig,
+    dataset: Dataset,
+    network: NetworkConfig,
+    pool: Sequence[Genotype],
+    drawn: NDArray[np.int64],
+    round: int,
+    start: int,
+) -> Iterator[SupernetStep]:
+    """The steps of a round, from ``start`` on.
+
+    The learning rate's cosine spans the round; batches, masks and drop path's progress go on over all rounds.
+    """
+    training, steps = config.training, len(drawn)
+    batch = min(training.batch_size, len(dataset.y_train))
+    for step in range(start, steps):
+        whole, all_steps = round * steps + step, config.rounds * steps
+        rate = cosine(step, steps, training.learning_rate, training.learning_rate_end)
+        images, labels = train_batch(dataset, whole, batch, config.seed, config.data)
+        masks = path_masks(network, config.seed, whole, all_steps, training.drop_path_keep, len(labels))
+        index = int(drawn[step])
+        yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
+
+
+@frozen(eq=False)
+class StandAloneStep:
+    """One step of a stand-alone training.
+
+    Attributes:
+        rate: learning rate.
+        images: normalised and augmented, shape (b, height, width, channels).
+        labels: shape (b,).
+        masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
+        dropout: what the features in front of the classifier are multiplied by, shape (b, features); None likewise.
+    """
+
+    rate: float
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    masks: NDArray[np.float32] | None
+    dropout: NDArray[np.float32] | None
+
+
+def stand_alone_steps(
+    config: EvaluateConfig, dataset: Dataset, network: NetworkConfig, features: int, seed: int, epoch: int
+) -> Iterator[StandAloneStep]:
+    """The steps of an epoch of a stand-alone training.
+
+    Args:
+        config: the training.
+        dataset: its train part is used.
+        network: the network's settings, with the data's classes and image.
+        features: inputs of the classifier.
+        seed: decides batches, augmentation and masks.
+        epoch: 0-based.
+    """
+    training = config.training
+    batch = min(training.batch_size, len(dataset.y_train))
+    epoch_steps = epoch_batches(len(dataset.y_train), batch)
+    steps = epoch_steps * config.epochs
+    for step in range(epoch * epoch_steps, (epoch + 1) * epoch_steps):
+        rate = stand_alone_rate(training, step, epoch_steps, config.epochs)
+        images, labels = train_batch(dataset, step, batch, seed, config.data)
+        masks = path_masks(network, seed, step, steps, training.drop_path_keep, len(labels))
+        dropout = None
+        if training.dropout_keep < 1:
+            dropout = dropout_mask(seed, step, training.dropout_keep, (len(labels), features))
+        yield StandAloneStep(rate, images, labels, masks, dropout)
+
+
+def check_loss(loss: float, place: str, rate: float, genotype: Genotype) -> None:
+    """Raises DivergedError if the loss is no finite number; place says where, such as "round 1, step 7"."""
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"the loss is {loss} at {place}, learning rate {rate:.4g}, genotype {genotype}; "
+            f"try a lower --learning-rate or a --gradient-norm"
+        )
+
+
+def scored_batches(array: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    """Images or labels to score on in nearly equal parts: none so small that its own statistics mean little.
+
+    >>> [len(part) for part in scored_batches(np.zeros(1100))]
+    [550, 550]
+    """
+    return np.array_split(array, max(1, round(len(array) / _SCORED_AT_ONCE)))
