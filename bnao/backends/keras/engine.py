@@ -73,9 +73,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def traced(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as one TensorFlow graph for each shape of its arguments; under JAX the function itself."""
+    """The function as one program for each shape of its arguments: a TensorFlow graph, or compiled by XLA."""
     if ENGINE == "jax":
-        return function
+        return jax.jit(function)
     graph = tf.function(function, autograph=False)
 
     def called(*arguments: Any) -> Any:

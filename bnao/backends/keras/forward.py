@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -57,16 +57,19 @@ class Forward:
         Args:
             values: the arrays.
             images: (b, height, width, channels), normalised.
-            arch: (cells, nodes, edges, 2), valid, edges in canonical order; under JAX it must be known (NumPy).
+            arch: (cells, nodes, edges, 2), valid, edges in canonical order. As a NumPy array it is known, and only
+                its path is built; as a TensorFlow tensor it is data, and one graph serves all. JAX must know it.
             masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
         """
         arrays = {each.name: self._cast(each.name, value) for each, value in zip(self.stacks, values, strict=True)}
         images = ops.cast(images, self.dtype)
-        if ENGINE == "tensorflow":
-            weights, output = arrays, _Interpreted(self.space, arrays, arch, masks)
-        else:
+        weights: Weights
+        output: Output
+        if isinstance(arch, np.ndarray):
             weights = self._path(arrays, arch)
             output = _Dispatched(self.space, weights, arch, masks)
+        else:
+            weights, output = arrays, _Interpreted(self.space, arrays, arch, masks)
         before, last = stem_states(self.network, images, weights, by_batch)
         for position in self.positions:
             inputs = fitted(position, before, last, weights, by_batch)
@@ -93,6 +96,10 @@ class Forward:
                 rows = ops.take(array, slots[used], 0)
                 path |= {each.names[slot]: rows[index] for index, slot in enumerate(slots[used])}
         return path
+
+
+#: a cell's output in front of its norm, of the cell's fitted inputs
+Output = Callable[[Position, tuple[Tensor, Tensor]], Tensor]
 
 
 class _Dispatched:

@@ -38,6 +38,12 @@ def tensor(variable: Any) -> Tensor:
     return tf.convert_to_tensor(value) if ENGINE == "tensorflow" else value
 
 
+def to_numpy(variable: Any) -> np.ndarray:
+    """A variable's or a tensor's value in NumPy."""
+    value = tensor(variable)
+    return value.numpy() if ENGINE == "tensorflow" else np.asarray(value)
+
+
 # --- layers
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bnao.backends.keras.cell import Weights, fitted, loose_states, mixed, stem_states
 from bnao.backends.keras.engine import traced, value_and_gradients
 from bnao.backends.keras.machine import Machine
-from bnao.backends.keras.operations import RunningNorm, Tensor, linear, pooled, relu, unpadded_convolution
+from bnao.backends.keras.operations import RunningNorm, Tensor, linear, pooled, relu, to_numpy, unpadded_convolution
 from bnao.backends.keras.optimizer import clipping, moved
 from bnao.backends.keras.stacks import to_canonical, to_keras
 from bnao.config import EvaluateConfig, NetworkConfig
@@ -162,12 +162,12 @@ class KerasStandAlone:
         parts = [images[at : at + _TESTED_AT_ONCE] for at in range(0, len(images), _TESTED_AT_ONCE)]
         with self._machine.scope():
             batches = (self._dataset.normalised(part) for part in parts)
-            return np.concatenate([ops.convert_to_numpy(self._tested(weights, statistics, b)) for b in batches])
+            return np.concatenate([to_numpy(self._tested(weights, statistics, b)) for b in batches])
 
     def state(self) -> State:
         """Weights, running statistics, and the momenta that are not zero."""
         weights, momenta, statistics = (
-            {name: np.array(to_canonical(name, ops.convert_to_numpy(value))) for name, value in arrays.items()}
+            {name: np.array(to_canonical(name, to_numpy(value))) for name, value in arrays.items()}
             for arrays in self._arrays
         )
         return {**weights, **statistics, **{MOMENTUM + name: value for name, value in momenta.items() if value.any()}}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bnao.backends.keras.engine import ENGINE, traced, value_and_gradients
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.machine import Machine
-from bnao.backends.keras.operations import Tensor, tensor
+from bnao.backends.keras.operations import Tensor, tensor, to_numpy
 from bnao.backends.keras.optimizer import PathUpdate, clipping
 from bnao.backends.keras.stacks import Stack, canonical
 from bnao.config import NetworkConfig, SearchConfig
@@ -113,7 +113,10 @@ class Supernet(keras.Model):
             raise GenotypeError("arch has rows that differ, or none; a batch is of one architecture, in equal rows")
         if (rows[0] != rows[0].astype(np.int64)).any():
             raise GenotypeError("arch holds numbers that are not whole; a genotype is whole numbers")
-        (genotype,) = self.space.decode(rows[0].astype(np.int64))
+        try:
+            (genotype,) = self.space.decode(rows[0].astype(np.int64))
+        except GenotypeError as error:
+            raise GenotypeError(f"arch is no genotype: {error}") from None
         known: NDArray[np.int32] = self.space.encode([genotype])[0].astype(np.int32)
         return ops.convert_to_tensor(known) if ENGINE == "tensorflow" else known
 
@@ -153,7 +156,7 @@ def named(stacks: Sequence[Stack], arrays: Sequence[Any], prefix: str = "") -> d
     """The parameters in arrays by canonical name."""
     state = {}
     for stack, array in zip(stacks, arrays, strict=True):
-        parameters = stack.parameters(ops.convert_to_numpy(array))
+        parameters = stack.parameters(to_numpy(array))
         state |= {prefix + name: value for name, value in parameters.items()}
     return state
 
@@ -225,7 +228,7 @@ class KerasSupernet:
         def logits(images: NDArray[np.float32], genotype: Genotype) -> NDArray[np.float32]:
             arch = self._arch(genotype)
             with self.machine.scope():
-                computed: NDArray[np.float32] = ops.convert_to_numpy(_tested(self.net.forward)(values, images, arch))
+                computed: NDArray[np.float32] = to_numpy(_tested(self.net.forward)(values, images, arch))
             return computed
 
         return logits
@@ -272,9 +275,10 @@ def _trained(forward: Forward, momentum: float, decay: float, most: float) -> Ca
         moved = [update(*arrays) for arrays in zip(forward.stacks, values, momenta, gradients, strict=True)]
         return loss, [value for value, _ in moved], [momentum for _, momentum in moved]
 
-    return traced(step)
+    # JAX must know the path; each of its operations is compiled
+    return traced(step) if ENGINE == "tensorflow" else step
 
 
 @cache
 def _tested(forward: Forward) -> Callable[..., Tensor]:
-    return traced(forward)
+    return traced(forward) if ENGINE == "tensorflow" else forward

@@ -1,0 +1,482 @@
+"""The supernet as a Keras model: one graph for every architecture, in any Keras training; and against PyTorch."""
+
+import importlib.util
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from bnao.backends import load
+from bnao.config import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.errors import BackendError, DivergedError, GenotypeError, WeightsError
+from bnao.space import space_named
+from bnao.streams import stream
+from bnao.testing import small_dataset
+from bnao.weights import MOMENTUM, read_weights, to_bytes, without_momenta
+
+try:
+    load("keras")
+except BackendError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+import keras
+from keras import ops
+
+from bnao.backends.keras import ENGINE, PathSGD, Supernet, supernet
+from bnao.backends.keras.engine import check_engine, check_layout, value_and_gradients
+from bnao.backends.keras.forward import Forward
+from bnao.backends.keras.operations import tensor
+
+NETWORK = NetworkConfig(channels=4, cells=1, nodes=3, image=(12, 12, 3), classes=4)
+SPACE = space_named("nao", 3)
+B = 16
+
+only_tensorflow = pytest.mark.skipif(ENGINE != "tensorflow", reason="TensorFlow's graphs")
+
+
+def batch(b=B):
+    images = stream(0, "keras test").standard_normal((b, 12, 12, 3)).astype(np.float32)
+    return images, (np.arange(b) % 4).astype(np.int32)
+
+
+def given(model, genotype, b=B):
+    return {"image": batch(b)[0], "arch": model.arch_of(genotype, b)}
+
+
+def compiled(model, **options):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(PathSGD(model, learning_rate=0.1, **options), loss=loss)
+    return model
+
+
+def pool(n, name="keras pool"):
+    return SPACE.random_genotypes(n, stream(0, name))
+
+
+def covering():
+    """Genotypes in which every node reads every state by every operation, in both kinds of cell."""
+    genotypes = []
+    for operation in range(len(SPACE.operations)):
+        for source in range(SPACE.inputs + SPACE.nodes - 1):
+            integers = np.zeros(SPACE.shape, np.int64)
+            integers[..., 1] = operation
+            for node in range(SPACE.nodes):
+                integers[:, node, :, 0] = min(source, SPACE.inputs + node - 1), max(0, SPACE.inputs + node - 1 - source)
+            genotypes += SPACE.decode(integers)
+    return genotypes
+
+
+def said_by(code):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=300, check=False
+    )
+    return done.stdout + done.stderr
+
+
+# --- one graph
+
+
+@only_tensorflow
+def test_the_graph_of_all_architectures_gives_each_ones_logits_and_gradients():
+    import tensorflow as tf
+
+    forward, model = Forward(NETWORK), Supernet(NETWORK)
+    values = [tensor(array) for array in model.arrays]
+    images, labels = (tf.convert_to_tensor(each) for each in batch())
+    masks = tf.constant(stream(0, "masks").integers(0, 2, (5, 3, 2, B)).astype(np.float32) * 2)
+
+    def loss(values, arch):
+        return ops.mean(ops.sparse_categorical_crossentropy(labels, forward(values, images, arch, masks), True))
+
+    graph = tf.function(lambda arch: value_and_gradients(loss, values, arch), autograph=False)
+    for genotype in covering():
+        arch = model.arch_of(genotype).reshape(SPACE.shape)
+        expected, gradients = value_and_gradients(loss, values, arch)
+
+        computed, own = graph(tf.convert_to_tensor(arch))
+
+        assert float(computed) == pytest.approx(float(expected), rel=1e-5)
+        for stack, one, other in zip(forward.stacks, own, gradients, strict=True):
+            one, other = (tf.convert_to_tensor(each).numpy() for each in (one, other))
+            assert np.linalg.norm(one - other) <= 1e-4 * np.linalg.norm(other) + 1e-5, (stack.name, str(genotype))
+    assert graph.experimental_get_tracing_count() == 1
+
+
+@only_tensorflow
+def test_nothing_is_traced_again_whatever_is_drawn():
+    traced = []
+
+    class Counted(Supernet):
+        def call(self, inputs, training=None):
+            traced.append(1)
+            return super().call(inputs, training)
+
+    model = compiled(Counted(NETWORK))
+    images, labels = batch()
+    genotypes = pool(200)
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return len(genotypes)
+
+        def __getitem__(self, index):
+            return {"image": images, "arch": model.arch_of(genotypes[index], B)}, labels
+
+    model.fit(Batches(), epochs=1, verbose=0)
+    model.predict(given(model, genotypes[0]), verbose=0)
+    before = len(traced)
+    for genotype in genotypes[:20]:
+        model.predict(given(model, genotype), verbose=0)
+
+    assert before <= 4  # the shapes, the step, and prediction
+    assert len(traced) == before
+
+
+@only_tensorflow
+def test_a_search_traces_its_step_once(monkeypatch):
+    calls = []
+    original = Forward.__call__
+    monkeypatch.setattr(Forward, "__call__", lambda self, *a: calls.append(1) or original(self, *a))
+    supernet._trained.cache_clear()
+    net = load("keras").supernet(
+        SearchConfig(network=evolve(NETWORK, channels=2), training=TrainingConfig(batch_size=16)), small_dataset()
+    )
+    genotypes = pool(200)
+
+    list(net.train(genotypes, np.arange(200), round=0))
+
+    supernet._trained.cache_clear()
+    assert len(calls) == 1
+
+
+# --- a Keras model
+
+
+def test_only_the_path_moves_in_fit_and_by_the_arithmetic_of_a_search():
+    config = SearchConfig(
+        network=NETWORK, training=TrainingConfig(batch_size=B, learning_rate=0.1, learning_rate_end=0.1)
+    )
+    config = evolve(config, training=evolve(config.training, drop_path_keep=1.0))
+    dataset = small_dataset()
+    searched = load("keras").supernet(config, dataset)
+    model = compiled(Supernet(searched.network), momentum=0.9, weight_decay=3e-4, gradient_norm=5.0)
+    genotypes = pool(2)
+    steps = list(supernet.supernet_steps(config, dataset, searched.network, genotypes, np.array([0, 1]), 0, 0))
+    for step in steps:
+        before = model.state()
+
+        inputs = {"image": step.images, "arch": model.arch_of(step.genotype, B)}
+        model.fit(inputs, step.labels, batch_size=B, epochs=1, shuffle=False, verbose=0)
+
+        moved = {name for name, value in model.state().items() if (value != before[name]).any()}
+        cells = {name for name in moved if ".nodes." in name}
+        assert cells == {name for name in cells if used(name, step.genotype)}
+        assert {name for name in before if "nodes" in name and used(name, step.genotype)} >= cells
+        assert len(cells) > 10
+    list(searched.train(genotypes, np.array([0, 1]), round=0))
+    for name, value in without_momenta(searched.state()).items():
+        assert (model.state()[name] == value).all(), name
+
+
+def used(name, genotype):
+    """Whether a parameter of an edge is one of the genotype's."""
+    parts = name.split(".")
+    cell = genotype.reduction if int(parts[1]) in (1, 3) else genotype.normal
+    edge = cell.nodes[int(parts[3])].edges[int(parts[5])]
+    return (edge.operation, edge.source) == (parts[6], int(parts[8]))
+
+
+def test_edges_of_a_node_in_another_order_are_the_same_architecture():
+    model = Supernet(NETWORK)
+    (genotype,) = pool(1)
+    arch = model.arch_of(genotype, B)
+    swapped = arch.reshape(B, *SPACE.shape)[:, :, :, ::-1].reshape(B, -1)
+
+    logits = [ops.convert_to_numpy(model({"image": batch()[0], "arch": each})) for each in (arch, swapped)]
+
+    assert (logits[0] == logits[1]).all()
+
+
+def test_weights_that_keras_saves_and_loads_predict_the_same(tmp_path):
+    model, (genotype,) = Supernet(NETWORK), pool(1)
+    expected = model.predict(given(model, genotype), batch_size=B, verbose=0)
+
+    model.save_weights(tmp_path / "supernet.weights.h5")
+    other = Supernet(NETWORK, seed=3)
+    other.load_weights(tmp_path / "supernet.weights.h5")
+
+    assert (other.predict(given(other, genotype), batch_size=B, verbose=0) == expected).all()
+
+
+def test_callbacks_and_schedules_work_as_in_any_fit():
+    model, (genotype,) = Supernet(NETWORK), pool(1)
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, decay_steps=4)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(PathSGD(model, learning_rate=schedule), loss=loss, metrics=["accuracy"])
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs))
+
+    model.fit(given(model, genotype), batch()[1], batch_size=B, epochs=5, verbose=0, callbacks=[callback])
+
+    assert len(seen) == 5
+    assert seen[-1]["loss"] < seen[0]["loss"]
+    assert "accuracy" in seen[0]
+
+
+def test_mixed_precision_gives_nearly_the_float32_logits():
+    exact, rough, (genotype,) = Supernet(NETWORK), Supernet(NETWORK, dtype="mixed_bfloat16"), pool(1)
+
+    logits = [ops.convert_to_numpy(model(given(model, genotype))) for model in (exact, rough)]
+
+    assert rough.arrays[0].dtype == "float32"
+    assert 0 < abs(logits[0] - logits[1]).max() < 0.15 * abs(logits[0]).max()
+    compiled(rough).fit(given(rough, genotype), batch()[1], batch_size=B, epochs=1, verbose=0)
+    assert np.isfinite(np.concatenate([value.ravel() for value in rough.state().values()])).all()
+
+
+REPLICAS = """
+    import os
+    os.environ["TF_NUM_INTEROP_THREADS"] = "2"  # with one, two replicas wait for each other for ever
+    import numpy as np
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    import keras
+    from keras import ops
+    from bnao.backends.keras import PathSGD, Supernet
+    from bnao.backends.keras.engine import value_and_gradients
+    from bnao.backends.keras.operations import tensor
+    from bnao.backends.keras.optimizer import PathUpdate, clipping
+    from bnao.config import NetworkConfig
+    from bnao.streams import stream
+
+    network = NetworkConfig(channels=4, cells=1, nodes=2, image=(12, 12, 3), classes=4)
+    images = stream(0, "replicas").standard_normal((16, 12, 12, 3)).astype(np.float32)
+    labels = (np.arange(16) % 4).astype(np.int32)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    assert strategy.num_replicas_in_sync == 2
+    with strategy.scope():
+        model = Supernet(network)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(PathSGD(model, learning_rate=0.1, gradient_norm=0.5), loss=loss)
+    one = Supernet(network)
+    genotypes = one.space.random_genotypes(2, stream(0, "replicas"))
+    values = [tensor(array) for array in one.arrays]
+    momenta = [ops.zeros(value.shape) for value in values]
+    for genotype in genotypes:
+        arch = one.arch_of(genotype).reshape(one.space.shape)
+        def loss_of(values, images, labels):
+            logits = one.forward(values, images, arch)
+            return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True))
+        slices = slice(8), slice(8, 16)
+        halves = [value_and_gradients(loss_of, values, images[half], labels[half])[1] for half in slices]
+        gradients = [(tf.convert_to_tensor(a) + tf.convert_to_tensor(b)) / 2 for a, b in zip(*halves)]
+        numbers = [tf.constant(number) for number in (0.1, 0.9, 3e-4)]
+        update = PathUpdate(one.space, arch, clipping(gradients, 0.5), *numbers)
+        moved = [update(*each) for each in zip(one.forward.stacks, values, momenta, gradients)]
+        values, momenta = [list(each) for each in zip(*moved)]
+        given = {"image": images, "arch": one.arch_of(genotype, 16)}
+        model.fit(given, labels, batch_size=16, epochs=1, shuffle=False, verbose=0)
+    for array, value, stack in zip(model.arrays, values, one.forward.stacks):
+        parts = strategy.experimental_local_results(array.value)
+        assert len(parts) == 2 and (parts[0].numpy() == parts[1].numpy()).all(), stack.name
+        assert np.allclose(parts[0].numpy(), value.numpy(), rtol=1e-4, atol=1e-5), stack.name
+    print("the same")
+"""
+
+
+@only_tensorflow
+def test_two_replicas_move_the_weights_as_one_device_does_by_the_mean_of_their_gradients():
+    assert "the same\n" in said_by(REPLICAS)
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [(1, 9, "operation 9 does not exist"), (0, 2, "node 0 reads state 2"), (4, -1, "reads state -1")],
+)
+def test_an_arch_that_is_no_genotype_is_refused_with_the_reason(place, value, told):
+    model, (genotype,) = Supernet(NETWORK), pool(1)
+    inputs = given(model, genotype)
+    inputs["arch"][:, place] = value
+
+    with pytest.raises(GenotypeError, match=told):
+        model(inputs)
+
+
+def test_an_arch_of_another_space_or_of_unequal_rows_is_refused():
+    model, genotypes = Supernet(NETWORK), pool(2)
+    images, _ = batch()
+
+    with pytest.raises(GenotypeError, match=r"arch has shape \(16, 40\); .* 3 nodes is 24 whole numbers"):
+        model({"image": images, "arch": np.zeros((B, 40), np.int32)})
+    rows = np.concatenate([model.arch_of(genotype, B // 2) for genotype in genotypes])
+    with pytest.raises(GenotypeError, match="rows that differ"):
+        model({"image": images, "arch": rows})
+
+
+@only_tensorflow
+def test_in_a_graph_an_arch_that_is_none_stops_the_step_and_changes_nothing():
+    import tensorflow as tf
+
+    model, genotypes = compiled(Supernet(NETWORK)), pool(2)
+    wrong = given(model, genotypes[0])
+    wrong["arch"][:, 1] = 9
+    unequal = given(model, genotypes[0])
+    unequal["arch"][3:] = model.arch_of(genotypes[1])
+    before = model.state()
+
+    for inputs, told in ((wrong, "it has no such source or operation"), (unequal, "rows that differ")):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=told):
+            model.fit(inputs, batch()[1], batch_size=B, epochs=1, verbose=0)
+
+    assert all((value == before[name]).all() for name, value in model.state().items())
+
+
+def test_weights_of_another_width_are_refused_by_name():
+    with pytest.raises(WeightsError, match=r"stem.0.kernel of shape \(18, 3, 3, 3\)"):
+        Supernet(NETWORK).load_state(Supernet(evolve(NETWORK, channels=6)).state())
+
+
+def test_engines_and_layouts_that_bnao_does_not_know_are_refused():
+    with pytest.raises(BackendError, match="'torch'; bnao has a backend of its own for it, --backend torch"):
+        check_engine("torch")
+    with pytest.raises(BackendError, match="'numpy'; set KERAS_BACKEND to tensorflow or jax"):
+        check_engine("numpy")
+    with pytest.raises(BackendError, match=r"'channels_first'; .* need 'channels_last'"):
+        check_layout("channels_first")
+
+
+@pytest.mark.parametrize("engine", ["torch", "numpy", "abacus"])
+def test_another_engine_is_refused_in_one_line_before_keras_is_imported(engine):
+    said = said_by(f"""
+        import os, sys
+        os.environ["KERAS_BACKEND"] = "{engine}"
+        sys.argv = ["bnao", "search", "--backend", "keras"]
+        from bnao.cli import main
+        try:
+            main()
+        finally:
+            print("keras" in sys.modules)
+    """)
+
+    assert f"bnao: error: Keras' engine is '{engine}'" in said
+    assert "Traceback" not in said
+    assert said.splitlines()[0] == "False" or said.splitlines()[-1] == "False"
+
+
+def test_what_this_backend_does_not_know_is_refused_by_name():
+    for machine, told in (({"compile": True}, "--compile"), ({"device": "gpu:7"}, "no device 'gpu:7' here")):
+        with pytest.raises(BackendError, match=told):
+            load("keras").supernet(SearchConfig(network=NETWORK, machine=MachineConfig(**machine)), small_dataset())
+
+
+def test_a_loss_that_is_no_number_stops_with_step_genotype_and_rate():
+    training = TrainingConfig(batch_size=B, learning_rate=1e30, gradient_norm=0.0)
+    net = load("keras").supernet(SearchConfig(network=NETWORK, training=training), small_dataset())
+
+    with pytest.raises(DivergedError, match=r"round 1, step \d+, learning rate \S+e\+\d+, genotype \d:"):
+        list(net.train(pool(1), np.zeros(10, np.int64), round=0))
+
+
+# --- PyTorch, in a process of its own
+
+
+has_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch beside Keras")
+
+IN_TORCH = """
+    import sys
+    import numpy as np
+    from attrs import evolve
+    from bnao.backends import load
+    from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig, TrainingConfig
+    from bnao.space import space_named
+    from bnao.streams import stream
+    from bnao.testing import small_dataset
+    from bnao.weights import read_weights, to_bytes
+
+    folder, space, dataset = sys.argv[1], space_named("nao", 3), small_dataset()
+    network = NetworkConfig(channels=4, cells=1, nodes=3)
+    pool = space.random_genotypes(20, stream(0, "parity"))
+    supernet = load("torch").supernet(SearchConfig(network=network, seed=5), dataset)
+    config = evolve(EvaluateConfig(epochs=1), network=network)
+    logits = {}
+    if len(sys.argv) > 2:
+        supernet.load_state(read_weights(folder + "/supernet-keras.safetensors")[0])
+    else:
+        config = evolve(config, training=evolve(config.training, batch_size=32))
+    for index, genotype in enumerate(pool):
+        logits[f"supernet{index}"] = supernet.logits(genotype, dataset.x_test)
+        if index < 4:
+            alone = load("torch").stand_alone(genotype, config, dataset, seed=5)
+            name = f"{folder}/alone{index}"
+            if len(sys.argv) > 2:
+                alone.load_state(read_weights(f"{name}-keras.safetensors")[0])
+            else:
+                list(alone.train())
+                open(f"{name}-torch.safetensors", "wb").write(to_bytes(alone.state()))
+            logits[f"alone{index}"] = alone.logits(dataset.x_test)
+    if len(sys.argv) == 2:
+        list(supernet.train(pool, np.arange(3), round=0))
+        open(folder + "/supernet-torch.safetensors", "wb").write(to_bytes(supernet.state()))
+        for index, genotype in enumerate(pool):
+            logits[f"supernet{index}"] = supernet.logits(genotype, dataset.x_test)
+    np.savez(folder + "/logits.npz", **logits)
+"""
+
+
+def in_torch(*arguments):
+    command = [sys.executable, "-c", textwrap.dedent(IN_TORCH), *map(str, arguments)]
+    subprocess.run(command, check=True, timeout=240)
+    return dict(np.load(f"{arguments[0]}/logits.npz"))
+
+
+@has_torch
+def test_weights_trained_in_pytorch_give_the_same_logits_here(tmp_path):
+    expected = in_torch(tmp_path)
+    backend, dataset = load("keras"), small_dataset()
+    network = evolve(NETWORK, image=(32, 32, 3), classes=10)
+    net = backend.supernet(SearchConfig(network=network), dataset)
+    state, _ = read_weights(tmp_path / "supernet-torch.safetensors")
+    assert any(name.startswith(MOMENTUM) for name in state)
+
+    net.load_state(state)
+
+    config = evolve(EvaluateConfig(), network=network)
+    for index, genotype in enumerate(pool(20, "parity")):
+        logits = net.logits(genotype, dataset.x_test)
+        assert abs(logits - expected[f"supernet{index}"]).max() < 1e-4
+        if index < 4:
+            alone = backend.stand_alone(genotype, config, dataset, seed=0)
+            alone.load_state(read_weights(tmp_path / f"alone{index}-torch.safetensors")[0])
+            logits = alone.logits(dataset.x_test)
+            assert abs(logits - expected[f"alone{index}"]).max() < 1e-4
+
+
+@has_torch
+def test_weights_trained_here_give_the_same_logits_in_pytorch(tmp_path):
+    backend, dataset = load("keras"), small_dataset()
+    network = evolve(NETWORK, image=(32, 32, 3), classes=10)
+    net = backend.supernet(SearchConfig(network=network, training=TrainingConfig(batch_size=B)), dataset)
+    genotypes = pool(20, "parity")
+    list(net.train(genotypes, np.arange(3), round=0))
+    (tmp_path / "supernet-keras.safetensors").write_bytes(to_bytes(net.state()))
+    here = {f"supernet{index}": net.logits(genotype, dataset.x_test) for index, genotype in enumerate(genotypes)}
+    base = EvaluateConfig(epochs=1)
+    config = evolve(base, network=network, training=evolve(base.training, batch_size=32))
+    for index, genotype in enumerate(genotypes[:4]):
+        alone = backend.stand_alone(genotype, config, dataset, seed=0)
+        if index == 0:
+            list(alone.train())
+        (tmp_path / f"alone{index}-keras.safetensors").write_bytes(to_bytes(alone.state()))
+        here[f"alone{index}"] = alone.logits(dataset.x_test)
+
+    there = in_torch(tmp_path, "load")
+
+    for name, logits in here.items():
+        assert abs(logits - there[name]).max() < 1e-4 * max(1.0, abs(logits).max()), name
