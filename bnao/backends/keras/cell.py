@@ -13,9 +13,9 @@ from bnao.backends.keras.operations import (
     REDUCE,
     Norm,
     Tensor,
-    convolution,
     edge,
     edge_layers,
+    mixed,
     reduced,
     relu,
 )
@@ -33,10 +33,9 @@ def layer(weights: Weights, name: str, parts: Sequence[str]) -> list[Tensor]:
     return [weights[f"{name}.{part}"] for part in parts]
 
 
-def mixed(x: Tensor, weights: Weights, name: str, norm: Norm, stride: int = 1) -> Tensor:
-    """A convolution and its norm."""
-    kernel, scale, shift = layer(weights, name, CONVOLUTION)
-    return norm(convolution(x, kernel, stride), scale, shift, f"{name}.norm")
+def mixed_by_name(x: Tensor, weights: Weights, name: str, norm: Norm, stride: int = 1) -> Tensor:
+    """The convolution of that name and its norm."""
+    return mixed(x, layer(weights, name, CONVOLUTION), stride, norm, name)
 
 
 def stem_states(network: NetworkConfig, images: Tensor, weights: Weights, norm: Norm) -> tuple[Tensor, Tensor]:
@@ -45,7 +44,7 @@ def stem_states(network: NetworkConfig, images: Tensor, weights: Weights, norm: 
     for index, _ in enumerate(stem_channels(network)):
         active = relu(last) if index else last
         stride = 1 if network.network == "cifar" else 2
-        before, last = last, mixed(active, weights, f"stem.{index}", norm, stride)
+        before, last = last, mixed_by_name(active, weights, f"stem.{index}", norm, stride)
     return (last, last) if network.network == "cifar" else (before, last)
 
 
@@ -57,7 +56,7 @@ def fitted(position: Position, before: Tensor, last: Tensor, weights: Weights, n
         if index == 0 and position.after_reduction:
             state = reduced(relu(state), layer(weights, name, REDUCE), norm, name)
         elif f"{name}.kernel" in weights:
-            state = mixed(relu(state), weights, name, norm)
+            state = mixed_by_name(relu(state), weights, name, norm)
         states.append(state)
     return states[0], states[1]
 
@@ -92,7 +91,7 @@ def loose_states(
             if shared:
                 place = f"{place}.source.{each.source}"
             parameters = layer(weights, place, edge_layers(each.operation, stride))
-            output = edge(each.operation, states[each.source], parameters, stride, norm, place)
+            output = edge(states[each.source], parameters, each.operation, stride, norm, place)
             if masks is not None:
                 output = dropped(output, masks[index, number])
             total = output if total is None else total + output

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from attrs import frozen
@@ -11,11 +11,12 @@ from keras import ops
 from numpy.typing import NDArray
 
 from bnao.backends.keras.cell import Weights, fitted, loose_states, stem_states
-from bnao.backends.keras.engine import ENGINE
+from bnao.backends.keras.engine import ENGINE, compiled
 from bnao.backends.keras.operations import REDUCE, Tensor, by_batch, convolution, linear, pooled, relu
 from bnao.backends.keras.stacks import Stack, chosen_slots, stacks_of
 from bnao.config import NetworkConfig
-from bnao.network import Position, stack
+from bnao.network import Position
+from bnao.network import stack as cells_of
 from bnao.space import SearchSpace, space_named
 
 if ENGINE == "tensorflow":
@@ -44,7 +45,7 @@ class Forward:
     @cached_property
     def positions(self) -> list[Position]:
         """Its cells."""
-        return stack(self.network)
+        return cells_of(self.network)
 
     @cached_property
     def stacks(self) -> list[Stack]:
@@ -85,17 +86,32 @@ class Forward:
     def _path(self, arrays: Weights, arch: NDArray[np.int32]) -> dict[str, Tensor]:
         """The parameters of a known architecture's path by canonical name."""
         path = {}
-        for each in self.stacks:
-            array = arrays[each.name]
-            chosen = chosen_slots(self.space, arch, each)
-            if chosen is None:
-                path[each.name] = array
-                continue
-            slots, used = (np.asarray(part) for part in chosen)
-            if used.any():
-                rows = ops.take(array, slots[used], 0)
-                path |= {each.names[slot]: rows[index] for index, slot in enumerate(slots[used])}
+        for stack, slots in _known_slots(self, arch.tobytes()):
+            array = arrays[stack.name]
+            if stack.kind == "single":
+                path[stack.name] = array
+            else:
+                path |= zip((stack.names[slot] for slot in slots), _rows(array, slots), strict=True)
         return path
+
+
+@lru_cache(maxsize=4096)
+def _known_slots(forward: Forward, arch: bytes) -> list[tuple[Stack, NDArray[np.int32]]]:
+    """The stacks of a known architecture's path, and which slots of each it uses."""
+    edges = np.frombuffer(arch, np.int32).reshape(forward.space.shape)
+    known = []
+    for stack in forward.stacks:
+        chosen = chosen_slots(forward.space, edges, stack)
+        if chosen is None:
+            known.append((stack, np.empty(0, np.int32)))
+        elif (used := np.asarray(chosen[1])).any():
+            known.append((stack, np.asarray(chosen[0])[used]))
+    return known
+
+
+@compiled
+def _rows(array: Tensor, slots: Tensor) -> list[Tensor]:
+    return [array[slots[index]] for index in range(slots.shape[0])]
 
 
 #: a cell's output in front of its norm, of the cell's fitted inputs

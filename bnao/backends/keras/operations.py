@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import keras
@@ -42,6 +42,75 @@ def to_numpy(variable: Any) -> np.ndarray:
     """A variable's or a tensor's value in NumPy."""
     value = tensor(variable)
     return value.numpy() if ENGINE == "tensorflow" else np.asarray(value)
+
+
+# --- norms
+
+
+def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    if ENGINE == "tensorflow":
+        scale, shift = (tf.cast(each, tf.float32) for each in (scale, shift))
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=scale, offset=shift, mean=[], variance=[], epsilon=EPS, is_training=True
+        )
+        return y, mean, variance
+    values = x.astype(jnp.float32)
+    mean = values.mean((0, 1, 2))
+    centred = values - mean
+    variance = (centred**2).mean((0, 1, 2))
+    y = centred * (jax.lax.rsqrt(variance + EPS) * scale) + shift
+    n = math.prod(x.shape[:3])
+    return y.astype(x.dtype), mean, variance * (n / max(n - 1, 1))
+
+
+def by_batch(x: Tensor, scale: Tensor, shift: Tensor, name: str = "") -> Tensor:
+    """A norm by the batch's own statistics, in training and scoring alike: a supernet's."""
+    return _normalised(x, scale, shift)[0]
+
+
+class RunningNorm:
+    """Norms of a network that is tested by itself.
+
+    Args:
+        statistics: running means and variances by canonical name (``<norm>.mean``, ``<norm>.variance``).
+        training: normalise by the batch, and keep what the statistics become in ``updated``.
+    """
+
+    def __init__(self, statistics: dict[str, Tensor], training: bool) -> None:
+        self._statistics, self._training = statistics, training
+        self.updated: dict[str, Tensor] = {}
+
+    def __call__(self, x: Tensor, scale: Tensor, shift: Tensor, name: str) -> Tensor:
+        mean, variance = self._statistics[f"{name}.mean"], self._statistics[f"{name}.variance"]
+        if not self._training:
+            factor = ops.rsqrt(variance + EPS) * scale
+            return ops.cast(ops.cast(x, "float32") * factor + (shift - mean * factor), x.dtype)
+        y, seen_mean, seen_variance = _normalised(x, scale, shift)
+        self.updated[f"{name}.mean"] = mean + MOMENTUM * (seen_mean - mean)
+        self.updated[f"{name}.variance"] = variance + MOMENTUM * (seen_variance - variance)
+        return y
+
+
+def piece(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A part of a network, (x, weights, ..., norm, name), that JAX compiles where its path is known step by step.
+
+    That is in a supernet, whose norms are ``by_batch``; a network that is compiled as a whole needs no such parts.
+    """
+    if ENGINE == "tensorflow":
+        return function
+
+    @cache
+    def compiled(*static: object) -> Callable[..., Tensor]:
+        return jax.jit(lambda x, weights: function(x, weights, *static, by_batch))
+
+    @wraps(function)
+    def called(x: Tensor, weights: Sequence[Tensor], *others: Any) -> Tensor:
+        *static, norm, name = others
+        if norm is by_batch:
+            return compiled(*static)(x, list(weights))
+        return function(x, weights, *static, norm, name)
+
+    return called
 
 
 # --- layers
@@ -85,19 +154,11 @@ def _depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
     return total
 
 
-@cache
-def _half(stride: int) -> Callable[..., Tensor]:
-    def half(active: Tensor, depthwise: Tensor, pointwise: Tensor) -> Tensor:
-        return convolution(_depthwise(active, depthwise, stride), pointwise)
-
-    return jax.jit(half) if ENGINE == "jax" else half
-
-
-def separable(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: str = "") -> Tensor:
+def separable(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: str) -> Tensor:
     """Twice: ReLU, depthwise, pointwise, norm; weights as in the canonical names, each half's four in turn."""
     for half, step in ((1, stride), (2, 1)):
         depthwise, pointwise, scale, shift = weights[4 * half - 4 : 4 * half]
-        x = norm(_half(step)(relu(x), depthwise, pointwise), scale, shift, f"{name}.norm_{half}")
+        x = norm(convolution(_depthwise(relu(x), depthwise, step), pointwise), scale, shift, f"{name}.norm_{half}")
     return x
 
 
@@ -108,20 +169,12 @@ def _counts(height: int, width: int, stride: int) -> np.ndarray:
     return (9 / np.outer(*seen)).astype(np.float32)[None, :, :, None]
 
 
-@cache
-def _average(stride: int) -> Callable[..., Tensor]:
-    def average(x: Tensor) -> Tensor:
-        factors = ops.cast(_counts(x.shape[1], x.shape[2], stride), x.dtype)
-        return ops.average_pool(_padded(x, 1), 3, stride, "valid") * factors
-
-    return jax.jit(average) if ENGINE == "jax" else average
-
-
 def average_pool(x: Tensor, stride: int) -> Tensor:
     """3x3 average that does not count the padding."""
     if stride == 1:
         return ops.average_pool(x, 3, 1, "same")  # which does not count it either
-    return _average(stride)(x)
+    factors = ops.cast(_counts(x.shape[1], x.shape[2], stride), x.dtype)
+    return ops.average_pool(_padded(x, 1), 3, stride, "valid") * factors
 
 
 def max_pool(x: Tensor, stride: int) -> Tensor:
@@ -131,6 +184,7 @@ def max_pool(x: Tensor, stride: int) -> Tensor:
     return ops.max_pool(_padded(x, 1, -math.inf), 3, stride, "valid")
 
 
+@piece
 def reduced(x: Tensor, weights: Sequence[Tensor], norm: Norm, name: str = "") -> Tensor:
     """Half the size: 1x1 convolutions of every second pixel and of its lower right neighbours, and a norm."""
     even, odd, scale, shift = weights
@@ -149,7 +203,15 @@ def pooled(x: Tensor) -> Tensor:
     return ops.mean(x, (1, 2))
 
 
-def edge(operation: str, x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: str = "") -> Tensor:
+@piece
+def mixed(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: str = "") -> Tensor:
+    """A convolution and its norm; weights are its kernel, scale and shift."""
+    kernel, scale, shift = weights
+    return norm(convolution(x, kernel, stride), scale, shift, f"{name}.norm")
+
+
+@piece
+def edge(x: Tensor, weights: Sequence[Tensor], operation: str, stride: int, norm: Norm, name: str = "") -> Tensor:
     """An edge's operation of a state; the weights are those of ``edge_layers``."""
     if operation.startswith("sep_conv_"):
         return separable(x, weights, stride, norm, name)
@@ -173,53 +235,3 @@ def edge_layers(operation: str, stride: int) -> tuple[str, ...]:
     if operation.startswith("sep_conv_"):
         return SEPARABLE
     return REDUCE if operation == "skip_connect" and stride == 2 else ()
-
-
-# --- norms
-
-
-def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    if ENGINE == "tensorflow":
-        scale, shift = (tf.cast(each, tf.float32) for each in (scale, shift))
-        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x, scale=scale, offset=shift, mean=[], variance=[], epsilon=EPS, is_training=True
-        )
-        return y, mean, variance
-    values = x.astype(jnp.float32)
-    mean = values.mean((0, 1, 2))
-    centred = values - mean
-    variance = (centred**2).mean((0, 1, 2))
-    y = centred * (jax.lax.rsqrt(variance + EPS) * scale) + shift
-    n = math.prod(x.shape[:3])
-    return y.astype(x.dtype), mean, variance * (n / max(n - 1, 1))
-
-
-_batch_normalised = jax.jit(_normalised) if ENGINE == "jax" else _normalised
-
-
-def by_batch(x: Tensor, scale: Tensor, shift: Tensor, name: str = "") -> Tensor:
-    """A norm by the batch's own statistics, in training and scoring alike: a supernet's."""
-    return _batch_normalised(x, scale, shift)[0]
-
-
-class RunningNorm:
-    """Norms of a network that is tested by itself.
-
-    Args:
-        statistics: running means and variances by canonical name (``<norm>.mean``, ``<norm>.variance``).
-        training: normalise by the batch, and keep what the statistics become in ``updated``.
-    """
-
-    def __init__(self, statistics: dict[str, Tensor], training: bool) -> None:
-        self._statistics, self._training = statistics, training
-        self.updated: dict[str, Tensor] = {}
-
-    def __call__(self, x: Tensor, scale: Tensor, shift: Tensor, name: str) -> Tensor:
-        mean, variance = self._statistics[f"{name}.mean"], self._statistics[f"{name}.variance"]
-        if not self._training:
-            factor = ops.rsqrt(variance + EPS) * scale
-            return ops.cast(ops.cast(x, "float32") * factor + (shift - mean * factor), x.dtype)
-        y, seen_mean, seen_variance = _batch_normalised(x, scale, shift)
-        self.updated[f"{name}.mean"] = mean + MOMENTUM * (seen_mean - mean)
-        self.updated[f"{name}.variance"] = variance + MOMENTUM * (seen_variance - variance)
-        return y

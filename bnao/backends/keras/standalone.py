@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.backends.keras.cell import Weights, fitted, loose_states, mixed, stem_states
+from bnao.backends.keras.cell import Weights, fitted, loose_states, mixed_by_name, stem_states
 from bnao.backends.keras.engine import traced, value_and_gradients
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.operations import RunningNorm, Tensor, linear, pooled, relu, to_numpy, unpadded_convolution
@@ -97,7 +97,7 @@ class Network:
         x = relu(x)
         stride = 3 if self.network.network == "cifar" else 2
         x = ops.average_pool(x, 5, stride, "valid") if min(x.shape[1:3]) >= 5 + stride else _quarters(x)
-        x = relu(mixed(x, weights, "auxiliary.0", norm))
+        x = relu(mixed_by_name(x, weights, "auxiliary.0", norm))
         kernel, scale, shift = (weights[f"auxiliary.1.{part}"] for part in ("kernel", "norm.scale", "norm.shift"))
         x = relu(norm(unpadded_convolution(x, kernel), scale, shift, "auxiliary.1.norm"))
         features = ops.cast(pooled(x), "float32")

@@ -260,6 +260,20 @@ def _trained(forward: Forward, momentum: float, decay: float, most: float) -> Ca
         logits = forward(values, images, arch, masks)
         return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True))
 
+    def update(
+        values: Sequence[Tensor],
+        momenta: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        arch: Tensor,
+        rate: Tensor,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        constants = [ops.convert_to_tensor(number, "float32") for number in (momentum, decay)]
+        of_stack = PathUpdate(forward.space, arch, clipping(gradients, most), rate, *constants)
+        moved = [of_stack(*arrays) for arrays in zip(forward.stacks, values, momenta, gradients, strict=True)]
+        return [value for value, _ in moved], [momentum for _, momentum in moved]
+
+    updated = traced(update)
+
     def step(
         values: Sequence[Tensor],
         momenta: Sequence[Tensor],
@@ -270,12 +284,9 @@ def _trained(forward: Forward, momentum: float, decay: float, most: float) -> Ca
         rate: Tensor,
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         loss, gradients = value_and_gradients(loss_of, values, images, labels, arch, masks)
-        constants = [ops.convert_to_tensor(number, "float32") for number in (momentum, decay)]
-        update = PathUpdate(forward.space, arch, clipping(gradients, most), rate, *constants)
-        moved = [update(*arrays) for arrays in zip(forward.stacks, values, momenta, gradients, strict=True)]
-        return loss, [value for value, _ in moved], [momentum for _, momentum in moved]
+        return loss, *updated(values, momenta, gradients, arch, rate)
 
-    # JAX must know the path; each of its operations is compiled
+    # JAX must know the path: its parts are compiled, and the update, which takes any
     return traced(step) if ENGINE == "tensorflow" else step
 
 
