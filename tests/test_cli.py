@@ -766,3 +766,47 @@ def test_the_list_of_backends_is_readable():
 
 
 # --- what is told on the way
+
+
+# --- bnao score
+
+
+def test_a_run_is_scored_again_by_its_weights_and_nothing_in_it_is_changed(finished):
+    before = {path: path.read_bytes() for path in finished.iterdir() if path.is_file()}
+    ranked = json.loads((finished / "result.json").read_text())["ranked"]
+
+    said = bnao("score", finished, "--json")
+
+    content = json.loads(said.stdout.splitlines()[-1])
+    assert content["backend"] == "pretend"
+    assert [entry["genotype"] for entry in content["scores"]] == [entry["genotype"] for entry in ranked]
+    assert [entry["score"] for entry in content["scores"]] == [entry["score"] for entry in ranked]
+    assert content["agreement"]["kendall_tau"]["value"] == 1
+    assert {path: path.read_bytes() for path in finished.iterdir() if path.is_file()} == before
+
+
+def test_the_scores_of_now_stand_beside_those_of_the_run(finished):
+    said = bnao("score", finished, "--top", 4)
+
+    assert re.search(r"rank in the run +score by pretend +score in the run", said.stdout)
+    assert re.search(r"^ +4 +\S+ % +\S+ %$", said.stdout, re.M)
+    assert "n = 4" in said.stdout
+    assert "the largest difference of a score is 0.00 %" in said.stdout
+
+
+def test_what_cannot_be_scored_again_is_told_in_a_line(finished, on_table):
+    assert bnao(*on_table, "--out", "table").exit_code == 0
+    (finished / "other").mkdir()
+    for arguments, told in (
+        ([finished / "other"], "other"),
+        ([finished, "--top", 999], "--top is 999; run has 18 genotypes"),
+        (["table"], "table has no supernet.safetensors: it was scored by a table"),
+        ([finished, "--backend", "table"], "backend 'table' has no weights"),
+        ([finished, "--backend", "abacus"], "no backend 'abacus'"),
+    ):
+        said = bnao("score", *arguments)
+        assert said.exit_code != 0
+        assert told in said.stderr
+        assert len(said.stderr.strip().splitlines()) <= 4
+    (finished / "result.json").unlink()
+    assert "run is not finished" in bnao("score", finished).stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import entry_points
 
 from bnao.errors import BackendError
@@ -13,7 +14,7 @@ GROUP = "bnao.backends"
 def available() -> list[str]:
     """The names of all backends that some installed distribution offers, whether or not they can be imported.
 
-    >>> {"table", "torch"} <= set(available())
+    >>> {"keras", "table", "torch"} <= set(available())
     True
     """
     return sorted({entry.name for entry in entry_points(group=GROUP)})
@@ -22,6 +23,18 @@ def available() -> list[str]:
 def hint(name: str) -> str:
     """The command that installs what a backend needs: extras share the backends' names."""
     return f"pip install 'bnao[{name}]'"
+
+
+def check_alone(framework: str, other: str) -> None:
+    """Refuse to load a framework into a process that has another which it does not bear.
+
+    Raises:
+        BackendError: the other is loaded.
+    """
+    if other in sys.modules:
+        raise BackendError(
+            f"{other} is loaded in this process, and {framework} beside it may crash both; use a process of its own"
+        )
 
 
 def load(name: str) -> Backend:
@@ -35,7 +48,7 @@ def load(name: str) -> Backend:
     >>> load("abacus")
     Traceback (most recent call last):
         ...
-    bnao.errors.BackendError: no backend 'abacus'; installed: table, torch
+    bnao.errors.BackendError: no backend 'abacus'; installed: keras, table, torch
     """
     for entry in entry_points(group=GROUP):
         if entry.name == name:

@@ -19,6 +19,7 @@ from bnao.errors import BnaoError, ConfigError
 COMMANDS = {
     "search": "Find good architectures by Balanced one-shot NAO.",
     "evaluate": "Train found genotypes from scratch and test them.",
+    "score": "Score a run's genotypes again by its shared weights, in any backend.",
     "show": "Say what genotypes are: in words, drawn, and their size.",
     "backends": "List the backends, their versions and devices.",
 }

@@ -64,6 +64,18 @@ def about(data: About, machine: MachineConfig, used: Sequence[Backend]) -> About
     return {"data": data, "versions": versions, "threads": machine.threads, "cpus": os.cpu_count()}
 
 
+def check_same_data(folder: Path, before: About, new: About) -> None:
+    """Raises RunError if the data are not those that a folder was started with."""
+    with understanding(folder / ABOUT):
+        old = before["data"]
+        if old["fingerprint"] != new["fingerprint"]:
+            raise RunError(
+                f"{folder} was started with other data: {old['description']}, fingerprint {old['fingerprint']}; "
+                f"now it is {new['description']}, fingerprint {new['fingerprint']}. Bring back the first data, or "
+                f"start in another folder"
+            )
+
+
 def keep_about(run: Run, now: About) -> None:
     """Write down what a folder begins with; where that was done before, compare.
 
@@ -76,14 +88,8 @@ def keep_about(run: Run, now: About) -> None:
         run.write_json(ABOUT, now)
         return
     before = run.read_json(ABOUT)
+    check_same_data(run.folder, before, now["data"])
     with understanding(run.folder / ABOUT):
-        old, new = before["data"], now["data"]
-        if old["fingerprint"] != new["fingerprint"]:
-            raise RunError(
-                f"{run.folder} was started with other data: {old['description']}, fingerprint {old['fingerprint']}; "
-                f"now it is {new['description']}, fingerprint {new['fingerprint']}. Bring back the first data, or "
-                f"start in another folder"
-            )
         changed = [
             f"{name} was {before['versions'].get(name, 'absent')} and is {version}"
             for name, version in now["versions"].items()

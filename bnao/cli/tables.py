@@ -155,13 +155,12 @@ def evaluation_report(
     return [*table(heads, rows, left=["from"]), "", *numbered([done.genotype for done in evaluations])]
 
 
-def agreement_lines(estimates: Mapping[str, Estimate]) -> list[str]:
-    """How far one-shot scores and stand-alone accuracies agree on the order."""
+def agreement_lines(
+    estimates: Mapping[str, Estimate], what: str = "one-shot scores against stand-alone accuracies"
+) -> list[str]:
+    """How far two lists of scores agree on the order; what says which two."""
     first = next(iter(estimates.values()))
-    lines = [
-        f"one-shot scores against stand-alone accuracies, n = {first.n} "
-        f"(in brackets the {first.level:.0%} bootstrap interval over genotypes):"
-    ]
+    lines = [f"{what}, n = {first.n} (in brackets the {first.level:.0%} bootstrap interval over genotypes):"]
     for name, estimate in estimates.items():
         figures = "not defined for so few" if math.isnan(estimate.value) else str(estimate)
         lines.append(f"  {name.replace('_', ' '):<18} {figures}")

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bnao.backends import hint
+from bnao.backends import check_alone, hint
 from bnao.errors import BackendError
 
 #: the engines bnao's networks were built for, and the extra that installs each
@@ -34,6 +34,8 @@ def check_engine(engine: str) -> str:
 
 if "KERAS_BACKEND" in os.environ:  # before Keras fails to import it in its own words
     check_engine(os.environ["KERAS_BACKEND"])
+if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    check_alone("tensorflow", "torch")
 
 import keras  # noqa: E402  # only now
 import numpy as np  # noqa: E402
