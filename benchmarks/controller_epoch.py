@@ -14,21 +14,18 @@ import time
 from pairs import ratio
 
 
-def measure(sequences: int, epochs: int, threads: int | None, seed: int) -> dict[str, object]:
+def measure(backend: str, sequences: int, epochs: int, threads: int | None, seed: int) -> dict[str, object]:
     """Median seconds of an epoch, after one that warms up."""
-    import torch
-
-    from bnao.backends.torch.controller import NaoController
-    from bnao.config import ControllerConfig
+    from bnao import load_backend
+    from bnao.config import ControllerConfig, MachineConfig, SearchConfig
     from bnao.space import SPACES
     from bnao.streams import stream
 
-    if threads is not None:
-        torch.set_num_threads(threads)
-    space = SPACES["nao"]
+    loaded, space = load_backend(backend), SPACES["nao"]
     genotypes = space.random_genotypes(sequences, stream(seed, "benchmark"))
     scores = stream(seed, "benchmark scores").random(sequences)
-    controller = NaoController(space, ControllerConfig(epochs=1 + epochs, swaps=1), seed)
+    config = ControllerConfig(epochs=1 + epochs, swaps=1)
+    controller = loaded.controller(SearchConfig(seed=seed, controller=config, machine=MachineConfig(threads=threads)))
     times, last = [], time.perf_counter()
     for _ in controller.fit(genotypes, scores, round=0):
         now = time.perf_counter()
@@ -37,8 +34,9 @@ def measure(sequences: int, epochs: int, threads: int | None, seed: int) -> dict
     return {
         "seconds_per_epoch": statistics.median(times[1:]),
         "parameters": controller.parameters,
-        "threads": torch.get_num_threads(),
-        "torch": str(torch.__version__),
+        "backend": backend,
+        "threads": threads,
+        **loaded.versions(),
     }
 
 
@@ -46,7 +44,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("sequences", 1000), ("epochs", 7), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--threads", type=int, help="CPU threads of ours; else PyTorch's own choice")
+    parser.add_argument("--backend", default="torch", choices=("torch", "keras"))
+    parser.add_argument("--threads", type=int, help="CPU threads of ours; else the framework's own choice")
     parser.add_argument("--yardstick", help="path of naive_controller.py")
     parser.add_argument("--pairs", type=int, default=3)
     chosen = vars(parser.parse_args())

@@ -8,6 +8,7 @@ prints one JSON line. The genotypes of all steps are distinct random ones, as in
 
 import argparse
 import json
+import resource
 import statistics
 import time
 
@@ -15,8 +16,11 @@ import numpy as np
 from pairs import ratio
 
 
-def measure(channels: int, cells: int, image: int, batch: int, steps: int, seed: int) -> dict[str, object]:
+def measure(
+    backend: str, channels: int, cells: int, image: int, batch: int, steps: int, seed: int
+) -> dict[str, object]:
     """Median seconds of a step, after two that warm up."""
+    began = time.perf_counter()
     from bnao import NetworkConfig, ProportionalSampler, SearchConfig, load_backend, parameters
     from bnao.config import TrainingConfig
     from bnao.data import Dataset
@@ -38,16 +42,26 @@ def measure(channels: int, cells: int, image: int, batch: int, steps: int, seed:
     dataset = Dataset(name="noise", class_names=tuple("0123456789"), **parts)
     network = NetworkConfig(channels=channels, cells=cells)
     config = SearchConfig(network=network, training=TrainingConfig(batch_size=batch, learning_rate=0.1))
-    supernet = load_backend("torch").supernet(config, dataset)
+    loaded = load_backend(backend)
+    supernet = loaded.supernet(config, dataset)
     pool = SPACES["nao"].random_genotypes(2 + steps, rng)
     sampler = ProportionalSampler(pool, parameters(pool, supernet.network), seed=seed, alpha=0.0)
     times, last = [], time.perf_counter()
+    built = last - began
     for _ in supernet.train(pool, sampler.draw(2 + steps), round=0):
         now = time.perf_counter()
         times.append(now - last)
         last = now
+    first = times[0] + built
     held = sum(value.size for value in without_momenta(supernet.state()).values())
-    return {"seconds_per_step": statistics.median(times[2:]), "parameters": held}
+    return {
+        "seconds_per_step": statistics.median(times[2:]),
+        "seconds_to_first_step": first,
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "parameters": held,
+        "backend": backend,
+        **loaded.versions(),
+    }
 
 
 def main() -> None:
@@ -55,6 +69,7 @@ def main() -> None:
     sizes = (("channels", 20), ("cells", 3), ("image", 32), ("batch", 64), ("steps", 16), ("seed", 0))
     for name, default in sizes:
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--backend", default="torch", choices=("torch", "keras"))
     parser.add_argument("--yardstick", help="path of naive_supernet.py")
     parser.add_argument("--pairs", type=int, default=3)
     chosen = vars(parser.parse_args())
@@ -63,7 +78,8 @@ def main() -> None:
         print(json.dumps({**measure(**chosen), **chosen}))
         return
     options = [text for name, value in chosen.items() for text in (f"--{name}", str(value))]
-    print(json.dumps({**ratio([__file__, *options], [yardstick, *options], "seconds_per_step", pairs), **chosen}))
+    others = [text for name, value in chosen.items() if name != "backend" for text in (f"--{name}", str(value))]
+    print(json.dumps({**ratio([__file__, *options], [yardstick, *others], "seconds_per_step", pairs), **chosen}))
 
 
 if __name__ == "__main__":

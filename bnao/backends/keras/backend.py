@@ -6,6 +6,7 @@ import importlib.metadata
 
 import keras
 
+from bnao.backends.keras.controller import NaoController
 from bnao.backends.keras.engine import ENGINE
 from bnao.backends.keras.machine import devices
 from bnao.backends.keras.standalone import KerasStandAlone
@@ -14,6 +15,7 @@ from bnao.config import EvaluateConfig, SearchConfig
 from bnao.data import Dataset
 from bnao.errors import BackendError
 from bnao.genotype import Genotype
+from bnao.space import space_named
 
 
 class KerasBackend:
@@ -40,6 +42,11 @@ class KerasBackend:
         if dataset is None:
             raise BackendError("backend 'keras' trains on images; give it a data set")
         return KerasSupernet(config, dataset)
+
+    def controller(self, config: SearchConfig) -> NaoController:
+        """The NAO controller."""
+        space = space_named(config.network.space, config.network.nodes)
+        return NaoController(space, config.controller, config.seed, config.machine)
 
     def stand_alone(
         self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int

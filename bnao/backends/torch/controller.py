@@ -17,89 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bnao.config import ControllerConfig
-from bnao.errors import DivergedError
 from bnao.genotype import Genotype
+from bnao.nao import BLOCK, TOGETHER, Lessons, accepted, initial_parameters, parameter_shapes
 from bnao.protocols import Accept, Epoch
 from bnao.space import START, SearchSpace
-from bnao.streams import stream
 from bnao.weights import check_state
 
-Shapes = dict[str, tuple[int, ...]]
 Parameters = Mapping[str, Tensor]
-
-# an edge's two tokens, source and operation, are one step of the encoder
-_TOGETHER = 2
-_GATES = 4  # of an LSTM: input, forget, cell, output
-# sequences encoded or decoded at once, where nothing is learned from them
-_BLOCK = 1000
-
-
-def _linear_shapes(name: str, features: int, width: int) -> Shapes:
-    return {f"{name}.weights": (width, features), f"{name}.biases": (width,)}
-
-
-def _lstm_shapes(name: str, features: int, hidden: int) -> Shapes:
-    return {
-        f"{name}.input_weights": (_GATES * hidden, features),
-        f"{name}.recurrent_weights": (_GATES * hidden, hidden),
-        f"{name}.input_biases": (_GATES * hidden,),
-        f"{name}.recurrent_biases": (_GATES * hidden,),
-    }
-
-
-def parameter_shapes(space: SearchSpace, config: ControllerConfig) -> Shapes:
-    """Every parameter of the controller.
-
-    >>> from bnao.space import SPACES
-    >>> sum(math.prod(shape) for shape in parameter_shapes(SPACES["nao"], ControllerConfig()).values())
-    80845
-    """
-    vocabulary, hidden = space.vocabulary, config.hidden
-    shapes: Shapes = {"encoder.embedding": (vocabulary, config.embedding)}
-    shapes |= _lstm_shapes("encoder.lstm", _TOGETHER * config.embedding, hidden)
-    width = hidden
-    for layer in range(config.mlp_layers):
-        shapes |= _linear_shapes(f"predictor.mlp.{layer}", width, config.mlp_hidden)
-        width = config.mlp_hidden
-    shapes |= _linear_shapes("predictor", width, 1)
-    shapes["decoder.embedding"] = (vocabulary, hidden)
-    shapes |= _lstm_shapes("decoder.lstm", hidden, hidden)
-    shapes["decoder.attention.query"] = (hidden, hidden)
-    shapes["decoder.attention.mix"] = (hidden, 2 * hidden)
-    return shapes | _linear_shapes("decoder.classifier", hidden, vocabulary)
-
-
-def initial_parameters(shapes: Shapes, hidden: int, seed: int, round: int) -> dict[str, NDArray[np.float32]]:
-    """First values, each a function of the seed, the round and the parameter's name alone.
-
-    Embeddings are standard normal; an LSTM is uniform within 1 / sqrt(hidden), a linear layer within
-    1 / sqrt(features).
-    """
-    values = {}
-    for name, shape in shapes.items():
-        rng = stream(seed, f"controller initial {name}", round)
-        if name.endswith(".embedding"):
-            values[name] = rng.standard_normal(shape, np.float32)
-            continue
-        features = hidden if ".lstm." in name else shapes[name.replace(".biases", ".weights")][-1]
-        values[name] = (rng.uniform(-1, 1, shape) / math.sqrt(features)).astype(np.float32)
-    return values
-
-
-def scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores from 0, the lowest, to 1, the highest; all 0.5 where they are equal.
-
-    Raises:
-        DivergedError: a score is not finite.
-
-    >>> scaled(np.array([0.5, 0.75, 1.0])).tolist(), scaled(np.array([0.3, 0.3])).tolist()
-    ([0.0, 0.5, 1.0], [0.5, 0.5])
-    """
-    wrong = np.flatnonzero(~np.isfinite(scores))
-    if len(wrong):
-        raise DivergedError(f"scores[{wrong[0]}] is {scores[wrong[0]]}; the controller learns from finite scores")
-    low, high = scores.min(), scores.max()
-    return np.full(len(scores), 0.5) if low == high else (scores - low) / (high - low)
 
 
 class NaoController:
@@ -159,31 +83,25 @@ class NaoController:
         Raises:
             DivergedError: a score or the loss is not finite.
         """
-        config, space = self._config, self._space
+        config = self._config
         self._initialise(round)
         if not len(genotypes):
             return
-        known = space.tokens(genotypes)
-        swaps = [space.swapped(known, stream(self._seed, "controller swaps", round, i)) for i in range(1, config.swaps)]
-        tokens = self._tensor(np.concatenate([known, *swaps]).T)  # (length, n): steps come first throughout
-        targets = self._tensor(np.tile(scaled(np.asarray(scores, np.float64)), config.swaps).astype(np.float32))
+        lessons = Lessons.of(self._space, config, self._seed, round, genotypes, scores)
+        tokens, targets = self._tensor(lessons.tokens.T), self._tensor(lessons.targets)  # steps come first throughout
         optimizer = torch.optim.Adam([self._flat], config.learning_rate, fused=True)
-        n = len(targets)
-        for epoch in range(config.epochs):
-            order = self._tensor(stream(self._seed, "controller order", round, epoch).permutation(n))
+
+        def taught(order: NDArray[np.int64]) -> float:
             total = 0.0
-            for batch in order.split(config.batch_size):
+            for batch in self._tensor(order).split(config.batch_size):
                 loss, self._flat.grad = self._loss_and_gradient(tokens.index_select(1, batch), targets[batch])
                 if config.gradient_norm:
                     torch.nn.utils.clip_grad_norm_([self._flat], config.gradient_norm)
                 optimizer.step()
                 total += loss.item() * len(batch)
-            if not math.isfinite(total):
-                raise DivergedError(
-                    f"the controller's loss is {total} in epoch {epoch} of round {round} "
-                    f"at learning rate {config.learning_rate:g}; a lower rate may hold"
-                )
-            yield Epoch(epoch, total / n, config.learning_rate)
+            return total / len(order)
+
+        yield from lessons.epochs(taught)
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
         """At most n distinct genotypes that ``accept`` admits, from the seeds' representations moved uphill.
@@ -196,16 +114,9 @@ class NaoController:
         p = self._named()
         outputs = torch.cat([block.detach() for block in self._outputs(p, seeds)], 1).requires_grad_()
         (gradient,) = torch.autograd.grad(_predicted(p, _representation(outputs)).sum(), outputs)
-        seen, chosen = set[Genotype](), list[Genotype]()
-        for step in range(1, self._config.most_steps + 1):
-            moved = F.normalize(outputs.detach() + self._config.eta * step * gradient, dim=-1)
-            for genotype in self._decoded(p, moved):
-                if len(chosen) >= n:
-                    return chosen
-                if genotype not in seen and accept(genotype):
-                    chosen.append(genotype)
-                seen.add(genotype)
-        return chosen
+        steps = range(1, self._config.most_steps + 1)
+        moved = (F.normalize(outputs.detach() + self._config.eta * step * gradient, dim=-1) for step in steps)
+        return accepted((self._decoded(p, each) for each in moved), n, accept)
 
     def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """The predicted score of each, on the scale of ``scaled``: shape (n,), in [0, 1]."""
@@ -243,8 +154,8 @@ class NaoController:
 
     def _outputs(self, p: Parameters, genotypes: Sequence[Genotype]) -> Iterator[Tensor]:
         """The encoder's outputs (steps, b, hidden), a block of b genotypes at a time."""
-        for start in range(0, len(genotypes), _BLOCK):
-            tokens = self._tensor(self._space.tokens(genotypes[start : start + _BLOCK]).T)
+        for start in range(0, len(genotypes), BLOCK):
+            tokens = self._tensor(self._space.tokens(genotypes[start : start + BLOCK]).T)
             yield _encoded(p, self._symbols(tokens))
 
     def _loss_and_gradient(self, tokens: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -300,7 +211,7 @@ def _recurrent(p: Parameters, part: str, symbols: Tensor, start: Tensor) -> Tens
 def _encoded(p: Parameters, symbols: Tensor) -> Tensor:
     """The encoder's outputs (steps, b, hidden), each of unit length, for one-hot tokens (length, b, vocabulary)."""
     _, b, vocabulary = symbols.shape
-    edges = symbols.view(-1, _TOGETHER, b, vocabulary).transpose(1, 2).reshape(-1, b, _TOGETHER * vocabulary)
+    edges = symbols.view(-1, TOGETHER, b, vocabulary).transpose(1, 2).reshape(-1, b, TOGETHER * vocabulary)
     start = symbols.new_zeros(b, p["encoder.lstm.recurrent_weights"].shape[1])
     return F.normalize(_recurrent(p, "encoder", edges, start), dim=-1)
 

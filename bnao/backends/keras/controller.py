@@ -1,0 +1,341 @@
+"""The NAO controller in Keras: it learns which genotypes score well and moves the best ones uphill (``bnao.nao``).
+
+A training step, the gradient on the encoder's outputs and the decoding of a batch are each one program: a TensorFlow
+graph, or compiled by XLA.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from attrs import frozen
+from keras import ops
+from numpy.typing import NDArray
+
+from bnao.backends.keras.engine import ENGINE, traced, value_and_gradients
+from bnao.backends.keras.machine import Machine
+from bnao.backends.keras.operations import Tensor, to_numpy
+from bnao.backends.keras.optimizer import clipping
+from bnao.config import ControllerConfig, MachineConfig
+from bnao.genotype import Genotype
+from bnao.nao import BLOCK, GATES, TOGETHER, Lessons, Shapes, accepted, initial_parameters, parameter_shapes
+from bnao.protocols import Accept, Epoch
+from bnao.space import START, SearchSpace
+from bnao.weights import check_state
+
+if ENGINE == "jax":
+    import jax
+
+Parameters = Mapping[str, Tensor]
+
+# Adam's, as PyTorch has them
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
+# what logits of tokens that may not stand there are set to; exp of it is 0 in float32
+_NEVER = -1e9
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Scaled to unit length along the last axis."""
+    return x / ops.maximum(ops.sqrt(ops.sum(ops.square(x), -1, keepdims=True)), 1e-12)
+
+
+def _linear(x: Tensor, p: Parameters, name: str) -> Tensor:
+    return ops.matmul(x, ops.transpose(p[f"{name}.weights"])) + p[f"{name}.biases"]
+
+
+def _gates(state: tuple[Tensor, Tensor], product: Tensor, recurrent: Tensor) -> tuple[Tensor, Tensor]:
+    """An LSTM's next hidden state and cell, by the product of its input and biases, (b, 4 hidden)."""
+    hidden, cell = state
+    take, keep, new, show = ops.split(product + ops.matmul(hidden, recurrent), GATES, -1)
+    cell = ops.sigmoid(keep) * cell + ops.sigmoid(take) * ops.tanh(new)
+    return ops.sigmoid(show) * ops.tanh(cell), cell
+
+
+def _states(products: Tensor, recurrent: Tensor, start: Tensor) -> Tensor:
+    """An LSTM's hidden states (steps, b, hidden), by its products (steps, b, 4 hidden), started at (b, hidden)."""
+    if ENGINE == "jax":
+
+        def step(state: tuple[Tensor, Tensor], product: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+            state = _gates(state, product, recurrent)
+            return state, state[0]
+
+        return jax.lax.scan(step, (start, start), products)[1]
+    state, hidden = (start, start), []
+    for product in ops.unstack(products, products.shape[0]):
+        state = _gates(state, product, recurrent)
+        hidden.append(state[0])
+    return ops.stack(hidden)
+
+
+@frozen
+class _Network:
+    """What the controller computes, of parameters by name; sequences have shape (b, length), steps come first."""
+
+    space: SearchSpace
+    config: ControllerConfig
+
+    def parameters(self, flat: Tensor, shapes: Shapes) -> Parameters:
+        """Parameters by name, from all of them in one row."""
+        parts, at = {}, 0
+        for name, shape in shapes.items():
+            parts[name] = ops.reshape(flat[at : at + math.prod(shape)], shape)
+            at += math.prod(shape)
+        return parts
+
+    def _products(self, p: Parameters, part: str, tokens: Tensor) -> Tensor:
+        """An LSTM's products (steps, b, 4 hidden), of tokens (steps, b, k), k of them side by side.
+
+        Embedding and input weights are multiplied once for each word of the vocabulary, not for each token.
+        """
+        embedding, weights = p[f"{part}.embedding"], p[f"{part}.lstm.input_weights"]
+        steps, together = tokens.shape[0], tokens.shape[2]
+        by_place = ops.reshape(weights, (weights.shape[0], together, embedding.shape[1]))
+        words = ops.matmul(embedding, ops.transpose(by_place, (1, 2, 0)))  # (k, vocabulary, 4 hidden)
+        symbols = ops.one_hot(tokens, self.space.vocabulary, dtype="float32")
+        flat = ops.reshape(symbols, (-1, together * self.space.vocabulary))
+        biases = p[f"{part}.lstm.input_biases"] + p[f"{part}.lstm.recurrent_biases"]
+        products = ops.matmul(flat, ops.reshape(words, (-1, weights.shape[0]))) + biases
+        return ops.reshape(products, (steps, -1, weights.shape[0]))
+
+    def encoded(self, p: Parameters, tokens: Tensor) -> Tensor:
+        """The encoder's outputs (steps, b, hidden), each of unit length."""
+        edges = ops.reshape(ops.transpose(tokens), (self.space.length // TOGETHER, TOGETHER, -1))
+        products = self._products(p, "encoder", ops.transpose(edges, (0, 2, 1)))
+        recurrent = ops.transpose(p["encoder.lstm.recurrent_weights"])
+        start = ops.zeros_like(products[0, :, : self.config.hidden])
+        return _unit(_states(products, recurrent, start))
+
+    def represented(self, outputs: Tensor) -> Tensor:
+        """The mean over steps, of unit length: (b, hidden)."""
+        return _unit(ops.mean(outputs, 0))
+
+    def predicted(self, p: Parameters, outputs: Tensor) -> Tensor:
+        """The predicted score: (b,), in (0, 1)."""
+        x = self.represented(outputs)
+        for layer in range(self.config.mlp_layers):
+            x = ops.relu(_linear(x, p, f"predictor.mlp.{layer}"))
+        return ops.sigmoid(_linear(x, p, "predictor"))[:, 0]
+
+    def _looked_at(self, p: Parameters, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """What attention compares decoder states with and what it mixes in, both (b, steps, hidden).
+
+        They are made of the encoder's few outputs and not of the decoder's many states.
+        """
+        outputs = ops.transpose(outputs, (1, 0, 2))
+        values = p["decoder.attention.mix"][:, : self.config.hidden]
+        return ops.matmul(outputs, p["decoder.attention.query"]), ops.matmul(outputs, ops.transpose(values))
+
+    def _logits(self, p: Parameters, states: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Logits (b, k, vocabulary) of k decoder states (b, k, hidden)."""
+        attention = ops.softmax(ops.matmul(states, ops.transpose(keys, (0, 2, 1))), -1)
+        own = p["decoder.attention.mix"][:, self.config.hidden :]
+        mixed = ops.tanh(ops.matmul(attention, values) + ops.matmul(states, ops.transpose(own)))
+        return _linear(mixed, p, "decoder.classifier")
+
+    def _barred(self) -> NDArray[np.float32]:
+        """What is added to the logits: (length, vocabulary)."""
+        return np.where(self.space.token_mask(), 0, _NEVER).astype(np.float32)
+
+    def loss(self, p: Parameters, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Of sequences and scores (b,): the prediction's squared error and the reconstruction's cross-entropy."""
+        outputs = self.encoded(p, tokens)
+        error = ops.mean(ops.square(self.predicted(p, outputs) - targets))
+        started = ops.concatenate([ops.full_like(tokens[:, :1], START), tokens[:, :-1]], 1)
+        products = self._products(p, "decoder", ops.expand_dims(ops.transpose(started), -1))
+        recurrent = ops.transpose(p["decoder.lstm.recurrent_weights"])
+        states = ops.transpose(_states(products, recurrent, self.represented(outputs)), (1, 0, 2))
+        logarithms = ops.log_softmax(self._logits(p, states, *self._looked_at(p, outputs)) + self._barred(), -1)
+        right = ops.one_hot(tokens, self.space.vocabulary, dtype="float32")
+        entropy = -ops.mean(ops.sum(logarithms * right, -1))
+        weight = self.config.predictor_weight
+        return weight * error + (1 - weight) * entropy
+
+    def decoded(self, p: Parameters, outputs: Tensor) -> Tensor:
+        """The sequences (b, length) that encoder outputs are decoded to, the likeliest token each time."""
+        keys, values = self._looked_at(p, outputs)
+        state = (self.represented(outputs),) * 2
+        token = ops.full_like(ops.cast(outputs[0, :, 0], "int32"), START)
+        recurrent = ops.transpose(p["decoder.lstm.recurrent_weights"])
+        tokens = []
+        for barred in self._barred():
+            product = self._products(p, "decoder", ops.reshape(token, (1, -1, 1)))[0]
+            state = _gates(state, product, recurrent)
+            logits = self._logits(p, ops.expand_dims(state[0], 1), keys, values)[:, 0]
+            token = ops.cast(ops.argmax(logits + barred, -1), "int32")
+            tokens.append(token)
+        return ops.stack(tokens, 1)
+
+
+class NaoController:
+    """Encoder, performance predictor and decoder, trained anew in each round.
+
+    Before the first ``fit`` (or ``load_state``) its parameters are their initial ones.
+
+    Args:
+        space: the genotypes' space; sequence, vocabulary and masks follow from it.
+        config: sizes and training.
+        seed: with the round and the epoch it decides every random draw.
+        machine: where it computes.
+
+    >>> from bnao.space import SPACES
+    >>> NaoController(SPACES["nao"], ControllerConfig(), seed=0).parameters
+    80845
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        config: ControllerConfig,
+        seed: int,
+        machine: MachineConfig = MachineConfig(),  # noqa: B008  # frozen
+    ) -> None:
+        self._space, self._config, self._seed = space, config, seed
+        self._machine = Machine(machine)
+        self._shapes = parameter_shapes(space, config)
+        self._net = net = _Network(space, config)
+        shapes = self._shapes
+        self._taught = traced(self._step)
+        self._encoded = traced(lambda flat, tokens: net.encoded(net.parameters(flat, shapes), tokens))
+        self._predicted = traced(lambda flat, outputs: net.predicted(net.parameters(flat, shapes), outputs))
+        self._decoded = traced(lambda flat, outputs: net.decoded(net.parameters(flat, shapes), outputs))
+        self._represented = traced(net.represented)
+        self._uphill = traced(self._gradient)
+        self._moved = traced(lambda outputs, gradient, by: _unit(outputs + by * gradient))
+        self._initialise(round=0)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it learns."""
+        return sum(math.prod(shape) for shape in self._shapes.values())
+
+    def state(self) -> dict[str, NDArray[np.float32]]:
+        """Its parameters by name."""
+        flat = to_numpy(self._flat)
+        ends = np.cumsum([math.prod(shape) for shape in self._shapes.values()])[:-1]
+        parts = np.split(flat, ends)
+        return {
+            name: np.array(part).reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
+        }
+
+    def load_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
+        """Become what ``state`` was taken from.
+
+        Raises:
+            WeightsError: a parameter is missing, unknown or of another shape.
+        """
+        check_state(state, self._shapes, "the controller's state")
+        # one row holds them all: clipping and Adam take one operation each
+        values = np.concatenate([np.asarray(state[name], np.float32).ravel() for name in self._shapes])
+        with self._machine.scope():
+            self._flat = ops.convert_to_tensor(values)
+
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
+        """Learn from all scored genotypes, from new initial parameters; yields after each epoch.
+
+        Each sequence is seen in ``config.swaps`` copies, the first as it is and the others with the edges of
+        its nodes in random order. An epoch's loss is the mean over them.
+
+        Raises:
+            DivergedError: a score or the loss is not finite.
+        """
+        self._initialise(round)
+        if not len(genotypes):
+            return
+        lessons = Lessons.of(self._space, self._config, self._seed, round, genotypes, scores)
+        with self._machine.scope():
+            all_tokens = ops.convert_to_tensor(lessons.tokens.astype(np.int32))
+            all_targets = ops.convert_to_tensor(lessons.targets)
+            moments = (ops.zeros_like(self._flat), ops.zeros_like(self._flat))
+        size, steps = self._config.batch_size, 0
+
+        def taught(order: NDArray[np.int64]) -> float:
+            nonlocal moments, steps
+            losses = []
+            with self._machine.scope():
+                for start in range(0, len(order), size):
+                    batch, steps = order[start : start + size].astype(np.int32), steps + 1
+                    given = (all_tokens, all_targets, batch, np.float32(steps))
+                    loss, self._flat, *moments = self._taught(self._flat, *moments, *given)
+                    losses.append((loss, len(batch)))
+                return sum(float(loss) * n for loss, n in losses) / len(order)
+
+        yield from lessons.epochs(taught)
+
+    def _step(
+        self,
+        flat: Tensor,
+        first: Tensor,
+        second: Tensor,
+        all_tokens: Tensor,
+        all_targets: Tensor,
+        batch: Tensor,
+        step: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A step of Adam: the loss, and what parameters and their two moments become."""
+        tokens, targets = ops.take(all_tokens, batch, 0), ops.take(all_targets, batch, 0)
+
+        def loss_of(values: list[Tensor]) -> Tensor:
+            return self._net.loss(self._net.parameters(values[0], self._shapes), tokens, targets)
+
+        loss, (gradient,) = value_and_gradients(loss_of, [flat])
+        gradient = gradient * clipping([gradient], self._config.gradient_norm)
+        first = _BETA_1 * first + (1 - _BETA_1) * gradient
+        second = _BETA_2 * second + (1 - _BETA_2) * ops.square(gradient)
+        rate = self._config.learning_rate / (1 - ops.power(_BETA_1, step))
+        spread = ops.sqrt(second) / ops.sqrt(1 - ops.power(_BETA_2, step)) + _EPSILON
+        return loss, flat - rate * first / spread, first, second
+
+    def _gradient(self, flat: Tensor, outputs: Tensor) -> Tensor:
+        """The predicted scores' gradients by the encoder's outputs."""
+        p = self._net.parameters(flat, self._shapes)
+        _, (gradient,) = value_and_gradients(lambda values: ops.sum(self._net.predicted(p, values[0])), [outputs])
+        return gradient
+
+    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
+        """At most n distinct genotypes that ``accept`` admits, from the seeds' representations moved uphill.
+
+        The encoder's outputs of each seed move by eta x 1, eta x 2, ... along the gradient of the predicted
+        score, and are decoded; genotypes are taken in that order, and the best seed's first.
+        """
+        if not len(seeds):
+            return []
+        with self._machine.scope():
+            outputs = ops.concatenate(list(self._outputs(seeds)), 1)
+            gradient = self._uphill(self._flat, outputs)
+        return accepted(self._uphill_of(outputs, gradient), n, accept)
+
+    def _uphill_of(self, outputs: Tensor, gradient: Tensor) -> Iterator[list[Genotype]]:
+        for step in range(1, self._config.most_steps + 1):
+            with self._machine.scope():
+                yield self._genotypes(self._moved(outputs, gradient, np.float32(self._config.eta * step)))
+
+    def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
+        """The predicted score of each, on the scale of ``scaled``: shape (n,), in [0, 1]."""
+        with self._machine.scope():
+            blocks = [to_numpy(self._predicted(self._flat, outputs)) for outputs in self._outputs(genotypes)]
+        return np.concatenate([np.empty(0), *blocks])
+
+    def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
+        """Their representations: shape (n, hidden), each of unit length."""
+        with self._machine.scope():
+            blocks = [to_numpy(self._represented(outputs)) for outputs in self._outputs(genotypes)]
+        return np.concatenate([np.empty((0, self._config.hidden)), *blocks])
+
+    def reconstruct(self, genotypes: Sequence[Genotype]) -> list[Genotype]:
+        """What the decoder makes of each one's representation; the same genotype, once it has learned."""
+        with self._machine.scope():
+            return [genotype for outputs in self._outputs(genotypes) for genotype in self._genotypes(outputs)]
+
+    def _initialise(self, round: int) -> None:
+        self.load_state(initial_parameters(self._shapes, self._config.hidden, self._seed, round))
+
+    def _outputs(self, genotypes: Sequence[Genotype]) -> Iterator[Tensor]:
+        """The encoder's outputs (steps, b, hidden), a block of b genotypes at a time."""
+        for start in range(0, len(genotypes), BLOCK):
+            tokens = self._space.tokens(genotypes[start : start + BLOCK]).astype(np.int32)
+            yield self._encoded(self._flat, tokens)
+
+    def _genotypes(self, outputs: Tensor) -> list[Genotype]:
+        return self._space.from_tokens(to_numpy(self._decoded(self._flat, outputs)))
