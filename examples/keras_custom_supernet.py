@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers, ops
 
 from bnao import ProportionalSampler, load_dataset, rank_agreement
-from bnao.backends.keras import ArrayBatches, BalancedBatches
+from bnao.backends.keras import BalancedBatches
 from bnao.config import DataConfig
 
 CHOICES = (1, 3, 5)  # kernel sizes
@@ -57,7 +57,7 @@ def trained(model, batches, epochs):
     """The model, trained on batches."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(3e-3), loss)
-    model.fit(batches, epochs=epochs, shuffle=False, verbose=2)
+    model.fit(batches, epochs=epochs, verbose=2)
     return model
 
 
@@ -80,14 +80,14 @@ def main():
     sizes = (kernels[:, 0] * CHANNELS + kernels[:, 1] * CHANNELS**2).tolist()
 
     sampler = ProportionalSampler(archs, sizes, seed=0)
-    supernet = trained(Supernet(), BalancedBatches(ArrayBatches(x, y), sampler, archs), chosen.epochs)
+    supernet = trained(Supernet(), BalancedBatches(x, y, sampler=sampler), chosen.epochs)
     shared = [accuracy(supernet, arch, x_dev, data.y_dev) for arch in archs]
 
     alone = []
     for index in range(chosen.alone):
         only = ProportionalSampler([archs[index]], [1])
         epochs = max(1, chosen.epochs // 3)
-        model = trained(Supernet(), BalancedBatches(ArrayBatches(x, y), only, archs[index : index + 1]), epochs)
+        model = trained(Supernet(), BalancedBatches(x, y, sampler=only), epochs)
         alone.append(accuracy(model, archs[index], x_dev, data.y_dev))
         print(f"{archs[index]}: {shared[index]:.1%} with shared weights, {alone[index]:.1%} alone")
     for name, estimate in rank_agreement(shared[: chosen.alone], alone).items():

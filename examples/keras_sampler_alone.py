@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from bnao import ProportionalSampler, load_dataset
-from bnao.backends.keras import ArrayBatches, BalancedBatches
+from bnao.backends.keras import BalancedBatches
 from bnao.config import DataConfig
 
 WIDTHS = [8, 32, 128]  # of the hidden layer; a smaller one is the first units of the largest
@@ -42,13 +42,13 @@ def main():
     data = load_dataset(DataConfig(dataset="fashion-mnist", image_size=14))
     sizes = [196 * width + 10 * width for width in WIDTHS]
     sampler = ProportionalSampler(WIDTHS, sizes, seed=0)
-    batches = ArrayBatches(data.normalised(data.x_train), data.y_train, batch_size=64)
-    balanced = BalancedBatches(batches, sampler, encoding=np.array(WIDTHS)[:, None], workers=chosen.workers)
+    images = data.normalised(data.x_train)
+    batches = BalancedBatches(images, data.y_train, sampler=sampler, batch_size=64, workers=chosen.workers)
 
     model = Slimmable()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
-    model.fit(balanced, epochs=chosen.epochs, shuffle=False, verbose=2)
+    model.fit(batches, epochs=chosen.epochs, verbose=2)
 
     steps = chosen.epochs * len(batches)
     drawn = collections.Counter(sampler.draw(steps).tolist())

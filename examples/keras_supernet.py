@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from bnao import NetworkConfig, ProportionalSampler, load_dataset, parameters
-from bnao.backends.keras import ArrayBatches, BalancedBatches, PathSGD, Supernet
+from bnao.backends.keras import BalancedBatches, PathSGD, Supernet
 from bnao.config import DataConfig
 from bnao.streams import stream
 
@@ -27,13 +27,13 @@ def main():
     supernet = Supernet(network)
     pool = supernet.space.random_genotypes(chosen.pool, stream(0, "pool"))
     sampler = ProportionalSampler(pool, parameters(pool, network), seed=0)
-    batches = ArrayBatches(data.normalised(data.x_train), data.y_train, batch_size=64)
-    balanced = BalancedBatches(batches, sampler, encoding=supernet.space.encode(pool))
+    images = data.normalised(data.x_train)
+    batches = BalancedBatches(images, data.y_train, sampler=sampler, encoding=supernet.space, batch_size=64)
 
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     schedule = keras.optimizers.schedules.CosineDecay(0.15, chosen.epochs * len(batches))
     supernet.compile(PathSGD(supernet, schedule), loss, metrics=["accuracy"])
-    supernet.fit(balanced, epochs=chosen.epochs, shuffle=False, verbose=2)
+    supernet.fit(batches, epochs=chosen.epochs, verbose=2)
 
     images = data.normalised(data.x_dev)
     for genotype in pool[:3]:

@@ -53,7 +53,7 @@ def python_blocks():
 
 
 def test_the_readmes_python_runs_and_gives_what_it_says():
-    sampler_block, sizes_block, _ = python_blocks()
+    sampler_block, sizes_block, *_ = python_blocks()
     names = {}
 
     exec(sampler_block, names)

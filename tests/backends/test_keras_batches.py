@@ -1,17 +1,17 @@
-"""The sampler in an ordinary Keras training: the architectures that arrive are those that were drawn, in order."""
+"""The sampler in an ordinary Keras fit: what is trained, in order, is what the sampler draws."""
 
 import pathlib
+import re
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
-from bnao import BudgetSampler, ProportionalSampler, UniformSampler
+from bnao import SPACES, BudgetSampler, NetworkConfig, ProportionalSampler
 from bnao.backends import load
-from bnao.errors import BackendError, DataError
-from bnao.space import SPACES
-from bnao.streams import stream
+from bnao.errors import BackendError, DataError, GenotypeError
 
 try:
     load("keras")
@@ -19,163 +19,361 @@ except BackendError as error:
     pytest.skip(str(error), allow_module_level=True)
 
 import keras
+from keras import ops
 
-from bnao.backends.keras import ENGINE, ArrayBatches, BalancedBatches, balanced
+from bnao.backends.keras import BalancedBatches, Supernet, balanced
 
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-ROWS = np.array([[0, 5], [1, 6], [2, 7]])
-X, Y = np.arange(20.0)[:, None], np.arange(20) % 2
-
-only_tensorflow = pytest.mark.skipif(ENGINE != "tensorflow", reason="tf.data needs TensorFlow")
-
-
-def sampler(seed=3, kind=ProportionalSampler):
-    return kind(["a", "b", "c"], [1, 2, 3], seed=seed)
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+ITEMS = [100, 200, 300, 400]
+BATCHES = 7
+needs_tensorflow = pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs TensorFlow")
 
 
-class Seen(keras.Model):
-    """Keeps the architecture of every step that it trains."""
+class Log(keras.layers.Layer):
+    """Keeps the first value of each batch it is called with, compiled or not."""
+
+    def build(self, shape):
+        self.values = self.add_weight((100,), "zeros", "int32", trainable=False)
+        self.count = self.add_weight((), "zeros", "int32", trainable=False)
+
+    def call(self, inputs):
+        values, count = ops.convert_to_tensor(self.values), ops.convert_to_tensor(self.count)
+        self.values.assign(ops.where(ops.arange(100) == count, ops.cast(inputs[0, 0], "int32"), values))
+        self.count.assign(count + 1)
+        return inputs
+
+
+class Logged(keras.Model):
+    """Keeps the architecture, and the image, of each step it is trained for."""
 
     def __init__(self):
         super().__init__()
-        self.dense = keras.layers.Dense(1)
-        self.steps = []
+        self.archs, self.images, self.dense = Log(), Log(), keras.layers.Dense(1)
+        self.compile("sgd", "mse")
 
     def call(self, inputs):
-        return self.dense(inputs["image"]) + 0 * keras.ops.cast(inputs["arch"][:, :1], "float32")
+        arch = ops.cast(self.archs(inputs["arch"]), "float32")
+        return self.dense(self.images(inputs["image"])) + 0 * arch
 
-    def train_step(self, *arguments):
-        x = arguments[-1][0]
-        if not hasattr(x["arch"], "aval") or hasattr(x["arch"], "addressable_shards"):
-            self.steps.append(np.asarray(x["arch"]))
-        return super().train_step(*arguments)
+    def trained(self, log):
+        return np.asarray(log.values)[: int(log.count)].tolist()
 
 
-def seen(batches, epochs=3, **options):
-    model = Seen()
-    model.compile("sgd", "mse", run_eagerly=True)
-    model.fit(batches, epochs=epochs, verbose=0, **{"shuffle": False, **options})
-    return model.steps
+class Images(keras.utils.PyDataset):
+    """Batch b of epoch e is filled with 10 e + b; the epoch is what the dataset itself counts."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.epoch = 0
+
+    def __len__(self):
+        return BATCHES
+
+    def __getitem__(self, index):
+        return np.full((2, 1), 10 * self.epoch + index, "float32"), np.zeros((2, 1), "float32")
+
+    def on_epoch_end(self):
+        self.epoch += 1
 
 
-def rows_of(steps):
-    for arch in steps:
-        assert (arch == arch[0]).all()
-    return [tuple(arch[0].tolist()) for arch in steps]
+@pytest.fixture
+def sampler():
+    return ProportionalSampler(ITEMS, sizes=[1, 2, 3, 4], seed=5)
 
 
-def drawn(n, start=0, kind=ProportionalSampler):
-    return [tuple(ROWS[index].tolist()) for index in sampler(kind=kind).draw(n, start)]
+def drawn(sampler, n, start=0):
+    return [sampler.items[index] for index in sampler.draw(n, start)]
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3])
-def test_a_training_sees_the_drawn_architectures_in_order_over_its_epochs(workers):
-    batches = BalancedBatches(ArrayBatches(X, Y, 4), sampler(), ROWS, workers=workers)
-
-    assert rows_of(seen(batches)) == drawn(15)
-
-
-@pytest.mark.slow
-def test_worker_processes_see_the_epoch_they_work_for():
-    batches = BalancedBatches(ArrayBatches(X, Y, 4), sampler(), ROWS, workers=2, use_multiprocessing=True)
-
-    assert rows_of(seen(batches)) == drawn(15)
+READERS = [
+    {"workers": 0},
+    {"workers": 2},
+    {"workers": 4, "max_queue_size": 2},
+    {"workers": 2, "use_multiprocessing": True},
+]
 
 
-def test_a_second_fit_and_a_later_start_go_on_with_the_draws():
-    batches = BalancedBatches(ArrayBatches(X, Y, 4), sampler(), ROWS)
-    first, second = seen(batches, epochs=1), seen(batches, epochs=2)
-    later = seen(BalancedBatches(ArrayBatches(X, Y, 4), sampler(), ROWS, start=1022), epochs=1)
+@pytest.mark.filterwarnings("ignore:os.fork")  # JAX warns of any, Keras' own too
+@pytest.mark.parametrize("options", READERS, ids=str)
+def test_a_training_sees_the_samplers_draws_in_order_over_epochs_and_fits(sampler, options):
+    model, batches = Logged(), BalancedBatches(Images(**options), sampler=sampler, shuffle=False)
 
-    assert rows_of(first + second) == drawn(15)
-    assert rows_of(later) == drawn(5, start=1022)  # over the end of a block of draws
+    model.fit(batches, epochs=2, verbose=0)
+    model.fit(batches, epochs=1, verbose=0)
 
-
-@pytest.mark.parametrize("kind", [UniformSampler, BudgetSampler])
-def test_any_sampler_of_bnao_draws(kind):
-    batches = BalancedBatches(ArrayBatches(X, Y, 4), sampler(kind=kind), ROWS)
-
-    assert rows_of(seen(batches, epochs=2)) == drawn(10, kind=kind)
+    assert model.trained(model.archs) == drawn(sampler, 3 * BATCHES)
+    assert model.trained(model.images) == [10 * epoch + index for epoch in range(3) for index in range(BATCHES)]
 
 
-def test_names_and_sample_weights_of_the_users_own_batches_are_kept():
-    own = [({"left": np.zeros((2, 3)), "right": np.ones((2, 1))}, np.zeros(2), np.ones(2))]
+def test_a_training_that_goes_on_with_initial_epoch_has_the_later_draws(sampler):
+    model, batches = Logged(), BalancedBatches(Images(), sampler=sampler, start=3 * BATCHES)
 
-    inputs, y, weights = BalancedBatches(own, sampler(), ROWS)[0]
+    model.fit(batches, initial_epoch=3, epochs=5, verbose=0)
 
-    assert set(inputs) == {"left", "right", "arch"}
-    assert inputs["arch"].shape == (2, 2)
-    assert inputs["arch"].dtype == np.int32
-    assert (y.shape, weights.tolist()) == ((2,), [1, 1])
-    assert "arch" not in own[0][0]
+    assert model.trained(model.archs) == drawn(sampler, 2 * BATCHES, start=3 * BATCHES)
 
 
-def test_genotypes_are_encoded_as_the_supernet_takes_them():
+def test_validation_between_the_epochs_does_not_move_the_draws(sampler):
+    model, batches = Logged(), BalancedBatches(Images(), sampler=sampler)
+    validated = BalancedBatches(Images(), sampler=ProportionalSampler([-1], [1]))
+
+    model.fit(batches, epochs=2, validation_data=validated, verbose=0)
+
+    assert [arch for arch in model.trained(model.archs) if arch != -1] == drawn(sampler, 2 * BATCHES)
+
+
+def test_shuffling_visits_everything_once_an_epoch_in_an_order_of_the_seed(sampler):
+    def orders(**options):
+        batches, seen = BalancedBatches(np.arange(21.0)[:, None], sampler=sampler, batch_size=4, **options), []
+        for _ in range(2):
+            batches.on_epoch_begin()
+            seen.append(np.concatenate([inputs["image"][:, 0] for (inputs,) in batches]).tolist())
+            batches.on_epoch_end()
+        return seen
+
+    first, second = orders(seed=1)
+
+    assert sorted(first) == sorted(second) == list(range(21))
+    assert first != second
+    assert orders(seed=1, workers=3) == [first, second] != orders(seed=2)
+    assert orders(seed=1, start=6)[0] == second
+    assert orders(shuffle=False)[1] == list(range(21))
+
+
+def test_two_epochs_that_end_early_are_told_of(sampler):
+    batches = BalancedBatches(Images(), sampler=sampler)
+
+    with pytest.warns(UserWarning, match="after 3 of 7 batches.*leave out steps_per_epoch"):
+        for _ in range(2):
+            batches.on_epoch_begin()
+            assert [batches[0][0]["arch"][0, 0] for _ in range(3)] == drawn(sampler, 3)
+            batches.on_epoch_end()
+
+
+def test_a_batch_asked_for_outside_an_epoch_is_the_next_ones(sampler):
+    batches = BalancedBatches(Images(), sampler=sampler, start=BATCHES)
+
+    assert [batches[index][0]["arch"][0, 0] for index in (6, 0)] == [
+        drawn(sampler, 1, BATCHES + step)[0] for step in (6, 0)
+    ]
+    with pytest.raises(IndexError, match="no batch 7; there are 7"):
+        batches[7]
+
+
+def test_an_error_of_the_dataset_reaches_the_caller_from_a_worker(sampler):
+    class Broken(Images):
+        def __getitem__(self, index):
+            raise OSError("no such image")
+
+    batches = BalancedBatches(Broken(workers=2), sampler=sampler)
+    batches.on_epoch_begin()
+
+    with pytest.raises(OSError, match="no such image"):
+        batches[0]
+
+
+def test_arch_is_int32_in_as_many_equal_rows_as_the_batch_has():
+    sampler = ProportionalSampler(["a", "b"], sizes=[1, 1])
+    encoding = np.arange(12).reshape(2, 3, 2)
+    batches = BalancedBatches(np.zeros((5, 4)), sampler=sampler, encoding=encoding, batch_size=3)
+
+    ((full,), (rest,)) = batches
+
+    assert full["arch"].dtype == np.int32
+    assert full["arch"].shape == (3, 3, 2)
+    assert rest["arch"].shape == (2, 3, 2)
+    assert (full["arch"] == encoding[sampler.draw(1)[0]]).all()
+
+
+def test_genotypes_are_encoded_by_their_space():
     space = SPACES["nao"]
-    pool = space.random_genotypes(3, stream(0, "batches"))
-    batches = BalancedBatches(
-        ArrayBatches(X, Y, 4), ProportionalSampler(pool, [1, 2, 3], seed=3), encoding=space.encode(pool)
+    genotypes = space.random_genotypes(3, np.random.default_rng(0))
+    sampler = ProportionalSampler(genotypes, sizes=[1, 2, 3])
+
+    inputs, _ = BalancedBatches(Images(), sampler=sampler, encoding=space)[1]
+
+    assert inputs["arch"].shape == (2, 40)
+    assert space.decode(inputs["arch"][:1]) == [genotypes[sampler.draw(2)[1]]]
+
+
+def test_dictionaries_labels_and_weights_stay_as_they_are(sampler):
+    x = {"left": np.ones((4, 2)), "right": np.zeros((4, 3))}
+    batches = BalancedBatches(x, np.arange(4), np.full(4, 0.5), sampler=sampler, batch_size=4, shuffle=False)
+
+    inputs, labels, weights = batches[0]
+
+    assert sorted(inputs) == ["arch", "left", "right"]
+    assert (inputs["left"] == 1).all()
+    assert labels.tolist() == [0, 1, 2, 3]
+    assert weights.tolist() == [0.5] * 4
+
+
+def test_a_budgets_draws_are_exact_over_a_cycle():
+    sampler = BudgetSampler([[1], [2]], sizes=[1, 6], cycle=BATCHES)
+
+    archs = [inputs["arch"][0, 0] for inputs, _ in BalancedBatches(Images(), sampler=sampler)]
+
+    assert sorted(archs) == [1] + [2] * 6
+
+
+def test_the_supernet_is_trained_by_a_fit_on_these():
+    supernet = Supernet(NetworkConfig(channels=4, cells=1, nodes=1, image=(8, 8, 1), classes=2))
+    genotypes = supernet.space.random_genotypes(3, np.random.default_rng(0))
+    sampler = ProportionalSampler(genotypes, sizes=[1, 2, 3])
+    images, labels = np.zeros((8, 8, 8, 1), "float32"), np.arange(8) % 2
+    supernet.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+    history = supernet.fit(
+        BalancedBatches(images, labels, sampler=sampler, encoding=supernet.space, batch_size=4), verbose=0
     )
 
-    inputs, _ = batches[2]
-
-    index = sampler().draw(1, start=2)[0]
-    assert space.decode(inputs["arch"][:1]) == [pool[index]]
+    assert np.isfinite(history.history["loss"]).all()
 
 
-def test_arrays_are_visited_in_another_order_each_epoch_the_same_for_a_seed():
-    def visited(seed):
-        batches, orders = ArrayBatches(X, Y, 4, seed=seed), []
-        for _ in range(2):
-            orders.append([float(x) for index in range(len(batches)) for x in batches[index][0][:, 0]])
-            batches.on_epoch_end()
-        return orders
-
-    first, second = visited(0)
-    assert sorted(first) == sorted(second) == X[:, 0].tolist()
-    assert first != second
-    assert visited(0) == [first, second]
-    assert visited(1) != [first, second]
+# --- tf.data
 
 
-@only_tensorflow
-def test_the_tf_data_form_gives_the_same_draws_without_end():
+@needs_tensorflow
+def test_the_tf_data_form_gives_the_same_and_goes_on_over_epochs(sampler):
     import tensorflow as tf
 
-    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)
+    x, y = np.arange(28, dtype="float32").reshape(14, 2), np.arange(14)
+    batches = BalancedBatches(x, y, sampler=sampler, batch_size=4, shuffle=False)
+    dataset = balanced(tf.data.Dataset.from_tensor_slices((x, y)).batch(4), sampler)
 
-    steps = seen(balanced(dataset, sampler(), ROWS), steps_per_epoch=len(dataset))
-    later = balanced(dataset, sampler(), ROWS, start=1022).take(4)
+    given = list(dataset.take(3 * len(batches)).as_numpy_iterator())
 
-    assert rows_of(steps) == drawn(15)
-    assert rows_of([inputs["arch"].numpy() for inputs, _ in later]) == drawn(4, start=1022)
-    with pytest.raises(DataError, match="there are no batches"):
-        balanced(dataset.take(0), sampler(), ROWS)
-
-
-@pytest.mark.skipif(ENGINE == "tensorflow", reason="for an environment without TensorFlow")
-def test_the_tf_data_form_without_tensorflow_says_what_does_without():
-    try:
-        import tensorflow  # noqa: F401
-    except ImportError:
-        with pytest.raises(BackendError, match="BalancedBatches does without"):
-            balanced(None, sampler(), ROWS)
-    else:
-        pytest.skip("TensorFlow is installed")
+    for _ in range(3):
+        batches.on_epoch_begin()
+        for (inputs, labels), (other_inputs, other_labels) in zip(batches, given[: len(batches)], strict=True):
+            np.testing.assert_array_equal(inputs["image"], other_inputs["image"])
+            np.testing.assert_array_equal(inputs["arch"], other_inputs["arch"])
+            np.testing.assert_array_equal(labels, other_labels)
+        batches.on_epoch_end()
+        del given[: len(batches)]
+    assert dataset.element_spec[0]["arch"] == tf.TensorSpec((None, 1), tf.int32)
 
 
-def test_what_cannot_be_drawn_is_refused():
-    batches = ArrayBatches(X, Y, 4)
+@needs_tensorflow
+def test_a_training_on_tf_data_sees_the_draws_in_order_whatever_its_epochs_are(sampler):
+    import tensorflow as tf
 
-    with pytest.raises(DataError, match=r"encoding has shape \(2, 2\); the sampler's 3 items need a row each"):
-        BalancedBatches(batches, sampler(), ROWS[:2])
-    with pytest.raises(DataError, match="encoding holds float64"):
-        BalancedBatches(batches, sampler(), ROWS + 0.5)
-    with pytest.raises(DataError, match="there are no batches"):
-        BalancedBatches([], sampler(), ROWS)
-    with pytest.raises(DataError, match="20 inputs and 3 targets"):
-        ArrayBatches(X, Y[:3], 4)
+    model, images = Logged(), tf.data.Dataset.from_tensor_slices((np.zeros((14, 1), "float32"), np.zeros((14, 1))))
 
+    model.fit(balanced(images.batch(2), sampler, start=4), epochs=3, steps_per_epoch=4, shuffle=False, verbose=0)
+
+    assert model.trained(model.archs) == drawn(sampler, 12, start=4)
+
+
+@needs_tensorflow
+def test_draws_of_tf_data_go_on_beyond_a_block(sampler, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr("bnao.backends.keras.batches._BLOCK", 3)
+    dataset = balanced(tf.data.Dataset.from_tensors({"a": np.zeros((2, 1)), "b": np.zeros((2, 5))}), sampler)
+
+    archs = [int(inputs["arch"][0, 0]) for (inputs,) in dataset.take(10).as_numpy_iterator()]
+
+    assert archs == drawn(sampler, 10)
+
+
+@needs_tensorflow
+def test_tf_data_that_cannot_be_is_refused(sampler):
+    import tensorflow as tf
+
+    batches = tf.data.Dataset.from_tensors(np.zeros((2, 1)))
+
+    with pytest.raises(DataError, match="no batches"):
+        balanced(batches.take(0), sampler)
+    with pytest.raises(DataError, match=r"dataset is a ndarray; it must be a tf\.data\.Dataset"):
+        balanced(np.zeros(3), sampler)
+    with pytest.raises(DataError, match=r"must be an array of shape \(batch, \.\.\.\)"):
+        balanced(tf.data.Dataset.range(3), sampler)
+    with pytest.raises(DataError, match="start is -1"):
+        balanced(batches, sampler, start=-1)
+
+
+def test_without_tensorflow_the_tf_data_form_says_what_to_install(sampler, monkeypatch):
+    monkeypatch.setattr("bnao.backends.keras.batches.find_spec", lambda name: None)
+
+    with pytest.raises(BackendError, match=r"needs TensorFlow, which is not installed; try: pip install 'bnao\[keras"):
+        balanced(None, sampler)
+
+
+# --- what cannot be
+
+FOUR = np.zeros((4, 1))
+
+
+class Endless(Images):
+    num_batches = None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"x": FOUR, "y": np.zeros(3)}, "x, y and sample_weight have 4 and 3 rows"),
+        ({"x": {"a": FOUR, "b": np.zeros(5)}}, "have 4 and 5 rows"),
+        ({"x": FOUR, "y": 3}, "have 4 and no rows"),
+        ({"x": FOUR, "sample_weight": np.ones(4)}, "sample_weight needs y"),
+        ({"x": FOUR[:0]}, "the dataset has no batches"),
+        ({"x": FOUR, "batch_size": 0}, "batch_size is 0"),
+        ({"x": FOUR, "start": -1}, "start is -1"),
+        ({"x": Images(), "y": FOUR}, "y and sample_weight are for arrays"),
+        ({"x": Endless()}, "the dataset's length is not known"),
+        ({"x": keras.utils.PyDataset()}, "the dataset's length is not known"),
+        ({"x": FOUR, "encoding": [1, 2, 3]}, r"encoding has shape \(3,\), but there are 4 items"),
+        ({"x": FOUR, "encoding": 7}, r"encoding has shape \(\), but there are 4 items"),
+        ({"x": FOUR, "encoding": [0.5, 1, 2, 3]}, "encoding must be whole numbers.*not float64"),
+        ({"x": FOUR, "encoding": [[1], [1, 2], [1], [1]]}, "encoding has rows of different lengths"),
+        ({"x": FOUR, "encoding": [0, 1, 2, 2**31]}, "encoding must fit 32 bits; the largest is 2147483648"),
+    ],
+)
+def test_what_cannot_be_is_refused(sampler, arguments, message):
+    with pytest.raises(DataError, match=message):
+        BalancedBatches(sampler=sampler, **arguments)
+
+
+def test_items_that_are_no_numbers_need_an_encoding():
+    with pytest.raises(DataError, match=r"the items, without an encoding, must be whole numbers.*their SearchSpace"):
+        BalancedBatches(FOUR, sampler=ProportionalSampler("ab", [1, 1]))
+    with pytest.raises(GenotypeError, match="item 0 is no genotype"):
+        BalancedBatches(FOUR, sampler=ProportionalSampler("ab", [1, 1]), encoding=SPACES["nao"])
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ({"image": FOUR, "arch": FOUR}, 'x has an "arch" already'),
+        ({"a": FOUR, "b": FOUR[:3]}, "arrays of 3 and 4 rows"),
+        ({}, "a batch's x is a dict"),
+        (3.5, "a batch's x is a float"),
+        ((FOUR, FOUR), "a batch's x is a tuple"),
+    ],
+)
+def test_a_batch_that_cannot_take_an_arch_is_refused(sampler, x, message):
+    class Odd(Images):
+        def __getitem__(self, index):
+            return x, FOUR
+
+    with pytest.raises(DataError, match=message):
+        BalancedBatches(Odd(), sampler=sampler)[0]
+
+
+@pytest.mark.parametrize("indices", [np.array([4]), np.array([-1]), np.array([0.0]), np.array([1, 2])], ids=str)
+def test_a_sampler_that_draws_something_else_is_refused(indices):
+    class Odd:
+        items = ITEMS
+
+        def draw(self, n, start=0):
+            return np.resize(indices, (4, *indices.shape[:0])) if len(indices) == 1 else indices
+
+    with pytest.raises(DataError, match="the sampler"):
+        BalancedBatches(FOUR, sampler=Odd(), batch_size=1)[0]
+
+
+# --- what is shown to people
 
 SHORT = {"sampler_alone": ["--epochs", "1"], "custom_supernet": ["--epochs", "1", "--alone", "2"],
          "supernet": ["--epochs", "1", "--pool", "3", "--nodes", "1"]}  # fmt: skip
@@ -195,3 +393,14 @@ def test_each_example_runs(name):
         "supernet": "loaded again it predicts the same: True",
     }
     assert said[name] in done.stdout
+
+
+def test_the_readmes_keras_training_runs():
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(import keras\n.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    names = {}
+
+    exec(block, names)
+
+    # three epochs of eight batches were trained
+    assert names["batches"][0][0]["arch"][0, 0] == [4, 16, 64][names["sampler"].draw(1, start=24)[0]]

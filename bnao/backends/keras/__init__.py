@@ -2,8 +2,8 @@
 
 from bnao.backends.keras.engine import ENGINE  # isort: skip  # before Keras itself
 from bnao.backends.keras.backend import BACKEND
-from bnao.backends.keras.batches import ArrayBatches, BalancedBatches, balanced
+from bnao.backends.keras.batches import BalancedBatches, balanced
 from bnao.backends.keras.optimizer import PathSGD
 from bnao.backends.keras.supernet import Supernet
 
-__all__ = ["BACKEND", "ENGINE", "ArrayBatches", "BalancedBatches", "PathSGD", "Supernet", "balanced"]
+__all__ = ["BACKEND", "ENGINE", "BalancedBatches", "PathSGD", "Supernet", "balanced"]
