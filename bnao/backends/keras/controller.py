@@ -7,7 +7,7 @@ graph, or compiled by XLA.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from attrs import frozen
@@ -19,11 +19,8 @@ from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.operations import Tensor, to_numpy
 from bnao.backends.keras.optimizer import clipping
 from bnao.config import ControllerConfig, MachineConfig
-from bnao.genotype import Genotype
-from bnao.nao import BLOCK, GATES, TOGETHER, Lessons, Shapes, accepted, initial_parameters, parameter_shapes
-from bnao.protocols import Accept, Epoch
+from bnao.nao import GATES, TOGETHER, Lessons, Nao, Shapes
 from bnao.space import START, SearchSpace
-from bnao.weights import check_state
 
 if ENGINE == "jax":
     import jax
@@ -168,15 +165,11 @@ class _Network:
         return ops.stack(tokens, 1)
 
 
-class NaoController:
-    """Encoder, performance predictor and decoder, trained anew in each round.
-
-    Before the first ``fit`` (or ``load_state``) its parameters are their initial ones.
+class NaoController(Nao):
+    """Encoder, performance predictor and decoder in Keras: ``bnao.nao.Nao``.
 
     Args:
-        space: the genotypes' space; sequence, vocabulary and masks follow from it.
-        config: sizes and training.
-        seed: with the round and the epoch it decides every random draw.
+        space, config, seed: as there.
         machine: where it computes.
 
     >>> from bnao.space import SPACES
@@ -191,9 +184,8 @@ class NaoController:
         seed: int,
         machine: MachineConfig = MachineConfig(),  # noqa: B008  # frozen
     ) -> None:
-        self._space, self._config, self._seed = space, config, seed
+        super().__init__(space, config, seed)
         self._machine = Machine(machine)
-        self._shapes = parameter_shapes(space, config)
         self._net = net = _Network(space, config)
         shapes = self._shapes
         self._taught = traced(self._step)
@@ -205,45 +197,14 @@ class NaoController:
         self._moved = traced(lambda outputs, gradient, by: _unit(outputs + by * gradient))
         self._initialise(round=0)
 
-    @property
-    def parameters(self) -> int:
-        """How many numbers it learns."""
-        return sum(math.prod(shape) for shape in self._shapes.values())
-
-    def state(self) -> dict[str, NDArray[np.float32]]:
-        """Its parameters by name."""
-        flat = to_numpy(self._flat)
-        ends = np.cumsum([math.prod(shape) for shape in self._shapes.values()])[:-1]
-        parts = np.split(flat, ends)
-        return {
-            name: np.array(part).reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
-        }
-
-    def load_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Become what ``state`` was taken from.
-
-        Raises:
-            WeightsError: a parameter is missing, unknown or of another shape.
-        """
-        check_state(state, self._shapes, "the controller's state")
-        # one row holds them all: clipping and Adam take one operation each
-        values = np.concatenate([np.asarray(state[name], np.float32).ravel() for name in self._shapes])
+    def _become(self, row: NDArray[np.float32]) -> None:
         with self._machine.scope():
-            self._flat = ops.convert_to_tensor(values)
+            self._flat = ops.convert_to_tensor(row)
 
-    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
-        """Learn from all scored genotypes, from new initial parameters; yields after each epoch.
+    def _row(self) -> NDArray[np.float32]:
+        return to_numpy(self._flat)
 
-        Each sequence is seen in ``config.swaps`` copies, the first as it is and the others with the edges of
-        its nodes in random order. An epoch's loss is the mean over them.
-
-        Raises:
-            DivergedError: a score or the loss is not finite.
-        """
-        self._initialise(round)
-        if not len(genotypes):
-            return
-        lessons = Lessons.of(self._space, self._config, self._seed, round, genotypes, scores)
+    def _teacher(self, lessons: Lessons) -> Callable[[NDArray[np.int64]], float]:
         with self._machine.scope():
             all_tokens = ops.convert_to_tensor(lessons.tokens.astype(np.int32))
             all_targets = ops.convert_to_tensor(lessons.targets)
@@ -261,7 +222,7 @@ class NaoController:
                     losses.append((loss, len(batch)))
                 return sum(float(loss) * n for loss, n in losses) / len(order)
 
-        yield from lessons.epochs(taught)
+        return taught
 
     def _step(
         self,
@@ -293,49 +254,28 @@ class NaoController:
         _, (gradient,) = value_and_gradients(lambda values: ops.sum(self._net.predicted(p, values[0])), [outputs])
         return gradient
 
-    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
-        """At most n distinct genotypes that ``accept`` admits, from the seeds' representations moved uphill.
-
-        The encoder's outputs of each seed move by eta x 1, eta x 2, ... along the gradient of the predicted
-        score, and are decoded; genotypes are taken in that order, and the best seed's first.
-        """
-        if not len(seeds):
-            return []
+    def _proposals(self, blocks: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
         with self._machine.scope():
-            outputs = ops.concatenate(list(self._outputs(seeds)), 1)
+            outputs = ops.concatenate([self._outputs(tokens) for tokens in blocks], 1)
             gradient = self._uphill(self._flat, outputs)
-        return accepted(self._uphill_of(outputs, gradient), n, accept)
-
-    def _uphill_of(self, outputs: Tensor, gradient: Tensor) -> Iterator[list[Genotype]]:
         for step in range(1, self._config.most_steps + 1):
             with self._machine.scope():
-                yield self._genotypes(self._moved(outputs, gradient, np.float32(self._config.eta * step)))
+                moved = self._moved(outputs, gradient, np.float32(self._config.eta * step))
+                tokens = to_numpy(self._decoded(self._flat, moved))
+            yield tokens
 
-    def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """The predicted score of each, on the scale of ``scaled``: shape (n,), in [0, 1]."""
+    def _scores(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         with self._machine.scope():
-            blocks = [to_numpy(self._predicted(self._flat, outputs)) for outputs in self._outputs(genotypes)]
-        return np.concatenate([np.empty(0), *blocks])
+            return to_numpy(self._predicted(self._flat, self._outputs(tokens)))
 
-    def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """Their representations: shape (n, hidden), each of unit length."""
+    def _representations(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         with self._machine.scope():
-            blocks = [to_numpy(self._represented(outputs)) for outputs in self._outputs(genotypes)]
-        return np.concatenate([np.empty((0, self._config.hidden)), *blocks])
+            return to_numpy(self._represented(self._outputs(tokens)))
 
-    def reconstruct(self, genotypes: Sequence[Genotype]) -> list[Genotype]:
-        """What the decoder makes of each one's representation; the same genotype, once it has learned."""
+    def _reconstructions(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         with self._machine.scope():
-            return [genotype for outputs in self._outputs(genotypes) for genotype in self._genotypes(outputs)]
+            return to_numpy(self._decoded(self._flat, self._outputs(tokens)))
 
-    def _initialise(self, round: int) -> None:
-        self.load_state(initial_parameters(self._shapes, self._config.hidden, self._seed, round))
-
-    def _outputs(self, genotypes: Sequence[Genotype]) -> Iterator[Tensor]:
-        """The encoder's outputs (steps, b, hidden), a block of b genotypes at a time."""
-        for start in range(0, len(genotypes), BLOCK):
-            tokens = self._space.tokens(genotypes[start : start + BLOCK]).astype(np.int32)
-            yield self._encoded(self._flat, tokens)
-
-    def _genotypes(self, outputs: Tensor) -> list[Genotype]:
-        return self._space.from_tokens(to_numpy(self._decoded(self._flat, outputs)))
+    def _outputs(self, tokens: NDArray[np.int64]) -> Tensor:
+        """The encoder's outputs (steps, b, hidden) of sequences (b, length)."""
+        return self._encoded(self._flat, tokens.astype(np.int32))
