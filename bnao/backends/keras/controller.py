@@ -1,7 +1,7 @@
 """The NAO controller in Keras: it learns which genotypes score well and moves the best ones uphill (``bnao.nao``).
 
-A training step, the gradient on the encoder's outputs and the decoding of a batch are each one program: a TensorFlow
-graph, or compiled by XLA.
+An epoch's training (but for its last, smaller batch), the gradient on the encoder's outputs and the decoding of a batch
+are each one program: a TensorFlow graph, or compiled by XLA.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ from bnao.config import ControllerConfig, MachineConfig
 from bnao.nao import GATES, TOGETHER, Lessons, Nao, Shapes
 from bnao.space import START, SearchSpace
 
-if ENGINE == "jax":
-    import jax
-
 Parameters = Mapping[str, Tensor]
 
 # Adam's, as PyTorch has them
@@ -36,6 +33,11 @@ _NEVER = -1e9
 def _unit(x: Tensor) -> Tensor:
     """Scaled to unit length along the last axis."""
     return x / ops.maximum(ops.sqrt(ops.sum(ops.square(x), -1, keepdims=True)), 1e-12)
+
+
+def _corrected(beta: float, steps: Tensor) -> Tensor:
+    """1 - beta^steps, Adam's correction of a mean that began at 0; exact in float32 at the first steps too."""
+    return -ops.expm1(steps * math.log(beta))
 
 
 def _linear(x: Tensor, p: Parameters, name: str) -> Tensor:
@@ -58,7 +60,7 @@ def _states(products: Tensor, recurrent: Tensor, start: Tensor) -> Tensor:
             state = _gates(state, product, recurrent)
             return state, state[0]
 
-        return jax.lax.scan(step, (start, start), products)[1]
+        return ops.scan(step, (start, start), products)[1]
     state, hidden = (start, start), []
     for product in ops.unstack(products, products.shape[0]):
         state = _gates(state, product, recurrent)
@@ -188,7 +190,7 @@ class NaoController(Nao):
         self._machine = Machine(machine)
         self._net = net = _Network(space, config)
         shapes = self._shapes
-        self._taught = traced(self._step)
+        self._taught = traced(self._batches_taught)
         self._encoded = traced(lambda flat, tokens: net.encoded(net.parameters(flat, shapes), tokens))
         self._predicted = traced(lambda flat, outputs: net.predicted(net.parameters(flat, shapes), outputs))
         self._decoded = traced(lambda flat, outputs: net.decoded(net.parameters(flat, shapes), outputs))
@@ -206,47 +208,74 @@ class NaoController(Nao):
 
     def _teacher(self, lessons: Lessons) -> Callable[[NDArray[np.int64]], float]:
         with self._machine.scope():
-            all_tokens = ops.convert_to_tensor(lessons.tokens.astype(np.int32))
-            all_targets = ops.convert_to_tensor(lessons.targets)
-            moments = (ops.zeros_like(self._flat), ops.zeros_like(self._flat))
-        size, steps = self._config.batch_size, 0
+            given = ops.convert_to_tensor(lessons.tokens.astype(np.int32)), ops.convert_to_tensor(lessons.targets)
+            # Adam's two moments, and its steps so far
+            moments = [ops.zeros_like(self._flat), ops.zeros_like(self._flat), ops.zeros((), "float32")]
+        size = self._config.batch_size
 
         def taught(order: NDArray[np.int64]) -> float:
-            nonlocal moments, steps
-            losses = []
+            nonlocal moments
+            whole, total = len(order) // size * size, 0.0
             with self._machine.scope():
-                for start in range(0, len(order), size):
-                    batch, steps = order[start : start + size].astype(np.int32), steps + 1
-                    given = (all_tokens, all_targets, batch, np.float32(steps))
-                    loss, self._flat, *moments = self._taught(self._flat, *moments, *given)
-                    losses.append((loss, len(batch)))
-                return sum(float(loss) * n for loss, n in losses) / len(order)
+                for batches in (order[:whole].reshape(-1, size), order[whole:].reshape(1, -1)):
+                    if batches.size:
+                        losses, self._flat, *moments = self._taught(
+                            self._flat, *moments, *given, batches.astype(np.int32)
+                        )
+                        total += float(losses) * batches.shape[1]
+            return total / len(order)
 
         return taught
 
-    def _step(
+    def _batches_taught(
         self,
         flat: Tensor,
         first: Tensor,
         second: Tensor,
+        steps: Tensor,
         all_tokens: Tensor,
         all_targets: Tensor,
-        batch: Tensor,
-        step: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """A step of Adam: the loss, and what parameters and their two moments become."""
-        tokens, targets = ops.take(all_tokens, batch, 0), ops.take(all_targets, batch, 0)
+        batches: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """A step of Adam on each batch in turn.
+
+        Args:
+            flat: parameters.
+            first: Adam's mean of gradients.
+            second: Adam's mean of their squares.
+            steps: how many it has made.
+            all_tokens: sequences (n, length).
+            all_targets: their scores (n,).
+            batches: indices into them, (k, b).
+
+        Returns:
+            The sum of the k losses, and what the first four have become.
+        """
+
+        def step(index: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            losses, *adam = before
+            batch = ops.take(batches, index, 0)
+            loss, *adam = self._step(*adam, ops.take(all_tokens, batch, 0), ops.take(all_targets, batch, 0))
+            return losses + loss, *adam
+
+        return ops.fori_loop(0, batches.shape[0], step, (ops.zeros((), "float32"), flat, first, second, steps))
+
+    def _step(
+        self, flat: Tensor, first: Tensor, second: Tensor, steps: Tensor, tokens: Tensor, targets: Tensor
+    ) -> tuple[Tensor, ...]:
+        """A step of Adam on one batch: the loss, and what parameters, moments and steps become."""
 
         def loss_of(values: list[Tensor]) -> Tensor:
             return self._net.loss(self._net.parameters(values[0], self._shapes), tokens, targets)
 
         loss, (gradient,) = value_and_gradients(loss_of, [flat])
         gradient = gradient * clipping([gradient], self._config.gradient_norm)
+        steps = steps + 1
         first = _BETA_1 * first + (1 - _BETA_1) * gradient
         second = _BETA_2 * second + (1 - _BETA_2) * ops.square(gradient)
-        rate = self._config.learning_rate / (1 - ops.power(_BETA_1, step))
-        spread = ops.sqrt(second) / ops.sqrt(1 - ops.power(_BETA_2, step)) + _EPSILON
-        return loss, flat - rate * first / spread, first, second
+        rate = self._config.learning_rate / _corrected(_BETA_1, steps)
+        spread = ops.sqrt(second) / ops.sqrt(_corrected(_BETA_2, steps)) + _EPSILON
+        return loss, flat - rate * first / spread, first, second, steps
 
     def _gradient(self, flat: Tensor, outputs: Tensor) -> Tensor:
         """The predicted scores' gradients by the encoder's outputs."""
