@@ -8,7 +8,8 @@ and a decoder turns back into the genotype.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from attrs import frozen
@@ -20,6 +21,7 @@ from bnao.genotype import Genotype
 from bnao.protocols import Accept, Epoch
 from bnao.space import SearchSpace
 from bnao.streams import stream
+from bnao.weights import check_state
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -174,3 +176,128 @@ def accepted(decoded: Iterable[Sequence[Genotype]], n: int, accept: Accept) -> l
                 chosen.append(genotype)
             seen.add(genotype)
     return chosen
+
+
+class Nao(ABC):
+    """The NAO controller without its arithmetic, which a backend's own adds; it is trained anew in each round.
+
+    Before the first ``fit`` (or ``load_state``) its parameters are their initial ones: a subclass calls
+    ``_initialise(round=0)`` at the end of its ``__init__``.
+
+    Args:
+        space: the genotypes' space; sequence, vocabulary and masks follow from it.
+        config: sizes and training.
+        seed: with the round and the epoch it decides every random draw.
+    """
+
+    def __init__(self, space: SearchSpace, config: ControllerConfig, seed: int) -> None:
+        self._space, self._config, self._seed = space, config, seed
+        self._shapes = parameter_shapes(space, config)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it learns."""
+        return sum(math.prod(shape) for shape in self._shapes.values())
+
+    def state(self) -> dict[str, NDArray[np.float32]]:
+        """Its parameters by name."""
+        ends = np.cumsum([math.prod(shape) for shape in self._shapes.values()])
+        parts = np.split(self._row(), ends[:-1])
+        return {
+            name: part.reshape(shape).copy() for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
+        }
+
+    def load_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
+        """Become what ``state`` was taken from.
+
+        Raises:
+            WeightsError: a parameter is missing, unknown or of another shape.
+        """
+        check_state(state, self._shapes, "the controller's state")
+        # one row holds them all: clipping and Adam take one operation each
+        self._become(np.concatenate([np.asarray(state[name], np.float32).ravel() for name in self._shapes]))
+
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
+        """Learn from all scored genotypes, from new initial parameters; yields after each epoch.
+
+        Each sequence is seen in ``config.swaps`` copies, the first as it is and the others with the edges of
+        its nodes in random order. An epoch's loss is the mean over them.
+
+        Raises:
+            DivergedError: a score or the loss is not finite.
+        """
+        self._initialise(round)
+        if not len(genotypes):
+            return
+        lessons = Lessons.of(self._space, self._config, self._seed, round, genotypes, scores)
+        yield from lessons.epochs(self._teacher(lessons))
+
+    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
+        """At most n distinct genotypes that ``accept`` admits, from the seeds' representations moved uphill.
+
+        The encoder's outputs of each seed move by eta x 1, eta x 2, ... along the gradient of the predicted
+        score, and are decoded; genotypes are taken in that order, and the best seed's first.
+        """
+        if not len(seeds):
+            return []
+        moved = self._proposals(list(self._blocks(seeds)))
+        return accepted((self._space.from_tokens(tokens) for tokens in moved), n, accept)
+
+    def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
+        """The predicted score of each, on the scale of ``scaled``: shape (n,), in [0, 1]."""
+        return np.concatenate([np.empty(0), *map(self._scores, self._blocks(genotypes))], dtype=np.float64)
+
+    def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
+        """Their representations: shape (n, hidden), each of unit length."""
+        blocks = map(self._representations, self._blocks(genotypes))
+        return np.concatenate([np.empty((0, self._config.hidden)), *blocks], dtype=np.float64)
+
+    def reconstruct(self, genotypes: Sequence[Genotype]) -> list[Genotype]:
+        """What the decoder makes of each one's representation; the same genotype, once it has learned."""
+        blocks = map(self._reconstructions, self._blocks(genotypes))
+        return [genotype for tokens in blocks for genotype in self._space.from_tokens(tokens)]
+
+    def _initialise(self, round: int) -> None:
+        self.load_state(initial_parameters(self._shapes, self._config.hidden, self._seed, round))
+
+    def _blocks(self, genotypes: Sequence[Genotype]) -> Iterator[NDArray[np.int64]]:
+        """Their sequences (b, length), a block of b genotypes at a time."""
+        for start in range(0, len(genotypes), BLOCK):
+            yield self._space.tokens(genotypes[start : start + BLOCK])
+
+    # --- what a backend adds
+
+    @abstractmethod
+    def _become(self, row: NDArray[np.float32]) -> None:
+        """Take over all parameters, in one row in the order of ``_shapes``."""
+
+    @abstractmethod
+    def _row(self) -> NDArray[np.float32]:
+        """All parameters in one row."""
+
+    @abstractmethod
+    def _teacher(self, lessons: Lessons) -> Callable[[NDArray[np.int64]], float]:
+        """What ``lessons.epochs`` asks for, with an optimizer that has seen nothing yet."""
+
+    @abstractmethod
+    def _proposals(self, blocks: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        """What sequences are decoded to, moved by eta x 1, eta x 2, ...
+
+        Args:
+            blocks: the sequences, (b, length) each, n in all.
+
+        Returns:
+            For each distance the sequences (n, length), decoded when they are asked for.
+        """
+
+    @abstractmethod
+    def _scores(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The predicted scores (b,) of sequences (b, length)."""
+
+    @abstractmethod
+    def _representations(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The representations (b, hidden) of sequences (b, length)."""
+
+    @abstractmethod
+    def _reconstructions(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What sequences (b, length) are decoded to, unmoved."""

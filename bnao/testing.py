@@ -349,6 +349,14 @@ class ControllerContract:
         assert known.isdisjoint(proposed)
         assert convolutions(proposed).mean() > scores.mean() + scores.std()
 
+    def test_of_no_genotypes_it_says_and_learns_nothing(self, make: Any) -> None:
+        controller = make(space_named("nao", 5), self.short, 0)
+
+        assert controller.predict([]).shape == (0,)
+        assert controller.encode([]).shape == (0, self.short.hidden)
+        assert controller.reconstruct([]) == []
+        assert list(controller.fit([], np.empty(0), round=0)) == []
+
     def test_only_what_is_accepted_is_proposed(self, pool: list[Genotype], taught: Any) -> None:
         assert taught[0].propose(pool[:10], 5, lambda genotype: False, round=1) == []
         assert taught[0].propose([], 5, lambda genotype: True, round=1) == []

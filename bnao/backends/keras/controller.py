@@ -1,13 +1,13 @@
 """The NAO controller in Keras: it learns which genotypes score well and moves the best ones uphill (``bnao.nao``).
 
-A training step, the gradient on the encoder's outputs and the decoding of a batch are each one program: a TensorFlow
-graph, or compiled by XLA.
+An epoch's training (but for its last, smaller batch), the gradient on the encoder's outputs and the decoding of a batch
+are each one program: a TensorFlow graph, or compiled by XLA.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from attrs import frozen
@@ -19,14 +19,8 @@ from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.operations import Tensor, to_numpy
 from bnao.backends.keras.optimizer import clipping
 from bnao.config import ControllerConfig, MachineConfig
-from bnao.genotype import Genotype
-from bnao.nao import BLOCK, GATES, TOGETHER, Lessons, Shapes, accepted, initial_parameters, parameter_shapes
-from bnao.protocols import Accept, Epoch
+from bnao.nao import GATES, TOGETHER, Lessons, Nao, Shapes
 from bnao.space import START, SearchSpace
-from bnao.weights import check_state
-
-if ENGINE == "jax":
-    import jax
 
 Parameters = Mapping[str, Tensor]
 
@@ -39,6 +33,11 @@ _NEVER = -1e9
 def _unit(x: Tensor) -> Tensor:
     """Scaled to unit length along the last axis."""
     return x / ops.maximum(ops.sqrt(ops.sum(ops.square(x), -1, keepdims=True)), 1e-12)
+
+
+def _corrected(beta: float, steps: Tensor) -> Tensor:
+    """1 - beta^steps, Adam's correction of a mean that began at 0; exact in float32 at the first steps too."""
+    return -ops.expm1(steps * math.log(beta))
 
 
 def _linear(x: Tensor, p: Parameters, name: str) -> Tensor:
@@ -61,7 +60,7 @@ def _states(products: Tensor, recurrent: Tensor, start: Tensor) -> Tensor:
             state = _gates(state, product, recurrent)
             return state, state[0]
 
-        return jax.lax.scan(step, (start, start), products)[1]
+        return ops.scan(step, (start, start), products)[1]
     state, hidden = (start, start), []
     for product in ops.unstack(products, products.shape[0]):
         state = _gates(state, product, recurrent)
@@ -168,15 +167,11 @@ class _Network:
         return ops.stack(tokens, 1)
 
 
-class NaoController:
-    """Encoder, performance predictor and decoder, trained anew in each round.
-
-    Before the first ``fit`` (or ``load_state``) its parameters are their initial ones.
+class NaoController(Nao):
+    """Encoder, performance predictor and decoder in Keras: ``bnao.nao.Nao``.
 
     Args:
-        space: the genotypes' space; sequence, vocabulary and masks follow from it.
-        config: sizes and training.
-        seed: with the round and the epoch it decides every random draw.
+        space, config, seed: as there.
         machine: where it computes.
 
     >>> from bnao.space import SPACES
@@ -191,12 +186,11 @@ class NaoController:
         seed: int,
         machine: MachineConfig = MachineConfig(),  # noqa: B008  # frozen
     ) -> None:
-        self._space, self._config, self._seed = space, config, seed
+        super().__init__(space, config, seed)
         self._machine = Machine(machine)
-        self._shapes = parameter_shapes(space, config)
         self._net = net = _Network(space, config)
         shapes = self._shapes
-        self._taught = traced(self._step)
+        self._taught = traced(self._batches_taught)
         self._encoded = traced(lambda flat, tokens: net.encoded(net.parameters(flat, shapes), tokens))
         self._predicted = traced(lambda flat, outputs: net.predicted(net.parameters(flat, shapes), outputs))
         self._decoded = traced(lambda flat, outputs: net.decoded(net.parameters(flat, shapes), outputs))
@@ -205,87 +199,83 @@ class NaoController:
         self._moved = traced(lambda outputs, gradient, by: _unit(outputs + by * gradient))
         self._initialise(round=0)
 
-    @property
-    def parameters(self) -> int:
-        """How many numbers it learns."""
-        return sum(math.prod(shape) for shape in self._shapes.values())
-
-    def state(self) -> dict[str, NDArray[np.float32]]:
-        """Its parameters by name."""
-        flat = to_numpy(self._flat)
-        ends = np.cumsum([math.prod(shape) for shape in self._shapes.values()])[:-1]
-        parts = np.split(flat, ends)
-        return {
-            name: np.array(part).reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
-        }
-
-    def load_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Become what ``state`` was taken from.
-
-        Raises:
-            WeightsError: a parameter is missing, unknown or of another shape.
-        """
-        check_state(state, self._shapes, "the controller's state")
-        # one row holds them all: clipping and Adam take one operation each
-        values = np.concatenate([np.asarray(state[name], np.float32).ravel() for name in self._shapes])
+    def _become(self, row: NDArray[np.float32]) -> None:
         with self._machine.scope():
-            self._flat = ops.convert_to_tensor(values)
+            self._flat = ops.convert_to_tensor(row)
 
-    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
-        """Learn from all scored genotypes, from new initial parameters; yields after each epoch.
+    def _row(self) -> NDArray[np.float32]:
+        return to_numpy(self._flat)
 
-        Each sequence is seen in ``config.swaps`` copies, the first as it is and the others with the edges of
-        its nodes in random order. An epoch's loss is the mean over them.
-
-        Raises:
-            DivergedError: a score or the loss is not finite.
-        """
-        self._initialise(round)
-        if not len(genotypes):
-            return
-        lessons = Lessons.of(self._space, self._config, self._seed, round, genotypes, scores)
+    def _teacher(self, lessons: Lessons) -> Callable[[NDArray[np.int64]], float]:
         with self._machine.scope():
-            all_tokens = ops.convert_to_tensor(lessons.tokens.astype(np.int32))
-            all_targets = ops.convert_to_tensor(lessons.targets)
-            moments = (ops.zeros_like(self._flat), ops.zeros_like(self._flat))
-        size, steps = self._config.batch_size, 0
+            given = ops.convert_to_tensor(lessons.tokens.astype(np.int32)), ops.convert_to_tensor(lessons.targets)
+            # Adam's two moments, and its steps so far
+            moments = [ops.zeros_like(self._flat), ops.zeros_like(self._flat), ops.zeros((), "float32")]
+        size = self._config.batch_size
 
         def taught(order: NDArray[np.int64]) -> float:
-            nonlocal moments, steps
-            losses = []
+            nonlocal moments
+            whole, total = len(order) // size * size, 0.0
             with self._machine.scope():
-                for start in range(0, len(order), size):
-                    batch, steps = order[start : start + size].astype(np.int32), steps + 1
-                    given = (all_tokens, all_targets, batch, np.float32(steps))
-                    loss, self._flat, *moments = self._taught(self._flat, *moments, *given)
-                    losses.append((loss, len(batch)))
-                return sum(float(loss) * n for loss, n in losses) / len(order)
+                for batches in (order[:whole].reshape(-1, size), order[whole:].reshape(1, -1)):
+                    if batches.size:
+                        losses, self._flat, *moments = self._taught(
+                            self._flat, *moments, *given, batches.astype(np.int32)
+                        )
+                        total += float(losses) * batches.shape[1]
+            return total / len(order)
 
-        yield from lessons.epochs(taught)
+        return taught
 
-    def _step(
+    def _batches_taught(
         self,
         flat: Tensor,
         first: Tensor,
         second: Tensor,
+        steps: Tensor,
         all_tokens: Tensor,
         all_targets: Tensor,
-        batch: Tensor,
-        step: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """A step of Adam: the loss, and what parameters and their two moments become."""
-        tokens, targets = ops.take(all_tokens, batch, 0), ops.take(all_targets, batch, 0)
+        batches: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """A step of Adam on each batch in turn.
+
+        Args:
+            flat: parameters.
+            first: Adam's mean of gradients.
+            second: Adam's mean of their squares.
+            steps: how many it has made.
+            all_tokens: sequences (n, length).
+            all_targets: their scores (n,).
+            batches: indices into them, (k, b).
+
+        Returns:
+            The sum of the k losses, and what the first four have become.
+        """
+
+        def step(index: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            losses, *adam = before
+            batch = ops.take(batches, index, 0)
+            loss, *adam = self._step(*adam, ops.take(all_tokens, batch, 0), ops.take(all_targets, batch, 0))
+            return losses + loss, *adam
+
+        return ops.fori_loop(0, batches.shape[0], step, (ops.zeros((), "float32"), flat, first, second, steps))
+
+    def _step(
+        self, flat: Tensor, first: Tensor, second: Tensor, steps: Tensor, tokens: Tensor, targets: Tensor
+    ) -> tuple[Tensor, ...]:
+        """A step of Adam on one batch: the loss, and what parameters, moments and steps become."""
 
         def loss_of(values: list[Tensor]) -> Tensor:
             return self._net.loss(self._net.parameters(values[0], self._shapes), tokens, targets)
 
         loss, (gradient,) = value_and_gradients(loss_of, [flat])
         gradient = gradient * clipping([gradient], self._config.gradient_norm)
+        steps = steps + 1
         first = _BETA_1 * first + (1 - _BETA_1) * gradient
         second = _BETA_2 * second + (1 - _BETA_2) * ops.square(gradient)
-        rate = self._config.learning_rate / (1 - ops.power(_BETA_1, step))
-        spread = ops.sqrt(second) / ops.sqrt(1 - ops.power(_BETA_2, step)) + _EPSILON
-        return loss, flat - rate * first / spread, first, second
+        rate = self._config.learning_rate / _corrected(_BETA_1, steps)
+        spread = ops.sqrt(second) / ops.sqrt(_corrected(_BETA_2, steps)) + _EPSILON
+        return loss, flat - rate * first / spread, first, second, steps
 
     def _gradient(self, flat: Tensor, outputs: Tensor) -> Tensor:
         """The predicted scores' gradients by the encoder's outputs."""
@@ -293,49 +283,28 @@ class NaoController:
         _, (gradient,) = value_and_gradients(lambda values: ops.sum(self._net.predicted(p, values[0])), [outputs])
         return gradient
 
-    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
-        """At most n distinct genotypes that ``accept`` admits, from the seeds' representations moved uphill.
-
-        The encoder's outputs of each seed move by eta x 1, eta x 2, ... along the gradient of the predicted
-        score, and are decoded; genotypes are taken in that order, and the best seed's first.
-        """
-        if not len(seeds):
-            return []
+    def _proposals(self, blocks: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
         with self._machine.scope():
-            outputs = ops.concatenate(list(self._outputs(seeds)), 1)
+            outputs = ops.concatenate([self._outputs(tokens) for tokens in blocks], 1)
             gradient = self._uphill(self._flat, outputs)
-        return accepted(self._uphill_of(outputs, gradient), n, accept)
-
-    def _uphill_of(self, outputs: Tensor, gradient: Tensor) -> Iterator[list[Genotype]]:
         for step in range(1, self._config.most_steps + 1):
             with self._machine.scope():
-                yield self._genotypes(self._moved(outputs, gradient, np.float32(self._config.eta * step)))
+                moved = self._moved(outputs, gradient, np.float32(self._config.eta * step))
+                tokens = to_numpy(self._decoded(self._flat, moved))
+            yield tokens
 
-    def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """The predicted score of each, on the scale of ``scaled``: shape (n,), in [0, 1]."""
+    def _scores(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         with self._machine.scope():
-            blocks = [to_numpy(self._predicted(self._flat, outputs)) for outputs in self._outputs(genotypes)]
-        return np.concatenate([np.empty(0), *blocks])
+            return to_numpy(self._predicted(self._flat, self._outputs(tokens)))
 
-    def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """Their representations: shape (n, hidden), each of unit length."""
+    def _representations(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         with self._machine.scope():
-            blocks = [to_numpy(self._represented(outputs)) for outputs in self._outputs(genotypes)]
-        return np.concatenate([np.empty((0, self._config.hidden)), *blocks])
+            return to_numpy(self._represented(self._outputs(tokens)))
 
-    def reconstruct(self, genotypes: Sequence[Genotype]) -> list[Genotype]:
-        """What the decoder makes of each one's representation; the same genotype, once it has learned."""
+    def _reconstructions(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         with self._machine.scope():
-            return [genotype for outputs in self._outputs(genotypes) for genotype in self._genotypes(outputs)]
+            return to_numpy(self._decoded(self._flat, self._outputs(tokens)))
 
-    def _initialise(self, round: int) -> None:
-        self.load_state(initial_parameters(self._shapes, self._config.hidden, self._seed, round))
-
-    def _outputs(self, genotypes: Sequence[Genotype]) -> Iterator[Tensor]:
-        """The encoder's outputs (steps, b, hidden), a block of b genotypes at a time."""
-        for start in range(0, len(genotypes), BLOCK):
-            tokens = self._space.tokens(genotypes[start : start + BLOCK]).astype(np.int32)
-            yield self._encoded(self._flat, tokens)
-
-    def _genotypes(self, outputs: Tensor) -> list[Genotype]:
-        return self._space.from_tokens(to_numpy(self._decoded(self._flat, outputs)))
+    def _outputs(self, tokens: NDArray[np.int64]) -> Tensor:
+        """The encoder's outputs (steps, b, hidden) of sequences (b, length)."""
+        return self._encoded(self._flat, tokens.astype(np.int32))

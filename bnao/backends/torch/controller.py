@@ -1,14 +1,9 @@
-"""The NAO controller in PyTorch: it learns which genotypes score well and moves the best ones uphill.
-
-Source: *Neural Architecture Optimization*, Luo et al., arXiv 1808.07233, Sec. 3, in the form *Balanced One-shot
-NAO* trains it (SPEC section 6): an encoder whose representation of a genotype a predictor turns into its score
-and a decoder turns back into the genotype.
-"""
+"""The NAO controller in PyTorch: it learns which genotypes score well and moves the best ones uphill (``bnao.nao``)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,24 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bnao.config import ControllerConfig
-from bnao.genotype import Genotype
-from bnao.nao import BLOCK, TOGETHER, Lessons, accepted, initial_parameters, parameter_shapes
-from bnao.protocols import Accept, Epoch
+from bnao.nao import TOGETHER, Lessons, Nao
 from bnao.space import START, SearchSpace
-from bnao.weights import check_state
 
 Parameters = Mapping[str, Tensor]
 
 
-class NaoController:
-    """Encoder, performance predictor and decoder, trained anew in each round.
-
-    Before the first ``fit`` (or ``load_state``) its parameters are their initial ones.
+class NaoController(Nao):
+    """Encoder, performance predictor and decoder in PyTorch: ``bnao.nao.Nao``.
 
     Args:
-        space: the genotypes' space; sequence, vocabulary and masks follow from it.
-        config: sizes and training.
-        seed: with the round and the epoch it decides every random draw.
+        space, config, seed: as there.
         device: where it computes.
 
     >>> from bnao.space import SPACES
@@ -45,49 +33,22 @@ class NaoController:
     def __init__(
         self, space: SearchSpace, config: ControllerConfig, seed: int, device: torch.device | str = "cpu"
     ) -> None:
-        self._space, self._config, self._seed = space, config, seed
+        super().__init__(space, config, seed)
         self._device = torch.device(device)
-        self._shapes = parameter_shapes(space, config)
         allowed = torch.from_numpy(space.token_mask())
         # what is added to the logits: shape (length, vocabulary)
         self._mask = torch.zeros(allowed.shape).masked_fill_(~allowed, -math.inf).to(self._device)
         self._one_hot = torch.eye(space.vocabulary, device=self._device)
         self._initialise(round=0)
 
-    @property
-    def parameters(self) -> int:
-        """How many numbers it learns."""
-        return self._flat.numel()
+    def _become(self, row: NDArray[np.float32]) -> None:
+        self._flat = torch.from_numpy(row).to(self._device).requires_grad_()
 
-    def state(self) -> dict[str, NDArray[np.float32]]:
-        """Its parameters by name."""
-        return {name: value.detach().cpu().numpy().copy() for name, value in self._named().items()}
+    def _row(self) -> NDArray[np.float32]:
+        return self._flat.detach().cpu().numpy()
 
-    def load_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Become what ``state`` was taken from.
-
-        Raises:
-            WeightsError: a parameter is missing, unknown or of another shape.
-        """
-        check_state(state, self._shapes, "the controller's state")
-        values = np.concatenate([np.asarray(state[name], np.float32).ravel() for name in self._shapes])
-        # one tensor holds them all: clipping and Adam take one call each
-        self._flat = torch.from_numpy(values).to(self._device).requires_grad_()
-
-    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
-        """Learn from all scored genotypes, from new initial parameters; yields after each epoch.
-
-        Each sequence is seen in ``config.swaps`` copies, the first as it is and the others with the edges of
-        its nodes in random order. An epoch's loss is the mean over them.
-
-        Raises:
-            DivergedError: a score or the loss is not finite.
-        """
+    def _teacher(self, lessons: Lessons) -> Callable[[NDArray[np.int64]], float]:
         config = self._config
-        self._initialise(round)
-        if not len(genotypes):
-            return
-        lessons = Lessons.of(self._space, config, self._seed, round, genotypes, scores)
         tokens, targets = self._tensor(lessons.tokens.T), self._tensor(lessons.targets)  # steps come first throughout
         optimizer = torch.optim.Adam([self._flat], config.learning_rate, fused=True)
 
@@ -101,45 +62,28 @@ class NaoController:
                 total += loss.item() * len(batch)
             return total / len(order)
 
-        yield from lessons.epochs(taught)
+        return taught
 
-    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
-        """At most n distinct genotypes that ``accept`` admits, from the seeds' representations moved uphill.
-
-        The encoder's outputs of each seed move by eta x 1, eta x 2, ... along the gradient of the predicted
-        score, and are decoded; genotypes are taken in that order, and the best seed's first.
-        """
-        if not len(seeds):
-            return []
+    def _proposals(self, blocks: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
         p = self._named()
-        outputs = torch.cat([block.detach() for block in self._outputs(p, seeds)], 1).requires_grad_()
+        outputs = torch.cat([self._outputs(p, tokens).detach() for tokens in blocks], 1).requires_grad_()
         (gradient,) = torch.autograd.grad(_predicted(p, _representation(outputs)).sum(), outputs)
-        steps = range(1, self._config.most_steps + 1)
-        moved = (F.normalize(outputs.detach() + self._config.eta * step * gradient, dim=-1) for step in steps)
-        return accepted((self._decoded(p, each) for each in moved), n, accept)
+        for step in range(1, self._config.most_steps + 1):
+            yield self._decoded(p, F.normalize(outputs.detach() + self._config.eta * step * gradient, dim=-1))
 
-    def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """The predicted score of each, on the scale of ``scaled``: shape (n,), in [0, 1]."""
+    @torch.inference_mode()
+    def _scores(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         p = self._named()
-        with torch.inference_mode():
-            blocks = [_predicted(p, _representation(outputs)) for outputs in self._outputs(p, genotypes)]
-        return _joined(blocks, (0,))
+        return _predicted(p, _representation(self._outputs(p, tokens))).cpu().numpy()
 
-    def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """Their representations: shape (n, hidden), each of unit length."""
+    @torch.inference_mode()
+    def _representations(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        return _representation(self._outputs(self._named(), tokens)).cpu().numpy()
+
+    @torch.inference_mode()
+    def _reconstructions(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         p = self._named()
-        with torch.inference_mode():
-            blocks = [_representation(outputs) for outputs in self._outputs(p, genotypes)]
-        return _joined(blocks, (0, self._config.hidden))
-
-    def reconstruct(self, genotypes: Sequence[Genotype]) -> list[Genotype]:
-        """What the decoder makes of each one's representation; the same genotype, once it has learned."""
-        p = self._named()
-        with torch.inference_mode():
-            return [genotype for outputs in self._outputs(p, genotypes) for genotype in self._decoded(p, outputs)]
-
-    def _initialise(self, round: int) -> None:
-        self.load_state(initial_parameters(self._shapes, self._config.hidden, self._seed, round))
+        return self._decoded(p, self._outputs(p, tokens))
 
     def _named(self) -> dict[str, Tensor]:
         parts = self._flat.split([math.prod(shape) for shape in self._shapes.values()])
@@ -152,11 +96,9 @@ class NaoController:
         """Tokens (length, b) as one-hot vectors: (length, b, vocabulary)."""
         return self._one_hot.index_select(0, tokens.flatten()).view(*tokens.shape, -1)
 
-    def _outputs(self, p: Parameters, genotypes: Sequence[Genotype]) -> Iterator[Tensor]:
-        """The encoder's outputs (steps, b, hidden), a block of b genotypes at a time."""
-        for start in range(0, len(genotypes), BLOCK):
-            tokens = self._tensor(self._space.tokens(genotypes[start : start + BLOCK]).T)
-            yield _encoded(p, self._symbols(tokens))
+    def _outputs(self, p: Parameters, tokens: NDArray[np.int64]) -> Tensor:
+        """The encoder's outputs (steps, b, hidden) of sequences (b, length)."""
+        return _encoded(p, self._symbols(self._tensor(tokens.T)))
 
     def _loss_and_gradient(self, tokens: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Of a batch, tokens (length, b) and targets (b,): the loss, and its gradient by the parameters."""
@@ -172,8 +114,8 @@ class NaoController:
         (gradient,) = torch.autograd.grad(roots, self._flat, [torch.full_like(error, weight), *gradients])
         return weight * error.detach() + (1 - weight) * entropy, gradient
 
-    def _decoded(self, p: Parameters, outputs: Tensor) -> list[Genotype]:
-        """The genotypes that encoder outputs (steps, b, hidden) are decoded to, the likeliest token each time."""
+    def _decoded(self, p: Parameters, outputs: Tensor) -> NDArray[np.int64]:
+        """The sequences (b, length) that encoder outputs are decoded to, the likeliest token each time."""
         with torch.inference_mode():
             hidden = cell = _representation(outputs)
             token = torch.full(hidden.shape[:1], START, device=self._device)
@@ -183,11 +125,7 @@ class NaoController:
                 hidden, cell = torch.lstm_cell(embedded, (hidden, cell), *_lstm_parameters(p, "decoder"))
                 token = (_logits(p, hidden[None], outputs)[0] + mask).argmax(-1)
                 tokens.append(token)
-            return self._space.from_tokens(torch.stack(tokens, 1).cpu().numpy())
-
-
-def _joined(blocks: Sequence[Tensor], empty: tuple[int, ...]) -> NDArray[np.float64]:
-    return np.concatenate([np.empty(empty), *(block.cpu().numpy() for block in blocks)], dtype=np.float64)
+            return torch.stack(tokens, 1).cpu().numpy()
 
 
 def _lstm_parameters(p: Parameters, part: str) -> tuple[Tensor, ...]:
