@@ -350,7 +350,7 @@ def test_the_enas_table_is_searched_without_a_framework(shared_data):
     [
         (("--backend", "table", "--controller", "random"), 1, "backend 'table' needs a table"),
         (("--backend", "table", "--table", "no.csv", "--controller", "random"), 1, "cannot read the table no.csv"),
-        (("--backend", "abacus"), 1, "no backend 'abacus'; installed: broken, pretend, table, torch"),
+        (("--backend", "abacus"), 1, "no backend 'abacus'; installed: broken, keras, pretend, table, torch"),
         (("--backend", "broken"), 1, "backend 'broken' cannot be imported (No module named 'no_such_module_anywhere')"),
         (("--backend", "pretend", "--data", "no.npz"), 1, "no.npz"),
         (("--backend", "pretend", "--data", "."), 1, "train"),
