@@ -74,10 +74,10 @@ def _set_threads(threads: int) -> None:
             "--threads cannot be set with JAX as Keras' engine; limit the process instead, "
             "such as by: taskset --cpu-list 0"
         )
-    wanted = (threads, tf.config.threading.get_inter_op_parallelism_threads() or threads)
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(wanted[1])
+        if not tf.config.threading.get_inter_op_parallelism_threads():
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError:
         if tf.config.threading.get_intra_op_parallelism_threads() != threads:
             raise BackendError(

@@ -59,9 +59,9 @@ class Stack:
     reduction: bool = False
     operation: int = -1
 
-    def of(self, state: Mapping[str, NDArray[np.float32]], prefix: str = "") -> NDArray[np.float32]:
+    def of(self, state: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """The array, of parameters by canonical name."""
-        values = [to_keras(name, np.asarray(state[prefix + name], np.float32)) for name in self.names]
+        values = [to_keras(name, np.asarray(state[name], np.float32)) for name in self.names]
         return values[0] if self.kind == "single" else np.stack(values)
 
     def parameters(self, array: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
