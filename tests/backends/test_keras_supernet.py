@@ -370,6 +370,13 @@ def test_another_engine_is_refused_in_one_line_before_keras_is_imported(engine):
     assert said.splitlines()[0] == "False" or said.splitlines()[-1] == "False"
 
 
+@only_tensorflow
+def test_an_empty_choice_of_engine_is_none():
+    code = "import os; os.environ['KERAS_BACKEND'] = ''; import bnao.backends.keras as k; print('on', k.ENGINE)"
+
+    assert "on tensorflow" in said_by(code)
+
+
 def test_what_this_backend_does_not_know_is_refused_by_name():
     for machine, told in (({"compile": True}, "--compile"), ({"device": "gpu:7"}, "no device 'gpu:7' here")):
         with pytest.raises(BackendError, match=told):

@@ -32,9 +32,10 @@ def check_engine(engine: str) -> str:
     return engine
 
 
-if "KERAS_BACKEND" in os.environ:  # before Keras fails to import it in its own words
-    check_engine(os.environ["KERAS_BACKEND"])
-if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+_wanted = os.environ.get("KERAS_BACKEND")  # an empty one is none, to Keras too
+if _wanted:  # before Keras fails to import it in its own words
+    check_engine(_wanted)
+if (_wanted or "tensorflow") == "tensorflow":
     check_alone("tensorflow", "torch")
 
 import keras  # noqa: E402  # only now
