@@ -1,98 +1,27 @@
-"""Every setting, once: its default, bounds, help and the paper's letter. Presets, and TOML in and out.
+"""Every setting, once: its default, bounds, help and the paper's letter. Presets.
 
 The defaults are the paper's (Sec. 5 and its appendix; SPEC section 8); presets shrink them for a machine.
 """
 
-import difflib
 import math
-import tomllib
-import types
-import typing
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import attrs
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
 from bnao.errors import ConfigError
+from bnao.settings import Settings, build, setting
 
 C = TypeVar("C")
-Settings = Mapping[str, Any]
-
-
-def _check(
-    name: str, value: object, kinds: tuple[type, ...], least: float | None, most: float | None, choices: Sequence[str]
-) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (
-        (value is None and type(None) in kinds)
-        or (isinstance(value, bool) and bool in kinds)
-        or (isinstance(value, int) and is_number and (int in kinds or float in kinds))
-        or (isinstance(value, float) and float in kinds)
-        or (isinstance(value, str) and str in kinds)
-        or (isinstance(value, tuple) and tuple in kinds)
-    ):
-        wanted = " or ".join(_KIND_NAMES[kind] for kind in kinds if kind is not type(None))
-        raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
-    if isinstance(value, str) and choices and value not in choices:
-        raise ConfigError(f"{name} is {value!r}; it can be {', '.join(choices)}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{name} is {value!r}; it must be a finite number")
-    if is_number and not ((least is None or value >= least) and (most is None or value <= most)):  # type: ignore[operator]  # is_number says it is one
-        bounds = " and ".join(
-            text for text in (least is not None and f">= {least:g}", most is not None and f"<= {most:g}") if text
-        )
-        raise ConfigError(f"{name} is {value!r}; it must be {bounds}")
-
-
-_KIND_NAMES: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-
-
-def kinds_of(attribute: "Attribute[Any]") -> tuple[type, ...]:
-    """The plain types a setting may have, such as (int, NoneType)."""
-    kind = attribute.type
-    members = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    return tuple(typing.get_origin(member) or member for member in members if member is not None)
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    least: float | None = None,
-    most: float | None = None,
-    choices: Sequence[str] = (),
-    has_option: bool = True,
-    from_data: bool = False,
-    converter: Any = None,
-) -> Any:
-    """A field with all that the command line, the file and the checks need to know about it.
-
-    Args:
-        default: its value in the paper's own setting.
-        help: one line for people.
-        least: smallest value allowed.
-        most: largest value allowed.
-        choices: the texts allowed.
-        has_option: whether the command line has an option of its name.
-        from_data: the data set decides it: neither an option nor in the file.
-        converter: makes the value from what was given.
-    """
-
-    def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
-        _check(attribute.name, value, kinds_of(attribute), least, most, choices)
-
-    metadata = {"help": help, "choices": tuple(choices), "has_option": has_option, "from_data": from_data}
-    return field(default=default, validator=validate, metadata=metadata, converter=converter, kw_only=True)
 
 
 @frozen
 class NetworkConfig:
     """What surrounds the cells: the space they come from and the stack they are repeated in."""
 
-    space: str = setting("nao", "Search space the genotypes come from.", choices=("nao",))
-    nodes: int = setting(5, "Nodes of a cell.", least=1, most=64)
+    space: str = setting("nao", "Search space the genotypes come from.", choices=("nao", "nas-bench-201"))
+    nodes: int | None = setting(
+        None, "Nodes of a cell; else the space's own: nao 5, nas-bench-201 3.", least=1, most=64
+    )
     channels: int = setting(20, "Channels of the first cells (C); they double at each reduction.", least=2)
     cells: int = setting(3, "Normal cells of a stack (N); the network has 3N + 2 cells.", least=1)
     network: str = setting("cifar", "Stem: one 3x3 convolution, or three of stride 2.", choices=("cifar", "imagenet"))
@@ -112,6 +41,7 @@ class NetworkConfig:
             )
 
 
+SAMPLERS = ("proportional", "uniform", "budget")
 DATASETS = ("fashion-mnist", "cifar10", "cifar100")
 
 
@@ -223,7 +153,7 @@ class SearchConfig:
     sampler: str = setting(
         "proportional",
         "Who is trained at a step: by size (Eq. 3), evenly, or by a budget (Eq. 2).",
-        choices=("proportional", "uniform", "budget"),
+        choices=SAMPLERS,
     )
     size: str = setting("parameters", "What size means.", choices=("parameters", "multiply-adds"))
     alpha: float = setting(1.0, "Probabilities go as size to this power; 0 = uniform.", least=-10, most=10)
@@ -275,6 +205,95 @@ class EvaluateConfig:
     machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
 
 
+@frozen
+class Arm:
+    """Who draws in a study's supernet: a sampler and the power of the size.
+
+    >>> str(Arm("proportional", 0.5)), str(Arm("uniform", 0.0))
+    ('proportional:0.5', 'uniform')
+    """
+
+    sampler: str
+    alpha: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Arm":
+        """Read ``uniform``, ``proportional``, ``budget`` or one of the latter with an alpha, ``proportional:0.5``."""
+        name, _, alpha = text.strip().partition(":")
+        try:
+            power = float(alpha) if alpha else 1.0
+        except ValueError:
+            power = math.nan
+        if name not in SAMPLERS or not math.isfinite(power) or (name == "uniform" and alpha):
+            raise ConfigError(
+                f"samplers has {text.strip()!r}; each is uniform, proportional, budget, or one of the latter two "
+                f"with a power of the size, such as proportional:0.5"
+            )
+        return cls(name, 0.0 if name == "uniform" else power)
+
+    def __str__(self) -> str:
+        return self.sampler if self.alpha == (self.sampler != "uniform") else f"{self.sampler}:{self.alpha:g}"
+
+
+@frozen
+class StudyConfig:
+    """The ranking study (paper Sec. 3, Tables 2, 3 and 6): one-shot scores against stand-alone accuracies."""
+
+    preset: str = setting("paper", "The preset these settings began from.", has_option=False)
+    seed: int = setting(0, "Decides the genotypes, and the first seed of trainings and supernets.", least=0)
+    genotypes: int = setting(50, "Genotypes that are ranked (n).", least=3)
+    sizes: str = setting(
+        "diverse",
+        "Which: as they come (diverse), near the median size (similar), or of evenly spread sizes (spread).",
+        choices=("diverse", "similar", "spread"),
+    )
+    band: float = setting(0.05, "Sizes similar: the share by which a size may differ from the median.", least=0.0001)
+    truth: str | None = setting(None, "CSV with a genotype and an accuracy in each row, in place of training.")
+    truth_column: str | None = setting(None, "Its column of accuracies; else score, accuracy or best_test_acc.")
+    trained: int | None = setting(
+        None, "Genotypes the supernet is trained on, the ranked ones among them; else just these.", least=3
+    )
+    samplers: str = setting(
+        "uniform,proportional", "Whom to compare: uniform, proportional, proportional:ALPHA, budget; by commas."
+    )
+    epochs: str = setting("5,10,20,30,50", "Supernet epochs to score after; the last is how long it is trained.")
+    seeds: int = setting(3, "Supernets of each sampler, each with its own seed.", least=1)
+    repeats: int = setting(1, "Stand-alone trainings of each genotype, each with its own seed.", least=1)
+    alone_epochs: int = setting(600, "Epochs of each stand-alone training.", least=1)
+    size: str = setting("parameters", "What size means.", choices=("parameters", "multiply-adds"))
+    top: int = setting(10, "The k of precision at the top.", least=1)
+    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
+    checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
+    network: NetworkConfig = field(factory=NetworkConfig, kw_only=True)
+    data: DataConfig = field(factory=DataConfig, kw_only=True)
+    training: TrainingConfig = field(factory=TrainingConfig, kw_only=True)
+    alone: StandAloneTrainingConfig = field(factory=StandAloneTrainingConfig, kw_only=True)
+    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if len(set(self.arms)) < len(self.arms):
+            raise ConfigError(f"samplers is {self.samplers!r}; it names one twice")
+        if self.marks[0] < 1 or list(self.marks) != sorted(set(self.marks)):
+            raise ConfigError(f"epochs is {self.epochs!r}; it must be whole numbers >= 1 that rise, such as 5,10,20")
+        if self.trained is not None and self.trained < self.genotypes:
+            raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The samplers to compare; the others are compared with the first."""
+        return tuple(Arm.parse(text) for text in self.samplers.split(","))
+
+    @property
+    def marks(self) -> tuple[int, ...]:
+        """The epochs after which a supernet is scored."""
+        try:
+            return tuple(int(text) for text in self.epochs.split(","))
+        except ValueError:
+            raise ConfigError(
+                f"epochs is {self.epochs!r}; it must be whole numbers >= 1 that rise, such as 5,10,20"
+            ) from None
+
+
 #: what each preset changes in the paper's settings
 SEARCH_PRESETS: dict[str, Settings] = {
     "quick": {
@@ -318,64 +337,35 @@ EVALUATE_PRESETS: dict[str, Settings] = {
     "paper": {},
 }
 
-PRESETS: dict[type, dict[str, Settings]] = {SearchConfig: SEARCH_PRESETS, EvaluateConfig: EVALUATE_PRESETS}
+STUDY_PRESETS: dict[str, Settings] = {
+    "quick": {
+        "genotypes": 10,
+        "epochs": "1,3,6",
+        "seeds": 2,
+        "repeats": 2,
+        "top": 3,
+        "alone_epochs": 3,
+        "network": {"channels": 8, "cells": 1},
+        "data": {"dataset": "fashion-mnist", "image_size": 14, "train_images": 1_500, "dev_share": 0.2, "pad": 2},
+        "training": {"learning_rate": 0.15},
+        "alone": {"learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
+    },
+    "cifar10-small": {
+        "repeats": 2,
+        "alone_epochs": 8,
+        "network": {"channels": 8, "cells": 1},
+        "data": {"dataset": "cifar10", "train_images": 5_000, "image_size": 16, "dev_share": 0.2, "pad": 2},
+        "training": {"learning_rate": 0.1},
+        "alone": {"learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
+    },
+    "paper": {},
+}
 
-
-def settings_of(config: type) -> Iterator[tuple[tuple[str, ...], "Attribute[Any]"]]:
-    """Every setting of a config class that has an option: its path, such as ("data", "pad"), and its field."""
-    for attribute in attrs.fields(config):
-        if attrs.has(attribute.type):
-            yield from (((attribute.name, *path), inner) for path, inner in settings_of(attribute.type))
-        elif attribute.metadata["has_option"] and not attribute.metadata["from_data"]:
-            yield (attribute.name,), attribute
-
-
-def merged(*layers: Settings) -> dict[str, Any]:
-    """Nested settings laid over one another, later ones winning.
-
-    >>> merged({"data": {"pad": 4, "flip": True}}, {"data": {"pad": 2}})
-    {'data': {'pad': 2, 'flip': True}}
-    """
-    result: dict[str, Any] = {}
-    for layer in layers:
-        for name, value in layer.items():
-            if isinstance(value, Mapping):
-                below = result.get(name, {})
-                value = merged(below if isinstance(below, Mapping) else {}, value)
-            result[name] = value
-    return result
-
-
-def build(config: type[C], settings: Settings, base: C | None = None, where: str = "") -> C:
-    """The config that nested plain settings describe, all others at their defaults.
-
-    Raises:
-        ConfigError: a setting that does not exist, of another type or out of bounds, with its place.
-
-    >>> build(SearchConfig, {"data": {"padd": 2}})
-    Traceback (most recent call last):
-        ...
-    bnao.errors.ConfigError: [data] has no setting 'padd'; did you mean 'pad'?
-    """
-    base = config() if base is None else base
-    fields = {attribute.name: attribute for attribute in attrs.fields(config)}  # type: ignore[arg-type]  # all are attrs classes
-    section = f"[{where}] " if where else ""
-    changes: dict[str, Any] = {}
-    for name, value in settings.items():
-        if name not in fields or fields[name].metadata.get("from_data"):
-            known = [known for known, attribute in fields.items() if not attribute.metadata.get("from_data")]
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(known)}"
-            raise ConfigError(f"{section or 'the config '}has no setting {name!r}; {hint}")
-        if attrs.has(fields[name].type):
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{name} is {value!r}; it is a section, [{name}]")
-            value = build(fields[name].type, value, getattr(base, name), name)
-        changes[name] = value
-    try:
-        return attrs.evolve(base, **changes)  # type: ignore[misc]  # all are attrs classes
-    except ConfigError as error:
-        raise ConfigError(f"{section}{error}") from None
+PRESETS: dict[type, dict[str, Settings]] = {
+    SearchConfig: SEARCH_PRESETS,
+    EvaluateConfig: EVALUATE_PRESETS,
+    StudyConfig: STUDY_PRESETS,
+}
 
 
 def preset(config: type[C], name: str) -> C:
@@ -388,37 +378,3 @@ def preset(config: type[C], name: str) -> C:
     if name not in presets:
         raise ConfigError(f"no preset {name!r}; there is {', '.join(presets)}")
     return build(config, {"preset": name, **presets[name]})
-
-
-def to_settings(config: Any) -> dict[str, Any]:
-    """The config as nested plain settings; what is None or decided by the data is left out."""
-    settings: dict[str, Any] = {}
-    sections: dict[str, Any] = {}
-    for attribute in attrs.fields(type(config)):
-        value = getattr(config, attribute.name)
-        if attrs.has(type(value)):
-            sections[attribute.name] = to_settings(value)
-        elif value is not None and not attribute.metadata["from_data"]:
-            settings[attribute.name] = value
-    return settings | sections
-
-
-def to_toml(config: Any) -> str:
-    """The config as TOML, which ``read_toml`` and ``build`` turn into the same config."""
-    import tomli_w
-
-    return tomli_w.dumps(to_settings(config))
-
-
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """A TOML file's nested settings.
-
-    Raises:
-        ConfigError: no such file, or not TOML, with the line.
-    """
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None

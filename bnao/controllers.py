@@ -93,21 +93,28 @@ def mutated(genotype: Genotype, space: SearchSpace, rng: np.random.Generator) ->
     >>> int((space.encode([parent]) != space.encode([mutated(parent, space, stream(0, "mutation"))])).sum()) > 0
     True
     """
-    place = int(rng.integers(2)), int(rng.integers(space.nodes)), int(rng.integers(space.edges))
-    cell = genotype.cells[place[0]]
-    node = cell.nodes[place[1]]
-    edge = node.edges[place[2]]
-    others = [source for source in range(space.inputs + place[1]) if source != edge.source]
+    which = int(rng.integers(space.cells))
+    node, number = _random_place(space, rng)
+    cell = genotype.cells[which]
+    edge = cell.nodes[node].edges[number]
+    others = [source for source in space.sources(node, number) if source != edge.source]
     names = [name for name in space.operations if name != edge.operation]
-    if rng.random() < 0.5 or not names:
+    if others and (rng.random() < 0.5 or not names):
         changed = evolve(edge, source=others[rng.integers(len(others))])
     else:
         changed = Edge(edge.source, names[rng.integers(len(names))])
-    edges = [*node.edges[: place[2]], changed, *node.edges[place[2] + 1 :]]
-    nodes = [*cell.nodes[: place[1]], Node(edges), *cell.nodes[place[1] + 1 :]]
+    edges = [*cell.nodes[node].edges[:number], changed, *cell.nodes[node].edges[number + 1 :]]
+    nodes = [*cell.nodes[:node], Node(edges), *cell.nodes[node + 1 :]]
     cells = list(genotype.cells)
-    cells[place[0]] = Cell(nodes, cell.inputs)
+    cells[which] = Cell(nodes, cell.inputs)
     return Genotype(*cells)
+
+
+def _random_place(space: SearchSpace, rng: np.random.Generator) -> tuple[int, int]:
+    """A node and one of its edges, every edge of a cell as likely."""
+    if len(space.places) == space.nodes * space.edges:
+        return int(rng.integers(space.nodes)), int(rng.integers(space.edges))
+    return space.places[rng.integers(len(space.places))]
 
 
 #: the controllers that need no framework, by the name settings give them

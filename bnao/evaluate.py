@@ -17,7 +17,7 @@ from bnao.data import Dataset
 from bnao.genotype import Genotype
 from bnao.protocols import Backend, Listener, StandAlone
 from bnao.ranking import Estimate, rank_agreement
-from bnao.run import Run, understanding
+from bnao.run import Folder, Run, understanding
 from bnao.size import multiply_adds, parameters
 from bnao.weights import read_weights, to_bytes, without_momenta
 
@@ -118,7 +118,9 @@ def evaluate(
                     run.log(event)
                 listen(event)
 
-            training = _Training(genotype, config, backend, whole, config.seed + repeat, run)
+            seed = config.seed + repeat
+            name = f"trainings/{_digest(genotype)}-seed-{seed}"
+            training = Training(genotype, config, backend, whole, seed=seed, folder=run, name=name)
             errors.append(training.test_error(tell))
             tell("trained", test_error=errors[-1])
         evaluations.append(Evaluation(genotype, weights, products, tuple(errors)))
@@ -136,8 +138,26 @@ def _plain(estimate: Estimate) -> dict[str, float | int | None]:
     return {name: None if math.isnan(value) else value for name, value in asdict(estimate).items()}
 
 
-class _Training:
-    """One network's training, kept in a run's folder where there is one."""
+def _digest(genotype: Genotype) -> str:
+    """Twelve digits that tell a genotype from others."""
+    return hashlib.blake2b(str(genotype).encode(), digest_size=6).hexdigest()
+
+
+class Training:
+    """One network's training, kept in a folder where there is one.
+
+    Args:
+        genotype: the architecture.
+        config: all settings.
+        backend: makes and trains the network.
+        dataset: trained on its train part, tested on its test part.
+        seed: of this training.
+        folder: what it holds of a finished training is not done again, and a training that was killed goes on from
+            its last checkpoint. None: nothing is kept.
+        name: of its files there, without a suffix.
+        about: what else the file of its result says.
+        keep_weights: whether the trained weights stay.
+    """
 
     def __init__(
         self,
@@ -145,19 +165,27 @@ class _Training:
         config: EvaluateConfig,
         backend: Backend,
         dataset: Dataset,
+        *,
         seed: int,
-        run: Run | None,
+        folder: Folder | None,
+        name: str,
+        about: Mapping[str, Any] | None = None,
+        keep_weights: bool = True,
     ) -> None:
         self.genotype, self.config, self.backend, self.dataset = genotype, config, backend, dataset
-        self.seed, self.run = seed, run
-        digest = hashlib.blake2b(str(genotype).encode(), digest_size=6).hexdigest()
-        self.name = f"trainings/{digest}-seed-{seed}"
+        self.seed, self.folder, self.name = seed, folder, name
+        self.about, self.keep_weights = about or {}, keep_weights
+
+    @property
+    def done(self) -> bool:
+        """Whether it was finished before."""
+        return self.folder is not None and self.folder.has(f"{self.name}.json")
 
     def test_error(self, tell: Callable[..., None]) -> float:
         """Train, unless that was done before, and test."""
-        if self.run and self.run.has(f"{self.name}.json"):
-            content = self.run.read_json(f"{self.name}.json")
-            with understanding(self.run.folder / f"{self.name}.json"):
+        if self.folder is not None and self.done:
+            content = self.folder.read_json(f"{self.name}.json")
+            with understanding(self.folder.folder / f"{self.name}.json"):
                 return float(content["test_error"])
         network = self.backend.stand_alone(self.genotype, self.config, self.dataset, seed=self.seed)
         start = self._restore(network)
@@ -169,30 +197,30 @@ class _Training:
                 seconds=round(now - last, 3),
             )  # fmt: skip
             last = now
-            if self.run and now - saved >= self.config.checkpoint_seconds:
+            if self.folder and now - saved >= self.config.checkpoint_seconds:
                 self._checkpoint(network, epoch.epoch + 1)
                 saved = last = time.monotonic()
         error = 1 - accuracy(network, self.dataset.x_test, self.dataset.y_test)
-        if self.run:
+        if self.folder:
             about: dict[str, str | int] = {"genotype": str(self.genotype), "seed": self.seed}
-            self.run.write(f"{self.name}.safetensors", to_bytes(without_momenta(network.state()), about))
-            content = {"genotype": str(self.genotype), "seed": self.seed, "test_error": error}
-            self.run.write_json(f"{self.name}.json", content)
-            self.run.remove(f"{self.name}.checkpoint.safetensors")
+            if self.keep_weights:
+                self.folder.write(f"{self.name}.safetensors", to_bytes(without_momenta(network.state()), about))
+            self.folder.write_json(f"{self.name}.json", {**about, "test_error": error, **self.about})
+            self.folder.remove(f"{self.name}.checkpoint.safetensors")
         return error
 
     def _restore(self, network: StandAlone) -> int:
         name = f"{self.name}.checkpoint.safetensors"
-        if not (self.run and self.run.has(name)):
+        if not (self.folder and self.folder.has(name)):
             return 0
-        state, about = read_weights(self.run.folder / name)
+        state, about = read_weights(self.folder.folder / name)
         network.load_state(state)
         return int(about["epoch"])
 
     def _checkpoint(self, network: StandAlone, epoch: int) -> None:
-        if self.run:
+        if self.folder:
             content = to_bytes(network.state(), {"epoch": epoch})
-            self.run.write(f"{self.name}.checkpoint.safetensors", content)
+            self.folder.write(f"{self.name}.checkpoint.safetensors", content)
 
 
 def accuracy(network: StandAlone, images: Any, labels: Any) -> float:

@@ -92,6 +92,20 @@ class Cell:
         read = {edge.source for node in self.nodes for edge in node.edges}
         return tuple(state for state in range(self.inputs + len(self.nodes)) if state not in read)
 
+    @property
+    def live_states(self) -> frozenset[int]:
+        """The states that reach the last node through edges other than ``none``, itself among them.
+
+        >>> Cell([Node([Edge(0, "skip_connect")]), Node([Edge(0, "none"), Edge(1, "none")])], inputs=1).live_states
+        frozenset({2})
+        """
+        last = self.inputs + len(self.nodes) - 1
+        live = {last}
+        for index in range(len(self.nodes) - 1, -1, -1):
+            if self.inputs + index in live:
+                live |= {edge.source for edge in self.nodes[index].edges if edge.operation != "none"}
+        return frozenset(live)
+
     def __str__(self) -> str:
         return ";".join(map(str, self.nodes))
 
@@ -99,6 +113,8 @@ class Cell:
 @frozen
 class Genotype:
     """An architecture: the cell that keeps the image size and the one that halves it.
+
+    In a space of one cell, such as NAS-Bench-201, it has no reduction cell (None), and its cell has one input.
 
     Its text form is one line, ``source:operation`` for an edge, ``+`` within a node, ``;`` between nodes and
     ``|`` between the cells.
@@ -112,22 +128,36 @@ class Genotype:
     """
 
     normal: Cell
-    reduction: Cell
+    reduction: Cell | None = None
 
     def __attrs_post_init__(self) -> None:
-        if len(self.normal.nodes) != len(self.reduction.nodes):
+        if self.reduction is not None and len(self.normal.nodes) != len(self.reduction.nodes):
             raise GenotypeError(
                 f"the normal cell has {len(self.normal.nodes)} nodes and the reduction cell "
                 f"{len(self.reduction.nodes)}; both need the same number"
             )
 
     @property
-    def cells(self) -> tuple[Cell, Cell]:
-        """The normal cell and the reduction cell."""
-        return self.normal, self.reduction
+    def cells(self) -> tuple[Cell, ...]:
+        """The normal cell and, where there is one, the reduction cell."""
+        return (self.normal,) if self.reduction is None else (self.normal, self.reduction)
+
+    @property
+    def named_cells(self) -> tuple[tuple[str, Cell], ...]:
+        """The cells by their names: normal and reduction, or the one cell."""
+        names = ("",) if self.reduction is None else ("normal", "reduction")
+        return tuple(zip(names, self.cells, strict=True))
+
+    def cell(self, reduction: bool) -> Cell:
+        """The cell at a place in the network; where there is but one, that.
+
+        Args:
+            reduction: whether the place halves the image.
+        """
+        return self.reduction if reduction and self.reduction is not None else self.normal
 
     def __str__(self) -> str:
-        return f"{self.normal}|{self.reduction}"
+        return "|".join(map(str, self.cells))
 
     @classmethod
     def parse(cls, text: str) -> Genotype:
@@ -137,10 +167,12 @@ class Genotype:
             GenotypeError: the text is not one, with the place named.
         """
         cells = text.split("|")
+        if len(cells) == 1:
+            return cls(_parse_one_cell(text))
         if len(cells) != 2:
             raise GenotypeError(
-                f"{len(cells)} cell{'s' * (len(cells) != 1)} in {_shortened(text)}; a genotype is "
-                f"'normal|reduction', two cells with '|' between them"
+                f"{len(cells)} cells in {_shortened(text)}; a genotype is 'normal|reduction', two cells with '|' "
+                f"between them, or one cell"
             )
         parsed = []
         for name, cell in zip(("normal", "reduction"), cells, strict=True):
@@ -151,7 +183,18 @@ class Genotype:
         return cls(*parsed)
 
 
-def _parse_cell(text: str) -> Cell:
+def _parse_one_cell(text: str) -> Cell:
+    try:
+        return _parse_cell(text, inputs=1)
+    except GenotypeError:
+        _parse_cell(text)  # says what is wrong, if it is no cell of two inputs either
+        raise GenotypeError(
+            f"1 cell in {_shortened(text)}; a genotype is 'normal|reduction', two cells with '|' between them "
+            f"(a genotype of one cell reads one input, state 0)"
+        ) from None
+
+
+def _parse_cell(text: str, inputs: int = 2) -> Cell:
     nodes = []
     for index, node in enumerate(text.split(";")):
         edges = []
@@ -164,7 +207,7 @@ def _parse_cell(text: str) -> Cell:
                 )
             edges.append(Edge(int(match[1][:9]), match[2]))
         nodes.append(Node(edges))
-    return Cell(nodes)
+    return Cell(nodes, inputs)
 
 
 def _shortened(text: str, most: int = 60) -> str:

@@ -1,10 +1,14 @@
-"""The stack that repeats a genotype's cells: 3N + 2 of them, two of which halve the image and double the channels."""
+"""The stack that repeats a genotype's cells: 3N + 2 places, two of which halve the image and double the channels.
+
+In the space ``nas-bench-201`` a residual block stands at these two, else a reduction cell.
+"""
 
 from __future__ import annotations
 
 from attrs import frozen
 
 from bnao.config import NetworkConfig
+from bnao.space import space_named
 
 
 @frozen
@@ -54,7 +58,18 @@ def stem_channels(network: NetworkConfig) -> tuple[int, ...]:
     ((60,), (26, 52, 52))
     """
     c = network.channels
-    return (3 * c,) if network.network == "cifar" else (c // 2, c, c)
+    if network.network == "imagenet":
+        return c // 2, c, c
+    return (c,) if rules(network) == "nas-bench-201" else (3 * c,)
+
+
+def rules(network: NetworkConfig) -> str:
+    """Whose stem, reductions and head the network has: those of its space.
+
+    Raises:
+        GenotypeError: no such space.
+    """
+    return space_named(network.space).rules
 
 
 def stack(network: NetworkConfig) -> list[Position]:

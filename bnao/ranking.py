@@ -6,6 +6,7 @@ All is counted exactly, in O(n log n) time and O(n) memory, so a benchmark table
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from attrs import frozen
@@ -137,25 +138,101 @@ def rank_agreement(
     >>> str(agreement["kendall_tau"]), agreement["kendall_tau"].n
     ('1.000 [1.000, 1.000]', 50)
     """
+    return compared({"": [predicted]}, truth, k=k, resamples=resamples, seed=seed, level=level).estimates[""]
+
+
+@frozen
+class Comparison:
+    """How several ways of scoring agree with one truth.
+
+    Attributes:
+        estimates: by the way's name and the figure's.
+        differences: of each further way less the first, likewise.
+        each: by the way's name and the figure's: the figure of each of its lists.
+    """
+
+    estimates: dict[str, dict[str, Estimate]]
+    differences: dict[str, dict[str, Estimate]]
+    each: dict[str, dict[str, list[float]]]
+
+
+def compared(
+    ways: Mapping[str, Sequence[ArrayLike]],
+    truth: ArrayLike,
+    *,
+    k: int = 10,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Comparison:
+    """The figures of several ways of scoring, each a mean over its lists, and their differences, with intervals.
+
+    A resample draws n architectures with replacement, and as many lists of each way as it has, list i of one way
+    together with list i of the others where they have equally many: so the interval of a difference is paired.
+    Else as for ``rank_agreement``.
+
+    Args:
+        ways: score lists by the way's name, such as the supernets of one sampler, one a seed.
+        truth: as for ``pairwise_accuracy``.
+        k, resamples, seed, level: as for ``rank_agreement``.
+
+    Raises:
+        RankingError: as for ``rank_agreement``, or a way without a list.
+
+    >>> found = compared({"poor": [[1, 3, 2]], "good": [[1, 2, 3]]}, [1, 2, 3], resamples=100)
+    >>> round(found.differences["good"]["pairwise_accuracy"].value, 3)
+    0.333
+    """
     _checked("k", k)
     _checked("resamples", resamples)
     if not 0 < level < 1:
         raise RankingError(f"level is {level}; it must be in (0, 1), such as 0.95")
-    x, y = _ranked(predicted, truth)
-    n = len(x)
-    values = _figures(x, y, k)
-    drawn: dict[str, list[float]] = {name: [] for name in values}
+    for name, lists in ways.items():
+        if not lists:
+            raise RankingError(f"{name!r} has no list of scores; each way needs one")
+    ranked = {name: [_ranked(list, truth) for list in lists] for name, lists in ways.items()}
+    n = len(next(iter(ranked.values()))[0][0])
+    each = {name: [_figures(x, y, k) for x, y in lists] for name, lists in ranked.items()}
+    drawn: dict[str, list[dict[str, float]]] = {name: [] for name in ranked}
     for resample in range(resamples if n else 0):
         chosen = stream(seed, "bootstrap", resample).integers(n, size=n)
-        for name, value in _figures(x[chosen], y[chosen], k).items():
-            if not math.isnan(value):
-                drawn[name].append(value)
-    tail = (1 - level) / 2
-    estimates = {}
-    for name, value in values.items():
-        low, high = np.quantile(drawn[name], [tail, 1 - tail]).tolist() if drawn[name] else (math.nan, math.nan)
-        estimates[name] = Estimate(value, low, high, n, level)
-    return estimates
+        for name, lists in ranked.items():
+            of = (
+                [0]
+                if len(lists) == 1
+                else stream(seed, "bootstrap lists", resample).integers(len(lists), size=len(lists))
+            )
+            figures = {which: _figures(lists[which][0][chosen], lists[which][1][chosen], k) for which in set(of)}
+            drawn[name].append(_means([figures[which] for which in of]))
+
+    def estimated(value: float, values: Sequence[float]) -> Estimate:
+        tail = (1 - level) / 2
+        known = [value for value in values if not math.isnan(value)]
+        low, high = np.quantile(known, [tail, 1 - tail]).tolist() if known else (math.nan, math.nan)
+        return Estimate(value, low, high, n, level)
+
+    means = {name: _means(lists) for name, lists in each.items()}
+    estimates = {
+        name: {figure: estimated(value, [one[figure] for one in drawn[name]]) for figure, value in figures.items()}
+        for name, figures in means.items()
+    }
+    first, *others = means
+    differences = {
+        name: {
+            figure: estimated(
+                value - means[first][figure],
+                [one[figure] - base[figure] for one, base in zip(drawn[name], drawn[first], strict=True)],
+            )
+            for figure, value in means[name].items()
+        }
+        for name in others
+    }
+    listed = {name: {figure: [one[figure] for one in lists] for figure in lists[0]} for name, lists in each.items()}
+    return Comparison(estimates, differences, listed)
+
+
+def _means(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: math.fsum(one[name] for one in figures) / len(figures) for name in figures[0]}
 
 
 def _figures(x: Ints, y: Ints, k: int) -> dict[str, float]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from bnao.config import build, read_toml, to_toml
-from bnao.errors import BnaoError, GenotypeError, RunError, WriteError
+from bnao.errors import BnaoError, ConfigError, GenotypeError, RunError, WriteError
+from bnao.settings import build, read_toml, settings_of, to_toml
 
 C = TypeVar("C")
 Event = Mapping[str, Any]
@@ -28,7 +28,63 @@ _UNFINISHED = ".unfinished"
 FORMAT = 1
 
 
-class Run:
+class Folder:
+    """A folder whose files are whole or absent; several processes may use it.
+
+    >>> import tempfile
+    >>> made = tempfile.TemporaryDirectory()
+    >>> folder = Folder(Path(made.name))
+    >>> folder.write_json("notes.json", {"good": True})
+    >>> folder.has("notes.json"), folder.read_json("notes.json")
+    (True, {'format': 1, 'good': True})
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def has(self, name: str) -> bool:
+        """Whether the file is there, and so whole."""
+        return (self.folder / name).is_file()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole or not at all.
+
+        Raises:
+            WriteError: the disk is full or not writable; an earlier file of that name is as it was.
+        """
+        path = self.folder / name
+        # two processes may keep the same file in a folder that both use
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}{_UNFINISHED}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(unfinished, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise self._cannot_write(name, error) from None
+
+    def remove(self, name: str) -> None:
+        """Remove a file that is no longer needed, if it is there."""
+        with contextlib.suppress(OSError):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a versioned JSON file, one line an entry of its lists."""
+        self.write(name, (_readable({"format": FORMAT, **content}) + "\n").encode())
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON file of this folder; see the function ``read_json``."""
+        return read_json(self.folder / name)
+
+    def _cannot_write(self, name: str, error: OSError) -> WriteError:
+        return WriteError(f"cannot write {self.folder / name}: {error.strerror}; what was finished is kept")
+
+
+class Run(Folder):
     """A folder that one process at a time works in.
 
     >>> import tempfile
@@ -43,7 +99,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         from filelock import FileLock, Timeout
 
-        self.folder = folder
+        super().__init__(folder)
         self._lock = FileLock(folder / _LOCK)
         try:
             self._lock.acquire(timeout=0)
@@ -104,43 +160,6 @@ class Run:
     ) -> None:
         self.close()
 
-    def has(self, name: str) -> bool:
-        """Whether the file is there, and so whole."""
-        return (self.folder / name).is_file()
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file whole or not at all.
-
-        Raises:
-            WriteError: the disk is full or not writable; an earlier file of that name is as it was.
-        """
-        path = self.folder / name
-        unfinished = path.with_name(path.name + _UNFINISHED)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(unfinished, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
-            raise self._cannot_write(name, error) from None
-
-    def remove(self, name: str) -> None:
-        """Remove a file that is no longer needed, if it is there."""
-        with contextlib.suppress(OSError):
-            (self.folder / name).unlink(missing_ok=True)
-
-    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write a versioned JSON file, one line an entry of its lists."""
-        self.write(name, (_readable({"format": FORMAT, **content}) + "\n").encode())
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON file of this run; see the function ``read_json``."""
-        return read_json(self.folder / name)
-
     def log(self, event: Event) -> None:
         """Add one event to the log, a JSON object on a line of its own."""
         try:
@@ -167,9 +186,6 @@ class Run:
         if self.has(LOG):
             kept = [json.dumps(event) + "\n" for event in self.events() if keep(event)]
             self.write(LOG, "".join(kept).encode())
-
-    def _cannot_write(self, name: str, error: OSError) -> WriteError:
-        return WriteError(f"cannot write {self.folder / name}: {error.strerror}; what was finished is kept")
 
 
 def _readable(content: Mapping[str, Any]) -> str:
@@ -227,6 +243,26 @@ def read_config(folder: str | Path, kind: type[C]) -> C:
         return build(kind, read_toml(folder / CONFIG))
     except BnaoError as error:
         raise type(error)(f"{folder / CONFIG}: {error}") from None
+
+
+def check_same_settings(folder: Path, config: object) -> None:
+    """Raises RunError if the folder was made with other settings, or for something else."""
+    try:
+        before = read_config(folder, type(config))
+    except ConfigError:
+        raise RunError(f"{folder} was made for something else; name another folder with --out") from None
+    for path, _ in settings_of(type(config)):
+        old, new = _setting(before, path), _setting(config, path)
+        if old != new:
+            raise RunError(
+                f"{folder} was made with {'.'.join(path)} = {old}, and now it is {new}; name another folder with --out"
+            )
+
+
+def _setting(config: object, path: Sequence[str]) -> object:
+    for name in path:
+        config = getattr(config, name)
+    return config
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

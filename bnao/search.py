@@ -25,7 +25,7 @@ from bnao.genotype import Genotype
 from bnao.journal import RESULT, Journal
 from bnao.protocols import Controller, Listener, Supernet
 from bnao.run import Run, read_json, understanding
-from bnao.sampler import SAMPLERS, BudgetSampler, ProportionalSampler
+from bnao.sampler import ProportionalSampler, sampler_of_round
 from bnao.size import SIZES, multiply_adds, parameters
 from bnao.space import space_named
 from bnao.streams import stream
@@ -236,11 +236,11 @@ class _Search:
 
     def sampler(self, round: int, genotypes: Sequence[Genotype]) -> ProportionalSampler[Genotype]:
         """Who draws the genotypes of a round's steps."""
-        seed = int(stream(self.config.seed, "sampler", round).integers(2**63))
-        sizes, alpha = self.sizes(genotypes), self.config.alpha
-        if self.config.sampler == "budget":
-            return BudgetSampler(genotypes, sizes, seed, alpha, cycle=max(1, self.steps))
-        return SAMPLERS[self.config.sampler](genotypes, sizes, seed, alpha)
+        config = self.config
+        return sampler_of_round(
+            config.sampler, genotypes, self.sizes(genotypes),
+            seed=config.seed, alpha=config.alpha, round=round, steps=self.steps,
+        )  # fmt: skip
 
     def score(self, round: int, genotypes: list[Genotype]) -> None:
         """Score with the shared weights, every genotype on the same dev images."""

@@ -36,6 +36,10 @@ def _separable(kernel: int) -> Cost:
     return Cost(lambda c: 2 * (kernel * kernel * c + c * c), norms=2)
 
 
+def _convolution(kernel: int) -> Cost:
+    return Cost(lambda c: kernel * kernel * c * c, norms=1)
+
+
 FREE = Cost(lambda c: 0, norms=0)
 FACTORIZED_REDUCE = Cost(lambda c: c * c, norms=1)
 
@@ -46,6 +50,9 @@ COSTS: dict[str, tuple[Cost, Cost]] = {
     "avg_pool_3x3": (FREE, FREE),
     "max_pool_3x3": (FREE, FREE),
     "skip_connect": (FREE, FACTORIZED_REDUCE),
+    "none": (FREE, FREE),
+    "nor_conv_1x1": (_convolution(1), _convolution(1)),
+    "nor_conv_3x3": (_convolution(3), _convolution(3)),
 }
 
 
@@ -61,7 +68,7 @@ class _Counts:
 
 def _counts(cells: Ints, space: SearchSpace) -> _Counts:
     """Count in cells of shape (n, nodes, edges, 2)."""
-    edges = cells.reshape(len(cells), space.nodes * space.edges, 2)
+    edges = cells.reshape(len(cells), len(space.places), 2)
     rows = np.arange(len(cells))[:, None]
     on_input = edges[..., 0] < space.inputs
     by_operation = np.zeros((len(cells), 2, len(space.operations)), dtype=np.int64)
@@ -132,12 +139,10 @@ def multiply_adds(genotypes: Genotype | Sequence[Genotype], network: NetworkConf
 def _total(genotypes: Sequence[Genotype], network: NetworkConfig, per_pixel: bool) -> Ints:
     space = space_named(network.space, network.nodes)
     rows = space.encode(genotypes)
+    if space.rules == "nas-bench-201":
+        return _total_of_one_cell(_counts(rows[:, 0], space), space, network, per_pixel)
     kinds = _counts(rows[:, 0], space), _counts(rows[:, 1], space)
-
-    def convolution(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, int]) -> Ints | int:
-        """Parameters, or multiply-adds at so many output pixels."""
-        return weights * (size[0] * size[1]) if per_pixel else weights + 2 * norm_channels
-
+    convolution = _per_pixel if per_pixel else _once
     total = np.zeros(len(rows), dtype=np.int64)
     previous = network.image[2]
     for channels, size in zip(stem_channels(network), stem_sizes(network), strict=True):
@@ -167,6 +172,52 @@ def _total(genotypes: Sequence[Genotype], network: NetworkConfig, per_pixel: boo
     return total + last * network.classes + (0 if per_pixel else network.classes)
 
 
+def _once(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, int]) -> Ints | int:
+    """Parameters of a convolution and the norm behind it."""
+    return weights + 2 * norm_channels
+
+
+def _per_pixel(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, int]) -> Ints | int:
+    """Multiply-adds of a convolution at so many output pixels."""
+    return weights * (size[0] * size[1])
+
+
+def _total_of_one_cell(counts: _Counts, space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
+    """The rules of NAS-Bench-201: residual blocks between the stacks, a norm in front of the classifier.
+
+    At C = 16, N = 5 on CIFAR-10: 73,306 parameters, 243,040 more for each nor_conv_3x3 and 28,000 for each
+    nor_conv_1x1.
+    """
+    convolution = _per_pixel if per_pixel else _once
+    edges = counts.operations + counts.strided
+    total = np.full(len(edges), _around_one_cell(network, per_pixel), dtype=np.int64)
+    for cell in stack(network):
+        if cell.reduction:
+            continue
+        for number, operation in enumerate(space.operations):
+            cost, n = COSTS[operation][0], edges[:, number]
+            total += convolution(n * cost.weights(cell.channels), n * cost.norms * cell.channels, cell.size)
+    return total
+
+
+def _around_one_cell(network: NetworkConfig, per_pixel: bool) -> int:
+    """Stem, residual blocks and head of NAS-Bench-201's network."""
+    convolution = _per_pixel if per_pixel else _once
+    total: Ints | int = 0
+    c = network.image[2]
+    for channels, size in zip(stem_channels(network), stem_sizes(network), strict=True):
+        total += convolution(9 * c * channels, channels, size)
+        c = channels
+    for cell in stack(network):
+        if cell.reduction:
+            total += convolution(9 * c * cell.channels, cell.channels, cell.size)
+            total += convolution(9 * cell.channels**2, cell.channels, cell.size)
+            total += convolution(c * cell.channels, 0, cell.size)
+            c = cell.channels
+    # the last norm, and the classifier's weights and biases
+    return int(total) + c * network.classes + (0 if per_pixel else 2 * c + network.classes)
+
+
 def supernet_parameters(network: NetworkConfig) -> int:
     """Trainable parameters of the supernet: every edge holds every operation for every possible source.
 
@@ -174,6 +225,14 @@ def supernet_parameters(network: NetworkConfig) -> int:
     7387350
     """
     space = space_named(network.space, network.nodes)
+    if space.rules == "nas-bench-201":
+        held = sum(
+            len(space.places) * (cost.weights(cell.channels) + 2 * cost.norms * cell.channels)
+            for cell in stack(network)
+            for cost, _ in map(COSTS.__getitem__, space.operations)
+            if not cell.reduction
+        )
+        return _around_one_cell(network, per_pixel=False) + held
     total, previous = 0, network.image[2]
     for channels in stem_channels(network):
         total += 9 * previous * channels + 2 * channels

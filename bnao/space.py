@@ -34,7 +34,9 @@ class SearchSpace:
         operations: their names, in the order of their numbers.
         nodes: nodes of a cell, >= 1.
         inputs: states a cell is given.
-        edges: edges a node sums.
+        edges: edges a node sums at most.
+        cells: 2, a normal and a reduction cell; or 1.
+        rules: what surrounds the cells in a network: whose stem, reductions and head (SPEC section 3).
 
     >>> SPACES["nao"].length, SPACES["nao"].vocabulary
     (40, 12)
@@ -45,6 +47,8 @@ class SearchSpace:
     nodes: int = field(default=5, validator=validators.ge(1))
     inputs: int = 2
     edges: int = 2
+    cells: int = 2
+    rules: str = "nao"
 
     @cached_property
     def _number(self) -> dict[str, int]:
@@ -53,7 +57,20 @@ class SearchSpace:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(cells, nodes, edges, 2): the shape of one genotype's integers."""
-        return 2, self.nodes, self.edges, 2
+        return self.cells, self.nodes, self.edges, 2
+
+    def edges_of(self, node: int) -> int:
+        """Edges that a node sums."""
+        return self.edges
+
+    @cached_property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """(node, which of its edges) of every edge of a cell, in the order of its integers."""
+        return tuple((node, number) for node in range(self.nodes) for number in range(self.edges_of(node)))
+
+    def sources(self, node: int, number: int) -> tuple[int, ...]:
+        """The states that an edge of a node may read."""
+        return tuple(range(self.inputs + node))
 
     @property
     def length(self) -> int:
@@ -76,30 +93,45 @@ class SearchSpace:
         Raises:
             GenotypeError: it has other nodes, another number of edges or an operation the space lacks.
         """
-        for name, cell in zip(("normal", "reduction"), genotype.cells, strict=True):
+        if len(genotype.cells) != self.cells:
+            raise GenotypeError(
+                f"{len(genotype.cells)} cell{'s' * (len(genotype.cells) != 1)}; a genotype of space {self.name!r} has "
+                f"{self.cells}"
+            )
+        for name, cell in genotype.named_cells:
+            the_cell, in_cell = f"the {name} cell".replace("  ", " "), f"{name} cell: " if name else ""
             if cell.inputs != self.inputs:
                 raise GenotypeError(
-                    f"the {name} cell has {cell.inputs} inputs; a cell of space {self.name!r} has {self.inputs}"
+                    f"{the_cell} has {cell.inputs} inputs; a cell of space {self.name!r} has {self.inputs}"
                 )
             n = len(cell.nodes)
             if n != self.nodes:
                 raise GenotypeError(
-                    f"the {name} cell has {n} node{'s' * (n != 1)}; a cell of space {self.name!r} "
+                    f"{the_cell} has {n} node{'s' * (n != 1)}; a cell of space {self.name!r} "
                     f"with {self.nodes} nodes needs {self.nodes}"
                 )
             for index, node in enumerate(cell.nodes):
-                if len(node.edges) != self.edges:
-                    raise GenotypeError(
-                        f"{name} cell: node {index} has {len(node.edges)} edge{'s' * (len(node.edges) != 1)}; "
-                        f"a node of space {self.name!r} has {self.edges}"
-                    )
-                for edge in node.edges:
-                    if edge.operation not in self._number:
-                        raise GenotypeError(
-                            f"{name} cell: node {index} has the operation {edge.operation!r}; "
-                            f"space {self.name!r} has {', '.join(self.operations)}"
-                        )
+                self._check_node(index, node, in_cell)
         return genotype
+
+    def _check_node(self, index: int, node: Node, where: str) -> None:
+        most = self.edges_of(index)
+        if len(node.edges) != most:
+            raise GenotypeError(
+                f"{where}node {index} has {len(node.edges)} edge{'s' * (len(node.edges) != 1)}; "
+                f"a node of space {self.name!r} has {most}"
+            )
+        for number, edge in enumerate(node.edges):
+            if edge.operation not in self._number:
+                raise GenotypeError(
+                    f"{where}node {index} has the operation {edge.operation!r}; "
+                    f"space {self.name!r} has {', '.join(self.operations)}"
+                )
+            if edge.source not in self.sources(index, number):
+                raise GenotypeError(
+                    f"{where}node {index} reads {' and '.join(str(edge.source) for edge in node.edges)}; in space "
+                    f"{self.name!r} it reads each earlier state once"
+                )
 
     def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.int64]:
         """Genotypes as integers: shape (n, cells, nodes, edges, 2), an edge being (source, operation's number).
@@ -109,11 +141,12 @@ class SearchSpace:
         """
         number = self._number
         try:
-            cells = [cell for genotype in genotypes for cell in (genotype.normal, genotype.reduction)]
+            cells = [cell for genotype in genotypes for cell in genotype.cells]
             # their total length alone would let genotypes of 4 and of 6 nodes pass for two of 5
             if not (
-                {(cell.inputs, len(cell.nodes)) for cell in cells} <= {(self.inputs, self.nodes)}
-                and {len(node.edges) for cell in cells for node in cell.nodes} <= {self.edges}
+                {len(genotype.cells) for genotype in genotypes} <= {self.cells}
+                and {(cell.inputs, len(cell.nodes)) for cell in cells} <= {(self.inputs, self.nodes)}
+                and self._have_the_edges(cells)
             ):
                 raise ValueError
             flat = [
@@ -132,17 +165,22 @@ class SearchSpace:
                     raise GenotypeError(f"genotype {index}: {error}") from None
             raise
 
+    def _have_the_edges(self, cells: Sequence[Cell]) -> bool:
+        return {len(node.edges) for cell in cells for node in cell.nodes} <= {self.edges}
+
     def decode(self, integers: NDArray[np.integer]) -> list[Genotype]:
         """The genotypes that ``encode`` made the integers from.
 
         Raises:
             GenotypeError: a source or an operation that does not exist.
         """
-        rows = np.asarray(integers).reshape(-1, *self.shape).tolist()
+        rows = np.asarray(integers).reshape(-1, self.cells, len(self.places), 2).tolist()
         return [Genotype(*map(self._cell, row)) for row in rows]
 
-    def _cell(self, nodes: list[list[list[int]]]) -> Cell:
-        return Cell([Node([self._edge(*edge) for edge in node]) for node in nodes], self.inputs)
+    def _cell(self, edges: list[list[int]]) -> Cell:
+        ahead = iter(edges)
+        nodes = [Node([self._edge(*next(ahead)) for _ in range(self.edges_of(node))]) for node in range(self.nodes)]
+        return Cell(nodes, self.inputs)
 
     def _edge(self, source: int, number: int) -> Edge:
         if not 0 <= number < len(self.operations):
@@ -168,12 +206,11 @@ class SearchSpace:
         3
         """
         barred, chosen = set(exclude), dict[Genotype, None]()
-        states = self.inputs + np.arange(self.nodes)
         for _ in range(_MOST_DRAWS):
             if len(chosen) >= n:
                 break
             drawn = np.empty((n, *self.shape), dtype=np.int64)
-            drawn[..., 0] = rng.integers(states[:, None], size=drawn.shape[:-1])
+            drawn[..., 0] = self._random_sources(rng, drawn.shape[:-1])
             drawn[..., 1] = rng.integers(len(self.operations), size=drawn.shape[:-1])
             for genotype in self.decode(drawn):
                 if len(chosen) < n and genotype not in barred:
@@ -202,15 +239,20 @@ class SearchSpace:
         offsets = np.array([1, 1 + self.readable_states])
         return self.decode(np.asarray(tokens).reshape(-1, *self.shape) - offsets)
 
+    def _random_sources(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        states = self.inputs + np.arange(self.nodes)
+        return rng.integers(states[:, None], size=shape)
+
     def token_mask(self) -> NDArray[np.bool_]:
         """Which token may stand where: shape (length, vocabulary).
 
         At a source position only the states that exist before that node, at an operation position only
         operations; the start token nowhere.
         """
-        mask = np.zeros((*self.shape, self.vocabulary), dtype=bool)
-        for node in range(self.nodes):
-            mask[:, node, :, 0, 1 : 1 + self.inputs + node] = True
+        mask = np.zeros((self.cells, len(self.places), 2, self.vocabulary), dtype=bool)
+        for index, place in enumerate(self.places):
+            for source in self.sources(*place):
+                mask[:, index, 0, 1 + source] = True
         mask[..., 1, 1 + self.readable_states :] = True
         return mask.reshape(self.length, self.vocabulary)
 
@@ -226,18 +268,62 @@ class SearchSpace:
         return np.take_along_axis(edges, order[..., None], axis=-2).reshape(tokens.shape)
 
 
+class CompleteSpace(SearchSpace):
+    """All genotypes of one cell whose nodes read every earlier state by one edge each: operations alone are free.
+
+    >>> space = SPACES["nas-bench-201"]
+    >>> space.length, space.vocabulary, len(space.operations) ** len(space.places)
+    (12, 9, 15625)
+    """
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(1, edges of the cell, 1, 2): no two edges of a node may change places, since each has its source."""
+        return self.cells, len(self.places), 1, 2
+
+    def edges_of(self, node: int) -> int:
+        """Edges that a node sums: one from every earlier state."""
+        return self.inputs + node
+
+    def sources(self, node: int, number: int) -> tuple[int, ...]:
+        """The one state that an edge of a node reads."""
+        return (number,)
+
+    def _random_sources(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        return np.array([number for _, number in self.places])[:, None]
+
+    def _have_the_edges(self, cells: Sequence[Cell]) -> bool:
+        wanted = [tuple(range(self.edges_of(node))) for node in range(self.nodes)]
+        return all([tuple(edge.source for edge in node.edges) for node in cell.nodes] == wanted for cell in cells)
+
+
 SPACES: dict[str, SearchSpace] = {
     space.name: space
-    for space in (SearchSpace("nao", ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")),)
+    for space in (
+        SearchSpace("nao", ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")),
+        CompleteSpace(
+            "nas-bench-201",
+            ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"),
+            nodes=3,
+            inputs=1,
+            edges=3,
+            cells=1,
+            rules="nas-bench-201",
+        ),
+    )
 }
 
 
-def space_named(name: str, nodes: int) -> SearchSpace:
-    """The space of that name with that many nodes a cell.
+def space_named(name: str, nodes: int | None = None) -> SearchSpace:
+    """The space of that name with that many nodes a cell; with its own number, where none is given.
 
-    >>> space_named("nao", 3).length
-    24
+    >>> space_named("nao", 3).length, space_named("nao").nodes, space_named("nas-bench-201").nodes
+    (24, 5, 3)
     """
     if name not in SPACES:
         raise GenotypeError(f"no space {name!r}; there is {', '.join(sorted(SPACES))}")
-    return evolve(SPACES[name], nodes=nodes)
+    if nodes is None:
+        return SPACES[name]
+    # a complete node has as many edges as states before it
+    edges = SPACES[name].inputs + nodes - 1 if isinstance(SPACES[name], CompleteSpace) else SPACES[name].edges
+    return evolve(SPACES[name], nodes=nodes, edges=edges)

@@ -66,11 +66,16 @@ class BackendContract:
         return small_dataset()
 
     @pytest.fixture
-    def config(self) -> SearchConfig:
+    def network(self) -> NetworkConfig:
+        """The supernet's settings; its space is what is tested."""
+        return NetworkConfig(channels=4, cells=1, nodes=_NODES)
+
+    @pytest.fixture
+    def config(self, network: NetworkConfig) -> SearchConfig:
         """A search small enough for a test."""
         return SearchConfig(
             rounds=2,
-            network=NetworkConfig(channels=4, cells=1, nodes=_NODES),
+            network=network,
             data=DataConfig(pad=1, flip=False),  # mirrored, left is right
             training=TrainingConfig(batch_size=32, learning_rate=0.1),
         )
@@ -85,7 +90,8 @@ class BackendContract:
     @pytest.fixture
     def genotypes(self, config: SearchConfig) -> list[Genotype]:
         """Random genotypes of the test's space."""
-        return space_named("nao", _NODES).random_genotypes(6, stream(0, "contract"))
+        space = space_named(config.network.space, config.network.nodes)
+        return space.random_genotypes(6, stream(0, "contract"))
 
     # --- size
 
@@ -445,10 +451,14 @@ def _path(genotype: Genotype, network: NetworkConfig) -> set[str]:
             path.add(name)
             continue
         reduction = int(parts[1]) in (network.cells, 2 * network.cells + 1)
-        cell = genotype.reduction if reduction else genotype.normal
+        cell = genotype.cell(reduction)
         if parts[2] == "nodes":
             edge = cell.nodes[int(parts[3])].edges[int(parts[5])]
-            used = (edge.operation, edge.source) == (parts[6], int(parts[8]))
+            used = edge.operation == parts[6]
+            if parts[7] == "source":
+                used = used and edge.source == int(parts[8])
+            else:  # sources are fixed, and the last node alone is the output
+                used = used and cell.inputs + int(parts[3]) in cell.live_states
         elif parts[2] == "loose" or parts[3] == "state":
             used = int(parts[3] if parts[2] == "loose" else parts[4]) in cell.loose_ends
         else:

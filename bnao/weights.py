@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +63,20 @@ def _operation(name: str, operation: str, c: int, strided: bool) -> Shapes:
     """Parameters of one operation of c to c channels; none for pooling and for the identity."""
     if operation.startswith("sep_conv_"):
         return _separable(name, int(operation[-1]), c)
+    if operation.startswith("nor_conv_"):
+        return _convolution(name, c, c, kernel=int(operation[-1]))
     if operation == "skip_connect" and strided:
         return _factorized_reduce(name, c, c)
     return {}
+
+
+def _residual(name: str, before: int, c: int) -> Shapes:
+    """NAS-Bench-201's block between two stacks: two 3x3 convolutions, and a 1x1 one beside them."""
+    return {
+        **_convolution(f"{name}.0", before, c, kernel=3),
+        **_convolution(f"{name}.1", c, c, kernel=3),
+        f"{name}.shortcut.kernel": (c, before, 1, 1),
+    }
 
 
 def _fits(cell: str, before: int, last: int, c: int, after_reduction: bool) -> Shapes:
@@ -101,6 +112,9 @@ def supernet_shapes(network: NetworkConfig) -> Shapes:
     7387350
     """
     space = space_named(network.space, network.nodes)
+    if space.rules == "nas-bench-201":
+        every = [(*place, operation) for place in space.places for operation in space.operations]
+        return _one_cell_shapes(network, every)
     shapes, last = _stem(network)
     before = last
     for position in stack(network):
@@ -126,12 +140,21 @@ def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bo
     """Every trainable parameter of one genotype's own network; with the auxiliary head's where asked."""
     space = space_named(network.space, network.nodes)
     space.check(genotype)
+    if space.rules == "nas-bench-201":
+        return _one_cell_shapes(
+            network,
+            [
+                (index, number, edge.operation)
+                for index, node in enumerate(genotype.normal.nodes)
+                for number, edge in enumerate(node.edges)
+            ],
+        )
     shapes, last = _stem(network)
     before = last
     head: Shapes = {}
     for position in stack(network):
         name, c = f"cells.{position.index}", position.channels
-        cell = genotype.reduction if position.reduction else genotype.normal
+        cell = genotype.cell(position.reduction)
         shapes |= _fits(name, before, last, c, position.after_reduction)
         for index, node in enumerate(cell.nodes):
             for number, edge in enumerate(node.edges):
@@ -148,6 +171,20 @@ def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bo
             head = _convolution("auxiliary.0", last, narrow) | _convolution("auxiliary.1", narrow, wide, kernel=2)
             head |= _classifier("auxiliary.classifier", wide, network.classes)
     return shapes | _classifier("classifier", last, network.classes) | head
+
+
+def _one_cell_shapes(network: NetworkConfig, edges: Sequence[tuple[int, int, str]]) -> Shapes:
+    """A network of NAS-Bench-201's rules whose cells hold these (node, edge, operation); it has no auxiliary head."""
+    shapes, last = _stem(network)
+    for position in stack(network):
+        cell, c = f"cells.{position.index}", position.channels
+        if position.reduction:
+            shapes |= _residual(f"{cell}.residual", last, c)
+        else:
+            for node, number, operation in edges:
+                shapes |= _operation(f"{cell}.nodes.{node}.edges.{number}.{operation}", operation, c, strided=False)
+        last = c
+    return shapes | _norm("head.norm", last) | _classifier("classifier", last, network.classes)
 
 
 def auxiliary_cell(network: NetworkConfig) -> int:

@@ -17,8 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from bnao.cli import COMMANDS, main
-from bnao.config import EvaluateConfig, SearchConfig, build, preset, settings_of
+from bnao.config import EvaluateConfig, SearchConfig, preset
 from bnao.run import Run
+from bnao.settings import build, settings_of
 from bnao.space import SPACES
 from bnao.streams import stream
 
@@ -688,7 +689,7 @@ def test_a_folder_of_other_settings_is_refused_with_the_first_that_differs(finis
     no_evaluation = refused(1, *EVALUATE, "--out", finished, genotypes[0])
 
     assert "mine was made with network.channels = 8, and now it is 16; name another folder with --out" in other
-    assert "run holds no evaluation" in no_evaluation
+    assert "run was made for something else" in no_evaluation
 
 
 @pytest.mark.parametrize(

@@ -7,21 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnao.config import (
-    PRESETS,
-    EvaluateConfig,
-    NetworkConfig,
-    SearchConfig,
-    build,
-    kinds_of,
-    merged,
-    preset,
-    read_toml,
-    setting,
-    settings_of,
-    to_toml,
-)
+from bnao.config import PRESETS, EvaluateConfig, NetworkConfig, SearchConfig, preset
 from bnao.errors import BnaoError, ConfigError
+from bnao.settings import build, kinds_of, merged, read_toml, setting, settings_of, to_toml
+from bnao.space import space_named
 
 CONFIGS = [(config, name) for config, presets in PRESETS.items() for name in presets]
 
@@ -59,7 +48,8 @@ def test_the_defaults_are_the_papers():
     search, alone = SearchConfig(), EvaluateConfig()
 
     assert (search.rounds, search.pool, search.new, search.n_seeds, search.epochs) == (4, 1000, 300, 100, 50)
-    assert (search.network.nodes, search.network.channels, search.network.cells) == (5, 20, 3)
+    assert (search.network.channels, search.network.cells) == (20, 3)
+    assert space_named(search.network.space, search.network.nodes).nodes == 5
     assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, 0.9)
     assert (search.sampler, search.size, search.alpha, search.sample_from) == ("proportional", "parameters", 1.0, "new")
     assert (alone.epochs, alone.network.channels, alone.network.cells, alone.data.cutout) == (600, 36, 6, 16)

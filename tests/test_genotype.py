@@ -92,11 +92,12 @@ def test_a_genotype_error_is_a_value_error_and_one_of_bnaos():
         ),
         (
             CELL,
-            f"1 cell in '{CELL}'; a genotype is 'normal|reduction', two cells with '|' between them",
+            f"1 cell in '{CELL}'; a genotype is 'normal|reduction', two cells with '|' between them (a genotype of "
+            f"one cell reads one input, state 0)",
         ),
         (
             "a|b|c",
-            "3 cells in 'a|b|c'; a genotype is 'normal|reduction', two cells with '|' between them",
+            "3 cells in 'a|b|c'; a genotype is 'normal|reduction', two cells with '|' between them, or one cell",
         ),
         (
             f"{CELL}|0:skip_connect",

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from attrs import frozen
 from numpy.typing import ArrayLike, NDArray
 
+from bnao.benchmark import read_table
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.data import Dataset
 from bnao.errors import BackendError, DataError, GenotypeError
-from bnao.formats import parse
-from bnao.genotype import Cell, Edge, Genotype, Node
+from bnao.genotype import Genotype
 from bnao.protocols import Controller, StandAlone, State, Step
-from bnao.space import SearchSpace, space_named
-
-#: columns looked for where none is named, the first that is there
-SCORE_COLUMNS = ("score", "accuracy", "best_test_acc")
-SIZE_COLUMNS = ("size", "params", "parameters")
-
-
-@frozen(eq=False)
-class Table:
-    """A benchmark table's rows: genotypes, scores and, where it has them, sizes."""
-
-    genotypes: tuple[Genotype, ...]
-    scores: NDArray[np.float64]
-    sizes: NDArray[np.float64] | None
+from bnao.space import space_named
 
 
 class TableSupernet:
@@ -141,81 +125,6 @@ class TableBackend:
     def stand_alone(self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int) -> StandAlone:
         """None: a table trains nothing."""
         raise BackendError("backend 'table' trains nothing; evaluate with --backend torch")
-
-
-def read_table(path: Path, space: SearchSpace, score_column: str | None, size_column: str | None) -> Table:
-    """The rows of a CSV file.
-
-    A row has its genotype in a column ``genotype`` (any notation), or in ``normal`` and ``reduce`` as JSON
-    lists of two [operation, source] pairs a node.
-
-    Raises:
-        DataError: no such file, a column is missing, or a row's score, size or genotype cannot be; with the line.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-            columns = list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the table {path}: {error}") from None
-    read = _genotype_reader(path, columns, space)
-    score_name = _column(path, columns, "score", score_column, SCORE_COLUMNS)
-    size_name = None
-    if size_column is not None or any(name in columns for name in SIZE_COLUMNS):
-        size_name = _column(path, columns, "size", size_column, SIZE_COLUMNS)
-    genotypes, scores, sizes = [], [], []
-    for line, row in enumerate(rows, start=2):
-        try:
-            genotypes.append(read(row))
-            scores.append(_number(row, score_name, positive=False))
-            if size_name is not None:
-                sizes.append(_number(row, size_name, positive=True))
-        except (GenotypeError, DataError) as error:
-            raise DataError(f"{path}, line {line}: {error}") from None
-    return Table(tuple(genotypes), np.array(scores), np.array(sizes) if size_name is not None else None)
-
-
-def _column(path: Path, columns: Sequence[str], what: str, wanted: str | None, usual: Sequence[str]) -> str:
-    for name in (wanted,) if wanted is not None else usual:
-        if name in columns:
-            return name
-    missing = repr(wanted) if wanted is not None else " or ".join(usual)
-    raise DataError(f"{path} has no column {missing} for the {what}; it has {', '.join(columns) or 'no columns'}")
-
-
-def _number(row: Mapping[str, str | None], column: str, positive: bool) -> float:
-    text = row[column] or ""
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value) or (positive and value <= 0):
-        raise DataError(f"{column} is {text!r}; it must be a finite number{' above 0' if positive else ''}")
-    return value
-
-
-def _genotype_reader(
-    path: Path, columns: Sequence[str], space: SearchSpace
-) -> Callable[[Mapping[str, str | None]], Genotype]:
-    if "genotype" in columns:
-        return lambda row: parse(row["genotype"] or "", space)
-    if "normal" in columns and "reduce" in columns:
-        return lambda row: space.check(Genotype(*(_pairs(row[name] or "", name) for name in ("normal", "reduce"))))
-    raise DataError(
-        f"{path} has no column genotype, nor normal and reduce; it has {', '.join(columns) or 'no columns'}"
-    )
-
-
-def _pairs(text: str, name: str) -> Cell:
-    """A cell from JSON: two [operation, source] pairs a node."""
-    try:
-        edges = [Edge(source, operation) for operation, source in json.loads(text)]
-        return Cell([Node(pair) for pair in zip(edges[::2], edges[1::2], strict=True)])
-    except (ValueError, TypeError) as error:
-        if isinstance(error, GenotypeError):
-            raise GenotypeError(f"{name}: {error}") from None
-        raise GenotypeError(f"{name} is {text[:60]!r}; it must be [[operation, source], ...], two a node") from None
 
 
 BACKEND = TableBackend()

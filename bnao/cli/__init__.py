@@ -20,6 +20,7 @@ COMMANDS = {
     "search": "Find good architectures by Balanced one-shot NAO.",
     "evaluate": "Train found genotypes from scratch and test them.",
     "score": "Score a run's genotypes again by its shared weights, in any backend.",
+    "study": "Measure how far a ranking can be trusted.",
     "show": "Say what genotypes are: in words, drawn, and their size.",
     "backends": "List the backends, their versions and devices.",
 }

@@ -18,7 +18,11 @@ def state_name(state: int, inputs: int = 2) -> str:
     >>> state_name(0), state_name(1), state_name(2)
     ('the cell before the last', 'the last cell', 'node 0')
     """
-    return ("the cell before the last", "the last cell")[state] if state < inputs else f"node {state - inputs}"
+    return (
+        ("the last cell", "the cell before the last")[inputs - 1 - state]
+        if state < inputs
+        else f"node {state - inputs}"
+    )
 
 
 def in_words(cell: Cell) -> list[str]:

@@ -30,15 +30,16 @@ from bnao.cli.tables import (
     peak_memory,
     spent_line,
 )
-from bnao.config import PRESETS, EvaluateConfig, SearchConfig, settings_of, to_toml
+from bnao.config import PRESETS, EvaluateConfig, SearchConfig
 from bnao.data import load_dataset
-from bnao.errors import ConfigError, RunError
+from bnao.errors import RunError
 from bnao.evaluate import RESULT, Evaluation, agreement, evaluate
 from bnao.genotype import Genotype
 from bnao.journal import RESULT as SEARCH_RESULT
 from bnao.journal import read_pool
-from bnao.run import CONFIG, Run, check_is_free, read_config, read_json
+from bnao.run import CONFIG, Run, check_is_free, check_same_settings, read_config, read_json
 from bnao.search import read_result
+from bnao.settings import to_toml
 from bnao.space import space_named
 from bnao.streams import stream
 
@@ -216,7 +217,7 @@ def _drawn_from_pool(folder: Path, n: int, seed: int) -> tuple[Genotype, ...]:
 def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: bool) -> list[Evaluation]:
     known = (folder / CONFIG).is_file()
     if known:
-        _check_same(folder, config)
+        check_same_settings(folder, config)
     else:
         check_is_free(folder)
     space = space_named(config.network.space, config.network.nodes)
@@ -234,27 +235,6 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
         track = EvaluationTrack(config, len(chosen.genotypes), time.monotonic())
         with going_on(again), following(track, "evaluation", quiet) as listen:
             return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=listen)
-
-
-def _check_same(folder: Path, config: EvaluateConfig) -> None:
-    """Raises RunError if the folder was made with other settings."""
-    try:
-        before = read_config(folder, EvaluateConfig)
-    except ConfigError:
-        raise RunError(f"{folder} holds no evaluation; name another folder with --out") from None
-    for path, _ in settings_of(EvaluateConfig):
-        old, new = _setting(before, path), _setting(config, path)
-        if old != new:
-            raise RunError(
-                f"{folder} was made with {'.'.join(path)} = {old}, and now it is {new}; name another folder with --out"
-            )
-
-
-def _setting(config: EvaluateConfig, path: Sequence[str]) -> object:
-    value: object = config
-    for name in path:
-        value = getattr(value, name)
-    return value
 
 
 # --- the end

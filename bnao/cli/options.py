@@ -13,8 +13,9 @@ import click
 from attrs import Attribute
 from click.core import ParameterSource
 
-from bnao.config import PRESETS, Settings, build, kinds_of, merged, preset, read_toml, settings_of
+from bnao.config import PRESETS, preset
 from bnao.errors import ConfigError
+from bnao.settings import Settings, build, kinds_of, merged, read_toml, settings_of
 
 C = TypeVar("C")
 SettingPath = tuple[str, ...]
@@ -26,6 +27,7 @@ HEADINGS = {
     "network": "Network",
     "data": "Data",
     "training": "Training",
+    "alone": "Stand-alone training (the truth)",
     "controller": "Controller",
     "table": "Table (backend table)",
     "machine": "Machine",

@@ -22,7 +22,7 @@ from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.progress import INTERVAL, telling
 from bnao.cli.stopping import stoppable
 from bnao.cli.tables import agreement_lines, numbered, peak_memory, spent_line, table
-from bnao.config import MachineConfig, SearchConfig, build
+from bnao.config import MachineConfig, SearchConfig
 from bnao.data import load_dataset
 from bnao.errors import ConfigError, RunError
 from bnao.genotype import Genotype
@@ -31,6 +31,7 @@ from bnao.protocols import Supernet
 from bnao.ranking import rank_agreement
 from bnao.run import read_config, read_json
 from bnao.search import read_result
+from bnao.settings import build
 from bnao.weights import read_weights
 
 log = logging.getLogger("bnao.cli")

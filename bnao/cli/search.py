@@ -19,7 +19,7 @@ from bnao.cli.options import SectionedCommand, configured, given_options, layer_
 from bnao.cli.progress import SearchTrack, following, telling
 from bnao.cli.stopping import going_on, stoppable
 from bnao.cli.tables import peak_memory, search_report, spent_line
-from bnao.config import SearchConfig, to_toml
+from bnao.config import SearchConfig
 from bnao.controllers import CONTROLLERS
 from bnao.data import Dataset, load_dataset
 from bnao.errors import ConfigError
@@ -29,6 +29,7 @@ from bnao.journal import RESULT
 from bnao.protocols import Backend, Controller, Supernet
 from bnao.run import FORMAT, Run, check_is_free, read_config
 from bnao.search import SearchResult, check_budgets, read_result, search
+from bnao.settings import to_toml
 from bnao.space import space_named
 
 log = logging.getLogger("bnao.cli")

@@ -16,8 +16,9 @@ from bnao.cli.drawing import drawn, in_words
 from bnao.cli.figures import speaks_unicode
 from bnao.cli.genotypes import file_option, read_genotypes
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.config import EvaluateConfig, NetworkConfig, build
+from bnao.config import EvaluateConfig, NetworkConfig
 from bnao.genotype import Genotype
+from bnao.settings import build
 from bnao.size import multiply_adds, parameters
 from bnao.space import space_named
 
@@ -52,9 +53,9 @@ def command(
 ) -> None:
     """Say what each GENOTYPE is: in words, as a drawing, and the size of its own network.
 
-    A genotype is bnao's text form or the authors' integers, in quotes; - reads genotypes from standard input, one
-    a line. Sizes are exact, by arithmetic: trainable parameters without the auxiliary head, and multiply-adds of
-    one image.
+    A genotype is bnao's text form, the authors' integers or a NAS-Bench-201 string, in quotes; - reads genotypes
+    from standard input, one a line. Sizes are exact, by arithmetic: trainable parameters without the auxiliary head,
+    and multiply-adds of one image.
     """
     network = build(NetworkConfig, given_settings(context), _NETWORK)
     network = attrs.evolve(network, classes=classes, image=image)
@@ -86,8 +87,9 @@ def _for_people(
     genotypes: Sequence[Genotype], weights: Sequence[int], products: Sequence[int], network: NetworkConfig
 ) -> Iterator[str]:
     ascii_only = not speaks_unicode()
+    nodes = space_named(network.space, network.nodes).nodes
     about = (
-        f"space {network.space} with {network.nodes} nodes; C = {network.channels}, N = {network.cells}, "
+        f"space {network.space} with {nodes} nodes; C = {network.channels}, N = {network.cells}, "
         f"{network.network} stem, {network.classes} classes, images of {' x '.join(map(str, network.image))}"
     )
     for place, (genotype, size, products_of_one) in enumerate(zip(genotypes, weights, products, strict=True)):
@@ -95,10 +97,11 @@ def _for_people(
             yield ""
         yield str(genotype)
         yield f"{size:,} parameters, {products_of_one:,} multiply-adds  ({about})"
-        names = ("Normal cell", "Reduction cell, stride 2 on a and b")
-        for name, cell in zip(names, genotype.cells, strict=True):
+        names = {"": "Cell", "normal": "Normal cell", "reduction": "Reduction cell, stride 2 on a and b"}
+        for name, cell in genotype.named_cells:
             yield ""
-            yield f"{name}  (a: the cell before the last, b: the last cell)"
+            inputs = "a: the cell before the last, b: the last cell" if cell.inputs == 2 else "a: the last cell"
+            yield f"{names[name]}  ({inputs})"
             yield from (f"  {line}" for line in in_words(cell))
             yield ""
             yield from (f"  {line}" for line in drawn(cell, ascii_only=ascii_only))

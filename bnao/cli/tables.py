@@ -15,6 +15,7 @@ from bnao.evaluate import Evaluation
 from bnao.genotype import Genotype
 from bnao.ranking import Estimate
 from bnao.search import Ranked, SearchResult
+from bnao.study import RankingStudy
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> list[str]:
@@ -165,6 +166,43 @@ def agreement_lines(
         figures = "not defined for so few" if math.isnan(estimate.value) else str(estimate)
         lines.append(f"  {name.replace('_', ' '):<18} {figures}")
     return lines
+
+
+def ranking_report(study: RankingStudy) -> list[str]:
+    """How each sampler's scores agree with the truth, what samplers differ by, and how far the truth can be trusted."""
+    names = ("pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top")
+    heads = ["sampler", "epochs", "pairwise accuracy", "Kendall tau", "Spearman", f"precision at {study.top}"]
+    rows, less = [], []
+    for epochs in study.marks:
+        found = study.comparisons[epochs]
+        for arm, figures in found.estimates.items():
+            rows.append([arm, str(epochs), *(_estimate(figures[name]) for name in names)])
+        for arm, figures in found.differences.items():
+            less.append([arm, str(epochs), *(_estimate(figures[name], sign="+") for name in names)])
+    n, seeds = len(study.genotypes), len(study.supernets) // len(study.arms)
+    lines = [
+        f"one-shot against {'stand-alone accuracy' if len(study.truths) > 1 else 'the truth'}: n = {n} genotypes, "
+        f"mean over {seeds} supernet{'s' * (seeds > 1)} of each sampler trained on {study.trained:,} genotypes; in "
+        f"brackets 95 % bootstrap intervals over genotypes and seeds",
+        *table(heads, rows, left=["sampler"]),
+    ]
+    if less:
+        lines += ["", f"less {study.arms[0]} (paired):", *table(heads, less, left=["sampler"])]
+    lines.append("")
+    if study.reliability:
+        figures = study.reliability
+        lines.append("two seeds of the truth agree with each other by")
+        lines += table(heads[2:], [[_estimate(figures[name]) for name in names]])
+    lines.append(f"size alone and the truth: Kendall tau {_estimate(study.by_size)}")
+    if len(set(study.truth.tolist())) == 1:
+        lines.append("every truth is equal, so no pair has an order and no figure is defined")
+    return lines
+
+
+def _estimate(estimate: Estimate, sign: str = "") -> str:
+    if math.isnan(estimate.value):
+        return "not defined"
+    return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
 
 
 @frozen

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from bnao.backends.table import BACKEND, TableSupernet, read_table
+from bnao.backends.table import BACKEND, TableSupernet
+from bnao.benchmark import read_table
 from bnao.config import NetworkConfig, SearchConfig, TableConfig
 from bnao.errors import BackendError, DataError, GenotypeError
 from bnao.ranking import kendall_tau
@@ -54,8 +55,11 @@ def test_cells_are_read_from_json_pairs(write):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["genotype,points", "x,1"], "has no column score or accuracy or best_test_acc for the score; it has genotype"),
-        (["name,score", "x,1"], "has no column genotype, nor normal and reduce; it has name, score"),
+        (
+            ["genotype,points", "x,1"],
+            "has no column score or accuracy or best_test_acc or c10_valid_200 for the score",
+        ),
+        (["name,score", "x,1"], "has no column genotype or arch_str, nor normal and reduce; it has name, score"),
         (["genotype,score", f"{POOL[0]},good"], "line 2: score is 'good'; it must be a finite number"),
         (["genotype,score", f"{POOL[0]},0.5", f"{POOL[1]},nan"], "line 3: score is 'nan'"),
         (["genotype,score,size", f"{POOL[0]},0.5,0"], "line 2: size is '0'; it must be a finite number above 0"),

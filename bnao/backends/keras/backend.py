@@ -11,10 +11,11 @@ from bnao.backends.keras.engine import ENGINE
 from bnao.backends.keras.machine import devices
 from bnao.backends.keras.standalone import KerasStandAlone
 from bnao.backends.keras.supernet import KerasSupernet
-from bnao.config import EvaluateConfig, SearchConfig
+from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.data import Dataset
 from bnao.errors import BackendError
 from bnao.genotype import Genotype
+from bnao.network import rules
 from bnao.space import space_named
 
 
@@ -41,6 +42,7 @@ class KerasBackend:
         """A freshly initialised supernet."""
         if dataset is None:
             raise BackendError("backend 'keras' trains on images; give it a data set")
+        _check_space(config.network)
         return KerasSupernet(config, dataset)
 
     def controller(self, config: SearchConfig) -> NaoController:
@@ -52,7 +54,13 @@ class KerasBackend:
         self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int
     ) -> KerasStandAlone:
         """A freshly initialised network of one genotype."""
+        _check_space(config.network)
         return KerasStandAlone(genotype, config, dataset, seed)
+
+
+def _check_space(network: NetworkConfig) -> None:
+    if rules(network) != "nao":
+        raise BackendError(f"backend 'keras' has no networks of space {network.space!r} yet; take --backend torch")
 
 
 BACKEND = KerasBackend()

@@ -126,7 +126,7 @@ class _Dispatched:
         (self._genotype,) = space.decode(arch)
 
     def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
-        cell = self._genotype.reduction if position.reduction else self._genotype.normal
+        cell = self._genotype.cell(position.reduction)
         masks = None if self._masks is None else self._masks[position.index]
         states = loose_states(position, cell, inputs, self._weights, by_batch, masks, shared=True)
         kernels = [self._weights[f"cells.{position.index}.output.state.{state}"] for state in cell.loose_ends]

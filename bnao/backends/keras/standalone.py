@@ -79,7 +79,7 @@ class Network:
         head = None
         before, last = stem_states(self.network, ops.cast(images, self._dtype), weights, norm)
         for position in self._positions:
-            cell = self.genotype.reduction if position.reduction else self.genotype.normal
+            cell = self.genotype.cell(position.reduction)
             inputs = fitted(position, before, last, weights, norm)
             mask = None if masks is None else masks[position.index]
             states = loose_states(position, cell, inputs, weights, norm, mask, shared=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from bnao.backends.torch.layers import Layers
@@ -71,6 +72,66 @@ def states_of(
         else states[state]
         for state in cell.loose_ends
     ]
+
+
+def one_cell(
+    operations: Operations,
+    layers: Layers,
+    position: Position,
+    cell: Cell,
+    last: Tensor,
+    masks: Sequence[Sequence[Tensor]] | None,
+    path: list[Tensor],
+) -> Tensor:
+    """The output at a place of a network of NAS-Bench-201's rules: a residual block's, or the cell's last node.
+
+    Edges that do not reach the last node are left out, so their parameters are not in the path.
+
+    Args:
+        operations, layers, position, cell, masks, path: as for ``states_of``.
+        last: output of the place before.
+    """
+    name = f"cells.{position.index}"
+    if position.reduction:
+        return _residual(operations, layers, f"{name}.residual", last, path)
+    live = cell.live_states
+    states, active = {0: last}, dict[int, Tensor]()
+    for index, node in enumerate(cell.nodes):
+        if cell.inputs + index not in live:
+            continue
+        outputs, kept = [], []
+        for number, edge in enumerate(node.edges):
+            if edge.operation == "none":
+                continue
+            state = states[edge.source]
+            if edge.operation.startswith("nor_conv_"):
+                layer = layers.convolution(f"{name}.nodes.{index}.edges.{number}.{edge.operation}")
+                assert layer is not None
+                path += layer.trained
+                if edge.source not in active:
+                    active[edge.source] = operations.relu(state)
+                outputs.append(operations.convolution(active[edge.source], layer, 1))
+            elif edge.operation == "avg_pool_3x3":
+                outputs.append(operations.average_pool(state, 1))
+            else:
+                outputs.append(state)
+            if masks is not None:
+                kept.append(masks[index][number])
+        states[cell.inputs + index] = (
+            operations.total(outputs, kept if masks is not None else None) if outputs else torch.zeros_like(last)
+        )
+    return states[cell.inputs + len(cell.nodes) - 1]
+
+
+def _residual(operations: Operations, layers: Layers, name: str, state: Tensor, path: list[Tensor]) -> Tensor:
+    """Two 3x3 convolutions, the first of stride 2, beside an average pool of 2 x 2 and a 1x1 convolution."""
+    first, second = layers.convolution(f"{name}.0"), layers.convolution(f"{name}.1")
+    assert first is not None and second is not None
+    shortcut = layers.weights[f"{name}.shortcut.kernel"]
+    path += (*first.trained, *second.trained, shortcut)
+    x = operations.convolution(operations.relu(state), first, 2)
+    x = operations.convolution(operations.relu(x), second, 1)
+    return x + operations.shortcut(state, shortcut)
 
 
 def _fitted(

@@ -34,13 +34,23 @@ _norm_backward = torch.ops.aten.native_batch_norm_backward.default
 _norm_statistics = torch.ops.aten.batch_norm_update_stats.default
 
 
-def operations_for(machine: Machine, images: Tensor, channels: int, training: bool = True) -> Operations:
-    """The operations that are quickest for these images: grouped on a CPU, PyTorch's own elsewhere."""
+def operations_for(
+    machine: Machine, images: Tensor, channels: int, training: bool = True, separable: bool = True
+) -> Operations:
+    """The operations that are quickest for these images: grouped on a CPU, PyTorch's own elsewhere.
+
+    Args:
+        machine: where and how it computes.
+        images: shape (b, c, height, width).
+        channels: of the first cells.
+        training: whether norms use the batch's statistics.
+        separable: whether the network is one of separable convolutions, which grouping is for.
+    """
     if machine.compile:
         return CompiledOperations(training)
     b, _, height, width = images.shape
     large = b * height * width * channels >= _FEW
-    if not (training and large and machine.device.type == "cpu" and machine.precision == "float32"):
+    if not (separable and training and large and machine.device.type == "cpu" and machine.precision == "float32"):
         return Operations(training)
     together = _VECTOR // math.gcd(channels, _VECTOR)
     return GroupedOperations(together if b % together == 0 else 1)

@@ -82,6 +82,15 @@ class Operations:
         trained = half.depthwise, half.pointwise, norm.scale, norm.shift
         return separable_half(active, *trained, norm.mean, norm.variance, self.training, stride)
 
+    def convolution(self, active: Tensor, layer: Convolution, stride: int) -> Tensor:
+        """A convolution of a state behind its ReLU, and its norm."""
+        padding = layer.kernel.shape[-1] // 2
+        return self.norm(F.conv2d(active, layer.kernel, stride=stride, padding=padding), layer.norm)
+
+    def shortcut(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """Half the size: the average of 2 x 2 pixels, and a 1x1 convolution; at an odd edge of those there are."""
+        return F.conv2d(F.avg_pool2d(x, 2, 2, ceil_mode=True, count_include_pad=False), kernel)
+
     def average_pool(self, x: Tensor, stride: int) -> Tensor:
         """3x3 average that does not count the padding."""
         return F.avg_pool2d(x, 3, stride, 1, count_include_pad=False)

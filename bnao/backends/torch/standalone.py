@@ -10,17 +10,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bnao.backends.torch.cell import states_of
+from bnao.backends.torch.cell import one_cell, states_of
 from bnao.backends.torch.kernels import operations_for
 from bnao.backends.torch.layers import Layers
 from bnao.backends.torch.machine import Machine, prepare
 from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
-from bnao.backends.torch.supernet import images_of, stem_states
+from bnao.backends.torch.supernet import gradients_of, head, images_of, stem_states
 from bnao.config import EvaluateConfig, NetworkConfig
 from bnao.data import Dataset
 from bnao.genotype import Genotype
-from bnao.network import stack
+from bnao.network import rules, stack
 from bnao.protocols import Epoch, State
 from bnao.steps import StandAloneStep, check_loss, stand_alone_steps
 from bnao.weights import auxiliary_cell, stand_alone_shapes
@@ -36,7 +36,7 @@ class Network:
         network: stack, classes and image.
         seed: of the first weights.
         machine: where and how it computes.
-        auxiliary: whether it has the auxiliary head.
+        auxiliary: whether it has the auxiliary head; NAS-Bench-201's networks have none.
     """
 
     def __init__(
@@ -50,7 +50,8 @@ class Network:
         self.genotype, self.network = genotype, network
         self.machine, self.device = machine, machine.device
         self.positions = stack(network)
-        self.auxiliary = auxiliary
+        self.has_one_cell = rules(network) == "nas-bench-201"
+        self.auxiliary = auxiliary and not self.has_one_cell
         self.layers = Layers(stand_alone_shapes(genotype, network, auxiliary), seed, self.device, running=True)
 
     def __call__(
@@ -68,23 +69,28 @@ class Network:
             masks: of drop path, shape (cells, nodes, edges, b).
             dropout: what the features in front of the classifier are multiplied by, shape (b, features).
         """
-        operations = operations_for(self.machine, images, self.network.channels, training)
-        head = None
+        operations = operations_for(self.machine, images, self.network.channels, training, not self.has_one_cell)
+        auxiliary = None
         used: list[Tensor] = []  # all parameters are the path here; the list is not needed
         with self.machine.forward_pass():
             before, last = stem_states(operations, self.layers, self.network, images, used)
             dropped = None if masks is None else torch.from_numpy(masks).to(self.device)
             for position in self.positions:
-                cell = self.genotype.reduction if position.reduction else self.genotype.normal
+                cell = self.genotype.cell(position.reduction)
                 mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
+                if self.has_one_cell:
+                    last = one_cell(operations, self.layers, position, cell, last, mask, used)
+                    continue
                 states = states_of(operations, self.layers, position, cell, before, last, mask, used, shared=False)
                 before, last = last, operations.concatenated(states)
                 if training and self.auxiliary and position.index == auxiliary_cell(self.network):
-                    head = self._head(operations, last)
+                    auxiliary = self._auxiliary(operations, last)
+            if self.has_one_cell:
+                last = head(operations, self.layers, last, used)
             features = operations.pooled(last)
             if dropout is not None:
                 features = features * torch.from_numpy(dropout).to(self.device)
-            return self._linear("classifier", features), head
+            return self._linear("classifier", features), auxiliary
 
     def features(self) -> int:
         """Inputs of the classifier."""
@@ -94,7 +100,7 @@ class Network:
         weights = self.layers.weights
         return F.linear(features, weights[f"{name}.weight"], weights[f"{name}.bias"]).float()
 
-    def _head(self, operations: Operations, x: Tensor) -> Tensor:
+    def _auxiliary(self, operations: Operations, x: Tensor) -> Tensor:
         """The auxiliary head's logits; images too small for its 5x5 pooling are pooled to 2 x 2."""
         x = operations.plain(x).relu()
         stride = 3 if self.network.network == "cifar" else 2
@@ -147,7 +153,7 @@ class TorchStandAlone:
             smoothed = F.cross_entropy(head, targets, label_smoothing=training.label_smoothing)
             loss = loss + training.auxiliary * smoothed
         weights = list(net.layers.weights.values())
-        self._optimizer.step(weights, torch.autograd.grad(loss, weights), step.rate)
+        self._optimizer.step(*gradients_of(loss, weights), step.rate)
         return float(loss.detach())
 
     @torch.inference_mode()

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bnao.backends.torch.cell import states_of
+from bnao.backends.torch.cell import one_cell, states_of
 from bnao.backends.torch.kernels import operations_for
 from bnao.backends.torch.layers import Layers
 from bnao.backends.torch.machine import Machine, prepare
@@ -19,7 +19,7 @@ from bnao.backends.torch.optimizer import PathSGD
 from bnao.config import NetworkConfig, SearchConfig
 from bnao.data import Dataset, epoch_batches
 from bnao.genotype import Genotype
-from bnao.network import stack, stem_channels
+from bnao.network import rules, stack, stem_channels
 from bnao.protocols import State, Step
 from bnao.space import space_named
 from bnao.steps import check_loss, scored_batches, supernet_steps
@@ -41,6 +41,7 @@ class Network:
         self.machine, self.device = machine, machine.device
         self.positions = stack(network)
         self.layers = Layers(supernet_shapes(network), seed, self.device)
+        self.has_one_cell = rules(network) == "nas-bench-201"
         self._names = [
             [f"cells.{p.index}.output.state.{s}" for s in range(self.space.inputs + self.space.nodes)]
             for p in self.positions
@@ -56,19 +57,24 @@ class Network:
             genotype: the path through the network.
             masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
         """
-        operations = operations_for(self.machine, images, self.network.channels)
+        operations = operations_for(self.machine, images, self.network.channels, separable=not self.has_one_cell)
         path: list[Tensor] = []
         with self.machine.forward_pass():
             before, last = stem_states(operations, self.layers, self.network, images, path)
             dropped = None if masks is None else torch.from_numpy(masks).to(self.device)
             for position, names in zip(self.positions, self._names, strict=True):
-                cell = genotype.reduction if position.reduction else genotype.normal
+                cell = genotype.cell(position.reduction)
                 mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
+                if self.has_one_cell:
+                    last = one_cell(operations, self.layers, position, cell, last, mask, path)
+                    continue
                 states = states_of(operations, self.layers, position, cell, before, last, mask, path, shared=True)
                 kernels = [self.layers.weights[names[state]] for state in cell.loose_ends]
                 norm = self.layers.norm(f"cells.{position.index}.output.norm")
                 path += (*kernels, norm.scale, norm.shift)
                 before, last = last, operations.mixed([operations.relu(state) for state in states], kernels, norm)
+            if self.has_one_cell:
+                last = head(operations, self.layers, last, path)
             weight, bias = self.layers.weights["classifier.weight"], self.layers.weights["classifier.bias"]
             path += (weight, bias)
             return F.linear(operations.pooled(last), weight, bias).float(), path
@@ -88,6 +94,23 @@ def stem_states(
             last = operations.relu(last)
         before, last = last, operations.stem(last, layer, stride)
     return (last, last) if network.network == "cifar" else (before, last)
+
+
+def head(operations: Operations, layers: Layers, last: Tensor, path: list[Tensor]) -> Tensor:
+    """The norm and ReLU in front of the classifier of NAS-Bench-201's networks."""
+    norm = layers.norm("head.norm")
+    path += (norm.scale, norm.shift)
+    return operations.relu(operations.norm(last, norm))
+
+
+def gradients_of(loss: Tensor, path: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The parameters of a path that the loss depends on, and its gradient by each.
+
+    A cell that passes nothing on (all its edges ``none``) cuts off what stands before it.
+    """
+    gradients = torch.autograd.grad(loss, path, allow_unused=True)
+    used = [(weight, gradient) for weight, gradient in zip(path, gradients, strict=True) if gradient is not None]
+    return [weight for weight, _ in used], [gradient for _, gradient in used]
 
 
 def images_of(batch: NDArray[np.float32], device: torch.device) -> Tensor:
@@ -121,7 +144,7 @@ class TorchSupernet:
             loss = F.cross_entropy(logits, torch.from_numpy(step.labels).to(self.net.device))
             value = float(loss.detach())
             check_loss(value, f"round {round + 1}, step {step.step + 1}", step.rate, step.genotype)
-            self._optimizer.step(path, torch.autograd.grad(loss, path), step.rate)
+            self._optimizer.step(*gradients_of(loss, path), step.rate)
             yield Step(step.step, step.index, value, step.rate)
 
     @torch.inference_mode()

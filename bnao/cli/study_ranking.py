@@ -1,0 +1,146 @@
+"""``bnao study ranking``: how far supernets order genotypes as stand-alone training does, under each sampler."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bnao import backends, plots
+from bnao.benchmark import read_truth
+from bnao.cli.folders import about, about_images, about_table, dated_folder, keep_about
+from bnao.cli.genotypes import read_genotypes
+from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
+from bnao.cli.progress import StudyTrack, following, telling
+from bnao.cli.stopping import going_on, stoppable
+from bnao.cli.tables import peak_memory, ranking_report, spent_line
+from bnao.config import StudyConfig
+from bnao.data import epoch_batches, load_dataset
+from bnao.errors import ConfigError, RunError
+from bnao.run import CONFIG, Folder, Run, check_is_free, check_same_settings
+from bnao.settings import to_toml
+from bnao.space import space_named
+from bnao.study import RESULT, RankingStudy, ranking_study
+
+log = logging.getLogger("bnao.cli")
+
+_STORE = Path("runs") / "store"
+
+
+@click.command("ranking", cls=SectionedCommand, params=options_of(StudyConfig, "Study"))
+@layer_options(StudyConfig)
+@click.option(
+    "--genotypes-file", "file", type=click.Path(path_type=Path),
+    help="Rank these genotypes, one a line, in place of random ones; - for standard input.",
+)  # fmt: skip
+@click.option(
+    "--store", type=click.Path(path_type=Path), default=_STORE, show_default=True,
+    help="Folder of stand-alone trainings, which studies share: none is trained twice.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path),
+    help="Folder of the study; one of the same settings is gone on with.  [default: runs/study-<date>-<time>]",
+)  # fmt: skip
+@click.option("--pictures", type=click.Choice(plots.FORMATS), default="svg", show_default=True, help="Their format.")
+@click.option("--json", "as_json", is_flag=True, help="Print study.json.")
+@click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@click.pass_context
+def command(
+    context: click.Context,
+    preset_name: str | None,
+    config_file: Path | None,
+    show_config: bool,
+    file: Path | None,
+    store: Path,
+    out: Path | None,
+    pictures: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Compare the order of one-shot scores with that of stand-alone accuracies, under each sampler.
+
+    Genotypes are trained alone (or have a --truth); then supernets over just these are trained under each of
+    --samplers and scored along the way. In the help, "default" is the paper's setting and "quick" what that preset
+    has instead. A study that was stopped goes on with the same command and --out.
+    """
+    config = configured(context, StudyConfig, preset_name, config_file)
+    if show_config:
+        click.echo(to_toml(config), nl=False)
+        return
+    folder = dated_folder("study-<when>") if out is None else out
+    start = time.monotonic()
+    with telling(quiet), stoppable():
+        study = _studied(config, folder, store, file, quiet)
+        spent = time.monotonic() - start
+        drawn = draw(study, folder, pictures)
+    if as_json:
+        click.echo((folder / RESULT).read_text(encoding="utf-8"), nl=False)
+        return
+    lines = ["", *ranking_report(study), "", spent_line(spent, peak_memory())]
+    lines.append(f"folder: {folder}  ({', '.join([RESULT, *(path.name for path in drawn)])})")
+    click.echo("\n".join(lines))
+
+
+def draw(study: RankingStudy, folder: Path, kind: str) -> list[Path]:
+    """The study's pictures in a folder; none, and a line that says why, where matplotlib is absent."""
+    if not plots.can_draw():
+        log.warning("no pictures: %s, then: bnao study draw %s", plots.HINT, shlex.quote(str(folder)))
+        return []
+    return plots.save(plots.ranking_figures(study), folder, kind)
+
+
+def _studied(config: StudyConfig, folder: Path, store: Path, file: Path | None, quiet: bool) -> RankingStudy:
+    known = (folder / CONFIG).is_file()
+    if known:
+        check_same_settings(folder, config)
+    else:
+        check_is_free(folder)
+    space = space_named(config.network.space, config.network.nodes)
+    given = None if file is None else read_genotypes((), file, space)
+    truth = None if config.truth is None else read_truth(Path(config.truth), space, config.truth_column)
+    backend = backends.load(config.machine.backend)
+    if backend.name == "table":
+        raise ConfigError("backend 'table' trains no supernet; name a framework with --backend")
+    dataset = load_dataset(config.data)
+    whole = None if truth is not None else load_dataset(config.data, dev=False)
+    facts: Mapping[str, Any] = about(about_images(dataset), config.machine, [backend])
+    if config.truth is not None:
+        facts = {**facts, "truth": about_table(Path(config.truth))}
+    with Run.open(folder) if known else Run.create(folder, config) as run:
+        keep_about(run, facts)
+        log.info("%s", dataset.describe())
+        log.info("folder: %s", folder)
+        track = StudyTrack(
+            config,
+            config.genotypes if given is None else len(set(given)),
+            trains=truth is None,
+            alone_steps=epoch_batches(len((whole or dataset).y_train), config.alone.batch_size),
+            supernet_steps=epoch_batches(len(dataset.y_train), config.training.batch_size),
+            scored_images=len(dataset.y_dev),
+            start=time.monotonic(),
+        )
+        again = f"the same command with --out {shlex.quote(str(folder))}"
+        with going_on(again), following(track, "study", quiet) as listen:
+            study = ranking_study(
+                config, backend, dataset, whole,
+                truth=truth, genotypes=given, run=run, store=_store(store, truth is None), listen=listen,
+            )  # fmt: skip
+        log.info("counting how far they agree")
+        content = {"data": dataset.describe(), "config": run.folder.joinpath(CONFIG).read_text(encoding="utf-8")}
+        run.write_json(RESULT, {**study.to_json(), **content})
+    return study
+
+
+def _store(path: Path, needed: bool) -> Folder | None:
+    if not needed:
+        return None
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make the store {path}: {error.strerror}; name another with --store") from None
+    return Folder(path)

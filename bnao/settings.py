@@ -1,0 +1,176 @@
+"""How a setting is declared, checked, laid over another, and written as TOML."""
+
+import difflib
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+from attrs import Attribute, field
+
+from bnao.errors import ConfigError
+
+C = TypeVar("C")
+Settings = Mapping[str, Any]
+
+
+def _check(
+    name: str, value: object, kinds: tuple[type, ...], least: float | None, most: float | None, choices: Sequence[str]
+) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (
+        (value is None and type(None) in kinds)
+        or (isinstance(value, bool) and bool in kinds)
+        or (isinstance(value, int) and is_number and (int in kinds or float in kinds))
+        or (isinstance(value, float) and float in kinds)
+        or (isinstance(value, str) and str in kinds)
+        or (isinstance(value, tuple) and tuple in kinds)
+    ):
+        wanted = " or ".join(_KIND_NAMES[kind] for kind in kinds if kind is not type(None))
+        raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
+    if isinstance(value, str) and choices and value not in choices:
+        raise ConfigError(f"{name} is {value!r}; it can be {', '.join(choices)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{name} is {value!r}; it must be a finite number")
+    if is_number and not ((least is None or value >= least) and (most is None or value <= most)):  # type: ignore[operator]  # is_number says it is one
+        bounds = " and ".join(
+            text for text in (least is not None and f">= {least:g}", most is not None and f"<= {most:g}") if text
+        )
+        raise ConfigError(f"{name} is {value!r}; it must be {bounds}")
+
+
+_KIND_NAMES: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def kinds_of(attribute: "Attribute[Any]") -> tuple[type, ...]:
+    """The plain types a setting may have, such as (int, NoneType)."""
+    kind = attribute.type
+    members = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return tuple(typing.get_origin(member) or member for member in members if member is not None)
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    choices: Sequence[str] = (),
+    has_option: bool = True,
+    from_data: bool = False,
+    converter: Any = None,
+) -> Any:
+    """A field with all that the command line, the file and the checks need to know about it.
+
+    Args:
+        default: its value in the paper's own setting.
+        help: one line for people.
+        least: smallest value allowed.
+        most: largest value allowed.
+        choices: the texts allowed.
+        has_option: whether the command line has an option of its name.
+        from_data: the data set decides it: neither an option nor in the file.
+        converter: makes the value from what was given.
+    """
+
+    def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+        _check(attribute.name, value, kinds_of(attribute), least, most, choices)
+
+    metadata = {"help": help, "choices": tuple(choices), "has_option": has_option, "from_data": from_data}
+    return field(default=default, validator=validate, metadata=metadata, converter=converter, kw_only=True)
+
+
+def settings_of(config: type) -> Iterator[tuple[tuple[str, ...], "Attribute[Any]"]]:
+    """Every setting of a config class that has an option: its path, such as ("data", "pad"), and its field."""
+    for attribute in attrs.fields(config):
+        if attrs.has(attribute.type):
+            yield from (((attribute.name, *path), inner) for path, inner in settings_of(attribute.type))
+        elif attribute.metadata["has_option"] and not attribute.metadata["from_data"]:
+            yield (attribute.name,), attribute
+
+
+def merged(*layers: Settings) -> dict[str, Any]:
+    """Nested settings laid over one another, later ones winning.
+
+    >>> merged({"data": {"pad": 4, "flip": True}}, {"data": {"pad": 2}})
+    {'data': {'pad': 2, 'flip': True}}
+    """
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            if isinstance(value, Mapping):
+                below = result.get(name, {})
+                value = merged(below if isinstance(below, Mapping) else {}, value)
+            result[name] = value
+    return result
+
+
+def build(config: type[C], settings: Settings, base: C | None = None, where: str = "") -> C:
+    """The config that nested plain settings describe, all others at their defaults.
+
+    Raises:
+        ConfigError: a setting that does not exist, of another type or out of bounds, with its place.
+
+    >>> from bnao.config import SearchConfig
+    >>> build(SearchConfig, {"data": {"padd": 2}})
+    Traceback (most recent call last):
+        ...
+    bnao.errors.ConfigError: [data] has no setting 'padd'; did you mean 'pad'?
+    """
+    base = config() if base is None else base
+    fields = {attribute.name: attribute for attribute in attrs.fields(config)}  # type: ignore[arg-type]  # all are attrs classes
+    section = f"[{where}] " if where else ""
+    changes: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in fields or fields[name].metadata.get("from_data"):
+            known = [known for known, attribute in fields.items() if not attribute.metadata.get("from_data")]
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(known)}"
+            raise ConfigError(f"{section or 'the config '}has no setting {name!r}; {hint}")
+        if attrs.has(fields[name].type):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{name} is {value!r}; it is a section, [{name}]")
+            value = build(fields[name].type, value, getattr(base, name), name)
+        changes[name] = value
+    try:
+        return attrs.evolve(base, **changes)  # type: ignore[misc]  # all are attrs classes
+    except ConfigError as error:
+        raise ConfigError(f"{section}{error}") from None
+
+
+def to_settings(config: Any) -> dict[str, Any]:
+    """The config as nested plain settings; what is None or decided by the data is left out."""
+    settings: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
+    for attribute in attrs.fields(type(config)):
+        value = getattr(config, attribute.name)
+        if attrs.has(type(value)):
+            sections[attribute.name] = to_settings(value)
+        elif value is not None and not attribute.metadata["from_data"]:
+            settings[attribute.name] = value
+    return settings | sections
+
+
+def to_toml(config: Any) -> str:
+    """The config as TOML, which ``read_toml`` and ``build`` turn into the same config."""
+    import tomli_w
+
+    return tomli_w.dumps(to_settings(config))
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """A TOML file's nested settings.
+
+    Raises:
+        ConfigError: no such file, or not TOML, with the line.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None

@@ -1,0 +1,270 @@
+"""The ranking study: which genotypes, whose truth, which supernets, and what goes on after a stop."""
+
+import json
+
+import numpy as np
+import pytest
+from attrs import evolve
+from pretend_backend import _Backend as PretendBackend
+
+from bnao.config import Arm, NetworkConfig, StudyConfig, preset
+from bnao.data import load_dataset
+from bnao.errors import ConfigError, DataError
+from bnao.pool import chosen_genotypes, trained_genotypes
+from bnao.run import Folder, Run
+from bnao.settings import build
+from bnao.size import parameters
+from bnao.space import SPACES, space_named
+from bnao.streams import stream
+from bnao.study import RankingStudy, ranking_study, supernet_config
+from bnao.testing import small_dataset
+from bnao.truth import alone_config, known_truth, training_name
+
+NETWORK = NetworkConfig(channels=4, cells=1, nodes=2, image=(8, 8, 1))
+SMALL = build(
+    StudyConfig,
+    {
+        "genotypes": 6, "epochs": "1,2", "seeds": 2, "repeats": 2, "alone_epochs": 2, "top": 2, "resamples": 100,
+        "network": {"channels": 4, "cells": 1, "nodes": 2}, "training": {"batch_size": 8},
+    },
+)  # fmt: skip
+
+
+def sizes_of(genotypes):
+    return parameters(genotypes, NETWORK)
+
+
+@pytest.mark.parametrize(
+    ("text", "arm"),
+    [
+        ("uniform", Arm("uniform", 0.0)),
+        ("proportional", Arm("proportional", 1.0)),
+        (" proportional:0.5 ", Arm("proportional", 0.5)),
+        ("budget:2", Arm("budget", 2.0)),
+    ],
+)
+def test_a_sampler_is_named_with_its_power_of_the_size(text, arm):
+    assert Arm.parse(text) == arm
+    assert Arm.parse(str(arm)) == arm
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"samplers": "uniform,best"}, r"samplers has 'best'; each is uniform, proportional, budget"),
+        ({"samplers": "uniform:2"}, r"samplers has 'uniform:2'"),
+        ({"samplers": "proportional:x"}, r"samplers has 'proportional:x'"),
+        ({"samplers": "uniform,uniform"}, r"it names one twice"),
+        ({"epochs": "5,x"}, r"epochs is '5,x'; it must be whole numbers >= 1 that rise"),
+        ({"epochs": "5,3"}, r"epochs is '5,3'"),
+        ({"epochs": "0,3"}, r"epochs is '0,3'"),
+        ({"genotypes": 2}, r"genotypes is 2; it must be >= 3"),
+        ({"genotypes": 9, "trained": 8}, r"trained is 8; the 9 ranked genotypes are among them"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_in_words(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        build(StudyConfig, settings)
+
+
+def test_genotypes_of_similar_sizes_are_near_the_median_and_spread_ones_are_not():
+    config = evolve(SMALL, genotypes=20, network=NETWORK)
+
+    similar = sizes_of(chosen_genotypes(evolve(config, sizes="similar", band=0.05), None, sizes_of))
+    diverse = sizes_of(chosen_genotypes(config, None, sizes_of))
+    spread = sizes_of(chosen_genotypes(evolve(config, sizes="spread"), None, sizes_of))
+
+    assert similar.max() / similar.min() <= 1.05 / 0.95
+    assert similar.std() < diverse.std() < spread.std()
+    assert all(len(set(sizes.tolist())) > 1 for sizes in (similar, diverse, spread))
+
+
+def test_a_band_that_is_too_narrow_for_the_known_genotypes_is_refused():
+    known = space_named("nao", 2).random_genotypes(30, stream(0, "known"))
+    config = evolve(SMALL, genotypes=20, sizes="similar", band=0.0001, network=NETWORK)
+
+    with pytest.raises(ConfigError, match=r"only \d+ genotypes are within 0.0% of the median size"):
+        chosen_genotypes(config, known, sizes_of)
+
+
+def test_the_genotypes_that_are_trained_begin_with_those_that_are_ranked():
+    known = space_named("nao", 2).random_genotypes(30, stream(0, "known"))
+    config = evolve(SMALL, trained=20, network=NETWORK)
+
+    trained = trained_genotypes(config, known[4:10], known)
+
+    assert trained[:6] == known[4:10]
+    assert len(set(trained)) == 20
+    with pytest.raises(ConfigError, match=r"trained is 31, and the truth has 30 genotypes"):
+        trained_genotypes(evolve(config, trained=31), known[:6], known)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"alone_epochs": 3},
+        {"network": {"channels": 6}},
+        {"data": {"flip": False}},
+        {"alone": {"learning_rate": 0.5}},
+        {"machine": {"precision": "bfloat16"}},
+    ],
+)
+def test_a_stored_training_is_another_when_anything_that_matters_changes(change):
+    backend, dataset = PretendBackend(), small_dataset()
+    (genotype,) = space_named("nao", 2).random_genotypes(1, stream(0, "one"))
+
+    def name(config, seed=0):
+        return training_name(genotype, alone_config(config), backend, dataset, seed)[0]
+
+    assert name(build(StudyConfig, change, SMALL)) != name(SMALL)
+    assert name(SMALL, seed=1) != name(SMALL)
+    same = {"machine": {"device": "cpu", "threads": 2}, "data": {"data_dir": "elsewhere"}, "checkpoint_seconds": 5.0}
+    assert name(build(StudyConfig, same, SMALL)) == name(SMALL)
+    # the space's own number of nodes, said or not
+    assert name(build(StudyConfig, {"network": {"nodes": 5}}, SMALL)) == name(
+        build(StudyConfig, {"network": {"nodes": None}}, SMALL)
+    )
+
+
+class Counting(PretendBackend):
+    """Counts what is trained; stops when it has trained enough."""
+
+    def __init__(self, most=10**9):
+        super().__init__()
+        self.trained, self.most = 0, most
+
+    def stand_alone(self, *args, **kwargs):
+        self.trained += 1
+        if self.trained > self.most:
+            raise KeyboardInterrupt
+        return super().stand_alone(*args, **kwargs)
+
+
+def studied(config, backend, folder, **more):
+    dataset = small_dataset()
+    with Run.open(folder / "study") if (folder / "study").exists() else Run.create(folder / "study", config) as run:
+        return ranking_study(
+            config, backend, dataset, dataset.joined(), run=run, store=Folder(folder / "store"), **more
+        )
+
+
+def test_nothing_is_trained_twice_and_a_stopped_study_ends_with_the_same_figures(tmp_path):
+    whole = studied(SMALL, Counting(), tmp_path / "whole")
+    stopped = Counting(most=7)
+    with pytest.raises(KeyboardInterrupt):
+        studied(SMALL, stopped, tmp_path / "cut")
+    again = Counting()
+
+    resumed = studied(SMALL, again, tmp_path / "cut")
+
+    assert again.trained == 12 - 7  # of 6 genotypes, 2 repeats
+    assert resumed.to_json() == whole.to_json()
+
+
+@pytest.mark.parametrize("after", [3, 4, 5, 8, 13, 20, 31])
+def test_a_study_that_is_stopped_within_a_supernet_ends_with_the_same_figures(tmp_path, after):
+    whole = studied(SMALL, PretendBackend(), tmp_path / "whole")
+
+    class Stopping(PretendBackend):
+        left = after
+
+        def supernet(self, config, dataset):
+            made = super().supernet(config, dataset)
+            train = made.train
+
+            def stopping(*args, **kwargs):
+                for step in train(*args, **kwargs):
+                    if Stopping.left == 0:
+                        raise KeyboardInterrupt
+                    Stopping.left -= 1
+                    yield step
+
+            made.train = stopping
+            return made
+
+    config = evolve(SMALL, checkpoint_seconds=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        studied(config, Stopping(), tmp_path / "cut")
+
+    assert studied(config, PretendBackend(), tmp_path / "cut").to_json() == whole.to_json()
+
+
+def test_every_sampler_and_seed_is_scored_at_every_mark(tmp_path):
+    study = studied(evolve(SMALL, samplers="uniform,proportional,proportional:2"), PretendBackend(), tmp_path)
+
+    assert [str(arm) for arm in study.arms] == ["uniform", "proportional", "proportional:2"]
+    assert [(str(s.arm), s.seed) for s in study.supernets] == [
+        (arm, seed) for arm in ("uniform", "proportional", "proportional:2") for seed in (0, 1)
+    ]
+    assert study.scores(study.arms[1], 2).shape == (2, 6)
+    assert study.truths.shape == (2, 6)
+    steps = 2 * 4  # epochs of the pretended supernet's steps
+    for supernet in study.supernets:
+        assert supernet.updates.sum() == steps
+        assert supernet.expected.sum() == pytest.approx(steps)
+    expected = study.supernets[2].expected / study.supernets[2].expected.sum()
+    assert expected == pytest.approx(study.sizes / study.sizes.sum())  # Eq. 4
+
+
+def test_a_study_is_read_back_from_its_json(tmp_path):
+    study = studied(SMALL, PretendBackend(), tmp_path)
+    content = json.loads(json.dumps(study.to_json()))
+
+    again = RankingStudy.from_json(content)
+
+    assert again.to_json() == content
+    assert {entry["figure"] for entry in content["agreement"]} == {
+        "pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top",
+    }  # fmt: skip
+    assert {entry["less"] for entry in content["differences"]} == {"uniform"}
+    assert content["reliability"]
+
+
+def test_a_given_truth_takes_the_place_of_training(tmp_path):
+    genotypes = space_named("nao", 2).random_genotypes(9, stream(0, "truth"))
+    truth = {genotype: float(index) for index, genotype in enumerate(genotypes)}
+    backend = Counting()
+
+    study = studied(SMALL, backend, tmp_path, truth=truth)
+
+    assert backend.trained == 0
+    assert set(study.genotypes) <= set(genotypes)
+    assert study.truth.tolist() == [truth[genotype] for genotype in study.genotypes]
+    assert study.reliability == {}
+
+
+def test_a_truth_that_lacks_a_genotype_says_how_many_and_which():
+    genotypes = space_named("nao", 2).random_genotypes(3, stream(0, "truth"))
+
+    with pytest.raises(DataError, match=r"the truth has no row for 2 of the 3 genotypes; the first is 0:"):
+        known_truth(genotypes, {genotypes[0]: 0.5})
+
+
+def test_equal_truths_give_figures_that_are_not_defined_and_say_so(tmp_path):
+    genotypes = space_named("nao", 2).random_genotypes(6, stream(0, "truth"))
+
+    study = studied(SMALL, PretendBackend(), tmp_path, truth=dict.fromkeys(genotypes, 0.5))
+
+    content = study.to_json()
+    assert all(entry["value"] is None for entry in content["agreement"] if entry["figure"] != "precision_at_top")
+    assert np.isnan(study.comparisons[2].estimates["uniform"]["kendall_tau"].value)
+
+
+def test_too_few_genotypes_are_refused(tmp_path):
+    genotypes = space_named("nao", 2).random_genotypes(2, stream(0, "truth"))
+
+    with pytest.raises(ConfigError, match=r"2 genotypes; a ranking needs at least 3 different ones"):
+        studied(SMALL, PretendBackend(), tmp_path, genotypes=[*genotypes, genotypes[0]])
+
+
+def test_a_supernet_of_a_study_has_its_sampler_and_seed():
+    config = supernet_config(SMALL, Arm("proportional", 2.0), 7)
+
+    assert (config.rounds, config.epochs, config.sampler, config.alpha, config.seed) == (1, 2, "proportional", 2.0, 7)
+
+
+def test_the_presets_are_settings_that_can_be():
+    assert preset(StudyConfig, "paper").marks == (5, 10, 20, 30, 50)  # Table 6
+    assert preset(StudyConfig, "quick").genotypes < 50
+    assert set(SPACES) >= {"nao", "nas-bench-201"}
+    assert load_dataset(preset(StudyConfig, "quick").data).describe().startswith("fashion-mnist: 1,200 train, 300 dev")
