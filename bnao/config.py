@@ -14,11 +14,18 @@ from bnao.settings import Settings, build, setting
 C = TypeVar("C")
 
 
+SAMPLERS = ("proportional", "uniform", "budget")
+SPACE_NAMES = ("nao", "nas-bench-201", "darts")
+CONTROLLERS = ("nao", "evolution", "random")
+
+
 @frozen
 class NetworkConfig:
     """What surrounds the cells: the space they come from and the stack they are repeated in."""
 
-    space: str = setting("nao", "Search space the genotypes come from.", choices=("nao", "nas-bench-201"))
+    space: str = setting(
+        "nao", "Search space the genotypes come from (of darts only the encoding so far).", choices=SPACE_NAMES
+    )
     nodes: int | None = setting(
         None, "Nodes of a cell; else the space's own: nao 5, nas-bench-201 3.", least=1, most=64
     )
@@ -41,7 +48,6 @@ class NetworkConfig:
             )
 
 
-SAMPLERS = ("proportional", "uniform", "budget")
 DATASETS = ("fashion-mnist", "cifar10", "cifar100")
 
 
@@ -92,7 +98,7 @@ class TrainingConfig:
 class ControllerConfig:
     """The controller that learns from the scores and proposes genotypes (paper Sec. 3; NAO's Sec. 3)."""
 
-    controller: str = setting("nao", "Who proposes.", choices=("nao", "evolution", "random"))
+    controller: str = setting("nao", "Who proposes.", choices=CONTROLLERS)
     embedding: int = setting(32, "Length of a token's embedding.", least=1)
     hidden: int = setting(64, "Units of the encoder's and decoder's LSTM.", least=1)
     mlp_layers: int = setting(0, "Hidden layers of the predictor.", least=0)
@@ -292,6 +298,98 @@ class StudyConfig:
             raise ConfigError(
                 f"epochs is {self.epochs!r}; it must be whole numbers >= 1 that rise, such as 5,10,20"
             ) from None
+
+
+@frozen
+class Entrant:
+    """A controller in a comparison: its name, the genotypes of each of its rounds, and its searches."""
+
+    name: str
+    new: int
+    seeds: int
+
+
+@frozen
+class ContestConfig:
+    """Controllers compared on a benchmark table."""
+
+    seed: int = setting(0, "The first search's seed; the next ones follow.", least=0)
+    controllers: str = setting(
+        "random:100:100,evolution:50:100,nao:380:20",
+        "Whom to compare, by commas: controller, genotypes of a round after the first, and searches.",
+    )
+    table: str | None = setting(None, "CSV with a genotype, a score and a test accuracy in each row.")
+    score_column: str | None = setting(None, "What a search is told; else score, accuracy, ... or c10_valid_200.")
+    test_column: str | None = setting(None, "What it is judged by.")
+    pool: int = setting(100, "Random genotypes of the first round.", least=2)
+    queries: int = setting(2000, "Genotypes a search may score.", least=2)
+    n_seeds: int = setting(100, "Best genotypes whose representations are moved (K).", least=1)
+    network: NetworkConfig = field(factory=NetworkConfig, kw_only=True)
+    controller: ControllerConfig = field(factory=lambda: ControllerConfig(epochs=200), kw_only=True)
+    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.queries <= self.pool:
+            raise ConfigError(f"queries is {self.queries}; it must be more than the first round's {self.pool}")
+        if len({entrant.name for entrant in self.entries}) < len(self.entries):
+            raise ConfigError(f"controllers is {self.controllers!r}; it names one twice")
+
+    @property
+    def entries(self) -> tuple[Entrant, ...]:
+        """The controllers to compare."""
+        return tuple(_entrant(text.strip()) for text in self.controllers.split(","))
+
+
+def _entrant(text: str) -> Entrant:
+    name, *numbers = text.split(":")
+    try:
+        new, seeds = (int(number) for number in numbers)
+    except ValueError:
+        new = seeds = 0
+    if name not in CONTROLLERS or new < 1 or seeds < 1:
+        raise ConfigError(
+            f"controllers has {text!r}; each is {', '.join(CONTROLLERS)} with the genotypes of a round and the number "
+            f"of searches, such as evolution:50:100"
+        )
+    return Entrant(name, new, seeds)
+
+
+@frozen
+class PredictorConfig:
+    """The NAO controller's predictor alone, on a benchmark table."""
+
+    seed: int = setting(0, "The first training's seed; the next ones follow.", least=0)
+    space: str = setting("nao", "Space of the table's genotypes.", choices=SPACE_NAMES)
+    table: str | None = setting(None, "CSV with a genotype and a score in each row.")
+    score_column: str | None = setting(None, "Its column of scores; else score, accuracy or best_test_acc.")
+    sizes: str = setting("50,100,200,500,1000,2000,5000", "Genotypes to learn from, by commas.")
+    seeds: int = setting(5, "Trainings of each size, each with its own seed.", least=1)
+    steps: int = setting(3000, "Adam steps of each training, about.", least=1)
+    most_held_out: int = setting(5000, "At most so many of the others are predicted.", least=3)
+    controller: ControllerConfig = field(factory=ControllerConfig, kw_only=True)
+    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.parts or min(self.parts) < 2:
+            raise ConfigError(f"sizes is {self.sizes!r}; each must be >= 2")
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """The numbers of genotypes to learn from."""
+        try:
+            return tuple(int(text) for text in self.sizes.split(","))
+        except ValueError:
+            raise ConfigError(f"sizes is {self.sizes!r}; it must be whole numbers >= 2, such as 50,100") from None
+
+
+@frozen
+class PremiseConfig:
+    """Size and accuracy in benchmark tables."""
+
+    tables: str = setting("", "CSV files, by commas.")
+    size_column: str | None = setting(None, "Column of sizes; else size, params or one that begins so.")
+    columns: str = setting("", "Columns of accuracies, by commas; else all whose names tell epochs.")
+    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
 
 
 #: what each preset changes in the paper's settings

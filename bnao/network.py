@@ -8,6 +8,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from bnao.config import NetworkConfig
+from bnao.errors import GenotypeError
 from bnao.space import space_named
 
 
@@ -67,9 +68,12 @@ def rules(network: NetworkConfig) -> str:
     """Whose stem, reductions and head the network has: those of its space.
 
     Raises:
-        GenotypeError: no such space.
+        GenotypeError: no such space, or one without networks.
     """
-    return space_named(network.space).rules
+    found = space_named(network.space).rules
+    if found not in ("nao", "nas-bench-201"):
+        raise GenotypeError(f"space {network.space!r} has no networks yet, so nothing of it is trained or counted")
+    return found
 
 
 def stack(network: NetworkConfig) -> list[Position]:

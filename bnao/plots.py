@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bnao.errors import BnaoError, WriteError
+from bnao.comparison import Contest
+from bnao.errors import BnaoError, RunError, WriteError
+from bnao.predictor import PredictorStudy
+from bnao.premise import SizeCorrelation
 from bnao.study import RankingStudy
 
 if TYPE_CHECKING:
@@ -87,6 +90,71 @@ def ranking_figures(study: RankingStudy) -> dict[str, Figure]:
         "updates": updates_figure(study),
         "ranks": ranks_figure(study),
     }
+
+
+def figures_of(content: Mapping[str, Any]) -> dict[str, Figure]:
+    """The pictures of a study's file, whatever its kind.
+
+    Raises:
+        RunError: a kind that has no pictures.
+    """
+    kind = content.get("kind")
+    if kind == "ranking":
+        return ranking_figures(RankingStudy.from_json(content))
+    if kind == "controllers":
+        return {"regret": regret_figure(Contest.from_json(content))}
+    if kind == "predictor":
+        return {"predictor": predictor_figure([PredictorStudy.from_json(content)])}
+    if kind == "size":
+        return {"size": size_figure([SizeCorrelation.from_json(table) for table in content["tables"]])}
+    raise RunError(f"a study of kind {kind!r} has no pictures")
+
+
+def regret_figure(contest: Contest) -> Figure:
+    """Regret against queries: the median of the searches, and the band from the 10th to the 90th percentile."""
+    figure, panels = canvas(1, width=1.5)
+    for curve, colour in zip(contest.curves, _colours(contest.curves), strict=True):
+        regret = contest.optimum - curve.best
+        low, middle, high = np.quantile(regret, [0.1, 0.5, 0.9], axis=0)
+        label = f"{curve.controller} ({len(curve.seeds)} searches, rounds of {curve.new})"
+        panels[0].plot(curve.queries, middle, color=colour, linewidth=1.2, label=label)
+        panels[0].fill_between(curve.queries, low, high, color=colour, alpha=0.15, linewidth=0)
+    own = contest.optimum - contest.test_of_best_score
+    panels[0].axhline(own, color="grey", linestyle=":", linewidth=1, label="the table's best score itself")
+    panels[0].set_xscale("log")
+    panels[0].set_ylim(bottom=0)
+    titled(panels[0], f"{contest.space}: median, 10 to 90 %", "genotypes scored", "test accuracy short of the best")
+    panels[0].legend(fontsize=7, frameon=False)
+    return figure
+
+
+def predictor_figure(studies: Sequence[PredictorStudy]) -> Figure:
+    """Kendall's tau on held-out genotypes against how many were learned from: the mean and the range over seeds."""
+    figure, panels = canvas(1, width=1.3)
+    for study, colour in zip(studies, _colours(studies), strict=True):
+        x = study.train_sizes
+        panels[0].plot(x, study.tau.mean(0), color=colour, marker="o", markersize=3, linewidth=1.2, label=study.space)
+        panels[0].fill_between(x, study.tau.min(0), study.tau.max(0), color=colour, alpha=0.15, linewidth=0)
+    panels[0].set_xscale("log")
+    titled(panels[0], "the predictor alone: mean and range", "genotypes learned from", "Kendall tau, held out")
+    panels[0].legend(fontsize=7, frameon=False)
+    return figure
+
+
+def size_figure(correlations: Sequence[SizeCorrelation]) -> Figure:
+    """Spearman's rho of size and accuracy along training, with 95 % bands; a table of one epoch is a point."""
+    figure, panels = canvas(1, width=1.7)
+    for table, colour in zip(correlations, _colours(correlations), strict=True):
+        share = [100 * epochs / table.epochs[-1] for epochs in table.epochs]
+        value, low, high = ([getattr(e, part) for e in table.spearman] for part in ("value", "low", "high"))
+        label = f"{table.name} (n = {table.n:,}, {table.epochs[-1]} epochs)"
+        panels[0].plot(share, value, color=colour, marker="o", markersize=3, linewidth=1.2, label=label)
+        panels[0].fill_between(share, low, high, color=colour, alpha=0.12, linewidth=0)
+    panels[0].axhline(0, color="lightgrey", linewidth=1)
+    panels[0].set_xscale("log")
+    titled(panels[0], "size and accuracy so far", "share of training done (%)", "Spearman of size and accuracy")
+    panels[0].legend(fontsize=6, frameon=False)
+    return figure
 
 
 def scores_figure(study: RankingStudy) -> Figure:

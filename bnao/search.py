@@ -366,12 +366,18 @@ class _Search:
 
     def nearest(self, wishes: Sequence[Genotype], left: Sequence[Genotype]) -> list[Genotype]:
         """For each wish the free candidate that differs in the fewest integers: a table holds but a few."""
-        codes = self.space.encode(left).reshape(len(left), self.space.length)
+        place = {genotype: index for index, genotype in enumerate(left)}
         free = np.ones(len(left), dtype=bool)
+        codes: NDArray[np.int64] | None = None
         chosen: list[Genotype] = []
-        for code in self.space.encode(wishes).reshape(len(wishes), self.space.length)[: len(left)]:
-            differences = np.where(free, (codes != code).sum(1), self.space.length + 1)
-            index = int(differences.argmin())
+        for wish in wishes[: len(left)]:
+            index = place.get(wish, -1)
+            if index < 0 or not free[index]:
+                if codes is None:
+                    codes = self.space.encode(left).reshape(len(left), self.space.length)
+                code = self.space.encode([wish]).reshape(self.space.length)
+                differences = np.where(free, (codes != code).sum(1), self.space.length + 1)
+                index = int(differences.argmin())
             free[index] = False
             chosen.append(left[index])
         return chosen

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bnao.config import NetworkConfig
 from bnao.genotype import Genotype
-from bnao.network import Position, stack, stem_channels, stem_sizes
+from bnao.network import Position, rules, stack, stem_channels, stem_sizes
 from bnao.space import SearchSpace, space_named
 
 Ints = NDArray[np.int64]
@@ -139,7 +139,7 @@ def multiply_adds(genotypes: Genotype | Sequence[Genotype], network: NetworkConf
 def _total(genotypes: Sequence[Genotype], network: NetworkConfig, per_pixel: bool) -> Ints:
     space = space_named(network.space, network.nodes)
     rows = space.encode(genotypes)
-    if space.rules == "nas-bench-201":
+    if rules(network) == "nas-bench-201":
         return _total_of_one_cell(_counts(rows[:, 0], space), space, network, per_pixel)
     kinds = _counts(rows[:, 0], space), _counts(rows[:, 1], space)
     convolution = _per_pixel if per_pixel else _once

@@ -301,6 +301,20 @@ SPACES: dict[str, SearchSpace] = {
     space.name: space
     for space in (
         SearchSpace("nao", ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")),
+        SearchSpace(
+            "darts",
+            (
+                "max_pool_3x3",
+                "avg_pool_3x3",
+                "skip_connect",
+                "sep_conv_3x3",
+                "sep_conv_5x5",
+                "dil_conv_3x3",
+                "dil_conv_5x5",
+            ),
+            nodes=4,
+            rules="darts",
+        ),
         CompleteSpace(
             "nas-bench-201",
             ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"),

@@ -6,6 +6,7 @@ sampler and seed, scored along the way, and the orders are compared.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -335,6 +336,14 @@ def plain_estimate(estimate: Estimate) -> dict[str, float | int | None]:
     """An estimate for a JSON file, which knows no NaN."""
     values = {name: getattr(estimate, name) for name in ("value", "low", "high")}
     return {**{name: None if value != value else round_off(value) for name, value in values.items()}, "n": estimate.n}
+
+
+def read_estimate(content: Mapping[str, Any], level: float = 0.95) -> Estimate:
+    """What ``plain_estimate`` was made from."""
+    value, low, high = (
+        math.nan if content[name] is None else float(content[name]) for name in ("value", "low", "high")
+    )
+    return Estimate(value, low, high, int(content["n"]), level)
 
 
 def ranking_study(

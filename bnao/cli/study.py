@@ -9,6 +9,9 @@ import click
 #: every kind of study and what it does; a module study_NAME here has its command
 STUDIES = {
     "ranking": "One-shot scores against stand-alone truth, under each sampler (Tables 2, 3 and 6).",
+    "controllers": "The controllers compared on a benchmark table: best found and regret, by queries.",
+    "predictor": "The NAO controller's predictor alone, on a benchmark table.",
+    "size": "How size goes with accuracy along training, in benchmark tables.",
     "draw": "Draw the pictures of a study again.",
 }
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import click
 
 from bnao import plots
-from bnao.cli.progress import telling
 from bnao.run import read_json, understanding
-from bnao.study import RESULT, RankingStudy
+from bnao.study import RESULT
 
 
 @click.command("draw")
@@ -20,7 +19,7 @@ def command(study: Path, out: Path | None, pictures: str) -> None:
     """Draw the pictures of STUDY, a study's folder or its study.json, again."""
     path = study / RESULT if study.is_dir() else study
     content = read_json(path)
-    with telling(), understanding(path):
-        figures = plots.ranking_figures(RankingStudy.from_json(content))
+    with understanding(path):
+        figures = plots.figures_of(content)
     for drawn in plots.save(figures, out or path.parent, pictures):
         click.echo(str(drawn))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,21 +10,22 @@ from typing import Any
 
 import click
 
-from bnao import backends, plots
+from bnao import backends
 from bnao.benchmark import read_truth
-from bnao.cli.folders import about, about_images, about_table, dated_folder, keep_about
+from bnao.cli.folders import about, about_images, about_table, dated_folder
 from bnao.cli.genotypes import read_genotypes
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import StudyTrack, following, telling
-from bnao.cli.stopping import going_on, stoppable
+from bnao.cli.stopping import stoppable
+from bnao.cli.studies import drawn_study, folder_line, keep_study, print_file, study_folder, study_options
 from bnao.cli.tables import peak_memory, ranking_report, spent_line
 from bnao.config import StudyConfig
 from bnao.data import epoch_batches, load_dataset
 from bnao.errors import ConfigError, RunError
-from bnao.run import CONFIG, Folder, Run, check_is_free, check_same_settings
+from bnao.run import Folder
 from bnao.settings import to_toml
 from bnao.space import space_named
-from bnao.study import RESULT, RankingStudy, ranking_study
+from bnao.study import RankingStudy, ranking_study
 
 log = logging.getLogger("bnao.cli")
 
@@ -42,13 +42,7 @@ _STORE = Path("runs") / "store"
     "--store", type=click.Path(path_type=Path), default=_STORE, show_default=True,
     help="Folder of stand-alone trainings, which studies share: none is trained twice.",
 )  # fmt: skip
-@click.option(
-    "--out", type=click.Path(path_type=Path),
-    help="Folder of the study; one of the same settings is gone on with.  [default: runs/study-<date>-<time>]",
-)  # fmt: skip
-@click.option("--pictures", type=click.Choice(plots.FORMATS), default="svg", show_default=True, help="Their format.")
-@click.option("--json", "as_json", is_flag=True, help="Print study.json.")
-@click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@study_options()
 @click.pass_context
 def command(
     context: click.Context,
@@ -77,29 +71,15 @@ def command(
     with telling(quiet), stoppable():
         study = _studied(config, folder, store, file, quiet)
         spent = time.monotonic() - start
-        drawn = draw(study, folder, pictures)
+        drawn = drawn_study(folder, pictures)
     if as_json:
-        click.echo((folder / RESULT).read_text(encoding="utf-8"), nl=False)
+        print_file(folder)
         return
-    lines = ["", *ranking_report(study), "", spent_line(spent, peak_memory())]
-    lines.append(f"folder: {folder}  ({', '.join([RESULT, *(path.name for path in drawn)])})")
+    lines = ["", *ranking_report(study), "", spent_line(spent, peak_memory()), folder_line(folder, drawn)]
     click.echo("\n".join(lines))
 
 
-def draw(study: RankingStudy, folder: Path, kind: str) -> list[Path]:
-    """The study's pictures in a folder; none, and a line that says why, where matplotlib is absent."""
-    if not plots.can_draw():
-        log.warning("no pictures: %s, then: bnao study draw %s", plots.HINT, shlex.quote(str(folder)))
-        return []
-    return plots.save(plots.ranking_figures(study), folder, kind)
-
-
 def _studied(config: StudyConfig, folder: Path, store: Path, file: Path | None, quiet: bool) -> RankingStudy:
-    known = (folder / CONFIG).is_file()
-    if known:
-        check_same_settings(folder, config)
-    else:
-        check_is_free(folder)
     space = space_named(config.network.space, config.network.nodes)
     given = None if file is None else read_genotypes((), file, space)
     truth = None if config.truth is None else read_truth(Path(config.truth), space, config.truth_column)
@@ -111,28 +91,24 @@ def _studied(config: StudyConfig, folder: Path, store: Path, file: Path | None, 
     facts: Mapping[str, Any] = about(about_images(dataset), config.machine, [backend])
     if config.truth is not None:
         facts = {**facts, "truth": about_table(Path(config.truth))}
-    with Run.open(folder) if known else Run.create(folder, config) as run:
-        keep_about(run, facts)
+    track = StudyTrack(
+        config,
+        config.genotypes if given is None else len(set(given)),
+        trains=truth is None,
+        alone_steps=epoch_batches(len((whole or dataset).y_train), config.alone.batch_size),
+        supernet_steps=epoch_batches(len(dataset.y_train), config.training.batch_size),
+        scored_images=len(dataset.y_dev),
+        start=time.monotonic(),
+    )
+    with study_folder(folder, config, facts) as run:
         log.info("%s", dataset.describe())
-        log.info("folder: %s", folder)
-        track = StudyTrack(
-            config,
-            config.genotypes if given is None else len(set(given)),
-            trains=truth is None,
-            alone_steps=epoch_batches(len((whole or dataset).y_train), config.alone.batch_size),
-            supernet_steps=epoch_batches(len(dataset.y_train), config.training.batch_size),
-            scored_images=len(dataset.y_dev),
-            start=time.monotonic(),
-        )
-        again = f"the same command with --out {shlex.quote(str(folder))}"
-        with going_on(again), following(track, "study", quiet) as listen:
+        with following(track, "study", quiet) as listen:
             study = ranking_study(
                 config, backend, dataset, whole,
                 truth=truth, genotypes=given, run=run, store=_store(store, truth is None), listen=listen,
             )  # fmt: skip
         log.info("counting how far they agree")
-        content = {"data": dataset.describe(), "config": run.folder.joinpath(CONFIG).read_text(encoding="utf-8")}
-        run.write_json(RESULT, {**study.to_json(), **content})
+        keep_study(run, study.to_json(), data=dataset.describe())
     return study
 
 

@@ -11,8 +11,11 @@ import numpy as np
 from attrs import frozen
 
 from bnao.cli.figures import duration, percent, plain_score, plus_minus
+from bnao.comparison import Contest
 from bnao.evaluate import Evaluation
 from bnao.genotype import Genotype
+from bnao.predictor import PredictorStudy
+from bnao.premise import SizeCorrelation
 from bnao.ranking import Estimate
 from bnao.search import Ranked, SearchResult
 from bnao.study import RankingStudy
@@ -197,6 +200,58 @@ def ranking_report(study: RankingStudy) -> list[str]:
     if len(set(study.truth.tolist())) == 1:
         lines.append("every truth is equal, so no pair has an order and no figure is defined")
     return lines
+
+
+def contest_report(contest: Contest) -> list[str]:
+    """What each controller found after some numbers of queries."""
+    heads = ["controller", "searches", "queries", "test accuracy", "regret (mean)", "median", "10 to 90 %"]
+    rows = []
+    for curve in contest.curves:
+        marks = {min(range(len(curve.queries)), key=lambda i: abs(curve.queries[i] - want)) for want in _MARKS}
+        for index in sorted(marks):
+            best = curve.best[:, index]
+            regret = contest.optimum - best
+            low, middle, high = np.quantile(regret, [0.1, 0.5, 0.9])
+            rows.append(
+                [
+                    curve.controller, str(len(curve.seeds)), f"{curve.queries[index]:,}", f"{best.mean():.3f}",
+                    f"{regret.mean():.3f}", f"{middle:.3f}", f"{low:.3f} to {high:.3f}",
+                ]
+            )  # fmt: skip
+    return [
+        f"{contest.rows:,} genotypes of space {contest.space}; the best test accuracy is {contest.optimum:.3f}, and "
+        f"that of the genotype with the best score {contest.test_of_best_score:.3f}",
+        *table(heads, rows, left=["controller"]),
+    ]
+
+
+_MARKS = (100, 200, 500, 1000, 2000)
+
+
+def predictor_report(study: PredictorStudy) -> list[str]:
+    """How the predictor ranks what it has not seen."""
+    rows = [
+        [
+            f"{size:,}", f"{held:,}", str(len(tau)), f"{tau.mean():.3f}", f"{tau.min():.3f} to {tau.max():.3f}",
+            f"{rho.mean():.3f}",
+        ]
+        for size, held, tau, rho in zip(study.train_sizes, study.held_out, study.tau.T, study.rho.T, strict=True)
+    ]  # fmt: skip
+    heads = ["learned from", "held out", "trainings", "Kendall tau", "range", "Spearman"]
+    return [f"space {study.space}, {study.rows:,} genotypes", *table(heads, rows)]
+
+
+def size_report(correlations: Sequence[SizeCorrelation]) -> list[str]:
+    """Size and accuracy along training, a table after the other."""
+    heads = ["table", "n", "epochs", "Spearman of size and accuracy", "Kendall tau", "Spearman with the last"]
+    rows = [
+        [found.name, f"{found.n:,}", str(epochs), _estimate(spearman), _estimate(kendall), _estimate(last)]
+        for found in correlations
+        for epochs, spearman, kendall, last in zip(
+            found.epochs, found.spearman, found.kendall, found.with_last, strict=True
+        )
+    ]
+    return table(heads, rows, left=["table"])
 
 
 def _estimate(estimate: Estimate, sign: str = "") -> str:

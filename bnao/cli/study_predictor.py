@@ -1,0 +1,92 @@
+"""``bnao study predictor``: the NAO controller's predictor alone, on a benchmark table."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import attrs
+import click
+import numpy as np
+
+from bnao import backends
+from bnao.benchmark import SCORE_COLUMNS, read_rows
+from bnao.cli.folders import about, about_table, dated_folder
+from bnao.cli.options import SectionedCommand, given_settings, options_of
+from bnao.cli.progress import telling
+from bnao.cli.stopping import stoppable
+from bnao.cli.studies import drawn_study, folder_line, keep_study, print_file, required, study_folder, study_options
+from bnao.cli.tables import peak_memory, predictor_report, spent_line
+from bnao.config import ControllerConfig, NetworkConfig, PredictorConfig, SearchConfig
+from bnao.errors import ConfigError
+from bnao.predictor import Predicting, PredictorStudy, predictor_study
+from bnao.protocols import Event
+from bnao.settings import build
+from bnao.space import SPACES
+
+log = logging.getLogger("bnao.cli")
+
+# the number of epochs follows from --steps
+_WITHOUT = (("controller", "controller"), ("controller", "epochs"))
+
+
+@click.command("predictor", cls=SectionedCommand, params=options_of(PredictorConfig, "Predictor", without=_WITHOUT))
+@study_options()
+@click.pass_context
+def command(context: click.Context, out: Path | None, pictures: str, as_json: bool, quiet: bool) -> None:
+    """Train the NAO controller on parts of a benchmark table, and rank genotypes that it has not seen."""
+    config = build(PredictorConfig, given_settings(context))
+    folder = dated_folder("study-<when>") if out is None else out
+    start = time.monotonic()
+    with telling(quiet), stoppable():
+        found = _studied(config, folder)
+        spent = time.monotonic() - start
+        drawn = drawn_study(folder, pictures)
+    if as_json:
+        print_file(folder)
+        return
+    lines = ["", *predictor_report(found), "", spent_line(spent, peak_memory()), folder_line(folder, drawn)]
+    click.echo("\n".join(lines))
+
+
+def _studied(config: PredictorConfig, folder: Path) -> PredictorStudy:
+    path = required(config.table, "--table")
+    rows = read_rows(path)
+    space = SPACES[config.space]
+    score_of = dict(
+        zip(
+            rows.genotypes(space),
+            rows.numbers(rows.column("score", config.score_column, SCORE_COLUMNS)),
+            strict=True,
+        )
+    )
+    backend = backends.load(config.machine.backend)
+    if backend.name == "table":
+        raise ConfigError("backend 'table' has no NAO controller; name a framework with --backend")
+    base = SearchConfig(machine=config.machine, network=NetworkConfig(space=config.space))
+
+    def make(settings: ControllerConfig, seed: int) -> Predicting:
+        controller = backend.controller(attrs.evolve(base, controller=settings, seed=seed))
+        if not isinstance(controller, Predicting):
+            raise ConfigError(f"the controller of backend {backend.name!r} predicts nothing")
+        return controller
+
+    trainings = config.seeds * len(config.parts)
+    done, start = 0, time.monotonic()
+
+    def listen(event: Event) -> None:
+        nonlocal done
+        done += 1
+        passed = time.monotonic() - start
+        log.info(
+            "training %d/%d  %d genotypes, seed %d: tau %.3f  left %.0f s", done, trainings, event["size"],
+            event["seed"], event["tau"], passed / done * (trainings - done),
+        )  # fmt: skip
+
+    with study_folder(folder, config, about(about_table(path), config.machine, [backend])) as run:
+        genotypes = list(score_of)
+        scores = np.array(list(score_of.values()))
+        found = predictor_study(config, genotypes, scores, make, folder=run, listen=listen)
+        keep_study(run, found.to_json(), data=f"table {path.name}")
+    return found

@@ -1,0 +1,55 @@
+"""``bnao study size``: how size goes with accuracy as training goes on, in benchmark tables."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from bnao.benchmark import read_rows
+from bnao.cli.folders import dated_folder
+from bnao.cli.progress import telling
+from bnao.cli.stopping import stoppable
+from bnao.cli.studies import drawn_study, folder_line, keep_study, print_file, study_folder, study_options
+from bnao.cli.tables import peak_memory, size_report, spent_line
+from bnao.config import PremiseConfig
+from bnao.premise import premise_json, size_correlation
+
+
+@click.command("size")
+@click.argument("tables", metavar="TABLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--size-column", help="Column of sizes.  [default: size, params, or one that begins with params]")
+@click.option(
+    "--column", "columns", multiple=True,
+    help="A column of accuracies, as often as there are.  [default: all whose names tell epochs, as test_acc_ep50]",
+)  # fmt: skip
+@click.option("--resamples", type=click.IntRange(min=100), default=1000, show_default=True, help="Of the bootstrap.")
+@study_options()
+def command(
+    tables: tuple[Path, ...],
+    size_column: str | None,
+    columns: tuple[str, ...],
+    resamples: int,
+    out: Path | None,
+    pictures: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Correlate size with accuracy along training, in each TABLE: the paper's premise, in others' data."""
+    config = PremiseConfig(
+        tables=",".join(map(str, tables)), size_column=size_column, columns=",".join(columns), resamples=resamples
+    )
+    folder = dated_folder("study-<when>") if out is None else out
+    start = time.monotonic()
+    with telling(quiet), stoppable():
+        found = [size_correlation(read_rows(table), size_column, columns, resamples) for table in tables]
+        with study_folder(folder, config) as run:
+            keep_study(run, premise_json(found), data=", ".join(table.name for table in tables))
+        spent = time.monotonic() - start
+        drawn = drawn_study(folder, pictures)
+    if as_json:
+        print_file(folder)
+        return
+    lines = ["", *size_report(found), "", spent_line(spent, peak_memory()), folder_line(folder, drawn)]
+    click.echo("\n".join(lines))
