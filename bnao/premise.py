@@ -74,6 +74,7 @@ def accuracy_columns(rows: Rows, wanted: Sequence[str]) -> dict[int, str]:
     Raises:
         DataError: a column is not there, or no name tells epochs.
 
+    >>> from pathlib import Path
     >>> rows = Rows(Path("t.csv"), ("params", "test_acc_ep5", "test_acc_ep50"), ())
     >>> accuracy_columns(rows, [])
     {5: 'test_acc_ep5', 50: 'test_acc_ep50'}
