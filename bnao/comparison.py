@@ -27,8 +27,9 @@ from bnao.space import space_named
 #: makes the controller of a search's settings
 Make = Callable[[SearchConfig], Controller]
 
-# points of a curve that are kept
+# points of a curve that are kept, and round numbers that are among them
 _POINTS = 40
+MARKS = (100, 200, 500, 1000, 2000)
 
 
 @frozen(eq=False)
@@ -163,7 +164,8 @@ def contest(
         if make is None:
             known = CONTROLLERS[entry.name]
             make = lambda settings, known=known: known(space, settings.controller, settings.seed)  # noqa: E731
-        grid = tuple(sorted({*np.linspace(config.pool, config.queries, _POINTS).round().astype(int).tolist()}))
+        even = np.linspace(config.pool, config.queries, _POINTS).round().astype(int).tolist()
+        grid = tuple(sorted({*even, *(mark for mark in MARKS if config.pool <= mark <= config.queries)}))
         found = []
         for seed in range(config.seed, config.seed + entry.seeds):
             name = f"searches/{entry.name}-{entry.new}-seed-{seed}.json"

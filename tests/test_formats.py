@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnao.errors import GenotypeError
-from bnao.formats import parse, to_integers
+from bnao.formats import parse, to_integers, to_nas_bench_201
 from bnao.space import SPACES, space_named
 from bnao.streams import stream
 
@@ -85,3 +85,81 @@ def test_a_text_that_means_no_genotype_of_the_space_is_refused_with_the_place(te
 def test_a_genotype_of_another_space_has_no_integers_in_this_one():
     with pytest.raises(GenotypeError, match="genotype 0: the normal cell has 4 nodes"):
         to_integers(random_genotype(4, 0), NAO)
+
+
+# --- NAS-Bench-201
+
+BENCH = SPACES["nas-bench-201"]
+# row 0 of the benchmark, and the same read by hand
+BENCH_TEXT = (
+    "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
+    "0:avg_pool_3x3;0:nor_conv_1x1+1:skip_connect;0:nor_conv_1x1+1:skip_connect+2:skip_connect",
+    "0 4 0 2 1 1 0 2 1 1 2 1",
+)
+
+
+def test_a_nas_bench_201_string_and_the_text_form_mean_the_same_genotype():
+    string, text, integers = BENCH_TEXT
+
+    assert parse(string, BENCH) == parse(text, BENCH) == parse(integers, BENCH)
+    assert str(parse(string, BENCH)) == text
+    assert to_nas_bench_201(parse(text, BENCH)) == string
+    assert to_integers(parse(string, BENCH), BENCH) == integers
+
+
+@given(st.integers(0, 5**6 - 1))
+def test_every_cell_of_the_benchmark_comes_back_from_every_notation(number):
+    digits = [number // 5**place % 5 for place in range(6)]
+    sources = [0, 0, 1, 0, 1, 2]
+    genotype = parse(" ".join(f"{source} {digit}" for source, digit in zip(sources, digits, strict=True)), BENCH)
+
+    for text in (str(genotype), to_nas_bench_201(genotype), to_integers(genotype, BENCH)):
+        assert parse(text, BENCH) == genotype
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "|skip_connect~0|+|none~0|+|none~0|none~1|none~2|",
+            "node 1 has 1 edge; a node of space",
+        ),
+        ("|skip_connect~0|+|none~0|none~1|", "the cell has 2 nodes; a cell of space 'nas-bench-201' with 3 nodes"),
+        ("|skip_connect~1|", "node 0 reads state 1, but only states 0..0 exist before it"),
+        ("skip_connect~0", "node 0 is 'skip_connect~0'; it must be '|operation~state|...|'"),
+        ("|skip_connect~0|+||", "node 1 has the edge ''; an edge is 'operation~state'"),
+        ("|skip~connect~0|", "node 0 has the edge 'skip~connect~0'"),
+        (
+            "|conv~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+            "node 0 has the operation 'conv'; space 'nas-bench-201' has none, skip_connect",
+        ),
+        (
+            "|none~0|+|none~0|none~0|+|none~0|none~1|none~2|",
+            "node 1 reads 0 and 0; in space 'nas-bench-201' it reads each earlier state once",
+        ),
+        ("0 1 1 1 1 1 0 1 1 1 2 1", "integer 2 (the first state of node 1) is 1; it can be 0"),
+        (TEXT, "2 cells; a genotype of space 'nas-bench-201' has 1"),
+    ],
+)
+def test_what_is_no_genotype_of_the_benchmark_is_refused_with_the_place(text, message):
+    with pytest.raises(GenotypeError) as raised:
+        parse(text, BENCH)
+
+    assert message in str(raised.value)
+
+
+def test_a_cell_of_the_benchmark_is_no_genotype_of_nao_and_has_its_own_notation():
+    with pytest.raises(GenotypeError, match="1 cell; a genotype of space 'nao' has 2"):
+        parse(BENCH_TEXT[0], NAO)
+    with pytest.raises(GenotypeError, match="a NAS-Bench-201 string tells one cell of one input"):
+        to_nas_bench_201(parse(TEXT, NAO))
+
+
+@given(st.text(alphabet="|+~0123 noe_skpct", max_size=60))
+def test_broken_text_is_refused_in_words(text):
+    for space in (NAO, BENCH):
+        try:
+            genotype = parse(text, space)
+        except GenotypeError:
+            continue
+        assert parse(str(genotype), space) == genotype

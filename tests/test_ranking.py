@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bnao.errors import BnaoError, RankingError
 from bnao.ranking import (
     Estimate,
+    compared,
     count_pairs,
     kendall_tau,
     pairwise_accuracy,
@@ -320,3 +321,73 @@ def test_the_agreement_of_fewer_than_two_architectures_is_not_defined(n):
 
 def test_an_estimate_reads_as_value_and_interval():
     assert str(Estimate(0.7504, 0.7, 0.81, n=50, level=0.95)) == "0.750 [0.700, 0.810]"
+
+
+# --- several ways of scoring against one truth
+
+
+def test_a_ways_figure_is_the_mean_over_its_lists():
+    truth = [1, 2, 3, 4]
+    lists = [[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 4, 3]]
+
+    found = compared({"mixed": lists}, truth, resamples=100)
+
+    each = [1.0, 0.0, 5 / 6]
+    assert found.each["mixed"]["pairwise_accuracy"] == pytest.approx(each)
+    assert found.estimates["mixed"]["pairwise_accuracy"].value == pytest.approx(sum(each) / 3)
+
+
+def test_one_list_has_the_interval_of_rank_agreement():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=30)
+    scores = truth + rng.normal(size=30)
+
+    one, alone = compared({"one": [scores]}, truth, resamples=200), rank_agreement(scores, truth, resamples=200)
+
+    assert one.estimates["one"] == alone
+
+
+def test_equal_ways_differ_by_exactly_nothing_and_a_better_one_by_more():
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=60)
+    poor = [truth + 2 * rng.normal(size=60) for _ in range(3)]
+    good = [truth + 0.3 * rng.normal(size=60) for _ in range(3)]
+
+    found = compared({"poor": poor, "same": poor, "good": good}, truth, resamples=300)
+
+    same, better = (found.differences[name]["kendall_tau"] for name in ("same", "good"))
+    assert (same.value, same.low, same.high) == (0, 0, 0)  # the same lists are drawn for both: it is paired
+    assert 0 < better.low < better.value < better.high
+
+
+def test_the_interval_of_a_difference_holds_the_true_one_as_often_as_it_says():
+    # of 200 studies of n = 40 and 2 lists each, 95 % of the intervals hold no difference where there is none
+    held = 0
+    for study in range(200):
+        rng = np.random.default_rng(study)
+        truth = rng.normal(size=40)
+        ways = {name: [truth + rng.normal(size=40) for _ in range(2)] for name in "ab"}
+        difference = compared(ways, truth, resamples=100, seed=study).differences["b"]["pairwise_accuracy"]
+        held += difference.low <= 0 <= difference.high
+
+    assert held / 200 > 0.85  # two lists and 40 genotypes are few: intervals of percentiles are then a little short
+
+
+def test_a_way_without_a_list_is_refused():
+    with pytest.raises(RankingError, match="'empty' has no list of scores"):
+        compared({"empty": []}, [1, 2, 3])
+
+
+def test_a_bootstrap_of_two_lists_of_15_625_takes_less_than_a_minute():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=15_625)
+    scores = truth + rng.normal(size=15_625)
+
+    start = time.monotonic()
+    kendall_tau(scores, truth), pairwise_accuracy(scores, truth), spearman(scores, truth)
+    figures = time.monotonic() - start
+    rank_agreement(scores, truth, resamples=20)
+    resample = (time.monotonic() - start - figures) / 20
+
+    assert figures < 1
+    assert resample * 1000 < 60

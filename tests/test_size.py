@@ -146,3 +146,45 @@ def test_a_genotype_of_another_space_is_refused_with_its_place():
 
     with pytest.raises(GenotypeError, match="genotype 1: the normal cell has 4 nodes"):
         parameters(pool, NetworkConfig())
+
+
+# --- NAS-Bench-201
+
+BENCH = SPACES["nas-bench-201"]
+BENCH_NETWORK = NetworkConfig(space="nas-bench-201", channels=16, cells=5)
+
+
+def operations_in(genotype, name):
+    return sum(edge.operation == name for node in genotype.normal.nodes for edge in node.edges)
+
+
+def test_the_benchmarks_networks_have_the_parameters_of_its_closed_form():
+    for genotype in BENCH.random_genotypes(300, stream(0, "bench")):
+        three, one = operations_in(genotype, "nor_conv_3x3"), operations_in(genotype, "nor_conv_1x1")
+
+        assert parameters(genotype, BENCH_NETWORK) == 73_306 + 243_040 * three + 28_000 * one
+
+
+def test_the_benchmarks_flops_are_our_multiply_adds_and_the_norms_relus_and_pools_beside_them():
+    # a stack of 5 cells has so many values at C = 16, 32 and 64: 5 x (16 x 32 x 32 + 32 x 16 x 16 + 64 x 8 x 8)
+    values = 5 * (16 * 32 * 32 + 32 * 16 * 16 + 64 * 8 * 8)
+    for genotype in BENCH.random_genotypes(300, stream(0, "bench")):
+        three, one, pools = (operations_in(genotype, name) for name in ("nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3"))
+        flops = 7_943_872 + 35_819_520 * three + 4_362_240 * one + 1_290_240 * pools
+
+        ours = multiply_adds(genotype, BENCH_NETWORK)
+
+        # 3 for each value of a convolution (norm and ReLU), 9 for each of a pool; the rest of the network's are fixed
+        assert flops - ours == 160_832 + 3 * values * (three + one) + 9 * values * pools
+        assert ours == 7_783_040 + 35_389_440 * three + 3_932_160 * one
+
+
+def test_the_benchmarks_supernet_holds_each_parametric_operation_once_an_edge():
+    assert supernet_parameters(BENCH_NETWORK) == 73_306 + 6 * (243_040 + 28_000)
+
+
+def test_a_space_without_networks_has_no_sizes():
+    darts = SPACES["darts"].random_genotypes(1, stream(0, "darts"))
+
+    with pytest.raises(GenotypeError, match="space 'darts' has no networks yet"):
+        parameters(darts, NetworkConfig(space="darts"))

@@ -222,10 +222,49 @@ def test_integers_of_an_operation_or_a_state_that_does_not_exist_are_refused():
 
 
 def test_a_space_that_does_not_exist_is_refused_with_those_that_do():
-    with pytest.raises(GenotypeError, match="no space 'nasnett'; there is nao"):
+    with pytest.raises(GenotypeError, match="no space 'nasnett'; there is darts, nao, nas-bench-201"):
         space_named("nasnett", 5)
 
 
 def test_a_space_without_nodes_cannot_be():
     with pytest.raises(ValueError, match="nodes"):
         space_named("nao", 0)
+
+
+# --- the space of one cell whose sources are fixed
+
+BENCH = SPACES["nas-bench-201"]
+
+
+def test_the_benchmarks_space_has_fixed_sources_and_15_625_cells():
+    pool = BENCH.random_genotypes(2000, stream(0, "bench"))
+
+    assert len(set(pool)) == 2000
+    assert len(BENCH.operations) ** len(BENCH.places) == 15_625
+    for genotype in pool:
+        BENCH.check(genotype)
+        assert [[edge.source for edge in node.edges] for node in genotype.normal.nodes] == [[0], [0, 1], [0, 1, 2]]
+    operations = BENCH.encode(pool)[..., 1]
+    counts = np.bincount(operations.ravel(), minlength=5)
+    assert abs(counts - 2400).max() < 5 * (12_000 * 0.2 * 0.8) ** 0.5  # 12,000 edges, five operations
+
+
+def test_tokens_of_the_benchmarks_space_leave_the_controller_nothing_but_operations():
+    mask = BENCH.token_mask()
+
+    assert mask.shape == (12, 9)
+    assert (mask[::2].sum(1) == 1).all()  # one source
+    assert (mask[1::2].sum(1) == 5).all()
+    pool = BENCH.random_genotypes(50, stream(0, "bench"))
+    tokens = BENCH.tokens(pool)
+    assert BENCH.from_tokens(tokens) == pool
+    assert all(mask[np.arange(12), row].all() for row in tokens)
+    assert (BENCH.swapped(tokens, stream(0, "swap")) == tokens).all()
+
+
+def test_a_complete_space_of_more_nodes_has_an_edge_from_every_earlier_state():
+    space = space_named("nas-bench-201", 5)
+
+    assert (len(space.places), space.edges, space.length) == (15, 5, 30)
+    pool = space.random_genotypes(3, stream(0, "bench"))
+    assert space.decode(space.encode(pool)) == pool

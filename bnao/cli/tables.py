@@ -11,7 +11,7 @@ import numpy as np
 from attrs import frozen
 
 from bnao.cli.figures import duration, percent, plain_score, plus_minus
-from bnao.comparison import Contest
+from bnao.comparison import MARKS, Contest
 from bnao.evaluate import Evaluation
 from bnao.genotype import Genotype
 from bnao.predictor import PredictorStudy
@@ -207,7 +207,7 @@ def contest_report(contest: Contest) -> list[str]:
     heads = ["controller", "searches", "queries", "test accuracy", "regret (mean)", "median", "10 to 90 %"]
     rows = []
     for curve in contest.curves:
-        marks = {min(range(len(curve.queries)), key=lambda i: abs(curve.queries[i] - want)) for want in _MARKS}
+        marks = {min(range(len(curve.queries)), key=lambda i: abs(curve.queries[i] - want)) for want in MARKS}
         for index in sorted(marks):
             best = curve.best[:, index]
             regret = contest.optimum - best
@@ -223,9 +223,6 @@ def contest_report(contest: Contest) -> list[str]:
         f"that of the genotype with the best score {contest.test_of_best_score:.3f}",
         *table(heads, rows, left=["controller"]),
     ]
-
-
-_MARKS = (100, 200, 500, 1000, 2000)
 
 
 def predictor_report(study: PredictorStudy) -> list[str]:
