@@ -392,6 +392,19 @@ class PremiseConfig:
     resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
 
 
+@frozen
+class AgreementConfig:
+    """Published scores against published accuracies."""
+
+    table: str = setting("", "The CSV file.")
+    truth_column: str = setting("", "Column of accuracies.")
+    score_columns: str = setting("", "Columns of scores, by commas.")
+    among: str | None = setting(None, "Only the genotypes of this study.")
+    draw: int = setting(50, "Genotypes of a random draw.", least=2)
+    draws: int = setting(1000, "How many of these.", least=2)
+    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
+
+
 #: what each preset changes in the paper's settings
 SEARCH_PRESETS: dict[str, Settings] = {
     "quick": {

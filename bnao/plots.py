@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bnao.agreement import mean_ranks
 from bnao.comparison import Contest
 from bnao.errors import BnaoError, RunError, WriteError
 from bnao.predictor import PredictorStudy
@@ -224,10 +225,10 @@ def ranks_figure(study: RankingStudy) -> Figure:
 
     marks = tuple(dict.fromkeys((study.marks[0], study.marks[-1])))
     figure, panels = canvas(len(marks))
-    true = _ranks(study.truth)
+    true = mean_ranks(study.truth)
     for panel, epochs in zip(panels, marks, strict=True):
         for arm, colour in zip(study.arms, _colours(study.arms), strict=True):
-            gained = _ranks(study.scores(arm, epochs).mean(0)) - true
+            gained = mean_ranks(study.scores(arm, epochs).mean(0)) - true
             slope = spearman(study.sizes, gained)
             few = len(gained) <= 100
             panel.scatter(
@@ -254,10 +255,3 @@ def _colours(things: Sequence[object]) -> list[str]:
 def _percent(accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
     """Accuracies in percent, whether given as shares or in percent already."""
     return accuracies * 100 if accuracies.max() <= 1 else accuracies
-
-
-def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """0 for the worst; tied ones share the mean of their ranks."""
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    mean: NDArray[np.float64] = (np.cumsum(counts) - (counts + 1) / 2)[place]
-    return mean

@@ -12,6 +12,7 @@ STUDIES = {
     "controllers": "The controllers compared on a benchmark table: best found and regret, by queries.",
     "predictor": "The NAO controller's predictor alone, on a benchmark table.",
     "size": "How size goes with accuracy along training, in benchmark tables.",
+    "agreement": "Published scores against published accuracies.",
     "draw": "Draw the pictures of a study again.",
 }
 

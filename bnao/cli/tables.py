@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from attrs import frozen
 
+from bnao.agreement import AgreementStudy
 from bnao.cli.figures import duration, percent, plain_score, plus_minus
 from bnao.comparison import MARKS, Contest
 from bnao.evaluate import Evaluation
@@ -236,6 +237,26 @@ def predictor_report(study: PredictorStudy) -> list[str]:
     ]  # fmt: skip
     heads = ["learned from", "held out", "trainings", "Kendall tau", "range", "Spearman"]
     return [f"space {study.space}, {study.rows:,} genotypes", *table(heads, rows)]
+
+
+def agreement_report(study: AgreementStudy) -> list[str]:
+    """How published scores agree with the published truth."""
+    names = ("pairwise_accuracy", "kendall_tau", "spearman")
+    heads = ["scores", *(name.replace("_", " ") for name in names), f"in draws of {study.draw}", "sd", "gain by size"]
+    rows = [
+        [
+            one.column,
+            *(_estimate(one.figures[name]) for name in names),
+            f"{one.of_draws[0]:.3f}", f"{one.of_draws[1]:.3f}",
+            "-" if one.gained_by_size is None else f"{one.gained_by_size:+.3f}",
+        ]
+        for one in study.agreements
+    ]  # fmt: skip
+    return [
+        f"{study.n:,} genotypes of {study.table}, against {study.truth}; the last column is Spearman's rho of size and "
+        f"ranks gained under the scores",
+        *table(heads, rows, left=["scores"]),
+    ]
 
 
 def size_report(correlations: Sequence[SizeCorrelation]) -> list[str]:
