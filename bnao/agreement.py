@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bnao.benchmark import SIZE_COLUMNS, Rows
 from bnao.errors import ConfigError, DataError
 from bnao.genotype import Genotype
-from bnao.ranking import Estimate, pairwise_accuracy, rank_agreement, spearman
+from bnao.ranking import Estimate, mean_ranks, pairwise_accuracy, rank_agreement, spearman
 from bnao.search import round_off
 from bnao.space import SearchSpace
 from bnao.streams import stream
@@ -150,14 +150,3 @@ def agreement_study(
             )
         )
     return AgreementStudy(rows.path.stem, truth_column, n, draw, draws, tuple(agreements))
-
-
-def mean_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """0 for the worst, n - 1 for the best; tied ones share the mean of their ranks.
-
-    >>> mean_ranks(np.array([0.5, 0.7, 0.5])).tolist()
-    [0.5, 2.0, 0.5]
-    """
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts + 1) / 2)[place]
-    return ranks

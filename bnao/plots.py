@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bnao.agreement import mean_ranks
 from bnao.comparison import Contest
 from bnao.errors import BnaoError, RunError, WriteError
 from bnao.predictor import PredictorStudy
@@ -221,22 +220,18 @@ def updates_figure(study: RankingStudy) -> Figure:
 
 def ranks_figure(study: RankingStudy) -> Figure:
     """Ranks gained under one-shot scores against size, at the first and last mark; a slope favours small or large."""
-    from bnao.ranking import spearman
-
     marks = tuple(dict.fromkeys((study.marks[0], study.marks[-1])))
     figure, panels = canvas(len(marks))
-    true = mean_ranks(study.truth)
     for panel, epochs in zip(panels, marks, strict=True):
         for arm, colour in zip(study.arms, _colours(study.arms), strict=True):
-            gained = mean_ranks(study.scores(arm, epochs).mean(0)) - true
-            slope = spearman(study.sizes, gained)
+            gained, slope = study.ranks_gained(arm, epochs), study.gained_by_size(arm, epochs).value
             few = len(gained) <= 100
             panel.scatter(
                 study.sizes / 1e3, gained, s=12 if few else 4, color=colour, linewidths=0, alpha=0.6,
                 label=f"{arm}: Spearman {slope:+.2f}",
             )  # fmt: skip
         panel.axhline(0, color="lightgrey", linewidth=1, zorder=0)
-        titled(panel, f"after {epochs} epochs", "size (thousands)", "ranks gained under one-shot")
+        titled(panel, f"after {epochs} epoch{'s' * (epochs > 1)}", "size (thousands)", "ranks gained under one-shot")
         panel.legend(fontsize=7, frameon=False)
     return figure
 

@@ -90,6 +90,17 @@ def precision_at_top(predicted: ArrayLike, truth: ArrayLike, k: int = 10) -> flo
     return _precision_at_top(*_ranked(predicted, truth), _checked("k", k))
 
 
+def mean_ranks(scores: ArrayLike) -> NDArray[np.float64]:
+    """0 for the worst, n - 1 for the best; tied ones share the mean of their ranks.
+
+    >>> mean_ranks(np.array([0.5, 0.7, 0.5])).tolist()
+    [0.5, 2.0, 0.5]
+    """
+    _, place, counts = np.unique(_scores("scores", scores), return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts + 1) / 2)[place]
+    return ranks
+
+
 @frozen
 class Estimate:
     """A figure from n architectures and the interval it would move in with other ones.

@@ -22,7 +22,7 @@ from bnao.errors import ConfigError
 from bnao.genotype import Genotype
 from bnao.pool import ranked_genotypes, trained_genotypes
 from bnao.protocols import Backend, Listener
-from bnao.ranking import Comparison, Estimate, compared, rank_agreement
+from bnao.ranking import Comparison, Estimate, compared, mean_ranks, rank_agreement
 from bnao.run import Folder, Run, understanding
 from bnao.sampler import sampler_of_round
 from bnao.search import round_off
@@ -260,6 +260,16 @@ class RankingStudy:
         """Kendall's tau of size and truth: what ranking by size alone would give."""
         return rank_agreement(self.sizes, self.truth, resamples=self.resamples)["kendall_tau"]
 
+    def ranks_gained(self, arm: Arm, epochs: int) -> NDArray[np.float64]:
+        """How many places each genotype stands higher by its one-shot score, mean over seeds, than in truth: (n,)."""
+        gained: NDArray[np.float64] = mean_ranks(self.scores(arm, epochs).mean(0)) - mean_ranks(self.truth)
+        return gained
+
+    def gained_by_size(self, arm: Arm, epochs: int) -> Estimate:
+        """Spearman's rho of size and ranks gained: below 0, the scores favour small genotypes (the paper's premise)."""
+        gained = self.ranks_gained(arm, epochs)
+        return rank_agreement(self.sizes, gained, k=self.top, resamples=self.resamples)["spearman"]
+
     def to_json(self) -> dict[str, Any]:
         """Plain data, as in study.json."""
         genotypes = [
@@ -302,6 +312,11 @@ class RankingStudy:
             "differences": differences,
             "reliability": [
                 {"figure": figure, **plain_estimate(estimate)} for figure, estimate in self.reliability.items()
+            ],
+            "gained_by_size": [
+                {"sampler": str(arm), "epochs": epochs, **plain_estimate(self.gained_by_size(arm, epochs))}
+                for epochs in self.marks
+                for arm in self.arms
             ],
             "size_alone": plain_estimate(self.by_size),
         }

@@ -5,9 +5,10 @@ import csv
 import numpy as np
 import pytest
 
-from bnao.agreement import AgreementStudy, agreement_study, mean_ranks
+from bnao.agreement import AgreementStudy, agreement_study
 from bnao.benchmark import read_rows
 from bnao.errors import ConfigError, DataError
+from bnao.ranking import mean_ranks
 from bnao.space import SPACES
 from bnao.streams import stream
 

@@ -13,6 +13,7 @@ from attrs import frozen
 from bnao.agreement import AgreementStudy
 from bnao.cli.figures import duration, percent, plain_score, plus_minus
 from bnao.comparison import MARKS, Contest
+from bnao.config import Arm
 from bnao.evaluate import Evaluation
 from bnao.genotype import Genotype
 from bnao.predictor import PredictorStudy
@@ -176,27 +177,30 @@ def ranking_report(study: RankingStudy) -> list[str]:
     """How each sampler's scores agree with the truth, what samplers differ by, and how far the truth can be trusted."""
     names = ("pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top")
     heads = ["sampler", "epochs", "pairwise accuracy", "Kendall tau", "Spearman", f"precision at {study.top}"]
+    heads.append("gain by size")
     rows, less = [], []
     for epochs in study.marks:
         found = study.comparisons[epochs]
         for arm, figures in found.estimates.items():
-            rows.append([arm, str(epochs), *(_estimate(figures[name]) for name in names)])
+            gain = study.gained_by_size(Arm.parse(arm), epochs)
+            rows.append([arm, str(epochs), *(_estimate(figures[name]) for name in names), _estimate(gain, sign="+")])
         for arm, figures in found.differences.items():
             less.append([arm, str(epochs), *(_estimate(figures[name], sign="+") for name in names)])
     n, seeds = len(study.genotypes), len(study.supernets) // len(study.arms)
     lines = [
         f"one-shot against {'stand-alone accuracy' if len(study.truths) > 1 else 'the truth'}: n = {n} genotypes, "
         f"mean over {seeds} supernet{'s' * (seeds > 1)} of each sampler trained on {study.trained:,} genotypes; in "
-        f"brackets 95 % bootstrap intervals over genotypes and seeds",
+        f"brackets 95 % bootstrap intervals over genotypes and seeds. Gain by size: Spearman's rho of size and ranks "
+        f"gained under one-shot scores, below 0 where they favour the small",
         *table(heads, rows, left=["sampler"]),
     ]
     if less:
-        lines += ["", f"less {study.arms[0]} (paired):", *table(heads, less, left=["sampler"])]
+        lines += ["", f"less {study.arms[0]} (paired):", *table(heads[:-1], less, left=["sampler"])]
     lines.append("")
     if study.reliability:
         figures = study.reliability
         lines.append("two seeds of the truth agree with each other by")
-        lines += table(heads[2:], [[_estimate(figures[name]) for name in names]])
+        lines += table(heads[2:-1], [[_estimate(figures[name]) for name in names]])
     lines.append(f"size alone and the truth: Kendall tau {_estimate(study.by_size)}")
     if len(set(study.truth.tolist())) == 1:
         lines.append("every truth is equal, so no pair has an order and no figure is defined")
