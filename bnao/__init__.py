@@ -4,17 +4,18 @@ Luo, Qin, Chen: *Balanced One-shot Neural Architecture Optimization* (arXiv 1909
 """
 
 from bnao.backends import load as load_backend
-from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig, StudyConfig
 from bnao.data import load_dataset
 from bnao.errors import BnaoError
 from bnao.evaluate import evaluate
 from bnao.formats import parse
 from bnao.genotype import Cell, Edge, Genotype, Node
-from bnao.ranking import kendall_tau, pairwise_accuracy, rank_agreement, spearman
+from bnao.ranking import compared, kendall_tau, pairwise_accuracy, rank_agreement, spearman
 from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
 from bnao.search import search
 from bnao.size import multiply_adds, parameters
 from bnao.space import SPACES, SearchSpace
+from bnao.study import RankingStudy, ranking_study
 
 __version__ = "0.1.0"
 
@@ -29,10 +30,13 @@ __all__ = [
     "NetworkConfig",
     "Node",
     "ProportionalSampler",
+    "RankingStudy",
     "SearchConfig",
     "SearchSpace",
+    "StudyConfig",
     "UniformSampler",
     "__version__",
+    "compared",
     "evaluate",
     "kendall_tau",
     "load_backend",
@@ -42,6 +46,7 @@ __all__ = [
     "parameters",
     "parse",
     "rank_agreement",
+    "ranking_study",
     "search",
     "spearman",
 ]

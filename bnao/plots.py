@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 HINT = "pictures need matplotlib: pip install 'bnao[plot]'"
 FORMATS = ("svg", "png")
 
-# of the Okabe-Ito palette, which the colour-blind can tell apart
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# the Okabe-Ito palette, which the colour-blind can tell apart, and brown
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B4513")
 _COLUMN = 3.2  # inches
 
 
@@ -143,7 +143,7 @@ def predictor_figure(studies: Sequence[PredictorStudy]) -> Figure:
 
 def size_figure(correlations: Sequence[SizeCorrelation]) -> Figure:
     """Spearman's rho of size and accuracy along training, with 95 % bands; a table of one epoch is a point."""
-    figure, panels = canvas(1, width=1.7)
+    figure, panels = canvas(1, width=2.4)
     for table, colour in zip(correlations, _colours(correlations), strict=True):
         share = [100 * epochs / table.epochs[-1] for epochs in table.epochs]
         value, low, high = ([getattr(e, part) for e in table.spearman] for part in ("value", "low", "high"))
@@ -153,7 +153,7 @@ def size_figure(correlations: Sequence[SizeCorrelation]) -> Figure:
     panels[0].axhline(0, color="lightgrey", linewidth=1)
     panels[0].set_xscale("log")
     titled(panels[0], "size and accuracy so far", "share of training done (%)", "Spearman of size and accuracy")
-    panels[0].legend(fontsize=6, frameon=False)
+    panels[0].legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import click
 
+import bnao
 from bnao import plots
-from bnao.cli.folders import About, keep_about
+from bnao.cli.folders import ABOUT, About, keep_about
 from bnao.cli.stopping import going_on
 from bnao.errors import RunError
 from bnao.run import CONFIG, Run, check_is_free, check_same_settings, read_json, understanding
+from bnao.settings import to_settings
 from bnao.study import RESULT
 
 log = logging.getLogger("bnao.cli")
@@ -65,10 +67,25 @@ def study_folder(folder: Path, config: object, facts: About | None = None) -> It
             yield run
 
 
-def keep_study(run: Run, content: Mapping[str, Any], **about: Any) -> None:
-    """Write study.json: what was found, the data and the settings."""
-    settings = run.folder.joinpath(CONFIG).read_text(encoding="utf-8")
-    run.write_json(RESULT, {**content, **about, "config": settings})
+# settings that name files: study.json, which is made to be shown, tells their names and not where they are
+_FILES = ("truth", "table", "tables", "among", "data", "data_dir")
+
+
+def keep_study(run: Run, content: Mapping[str, Any], config: object, **about: Any) -> None:
+    """Write study.json: what was found, the data, the settings and the versions."""
+    versions = run.read_json(ABOUT)["versions"] if run.has(ABOUT) else {"bnao": bnao.__version__}
+    run.write_json(RESULT, {**content, **about, "config": _without_folders(to_settings(config)), "versions": versions})
+
+
+def _without_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            value = _without_folders(value)
+        elif name in _FILES and isinstance(value, str):
+            value = ",".join(Path(part).name for part in value.split(","))
+        named[name] = value
+    return named
 
 
 def drawn_study(folder: Path, kind: str) -> list[Path]:

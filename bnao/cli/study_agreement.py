@@ -62,7 +62,7 @@ def command(
             draw=draw, draws=draws, resamples=resamples,
         )  # fmt: skip
         with study_folder(folder, config) as run:
-            keep_study(run, found.to_json(), data=table.name)
+            keep_study(run, found.to_json(), config, data=table.name)
         spent = time.monotonic() - start
     if as_json:
         print_file(folder)

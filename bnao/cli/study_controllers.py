@@ -80,5 +80,5 @@ def _contested(config: ContestConfig, folder: Path) -> Contest:
     facts = about(about_table(path), config.machine, used)
     with study_folder(folder, attrs.evolve(config), facts) as run:
         found = contest(config, genotypes, scores, tests, makers, folder=run, listen=listen)
-        keep_study(run, found.to_json(), data=f"table {path.name}")
+        keep_study(run, found.to_json(), config, data=f"table {path.name}")
     return found

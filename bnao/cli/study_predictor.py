@@ -88,5 +88,5 @@ def _studied(config: PredictorConfig, folder: Path) -> PredictorStudy:
         genotypes = list(score_of)
         scores = np.array(list(score_of.values()))
         found = predictor_study(config, genotypes, scores, make, folder=run, listen=listen)
-        keep_study(run, found.to_json(), data=f"table {path.name}")
+        keep_study(run, found.to_json(), config, data=f"table {path.name}")
     return found

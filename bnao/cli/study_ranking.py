@@ -108,7 +108,7 @@ def _studied(config: StudyConfig, folder: Path, store: Path, file: Path | None, 
                 truth=truth, genotypes=given, run=run, store=_store(store, truth is None), listen=listen,
             )  # fmt: skip
         log.info("counting how far they agree")
-        keep_study(run, study.to_json(), data=dataset.describe())
+        keep_study(run, study.to_json(), config, data=dataset.describe())
     return study
 
 

@@ -45,7 +45,7 @@ def command(
     with telling(quiet), stoppable():
         found = [size_correlation(read_rows(table), size_column, columns, resamples) for table in tables]
         with study_folder(folder, config) as run:
-            keep_study(run, premise_json(found), data=", ".join(table.name for table in tables))
+            keep_study(run, premise_json(found), config, data=", ".join(table.name for table in tables))
         spent = time.monotonic() - start
         drawn = drawn_study(folder, pictures)
     if as_json:

@@ -1,0 +1,147 @@
+"""Writes docs/results.md from the study.json files in docs/results/: every number there comes from one of them.
+
+python docs/make_results.py
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE / "results"
+PAGE = HERE / "results.md"
+
+# Tables 2, 3 and 6 of the paper, pairwise accuracy in percent by epochs
+PAPER_EPOCHS = (5, 10, 20, 30, 50)
+PAPER = {"uniform": (62, 65, 71, 75, 76), "proportional": (69, 72, 76, 77, 78)}
+PAPER_DIVERSE, PAPER_SIMILAR = 62, 73
+
+
+def study(name: str) -> dict[str, Any]:
+    """A study's content."""
+    content: dict[str, Any] = json.loads((FOLDER / name / "study.json").read_text(encoding="utf-8"))
+    return content
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [f"| {' | '.join(heads)} |", f"| {' | '.join('---' for _ in heads)} |"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def figure(entry: dict[str, Any], digits: int = 3, sign: str = "") -> str:
+    """An estimate with its interval."""
+    if entry["value"] is None:
+        return "not defined"
+    return f"{entry['value']:{sign}.{digits}f} [{entry['low']:{sign}.{digits}f}, {entry['high']:{sign}.{digits}f}]"
+
+
+def percent(entry: dict[str, Any], sign: str = "") -> str:
+    """An estimate of a share in percent, with its interval."""
+    value, low, high = (100 * entry[part] for part in ("value", "low", "high"))
+    return f"{value:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
+
+
+def one(entries: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
+    """The entry with these values."""
+    (found,) = (entry for entry in entries if all(entry[name] == value for name, value in wanted.items()))
+    return found
+
+
+def marks(content: dict[str, Any]) -> list[int]:
+    """The epochs after which a ranking study scored."""
+    return list(content["supernets"][0]["epochs"])
+
+
+def samplers(content: dict[str, Any]) -> list[str]:
+    """A ranking study's samplers, in order."""
+    return list(dict.fromkeys(entry["sampler"] for entry in content["agreement"]))
+
+
+def verdict(entry: dict[str, Any]) -> str:
+    """What a difference's interval says."""
+    if entry["low"] > 0:
+        return "above zero"
+    return "below zero" if entry["high"] < 0 else "includes zero"
+
+
+def ranking_table(content: dict[str, Any]) -> str:
+    """Every sampler's figures at every mark."""
+    rows = []
+    for epochs in marks(content):
+        for sampler in samplers(content):
+            found = {
+                name: one(content["agreement"], sampler=sampler, epochs=epochs, figure=name)
+                for name in ("pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top")
+            }
+            gain = one(content["gained_by_size"], sampler=sampler, epochs=epochs)
+            rows.append(
+                [
+                    sampler, str(epochs), percent(found["pairwise_accuracy"]), figure(found["kendall_tau"]),
+                    figure(found["spearman"]), figure(found["precision_at_top"], 2), figure(gain, 2, "+"),
+                ]
+            )  # fmt: skip
+    heads = ["sampler", "epochs", "pairwise accuracy, %", "Kendall tau", "Spearman", f"precision at {content['top']}"]
+    return table([*heads, "gain by size"], rows)
+
+
+def difference_table(content: dict[str, Any]) -> str:
+    """What the samplers differ by from the first, paired."""
+    rows = []
+    for epochs in marks(content):
+        for sampler in samplers(content)[1:]:
+            found = {
+                name: one(content["differences"], sampler=sampler, epochs=epochs, figure=name)
+                for name in ("pairwise_accuracy", "kendall_tau", "precision_at_top")
+            }
+            rows.append(
+                [
+                    sampler, str(epochs), percent(found["pairwise_accuracy"], "+"),
+                    figure(found["kendall_tau"], 3, "+"), figure(found["precision_at_top"], 2, "+"),
+                    verdict(found["pairwise_accuracy"]),
+                ]
+            )  # fmt: skip
+    heads = ["less uniform", "epochs", "pairwise accuracy, points", "Kendall tau"]
+    return table([*heads, f"precision at {content['top']}", "interval"], rows)
+
+
+def each_seed(content: dict[str, Any], epochs: int) -> str:
+    """Pairwise accuracy of each supernet, in percent."""
+    parts = []
+    for sampler in samplers(content):
+        found = one(content["agreement"], sampler=sampler, epochs=epochs, figure="pairwise_accuracy")["each_seed"]
+        parts.append(f"{sampler} {', '.join(f'{100 * value:.1f}' for value in found)}")
+    return "; ".join(parts)
+
+
+def spread(content: dict[str, Any]) -> str:
+    """The sizes of the ranked genotypes."""
+    sizes = sorted(entry["size"] for entry in content["genotypes"])
+    mean = sum(sizes) / len(sizes)
+    deviation = (sum((size - mean) ** 2 for size in sizes) / (len(sizes) - 1)) ** 0.5
+    return f"{sizes[0]:,.0f} to {sizes[-1]:,.0f} parameters (coefficient of variation {deviation / mean:.1%})"
+
+
+def accuracies(content: dict[str, Any]) -> str:
+    """The range of the truth, in percent."""
+    truths = [sum(entry["truth"]) / len(entry["truth"]) for entry in content["genotypes"]]
+    factor = 100 if max(truths) <= 1 else 1
+    mean = sum(truths) / len(truths)
+    deviation = (sum((value - mean) ** 2 for value in truths) / (len(truths) - 1)) ** 0.5
+    return f"{factor * min(truths):.1f} to {factor * max(truths):.1f} % (standard deviation {factor * deviation:.2f})"
+
+
+def main() -> None:
+    """Write the page."""
+    from results_text import page
+
+    PAGE.write_text(page(), encoding="utf-8")
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE))
+    main()
