@@ -5,7 +5,6 @@ A command makes the config, calls the core and prints: results to stdout, progre
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import click
 
 import bnao
+from bnao.cli.lazy import LazyGroup
 from bnao.errors import BnaoError, ConfigError
 
 #: every command and what it does; a module here has its name
@@ -26,21 +26,8 @@ COMMANDS = {
 }
 
 
-class _Group(click.Group):
-    """Loads a command when it is called for, and turns errors into one line and an exit code."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"bnao.cli.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+class _Group(LazyGroup):
+    """Turns errors into one line and an exit code."""
 
     def main(
         self,
@@ -71,7 +58,8 @@ def _refused(message: str, code: int) -> int:
 
 
 @click.group(
-    cls=_Group, name="bnao", invoke_without_command=True, context_settings={"max_content_width": 100}
+    cls=_Group, name="bnao", commands_of=COMMANDS, module="bnao.cli.", invoke_without_command=True,
+    context_settings={"max_content_width": 100},
 )  # fmt: skip
 @click.version_option(bnao.__version__, message="%(prog)s %(version)s")
 @click.pass_context

@@ -258,10 +258,11 @@ def _print(done: Sequence[Evaluation], chosen: _Chosen, folder: Path, as_json: b
     if beside is not None:
         lines.append(str(beside))
     best = min(done, key=lambda evaluation: evaluation.mean)
+    space = "" if best.genotype.reduction is not None else " --space nas-bench-201"
     lines += [
         spent_line(spent["seconds"], spent["peak_memory_bytes"]),
         f"folder: {folder}  (results in {RESULT}, weights in trainings/)",
-        f"next: bnao show '{best.genotype}'",
+        f"next: bnao show '{best.genotype}'{space}",
     ]
     click.echo("\n".join(lines))
 

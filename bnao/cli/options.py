@@ -120,9 +120,20 @@ def _text(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
+def all_of(*decorators: Decorator) -> Decorator:
+    """The decorators, the first outermost."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
 def layer_options(kind: type) -> Decorator:
     """The options ``--preset``, ``--config`` and ``--show-config`` of a command with this config."""
-    decorators = (
+    return all_of(
         click.option(
             "--preset", "preset_name", type=click.Choice(list(PRESETS[kind])),
             help=f"Settings to begin with.  [default: {DEFAULT_PRESET}]",
@@ -133,13 +144,6 @@ def layer_options(kind: type) -> Decorator:
         ),
         click.option("--show-config", is_flag=True, help="Print the settings as TOML and do nothing else."),
     )  # fmt: skip
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
 
 
 def given_options(context: click.Context) -> Iterator[str]:

@@ -200,6 +200,7 @@ def _print(
     click.echo(f"run folder: {folder}")
     quoted = shlex.quote(str(folder))
     if config.machine.backend == "table":
-        click.echo(f"next: bnao show '{result.best}'")
+        space = "" if result.space == "nao" else f" --space {result.space}"
+        click.echo(f"next: bnao show '{result.best}'{space}")
     else:
         click.echo(f"next: bnao evaluate {quoted} --top {min(config.top, len(result.ranked))}")

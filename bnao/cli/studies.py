@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from attrs import frozen
 
 import bnao
 from bnao import plots
-from bnao.cli.folders import ABOUT, About, keep_about
-from bnao.cli.stopping import going_on
-from bnao.errors import RunError
+from bnao.cli.folders import ABOUT, About, dated_folder, keep_about
+from bnao.cli.options import Decorator, all_of
+from bnao.cli.progress import telling
+from bnao.cli.stopping import going_on, stoppable
+from bnao.cli.tables import peak_memory, spent_line
 from bnao.run import CONFIG, Run, check_is_free, check_same_settings, read_json, understanding
 from bnao.settings import to_settings
 from bnao.study import RESULT
 
 log = logging.getLogger("bnao.cli")
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+S = TypeVar("S")
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def study_options() -> Decorator:
-    """The options ``--out``, ``--pictures``, ``--json`` and ``--quiet``."""
-    decorators = (
+    """The options ``--out``, ``--pictures``, ``--json`` and ``--quiet``; the command gets one ``Output``."""
+    return all_of(
         click.option(
             "--out", type=click.Path(path_type=Path),
             help="Folder of the study; one of the same settings is gone on with.  [default: runs/study-<date>-<time>]",
@@ -37,14 +45,53 @@ def study_options() -> Decorator:
         ),
         click.option("--json", "as_json", is_flag=True, help="Print study.json."),
         click.option("--quiet", is_flag=True, help="No progress, only warnings and the result."),
+        _with_output,
     )  # fmt: skip
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
 
-    return decorate
+def _with_output(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapped(*args: Any, out: Path | None, pictures: str, as_json: bool, quiet: bool, **others: Any) -> Any:
+        folder = dated_folder("study-<when>") if out is None else out
+        return function(*args, output=Output(folder, pictures, as_json, quiet), **others)
+
+    return wrapped
+
+
+@frozen
+class Output:
+    """Where a study goes, and how it is told.
+
+    Attributes:
+        folder: of the study.
+        pictures: their format.
+        as_json: whether study.json is printed in place of the report.
+        quiet: whether progress is left out.
+    """
+
+    folder: Path
+    pictures: str
+    as_json: bool
+    quiet: bool
+
+    def told(self, study: Callable[[], S], report: Callable[[S], list[str]]) -> None:
+        """Make a study, draw its pictures and print what it found.
+
+        Args:
+            study: makes it, and its file in the folder.
+            report: its lines for people.
+        """
+        start = time.monotonic()
+        with telling(self.quiet), stoppable():
+            found = study()
+            spent = time.monotonic() - start
+            drawn = drawn_study(self.folder, self.pictures)
+        if self.as_json:
+            click.echo((self.folder / RESULT).read_text(encoding="utf-8"), nl=False)
+            return
+        files = ", ".join([RESULT, *(path.name for path in drawn)])
+        lines = ["", *report(found), "", spent_line(spent, peak_memory()), f"folder: {self.folder}  ({files})"]
+        click.echo("\n".join(lines))
 
 
 @contextmanager
@@ -93,15 +140,18 @@ def drawn_study(folder: Path, kind: str) -> list[Path]:
     if not plots.can_draw():
         log.warning("no pictures: %s, then: bnao study draw %s", plots.HINT, shlex.quote(str(folder)))
         return []
-    content = read_json(folder / RESULT)
-    with understanding(folder / RESULT):
-        figures = plots.figures_of(content)
-    return plots.save(figures, folder, kind)
+    return plots.save(figures_in(folder / RESULT), folder, kind)
 
 
-def folder_line(folder: Path, drawn: list[Path]) -> str:
-    """Where everything is."""
-    return f"folder: {folder}  ({', '.join([RESULT, *(path.name for path in drawn)])})"
+def figures_in(path: Path) -> dict[str, Figure]:
+    """The pictures of a study's file.
+
+    Raises:
+        RunError: it is no study's, or not whole.
+    """
+    content = read_json(path)
+    with understanding(path):
+        return plots.figures_of(content)
 
 
 def required(path: str | None, option: str) -> Path:
@@ -113,11 +163,3 @@ def required(path: str | None, option: str) -> Path:
     if path is None:
         raise click.UsageError(f"name a CSV file with {option}")
     return Path(path)
-
-
-def print_file(folder: Path) -> None:
-    """study.json as it is."""
-    try:
-        click.echo((folder / RESULT).read_text(encoding="utf-8"), nl=False)
-    except OSError as error:
-        raise RunError(f"cannot read {folder / RESULT}: {error.strerror}") from None

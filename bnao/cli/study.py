@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from bnao.cli.lazy import LazyGroup
 
 #: every kind of study and what it does; a module study_NAME here has its command
 STUDIES = {
@@ -17,24 +17,7 @@ STUDIES = {
 }
 
 
-class _Studies(click.Group):
-    """Loads a study's command when it is called for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(STUDIES)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in STUDIES:
-            return None
-        found: click.Command = importlib.import_module(f"bnao.cli.study_{cmd_name}").command
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Studies"):
-            formatter.write_dl(list(STUDIES.items()))
-
-
-@click.group("study", cls=_Studies)
+@click.group("study", cls=LazyGroup, commands_of=STUDIES, module="bnao.cli.study_", heading="Studies")
 def command() -> None:
     """Measure how far a ranking can be trusted.
 

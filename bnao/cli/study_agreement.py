@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
 
 from bnao.agreement import AgreementStudy, agreement_study
 from bnao.benchmark import read_rows
-from bnao.cli.folders import dated_folder
-from bnao.cli.progress import telling
-from bnao.cli.stopping import stoppable
-from bnao.cli.studies import folder_line, keep_study, print_file, study_folder, study_options
-from bnao.cli.tables import agreement_report, peak_memory, spent_line
+from bnao.cli.studies import Output, keep_study, study_folder, study_options
+from bnao.cli.tables import agreement_report
 from bnao.config import SPACE_NAMES, AgreementConfig
 from bnao.errors import RunError
 from bnao.genotype import Genotype
@@ -43,31 +39,25 @@ def command(
     draw: int,
     draws: int,
     resamples: int,
-    out: Path | None,
-    pictures: str,
-    as_json: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Compare the scores in a TABLE with the accuracies beside them: a check of the metrics on known ground."""
     config = AgreementConfig(
         table=str(table), truth_column=truth_column, score_columns=",".join(columns),
         among=None if among is None else str(among), draw=draw, draws=draws, resamples=resamples,
     )  # fmt: skip
-    folder = dated_folder("study-<when>") if out is None else out
-    start = time.monotonic()
-    with telling(quiet), stoppable():
-        found: AgreementStudy = agreement_study(
+
+    def study() -> AgreementStudy:
+        found = agreement_study(
             read_rows(table), truth_column, columns,
             space=SPACES[space], among=None if among is None else _genotypes_of(among),
             draw=draw, draws=draws, resamples=resamples,
         )  # fmt: skip
-        with study_folder(folder, config) as run:
+        with study_folder(output.folder, config) as run:
             keep_study(run, found.to_json(), config, data=table.name)
-        spent = time.monotonic() - start
-    if as_json:
-        print_file(folder)
-        return
-    click.echo("\n".join(["", *agreement_report(found), "", spent_line(spent, peak_memory()), folder_line(folder, [])]))
+        return found
+
+    output.told(study, agreement_report)
 
 
 def _genotypes_of(study: Path) -> list[Genotype]:

@@ -11,12 +11,10 @@ import click
 
 from bnao import backends
 from bnao.benchmark import SCORE_COLUMNS, read_rows
-from bnao.cli.folders import about, about_table, dated_folder
+from bnao.cli.folders import about, about_table
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.progress import telling
-from bnao.cli.stopping import stoppable
-from bnao.cli.studies import drawn_study, folder_line, keep_study, print_file, required, study_folder, study_options
-from bnao.cli.tables import contest_report, peak_memory, spent_line
+from bnao.cli.studies import Output, keep_study, required, study_folder, study_options
+from bnao.cli.tables import contest_report
 from bnao.comparison import Contest, contest
 from bnao.config import ContestConfig
 from bnao.errors import ConfigError
@@ -30,24 +28,14 @@ log = logging.getLogger("bnao.cli")
 @click.command("controllers", cls=SectionedCommand, params=options_of(ContestConfig, "Comparison"))
 @study_options()
 @click.pass_context
-def command(context: click.Context, out: Path | None, pictures: str, as_json: bool, quiet: bool) -> None:
+def command(context: click.Context, output: Output) -> None:
     """Search a benchmark table with each controller, many times, and compare what they find by queries.
 
     A search is told --score-column, and judged by --test-column of the genotype whose score is the best so far.
     --backend names the framework of the NAO controller.
     """
     config = build(ContestConfig, given_settings(context))
-    folder = dated_folder("study-<when>") if out is None else out
-    start = time.monotonic()
-    with telling(quiet), stoppable():
-        found = _contested(config, folder)
-        spent = time.monotonic() - start
-        drawn = drawn_study(folder, pictures)
-    if as_json:
-        print_file(folder)
-        return
-    lines = ["", *contest_report(found), "", spent_line(spent, peak_memory()), folder_line(folder, drawn)]
-    click.echo("\n".join(lines))
+    output.told(lambda: _contested(config, output.folder), contest_report)
 
 
 def _contested(config: ContestConfig, folder: Path) -> Contest:

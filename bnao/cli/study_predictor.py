@@ -12,12 +12,10 @@ import numpy as np
 
 from bnao import backends
 from bnao.benchmark import SCORE_COLUMNS, read_rows
-from bnao.cli.folders import about, about_table, dated_folder
+from bnao.cli.folders import about, about_table
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.progress import telling
-from bnao.cli.stopping import stoppable
-from bnao.cli.studies import drawn_study, folder_line, keep_study, print_file, required, study_folder, study_options
-from bnao.cli.tables import peak_memory, predictor_report, spent_line
+from bnao.cli.studies import Output, keep_study, required, study_folder, study_options
+from bnao.cli.tables import predictor_report
 from bnao.config import ControllerConfig, NetworkConfig, PredictorConfig, SearchConfig
 from bnao.errors import ConfigError
 from bnao.predictor import Predicting, PredictorStudy, predictor_study
@@ -34,20 +32,10 @@ _WITHOUT = (("controller", "controller"), ("controller", "epochs"))
 @click.command("predictor", cls=SectionedCommand, params=options_of(PredictorConfig, "Predictor", without=_WITHOUT))
 @study_options()
 @click.pass_context
-def command(context: click.Context, out: Path | None, pictures: str, as_json: bool, quiet: bool) -> None:
+def command(context: click.Context, output: Output) -> None:
     """Train the NAO controller on parts of a benchmark table, and rank genotypes that it has not seen."""
     config = build(PredictorConfig, given_settings(context))
-    folder = dated_folder("study-<when>") if out is None else out
-    start = time.monotonic()
-    with telling(quiet), stoppable():
-        found = _studied(config, folder)
-        spent = time.monotonic() - start
-        drawn = drawn_study(folder, pictures)
-    if as_json:
-        print_file(folder)
-        return
-    lines = ["", *predictor_report(found), "", spent_line(spent, peak_memory()), folder_line(folder, drawn)]
-    click.echo("\n".join(lines))
+    output.told(lambda: _studied(config, output.folder), predictor_report)
 
 
 def _studied(config: PredictorConfig, folder: Path) -> PredictorStudy:

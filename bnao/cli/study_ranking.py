@@ -12,13 +12,12 @@ import click
 
 from bnao import backends
 from bnao.benchmark import read_truth
-from bnao.cli.folders import about, about_images, about_table, dated_folder
+from bnao.cli.folders import about, about_images, about_table
 from bnao.cli.genotypes import read_genotypes
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
-from bnao.cli.progress import StudyTrack, following, telling
-from bnao.cli.stopping import stoppable
-from bnao.cli.studies import drawn_study, folder_line, keep_study, print_file, study_folder, study_options
-from bnao.cli.tables import peak_memory, ranking_report, spent_line
+from bnao.cli.progress import StudyTrack, following
+from bnao.cli.studies import Output, keep_study, study_folder, study_options
+from bnao.cli.tables import ranking_report
 from bnao.config import StudyConfig
 from bnao.data import epoch_batches, load_dataset
 from bnao.errors import ConfigError, RunError
@@ -51,10 +50,7 @@ def command(
     show_config: bool,
     file: Path | None,
     store: Path,
-    out: Path | None,
-    pictures: str,
-    as_json: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Compare the order of one-shot scores with that of stand-alone accuracies, under each sampler.
 
@@ -66,17 +62,7 @@ def command(
     if show_config:
         click.echo(to_toml(config), nl=False)
         return
-    folder = dated_folder("study-<when>") if out is None else out
-    start = time.monotonic()
-    with telling(quiet), stoppable():
-        study = _studied(config, folder, store, file, quiet)
-        spent = time.monotonic() - start
-        drawn = drawn_study(folder, pictures)
-    if as_json:
-        print_file(folder)
-        return
-    lines = ["", *ranking_report(study), "", spent_line(spent, peak_memory()), folder_line(folder, drawn)]
-    click.echo("\n".join(lines))
+    output.told(lambda: _studied(config, output.folder, store, file, output.quiet), ranking_report)
 
 
 def _studied(config: StudyConfig, folder: Path, store: Path, file: Path | None, quiet: bool) -> RankingStudy:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
 
 from bnao.benchmark import read_rows
-from bnao.cli.folders import dated_folder
-from bnao.cli.progress import telling
-from bnao.cli.stopping import stoppable
-from bnao.cli.studies import drawn_study, folder_line, keep_study, print_file, study_folder, study_options
-from bnao.cli.tables import peak_memory, size_report, spent_line
+from bnao.cli.studies import Output, keep_study, study_folder, study_options
+from bnao.cli.tables import size_report
 from bnao.config import PremiseConfig
-from bnao.premise import premise_json, size_correlation
+from bnao.premise import SizeCorrelation, premise_json, size_correlation
 
 
 @click.command("size")
@@ -31,25 +27,17 @@ def command(
     size_column: str | None,
     columns: tuple[str, ...],
     resamples: int,
-    out: Path | None,
-    pictures: str,
-    as_json: bool,
-    quiet: bool,
+    output: Output,
 ) -> None:
     """Correlate size with accuracy along training, in each TABLE: the paper's premise, in others' data."""
     config = PremiseConfig(
         tables=",".join(map(str, tables)), size_column=size_column, columns=",".join(columns), resamples=resamples
     )
-    folder = dated_folder("study-<when>") if out is None else out
-    start = time.monotonic()
-    with telling(quiet), stoppable():
+
+    def study() -> list[SizeCorrelation]:
         found = [size_correlation(read_rows(table), size_column, columns, resamples) for table in tables]
-        with study_folder(folder, config) as run:
+        with study_folder(output.folder, config) as run:
             keep_study(run, premise_json(found), config, data=", ".join(table.name for table in tables))
-        spent = time.monotonic() - start
-        drawn = drawn_study(folder, pictures)
-    if as_json:
-        print_file(folder)
-        return
-    lines = ["", *size_report(found), "", spent_line(spent, peak_memory()), folder_line(folder, drawn)]
-    click.echo("\n".join(lines))
+        return found
+
+    output.told(study, size_report)

@@ -1,8 +1,10 @@
 """The Keras backend keeps the contract of every backend, on the engine that this environment has."""
 
 import pytest
+from attrs import evolve
 
 from bnao.backends import load
+from bnao.config import NetworkConfig
 from bnao.errors import BackendError
 from bnao.testing import BackendContract
 
@@ -16,3 +18,11 @@ class TestKeras(BackendContract):
     @pytest.fixture
     def backend(self):
         return load("keras")
+
+    def test_a_space_whose_networks_it_lacks_is_refused_by_name(self, backend, dataset, config, short, genotypes):
+        network = NetworkConfig(space="nas-bench-201", channels=4, cells=1)
+
+        with pytest.raises(BackendError, match="no networks of space 'nas-bench-201' yet; take --backend torch"):
+            backend.supernet(evolve(config, network=network), dataset)
+        with pytest.raises(BackendError, match="no networks of space 'nas-bench-201' yet"):
+            backend.stand_alone(genotypes[0], evolve(short, network=network), dataset, seed=0)

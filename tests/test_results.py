@@ -1,0 +1,68 @@
+"""docs/results.md says what the study.json files beside it say, and these what their own scores say."""
+
+import json
+import pathlib
+import re
+import sys
+
+import pytest
+from attrs import evolve
+
+from bnao.study import RankingStudy
+
+DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs"
+STUDIES = sorted((DOCS / "results").glob("*/study.json"))
+RANKINGS = [path for path in STUDIES if '"kind": "ranking"' in path.read_text(encoding="utf-8")]
+
+
+@pytest.fixture
+def page(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    for name in ("make_results", "results_text"):
+        sys.modules.pop(name, None)
+    import results_text
+
+    return results_text.page()
+
+
+def test_the_page_is_what_the_studies_say(page):
+    assert (DOCS / "results.md").read_text(encoding="utf-8") == page
+
+
+def test_every_picture_is_there_and_small():
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", (DOCS / "results.md").read_text(encoding="utf-8"))
+
+    assert len(pictures) >= 8
+    for picture in pictures:
+        assert 1_000 < (DOCS / picture).stat().st_size < 200_000, picture
+
+
+def test_the_studies_tell_no_folder_of_a_machine():
+    assert STUDIES
+    for path in STUDIES:
+        assert not re.search(r"(/tmp|/home|/work|/root|\.\./)", path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize("path", RANKINGS, ids=lambda path: path.parent.name)
+def test_a_rankings_figures_follow_from_its_scores(path):
+    content = json.loads(path.read_text(encoding="utf-8"))
+
+    again = evolve(RankingStudy.from_json(content), resamples=1).to_json()
+
+    for part in ("agreement", "differences", "gained_by_size", "reliability"):
+        assert [entry["value"] for entry in content[part]] == [entry["value"] for entry in again[part]]
+        for entry in content[part]:
+            if entry["value"] is not None:
+                assert entry["low"] <= entry["value"] <= entry["high"]
+
+
+@pytest.mark.parametrize("path", RANKINGS, ids=lambda path: path.parent.name)
+def test_a_rankings_supernets_were_updated_as_eq_4_expects(path):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    ranked_alone = content["trained"] == len(content["genotypes"])
+
+    for supernet in content["supernets"]:
+        updates, expected = supernet["updates"], supernet["expected_updates"]
+        chi_square = sum((u - e) ** 2 / e for u, e in zip(updates, expected, strict=True))
+        degrees = len(updates) - ranked_alone
+        assert abs(chi_square - degrees) < 5 * (2 * degrees) ** 0.5
