@@ -338,7 +338,7 @@ bnao study agreement nasbench201_oneshot.csv --truth-column standalone_test_200 
 bnao study ranking --preset cifar10-small --sizes diverse --data cifar10.npz --epochs 3,5,10,20,30 --samplers {study("B-diverse")["config"]["samplers"]} --threads 1 --out B-diverse
 bnao study ranking --preset cifar10-small --sizes similar --data cifar10.npz --epochs 3,5,10,20,30 --repeats {study("B-similar")["config"]["repeats"]} --threads 1 --out B-similar
 bnao study size ENAS_in.csv NASNet_in.csv PNAS_in.csv Amoeba_in.csv DARTS_in.csv DARTS_fix-w-d_in.csv darts_214.csv nasbench201.csv --out size
-bnao study controllers --table nasbench201.csv --space nas-bench-201 --score-column c10_valid_200 --test-column c10_test_200_half --swaps 1 --controller-epochs 100 --threads 1 --out controllers
+bnao study controllers --table nasbench201.csv --space nas-bench-201 --score-column c10_valid_200 --test-column c10_test_200_half --swaps 1 --epochs 100 --threads 1 --out controllers
 bnao study predictor --space nas-bench-201 --table nasbench201.csv --score-column c10_valid_200 --swaps 1 --steps 2000 --seeds 3 --threads 1 --out predictor-nas-bench-201
 bnao study predictor --space nao --table ENAS_in.csv --score-column best_test_acc --sizes 50,100 --steps 2000 --seeds 3 --threads 1 --out predictor-enas
 bnao study predictor --space darts --table darts_214.csv --score-column test_best --sizes 50,100,150 --steps 2000 --seeds 3 --threads 1 --out predictor-darts

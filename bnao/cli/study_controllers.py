@@ -25,7 +25,11 @@ from bnao.space import space_named
 log = logging.getLogger("bnao.cli")
 
 
-@click.command("controllers", cls=SectionedCommand, params=options_of(ContestConfig, "Comparison"))
+# --controllers says who proposes; a table's genotypes need no network but their space
+_WITHOUT = (("controller", "controller"), *(("network", name) for name in ("channels", "cells", "network")))
+
+
+@click.command("controllers", cls=SectionedCommand, params=options_of(ContestConfig, "Comparison", without=_WITHOUT))
 @study_options()
 @click.pass_context
 def command(context: click.Context, output: Output) -> None:
