@@ -21,7 +21,7 @@ Event = Mapping[str, Any]
 
 CONFIG = "config.toml"
 LOG = "log.jsonl"
-_LOCK = ".lock"
+LOCK = ".lock"
 _UNFINISHED = ".unfinished"
 
 #: the version of every JSON file in a run's folder
@@ -100,7 +100,7 @@ class Run(Folder):
         from filelock import FileLock, Timeout
 
         super().__init__(folder)
-        self._lock = FileLock(folder / _LOCK)
+        self._lock = FileLock(folder / LOCK)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -204,7 +204,7 @@ def check_is_free(folder: Path) -> None:
     """Raises RunError if a new run cannot have the folder: it holds a run or anything else."""
     if (folder / CONFIG).is_file():
         raise RunError(f"{folder} holds a run already; go on with it by --resume {folder}, or name another --out")
-    if folder.exists() and (not folder.is_dir() or any(entry.name != _LOCK for entry in folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):
         raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
 
 

@@ -177,6 +177,17 @@ def test_given_genotypes_that_the_truth_lacks_are_counted_and_the_first_is_named
     assert f"the truth has no row for 4 of the 6 genotypes; the first is {POOL[5]}" in result.stderr
 
 
+def test_what_is_refused_at_once_leaves_no_folder_behind(truth):
+    path = truth((genotype, index) for index, genotype in enumerate(POOL[:5]))
+
+    refused = bnao("study", "ranking", *SMALL, "--quiet", "--truth", path, "--out", "s")
+    assert refused.exit_code == 2
+    assert not os.path.exists("s")
+    fewer = bnao("study", "ranking", *SMALL, "--genotypes", "4", "--quiet", "--truth", path, "--out", "s")
+
+    assert fewer.exit_code == 0, fewer.output
+
+
 def test_fewer_than_three_genotypes_are_refused(truth, tmp_path):
     assert "genotypes is 2; it must be >= 3" in refused(2, "study", "ranking", "--genotypes", "2")
     (tmp_path / "pool.txt").write_text("\n".join(map(str, POOL[:2])))

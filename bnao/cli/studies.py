@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import shlex
@@ -21,9 +22,10 @@ from bnao.cli.options import Decorator, all_of
 from bnao.cli.progress import telling
 from bnao.cli.stopping import going_on, stoppable
 from bnao.cli.tables import peak_memory, spent_line
-from bnao.run import CONFIG, Run, check_is_free, check_same_settings, read_json, understanding
+from bnao.errors import BnaoError
+from bnao.run import CONFIG, LOCK, Run, check_is_free, check_same_settings, read_json, understanding
 from bnao.settings import to_settings
-from bnao.study import RESULT
+from bnao.study import POOL, RESULT
 
 log = logging.getLogger("bnao.cli")
 
@@ -106,12 +108,27 @@ def study_folder(folder: Path, config: object, facts: About | None = None) -> It
         check_same_settings(folder, config)
     else:
         check_is_free(folder)
-    with Run.open(folder) if known else Run.create(folder, config) as run:
-        if facts is not None:
-            keep_about(run, facts)
-        log.info("folder: %s", folder)
-        with going_on(f"the same command with --out {shlex.quote(str(folder))}"):
-            yield run
+    try:
+        with Run.open(folder) if known else Run.create(folder, config) as run:
+            if facts is not None:
+                keep_about(run, facts)
+            log.info("folder: %s", folder)
+            with going_on(f"the same command with --out {shlex.quote(str(folder))}"):
+                yield run
+    except BnaoError:
+        if not known:
+            _remove_if_nothing_was_done(folder)
+        raise
+
+
+def _remove_if_nothing_was_done(folder: Path) -> None:
+    """Free a new folder for other settings, if what was refused was refused at once."""
+    begun = {CONFIG, ABOUT, LOCK, POOL}
+    with contextlib.suppress(OSError):
+        if {entry.name for entry in folder.iterdir()} <= begun:
+            for name in begun:
+                (folder / name).unlink(missing_ok=True)
+            folder.rmdir()
 
 
 # settings that name files: study.json, which is made to be shown, tells their names and not where they are
