@@ -21,6 +21,7 @@ from bnao.evaluate import Training
 from bnao.genotype import Genotype
 from bnao.protocols import Backend
 from bnao.run import Folder
+from bnao.search import round_off
 from bnao.settings import to_settings
 from bnao.space import space_named
 
@@ -110,7 +111,7 @@ def trained_truth(
             place = {"genotype": index + 1, "of": len(genotypes), "repeat": repeat + 1}
             known = training.done
             error = training.test_error(partial(tell, **place))
-            accuracies[repeat, index] = 1 - error
+            accuracies[repeat, index] = round_off(1 - error, 9)  # equal accuracies must be equal numbers
             tell("trained", **place, test_error=error, known=known)
     return accuracies
 

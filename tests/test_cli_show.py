@@ -222,7 +222,7 @@ def test_a_file_that_is_absent_or_no_text_is_refused(tmp_path):
         (("--channels", 0, PUBLISHED), "channels is 0; it must be >= 2"),
         (("--classes", 1, PUBLISHED), "classes is 1; it must be >= 2"),
         (("--network", "vgg", PUBLISHED), "'vgg' is not one of 'cifar', 'imagenet'"),
-        (("--space", "darts", PUBLISHED), "'darts' is not"),
+        (("--space", "nasnett", PUBLISHED), "'nasnett' is not"),
     ],
 )
 def test_usage_that_cannot_be_is_refused(arguments, told):
