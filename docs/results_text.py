@@ -164,6 +164,7 @@ def what_a_says(content) -> str:
         )
     ]
     published = study("A-published")["columns"][0]
+    images = int(content["data"].split(": ")[1].split(" train")[0].replace(",", ""))
     return f"""
 What it says, for and against the paper:
 
@@ -181,9 +182,8 @@ What it says, for and against the paper:
   same cells, and still favours small ones ({published["ranks_gained_by_size"]:+.2f}). Training length matters more than
   the sampler; the sampler matters most where training is short.
 
-How many updates is that? {last} epochs are {round(sum(content["supernets"][0]["expected_updates"]) * content["trained"] / len(content["genotypes"])):,}
-steps; an operation on an edge is in one path of five, so a convolution's kernel sees a fifth of them under uniform
-sampling, and the identity and the pools need none.
+How many updates is that? {last} epochs are {last * (images // 64):,} steps; an operation on an edge is in one path of
+five, so a convolution's kernel sees a fifth of them under uniform sampling, and the identity and the pools need none.
 """
 
 
@@ -341,10 +341,9 @@ def what_b_says(diverse, similar) -> str:
   either.
 - **Why not.** Proportional sampling can only mend an order that size has spoilt. Here size says next to nothing of the
   truth: ranking the diverse 50 by size alone has Kendall {figure(diverse["size_alone"])}, on NAS-Bench-201
-  {figure(nb["size_alone"])}. All 50 differ by the same few operations, and the largest has
+  {figure(nb["size_alone"])}. The largest of them has
   {max(e["size"] for e in diverse["genotypes"]) / min(e["size"] for e in diverse["genotypes"]):.1f} times the parameters
-  of the smallest ({max(e["size"] for e in nb["genotypes"]) / min(e["size"] for e in nb["genotypes"]):.1f} times on
-  NAS-Bench-201), so the two samplers train them alike to within a third.
+  of the smallest (there {max(e["size"] for e in nb["genotypes"]) / min(e["size"] for e in nb["genotypes"]):.1f} times).
 - **The sampler does what it is for.** Under uniform sampling ranks are gained by the small (Spearman of size and gain
   {figure(gain(diverse, "uniform", last), 2, "+")} after {last} epochs), under proportional sampling
   {figure(gain(diverse, "proportional", last), 2, "+")}, and with the third power of the size
@@ -355,8 +354,8 @@ def what_b_says(diverse, similar) -> str:
 - Table 3's order (similar sizes are ranked better than diverse ones) is not to be seen either; the truth of the similar
   50 is one training each and so noisier.
 
-So: use proportional sampling where sizes differ much and training is short, as in A; where sizes are alike it costs
-nothing and gives nothing that 50 architectures could show.
+So: use proportional sampling where size tells accuracy and training is short, as in A, and try an alpha above 1 there;
+where size tells nothing, as here, it costs nothing that 50 architectures could show, and gives nothing.
 """
 
 
