@@ -87,8 +87,8 @@ def test_a_search_killed_at_a_random_moment_ends_as_if_it_had_not_been(images, w
 
 
 def test_a_search_killed_while_it_writes_a_file_ends_as_if_it_had_not_been(images, whole, tmp_path):
-    unfinished = tmp_path / "run" / "checkpoint.safetensors.unfinished"
     process = start(*options(images, tmp_path / "run"))
+    unfinished = tmp_path / "run" / f"checkpoint.safetensors.{process.pid}.unfinished"
     deadline = time.monotonic() + LIMIT
     while process.poll() is None and time.monotonic() < deadline:
         if unfinished.exists():
