@@ -14,6 +14,7 @@ from bnao.settings import Settings, build, setting
 C = TypeVar("C")
 
 
+MOST_ALPHA = 10
 SAMPLERS = ("proportional", "uniform", "budget")
 SPACE_NAMES = ("nao", "nas-bench-201", "darts")
 CONTROLLERS = ("nao", "evolution", "random")
@@ -162,7 +163,9 @@ class SearchConfig:
         choices=SAMPLERS,
     )
     size: str = setting("parameters", "What size means.", choices=("parameters", "multiply-adds"))
-    alpha: float = setting(1.0, "Probabilities go as size to this power; 0 = uniform.", least=-10, most=10)
+    alpha: float = setting(
+        1.0, "Probabilities go as size to this power; 0 = uniform.", least=-MOST_ALPHA, most=MOST_ALPHA
+    )
     sample_from: str = setting("new", "Train the newest genotypes, or all so far.", choices=("new", "all"))
     rescore: str = setting("all", "Score all genotypes each round, or the newest.", choices=("all", "new"))
     max_parameters: int | None = setting(None, "Only genotypes of at most this many parameters.", least=1)
@@ -230,10 +233,10 @@ class Arm:
             power = float(alpha) if alpha else 1.0
         except ValueError:
             power = math.nan
-        if name not in SAMPLERS or not math.isfinite(power) or (name == "uniform" and alpha):
+        if name not in SAMPLERS or not abs(power) <= MOST_ALPHA or (name == "uniform" and alpha):
             raise ConfigError(
                 f"samplers has {text.strip()!r}; each is uniform, proportional, budget, or one of the latter two "
-                f"with a power of the size, such as proportional:0.5"
+                f"with a power of the size from {-MOST_ALPHA} to {MOST_ALPHA}, such as proportional:0.5"
             )
         return cls(name, 0.0 if name == "uniform" else power)
 

@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bnao import config as configs
 from bnao.config import PRESETS, EvaluateConfig, NetworkConfig, SearchConfig, preset
+from bnao.controllers import CONTROLLERS
 from bnao.errors import BnaoError, ConfigError
+from bnao.sampler import SAMPLERS
 from bnao.settings import build, kinds_of, merged, read_toml, setting, settings_of, to_toml
-from bnao.space import space_named
+from bnao.space import SPACES, space_named
 
 CONFIGS = [(config, name) for config, presets in PRESETS.items() for name in presets]
 
@@ -198,3 +201,9 @@ def test_a_config_file_that_is_absent_or_not_toml_is_refused_with_its_name(tmp_p
 def test_a_config_error_is_a_value_error_and_one_of_bnaos():
     assert issubclass(ConfigError, ValueError)
     assert issubclass(ConfigError, BnaoError)
+
+
+def test_the_settings_name_the_spaces_samplers_and_controllers_that_there_are():
+    assert set(configs.SPACE_NAMES) == set(SPACES)
+    assert set(configs.SAMPLERS) == set(SAMPLERS)
+    assert set(configs.CONTROLLERS) == {"nao", *CONTROLLERS}

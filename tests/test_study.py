@@ -54,6 +54,10 @@ def test_a_sampler_is_named_with_its_power_of_the_size(text, arm):
         ({"samplers": "uniform,best"}, r"samplers has 'best'; each is uniform, proportional, budget"),
         ({"samplers": "uniform:2"}, r"samplers has 'uniform:2'"),
         ({"samplers": "proportional:x"}, r"samplers has 'proportional:x'"),
+        (
+            {"samplers": "uniform,proportional:50"},
+            r"'proportional:50'; .* power of the size from -10 to 10",
+        ),
         ({"samplers": "uniform,uniform"}, r"it names one twice"),
         ({"epochs": "5,x"}, r"epochs is '5,x'; it must be whole numbers >= 1 that rise"),
         ({"epochs": "5,3"}, r"epochs is '5,3'"),
