@@ -117,6 +117,8 @@ def agreement_study(
         DataError: a column is missing, a number is not finite, or a genotype of ``among`` has no row.
         ConfigError: fewer genotypes than a draw has.
     """
+    for column in (truth_column, *score_columns):
+        rows.column("accuracies and scores", column)
     chosen: NDArray[np.int64] = np.arange(len(rows.rows))
     if among is not None:
         assert space is not None

@@ -20,7 +20,7 @@ from bnao.controllers import CONTROLLERS
 from bnao.errors import ConfigError, DataError
 from bnao.genotype import Genotype
 from bnao.protocols import Controller, Listener
-from bnao.run import Folder, understanding
+from bnao.run import Folder
 from bnao.search import round_off, search
 from bnao.space import space_named
 
@@ -169,7 +169,7 @@ def contest(
         found = []
         for seed in range(config.seed, config.seed + entry.seeds):
             name = f"searches/{entry.name}-{entry.new}-seed-{seed}.json"
-            row = _known(folder, name)
+            row = None if folder is None else folder.known(name, _best_test)
             if row is None:
                 settings = _search_config(config, entry.name, entry.new, seed)
                 queried = _queried(settings, supernet, make(settings))
@@ -234,9 +234,5 @@ def _best_tests(
     return row
 
 
-def _known(folder: Folder | None, name: str) -> list[float] | None:
-    if folder is None or not folder.has(name):
-        return None
-    content = folder.read_json(name)
-    with understanding(folder.folder / name):
-        return [float(value) for value in content["best_test"]]
+def _best_test(content: Mapping[str, Any]) -> list[float]:
+    return [float(value) for value in content["best_test"]]

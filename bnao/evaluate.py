@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from attrs import asdict, evolve, frozen
+from attrs import evolve, frozen
 
 from bnao.config import EvaluateConfig, SearchConfig
 from bnao.data import Dataset
 from bnao.genotype import Genotype
 from bnao.protocols import Backend, Listener, StandAlone
 from bnao.ranking import Estimate, rank_agreement
-from bnao.run import Folder, Run, understanding
+from bnao.run import Folder, Run
 from bnao.size import multiply_adds, parameters
 from bnao.weights import read_weights, to_bytes, without_momenta
 
@@ -127,15 +127,10 @@ def evaluate(
         if run:
             run.write_json(RESULT, {"evaluations": [done.to_json() for done in evaluations]})
     if run and scores is not None:
-        estimates = {name: _plain(estimate) for name, estimate in agreement(evaluations, scores).items()}
+        estimates = {name: estimate.to_json() for name, estimate in agreement(evaluations, scores).items()}
         content = {"evaluations": [done.to_json() for done in evaluations], "agreement": estimates}
         run.write_json(RESULT, content)
     return evaluations
-
-
-def _plain(estimate: Estimate) -> dict[str, float | int | None]:
-    """An estimate for a JSON file, which knows no NaN."""
-    return {name: None if math.isnan(value) else value for name, value in asdict(estimate).items()}
 
 
 def _digest(genotype: Genotype) -> str:
@@ -183,10 +178,10 @@ class Training:
 
     def test_error(self, tell: Callable[..., None]) -> float:
         """Train, unless that was done before, and test."""
-        if self.folder is not None and self.done:
-            content = self.folder.read_json(f"{self.name}.json")
-            with understanding(self.folder.folder / f"{self.name}.json"):
-                return float(content["test_error"])
+        if self.folder is not None:
+            known = self.folder.known(f"{self.name}.json", lambda content: float(content["test_error"]))
+            if known is not None:
+                return known
         network = self.backend.stand_alone(self.genotype, self.config, self.dataset, seed=self.seed)
         start = self._restore(network)
         saved = last = time.monotonic()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bnao.agreement import AgreementStudy
 from bnao.comparison import Contest
 from bnao.errors import BnaoError, RunError, WriteError
 from bnao.predictor import PredictorStudy
@@ -22,6 +23,9 @@ from bnao.study import RankingStudy
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+#: what the studies find
+Study = RankingStudy | Contest | PredictorStudy | AgreementStudy | list[SizeCorrelation]
 
 HINT = "pictures need matplotlib: pip install 'bnao[plot]'"
 FORMATS = ("svg", "png")
@@ -92,24 +96,35 @@ def ranking_figures(study: RankingStudy) -> dict[str, Figure]:
     }
 
 
-def figures_of(content: Mapping[str, Any]) -> dict[str, Figure]:
-    """The pictures of a study's file, whatever its kind.
+def study_of(content: Mapping[str, Any]) -> Study:
+    """What a study's file was made from, whatever its kind.
 
     Raises:
-        RunError: a kind that has no pictures.
+        RunError: a kind that is not known.
     """
     kind = content.get("kind")
     if kind == "ranking":
-        return ranking_figures(RankingStudy.from_json(content))
+        return RankingStudy.from_json(content)
     if kind == "controllers":
-        return {"regret": regret_figure(Contest.from_json(content))}
+        return Contest.from_json(content)
     if kind == "predictor":
-        return {"predictor": predictor_figure([PredictorStudy.from_json(content)])}
+        return PredictorStudy.from_json(content)
     if kind == "size":
-        return {"size": size_figure([SizeCorrelation.from_json(table) for table in content["tables"]])}
+        return [SizeCorrelation.from_json(table) for table in content["tables"]]
     if kind == "agreement":
-        return {}
+        return AgreementStudy.from_json(content)
     raise RunError(f"a study of kind {kind!r} has no pictures")
+
+
+def figures_of(study: Study) -> dict[str, Figure]:
+    """The pictures of a study by name; a comparison of published scores has none."""
+    if isinstance(study, RankingStudy):
+        return ranking_figures(study)
+    if isinstance(study, Contest):
+        return {"regret": regret_figure(study)}
+    if isinstance(study, PredictorStudy):
+        return {"predictor": predictor_figure([study])}
+    return {} if isinstance(study, AgreementStudy) else {"size": size_figure(study)}
 
 
 def regret_figure(contest: Contest) -> Figure:

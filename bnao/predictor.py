@@ -15,7 +15,7 @@ from bnao.errors import ConfigError
 from bnao.genotype import Genotype
 from bnao.protocols import Controller, Listener
 from bnao.ranking import kendall_tau, spearman
-from bnao.run import Folder, understanding
+from bnao.run import Folder
 from bnao.search import round_off
 from bnao.streams import stream
 
@@ -119,7 +119,7 @@ def predictor_study(
         order = stream(seed, "predictor parts").permutation(n)
         for column, (size, held) in enumerate(zip(config.parts, held_out, strict=True)):
             name = f"trainings/{size}-seed-{seed}.json"
-            figures = _known(folder, name)
+            figures = None if folder is None else folder.known(name, _figures)
             if figures is None:
                 # the same genotypes are held out, whatever the part, as far as the table allows
                 train, test = order[:size], order[n - held :]
@@ -137,9 +137,5 @@ def predictor_study(
     return PredictorStudy(config.space, n, config.parts, held_out, tau, rho)
 
 
-def _known(folder: Folder | None, name: str) -> tuple[float, float] | None:
-    if folder is None or not folder.has(name):
-        return None
-    content = folder.read_json(name)
-    with understanding(folder.folder / name):
-        return float(content["kendall_tau"]), float(content["spearman"])
+def _figures(content: Mapping[str, Any]) -> tuple[float, float]:
+    return float(content["kendall_tau"]), float(content["spearman"])

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from attrs import frozen
+from attrs import asdict, frozen
 from numpy.typing import ArrayLike, NDArray
 
 from bnao.errors import RankingError
@@ -121,6 +121,10 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """Plain data, as in files; what is not known (NaN) is None, since JSON has no NaN."""
+        return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
 
 
 def rank_agreement(

@@ -17,6 +17,7 @@ from bnao.errors import BnaoError, ConfigError, GenotypeError, RunError, WriteEr
 from bnao.settings import build, read_toml, settings_of, to_toml
 
 C = TypeVar("C")
+T = TypeVar("T")
 Event = Mapping[str, Any]
 
 CONFIG = "config.toml"
@@ -66,6 +67,18 @@ class Folder:
             with contextlib.suppress(OSError):
                 unfinished.unlink(missing_ok=True)
             raise self._cannot_write(name, error) from None
+
+    def known(self, name: str, read: Callable[[dict[str, Any]], T]) -> T | None:
+        """What a JSON file of this folder says, as it is read; None where there is no such file.
+
+        Raises:
+            RunError: it is not what bnao wrote.
+        """
+        if not self.has(name):
+            return None
+        content = self.read_json(name)
+        with understanding(self.folder / name):
+            return read(content)
 
     def remove(self, name: str) -> None:
         """Remove a file that is no longer needed, if it is there."""

@@ -144,8 +144,10 @@ def trained_supernet(
             last = time.monotonic()
     files.remove_checkpoint()
     counts = np.bincount(drawn, minlength=len(trained))[: len(ranked)]
-    table = np.array([scores[epoch] for epoch in config.marks])
-    return TrainedSupernet(arm, seed, config.marks, table, counts, sampler.expected(steps)[: len(ranked)])
+    # rounded as study.json has them, so that a study and what is read back from its file are the same
+    table = np.array([scores[epoch] for epoch in config.marks]).round(6)
+    expected = sampler.expected(steps)[: len(ranked)].round(6)
+    return TrainedSupernet(arm, seed, config.marks, table, counts, expected)
 
 
 class _SupernetFiles:
@@ -156,12 +158,13 @@ class _SupernetFiles:
 
     def scores(self) -> dict[int, list[float]]:
         """What was scored before, by epoch."""
-        name = f"{self._name}.json"
-        if self._folder is None or not self._folder.has(name):
+        if self._folder is None:
             return {}
-        content = self._folder.read_json(name)
-        with understanding(self._folder.folder / name):
-            return {int(entry["epochs"]): list(map(float, entry["scores"])) for entry in content["scored"]}
+        known = self._folder.known(
+            f"{self._name}.json",
+            lambda content: {int(entry["epochs"]): list(map(float, entry["scores"])) for entry in content["scored"]},
+        )
+        return known or {}
 
     def keep_scores(self, scores: Mapping[int, Sequence[float]]) -> None:
         if self._folder:
@@ -265,15 +268,21 @@ class RankingStudy:
         gained: NDArray[np.float64] = mean_ranks(self.scores(arm, epochs).mean(0)) - mean_ranks(self.truth)
         return gained
 
+    @cached_property
+    def _gains(self) -> dict[tuple[Arm, int], Estimate]:
+        def gain(arm: Arm, epochs: int) -> Estimate:
+            return rank_agreement(self.sizes, self.ranks_gained(arm, epochs), resamples=self.resamples)["spearman"]
+
+        return {(arm, epochs): gain(arm, epochs) for epochs in self.marks for arm in self.arms}
+
     def gained_by_size(self, arm: Arm, epochs: int) -> Estimate:
         """Spearman's rho of size and ranks gained: below 0, the scores favour small genotypes (the paper's premise)."""
-        gained = self.ranks_gained(arm, epochs)
-        return rank_agreement(self.sizes, gained, k=self.top, resamples=self.resamples)["spearman"]
+        return self._gains[arm, epochs]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as in study.json."""
         genotypes = [
-            {"genotype": str(genotype), "size": size, "truth": [round_off(value) for value in truth]}
+            {"genotype": str(genotype), "size": size, "truth": truth}
             for genotype, size, truth in zip(self.genotypes, self.sizes.tolist(), self.truths.T.tolist(), strict=True)
         ]
         supernets = [
@@ -282,9 +291,9 @@ class RankingStudy:
                 "alpha": s.arm.alpha,
                 "seed": s.seed,
                 "epochs": list(s.epochs),
-                "scores": [[round_off(value) for value in row] for row in s.scores.tolist()],
+                "scores": s.scores.tolist(),
                 "updates": s.updates.tolist(),
-                "expected_updates": [round_off(value, 3) for value in s.expected.tolist()],
+                "expected_updates": s.expected.tolist(),
             }
             for s in self.supernets
         ]
@@ -348,9 +357,12 @@ class RankingStudy:
 
 
 def plain_estimate(estimate: Estimate) -> dict[str, float | int | None]:
-    """An estimate for a JSON file, which knows no NaN."""
-    values = {name: getattr(estimate, name) for name in ("value", "low", "high")}
-    return {**{name: None if value != value else round_off(value) for name, value in values.items()}, "n": estimate.n}
+    """An estimate as study.json has it: rounded, without its level, which is the same for all."""
+    return {
+        name: round_off(value) if isinstance(value, float) else value
+        for name, value in estimate.to_json().items()
+        if name != "level"
+    }
 
 
 def read_estimate(content: Mapping[str, Any], level: float = 0.95) -> Estimate:

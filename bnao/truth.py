@@ -111,7 +111,7 @@ def trained_truth(
             place = {"genotype": index + 1, "of": len(genotypes), "repeat": repeat + 1}
             known = training.done
             error = training.test_error(partial(tell, **place))
-            accuracies[repeat, index] = round_off(1 - error, 9)  # equal accuracies must be equal numbers
+            accuracies[repeat, index] = round_off(1 - error)  # equal accuracies must be equal numbers
             tell("trained", **place, test_error=error, known=known)
     return accuracies
 
@@ -127,4 +127,4 @@ def known_truth(genotypes: Sequence[Genotype], truth: Mapping[Genotype, float]) 
         raise DataError(
             f"the truth has no row for {len(missing)} of the {len(genotypes)} genotypes; the first is {missing[0]}"
         )
-    return np.array([[truth[genotype] for genotype in genotypes]])
+    return np.array([[round_off(truth[genotype]) for genotype in genotypes]])

@@ -1,18 +1,13 @@
-"""Writes docs/results.md from the study.json files in docs/results/: every number there comes from one of them.
-
-python docs/make_results.py
-"""
+"""Figures and tables of docs/results.md out of the study.json files in docs/results/."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "results"
-PAGE = HERE / "results.md"
 
 # Tables 2, 3 and 6 of the paper, pairwise accuracy in percent by epochs
 PAPER_EPOCHS = (5, 10, 20, 30, 50)
@@ -132,16 +127,3 @@ def accuracies(content: dict[str, Any]) -> str:
     mean = sum(truths) / len(truths)
     deviation = (sum((value - mean) ** 2 for value in truths) / (len(truths) - 1)) ** 0.5
     return f"{factor * min(truths):.1f} to {factor * max(truths):.1f} % (standard deviation {factor * deviation:.2f})"
-
-
-def main() -> None:
-    """Write the page."""
-    from results_text import page
-
-    PAGE.write_text(page(), encoding="utf-8")
-    print(PAGE)
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(HERE))
-    main()

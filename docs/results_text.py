@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from make_results import (
+from results_figures import (
     PAPER,
     PAPER_DIVERSE,
     PAPER_EPOCHS,
@@ -525,6 +525,3 @@ bnao study predictor --space darts --table darts_214.csv --score-column test_bes
 `bnao study draw FOLDER` draws a study's pictures again from its file alone, and `python docs/make_results.py` writes
 this page from the files.
 """
-
-
-__all__ = ["page", "samplers"]

@@ -18,7 +18,7 @@ RANKINGS = [path for path in STUDIES if '"kind": "ranking"' in path.read_text(en
 @pytest.fixture
 def page(monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS))
-    for name in ("make_results", "results_text"):
+    for name in ("results_figures", "results_text"):
         sys.modules.pop(name, None)
     import results_text
 

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from bnao import backends
 from bnao.cli.folders import about, about_images, dated_folder, keep_about
-from bnao.cli.genotypes import file_option, read_genotypes
+from bnao.cli.genotypes import file_option, read_genotypes, show_command
 from bnao.cli.options import DEFAULT_PRESET, SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import EvaluationTrack, following, telling
 from bnao.cli.stopping import going_on, stoppable
@@ -113,7 +113,7 @@ def command(
     with telling(quiet), stoppable():
         done = _evaluated(config, chosen, folder, quiet)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
-    _print(done, chosen, folder, as_json, spent)
+    _print(done, chosen, folder, config.network.space, as_json, spent)
 
 
 def _searched(targets: Sequence[str], file: Path | None) -> Path | None:
@@ -240,7 +240,9 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
 # --- the end
 
 
-def _print(done: Sequence[Evaluation], chosen: _Chosen, folder: Path, as_json: bool, spent: Mapping[str, Any]) -> None:
+def _print(
+    done: Sequence[Evaluation], chosen: _Chosen, folder: Path, space: str, as_json: bool, spent: Mapping[str, Any]
+) -> None:
     """Test errors, the agreement with the one-shot scores, and the best beside random ones."""
     beside = _beside_random(done, chosen)
     if as_json:
@@ -258,11 +260,10 @@ def _print(done: Sequence[Evaluation], chosen: _Chosen, folder: Path, as_json: b
     if beside is not None:
         lines.append(str(beside))
     best = min(done, key=lambda evaluation: evaluation.mean)
-    space = "" if best.genotype.reduction is not None else " --space nas-bench-201"
     lines += [
         spent_line(spent["seconds"], spent["peak_memory_bytes"]),
         f"folder: {folder}  (results in {RESULT}, weights in trainings/)",
-        f"next: bnao show '{best.genotype}'{space}",
+        f"next: {show_command(best.genotype, space)}",
     ]
     click.echo("\n".join(lines))
 

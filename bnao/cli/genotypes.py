@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bnao.config import NetworkConfig
 from bnao.errors import GenotypeError
 from bnao.formats import parse
 from bnao.genotype import Genotype
@@ -38,6 +39,11 @@ def read_genotypes(arguments: Sequence[str], file: Path | None, space: SearchSpa
     if not genotypes:
         raise click.UsageError("no genotype; give one or more, --file FILE, or - for standard input")
     return genotypes
+
+
+def show_command(genotype: Genotype, space: str) -> str:
+    """The command that shows a genotype of a space."""
+    return f"bnao show '{genotype}'" + ("" if space == NetworkConfig().space else f" --space {space}")
 
 
 def _is_integer(text: str) -> bool:

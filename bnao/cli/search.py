@@ -15,6 +15,7 @@ from attrs import frozen
 
 from bnao import backends
 from bnao.cli.folders import ABOUT, About, about, about_images, about_table, dated_folder, keep_about
+from bnao.cli.genotypes import show_command
 from bnao.cli.options import SectionedCommand, configured, given_options, layer_options, options_of
 from bnao.cli.progress import SearchTrack, following, telling
 from bnao.cli.stopping import going_on, stoppable
@@ -200,7 +201,6 @@ def _print(
     click.echo(f"run folder: {folder}")
     quoted = shlex.quote(str(folder))
     if config.machine.backend == "table":
-        space = "" if result.space == "nao" else f" --space {result.space}"
-        click.echo(f"next: bnao show '{result.best}'{space}")
+        click.echo(f"next: {show_command(result.best, result.space)}")
     else:
         click.echo(f"next: bnao evaluate {quoted} --top {min(config.top, len(result.ranked))}")

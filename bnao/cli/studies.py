@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import logging
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 from attrs import frozen
 
 import bnao
-from bnao import plots
+from bnao import backends, plots
+from bnao.cli.figures import duration
 from bnao.cli.folders import ABOUT, About, dated_folder, keep_about
 from bnao.cli.options import Decorator, all_of
 from bnao.cli.progress import telling
 from bnao.cli.stopping import going_on, stoppable
 from bnao.cli.tables import peak_memory, spent_line
-from bnao.errors import BnaoError
-from bnao.run import CONFIG, LOCK, Run, check_is_free, check_same_settings, read_json, understanding
+from bnao.config import MachineConfig
+from bnao.errors import BnaoError, ConfigError
+from bnao.protocols import Backend, Event, Listener
+from bnao.run import CONFIG, LOCK, Run, check_is_free, check_same_settings
 from bnao.settings import to_settings
 from bnao.study import POOL, RESULT
 
 log = logging.getLogger("bnao.cli")
 
-S = TypeVar("S")
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+S = TypeVar("S", bound=plots.Study)
 
 
 def study_options() -> Decorator:
@@ -87,7 +88,7 @@ class Output:
         with telling(self.quiet), stoppable():
             found = study()
             spent = time.monotonic() - start
-            drawn = drawn_study(self.folder, self.pictures)
+            drawn = _drawn(found, self.folder, self.pictures)
         if self.as_json:
             click.echo((self.folder / RESULT).read_text(encoding="utf-8"), nl=False)
             return
@@ -152,23 +153,45 @@ def _without_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
     return named
 
 
-def drawn_study(folder: Path, kind: str) -> list[Path]:
-    """The pictures of the study in a folder; none, and a line that says why, where matplotlib is absent."""
+def _drawn(study: plots.Study, folder: Path, kind: str) -> list[Path]:
+    """A study's pictures in its folder; none, and a line that says why, where matplotlib is absent."""
     if not plots.can_draw():
         log.warning("no pictures: %s, then: bnao study draw %s", plots.HINT, shlex.quote(str(folder)))
         return []
-    return plots.save(figures_in(folder / RESULT), folder, kind)
+    return plots.save(plots.figures_of(study), folder, kind)
 
 
-def figures_in(path: Path) -> dict[str, Figure]:
-    """The pictures of a study's file.
+def framework(machine: MachineConfig, what: str) -> Backend:
+    """The backend that a study works with.
+
+    Args:
+        machine: names it.
+        what: what a table cannot do, such as "has no NAO controller".
 
     Raises:
-        RunError: it is no study's, or not whole.
+        ConfigError: it is a table.
     """
-    content = read_json(path)
-    with understanding(path):
-        return plots.figures_of(content)
+    backend = backends.load(machine.backend)
+    if backend.name == "table":
+        raise ConfigError(f"backend 'table' {what}; name a framework with --backend")
+    return backend
+
+
+def counting(total: int, line: str) -> Listener:
+    """A listener that logs each event, how many there will be, and the time that is left.
+
+    Args:
+        total: events to come.
+        line: of each, a format of the event's values.
+    """
+    done, start = itertools.count(1), time.monotonic()
+
+    def listen(event: Event) -> None:
+        number = next(done)
+        left = (time.monotonic() - start) / number * (total - number)
+        log.info("%s %d/%d  %s  left %s", event["event"], number, total, line.format(**event), duration(left))
+
+    return listen
 
 
 def required(path: str | None, option: str) -> Path:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 
-import attrs
 import click
 
-from bnao import backends
 from bnao.benchmark import SCORE_COLUMNS, read_rows
 from bnao.cli.folders import about, about_table
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.studies import Output, keep_study, required, study_folder, study_options
+from bnao.cli.studies import Output, counting, framework, keep_study, required, study_folder, study_options
 from bnao.cli.tables import contest_report
 from bnao.comparison import Contest, contest
 from bnao.config import ContestConfig
-from bnao.errors import ConfigError
-from bnao.protocols import Event
 from bnao.settings import build
 from bnao.space import space_named
 
@@ -52,25 +47,12 @@ def _contested(config: ContestConfig, folder: Path) -> Contest:
     genotypes = rows.genotypes(space_named(config.network.space, config.network.nodes))
     makers, used = {}, []
     if any(entrant.name == "nao" for entrant in config.entries):
-        backend = backends.load(config.machine.backend)
-        if backend.name == "table":
-            raise ConfigError("backend 'table' has no NAO controller; name a framework with --backend")
+        backend = framework(config.machine, "has no NAO controller")
         used.append(backend)
         makers["nao"] = backend.controller
-    searches = sum(entrant.seeds for entrant in config.entries)
-    done, start = 0, time.monotonic()
-
-    def listen(event: Event) -> None:
-        nonlocal done
-        done += 1
-        passed = time.monotonic() - start
-        log.info(
-            "search %d/%d  %s, seed %d: %.3f  left %.0f s", done, searches, event["controller"], event["seed"],
-            event["best"], passed / done * (searches - done),
-        )  # fmt: skip
-
+    listen = counting(sum(entrant.seeds for entrant in config.entries), "{controller}, seed {seed}: {best:.3f}")
     facts = about(about_table(path), config.machine, used)
-    with study_folder(folder, attrs.evolve(config), facts) as run:
+    with study_folder(folder, config, facts) as run:
         found = contest(config, genotypes, scores, tests, makers, folder=run, listen=listen)
         keep_study(run, found.to_json(), config, data=f"table {path.name}")
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bnao import plots
-from bnao.cli.studies import figures_in
+from bnao.run import read_json, understanding
 from bnao.study import RESULT
 
 
@@ -18,5 +18,8 @@ from bnao.study import RESULT
 def command(study: Path, out: Path | None, pictures: str) -> None:
     """Draw the pictures of STUDY, a study's folder or its study.json, again."""
     path = study / RESULT if study.is_dir() else study
-    for drawn in plots.save(figures_in(path), out or path.parent, pictures):
+    content = read_json(path)
+    with understanding(path):
+        found = plots.study_of(content)
+    for drawn in plots.save(plots.figures_of(found), out or path.parent, pictures):
         click.echo(str(drawn))

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 
 import attrs
 import click
 import numpy as np
 
-from bnao import backends
 from bnao.benchmark import SCORE_COLUMNS, read_rows
 from bnao.cli.folders import about, about_table
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.studies import Output, keep_study, required, study_folder, study_options
+from bnao.cli.studies import Output, counting, framework, keep_study, required, study_folder, study_options
 from bnao.cli.tables import predictor_report
 from bnao.config import ControllerConfig, NetworkConfig, PredictorConfig, SearchConfig
 from bnao.errors import ConfigError
 from bnao.predictor import Predicting, PredictorStudy, predictor_study
-from bnao.protocols import Event
 from bnao.settings import build
 from bnao.space import SPACES
 
@@ -49,9 +46,7 @@ def _studied(config: PredictorConfig, folder: Path) -> PredictorStudy:
             strict=True,
         )
     )
-    backend = backends.load(config.machine.backend)
-    if backend.name == "table":
-        raise ConfigError("backend 'table' has no NAO controller; name a framework with --backend")
+    backend = framework(config.machine, "has no NAO controller")
     base = SearchConfig(machine=config.machine, network=NetworkConfig(space=config.space))
 
     def make(settings: ControllerConfig, seed: int) -> Predicting:
@@ -60,18 +55,7 @@ def _studied(config: PredictorConfig, folder: Path) -> PredictorStudy:
             raise ConfigError(f"the controller of backend {backend.name!r} predicts nothing")
         return controller
 
-    trainings = config.seeds * len(config.parts)
-    done, start = 0, time.monotonic()
-
-    def listen(event: Event) -> None:
-        nonlocal done
-        done += 1
-        passed = time.monotonic() - start
-        log.info(
-            "training %d/%d  %d genotypes, seed %d: tau %.3f  left %.0f s", done, trainings, event["size"],
-            event["seed"], event["tau"], passed / done * (trainings - done),
-        )  # fmt: skip
-
+    listen = counting(config.seeds * len(config.parts), "{size} genotypes, seed {seed}: tau {tau:.3f}")
     with study_folder(folder, config, about(about_table(path), config.machine, [backend])) as run:
         genotypes = list(score_of)
         scores = np.array(list(score_of.values()))

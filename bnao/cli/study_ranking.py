@@ -10,17 +10,16 @@ from typing import Any
 
 import click
 
-from bnao import backends
 from bnao.benchmark import read_truth
 from bnao.cli.folders import about, about_images, about_table
 from bnao.cli.genotypes import read_genotypes
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import StudyTrack, following
-from bnao.cli.studies import Output, keep_study, study_folder, study_options
+from bnao.cli.studies import Output, framework, keep_study, study_folder, study_options
 from bnao.cli.tables import ranking_report
 from bnao.config import StudyConfig
 from bnao.data import epoch_batches, load_dataset
-from bnao.errors import ConfigError, RunError
+from bnao.errors import RunError
 from bnao.run import Folder
 from bnao.settings import to_toml
 from bnao.space import space_named
@@ -69,9 +68,7 @@ def _studied(config: StudyConfig, folder: Path, store: Path, file: Path | None, 
     space = space_named(config.network.space, config.network.nodes)
     given = None if file is None else read_genotypes((), file, space)
     truth = None if config.truth is None else read_truth(Path(config.truth), space, config.truth_column)
-    backend = backends.load(config.machine.backend)
-    if backend.name == "table":
-        raise ConfigError("backend 'table' trains no supernet; name a framework with --backend")
+    backend = framework(config.machine, "trains no supernet")
     dataset = load_dataset(config.data)
     whole = None if truth is not None else load_dataset(config.data, dev=False)
     facts: Mapping[str, Any] = about(about_images(dataset), config.machine, [backend])

@@ -1,0 +1,14 @@
+"""Writes docs/results.md: the words of results_text.py, every number from a study.json in docs/results/.
+
+python docs/make_results.py
+"""
+
+from pathlib import Path
+
+from results_text import page
+
+PAGE = Path(__file__).resolve().parent / "results.md"
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(PAGE)
