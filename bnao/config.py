@@ -16,7 +16,7 @@ C = TypeVar("C")
 
 MOST_ALPHA = 10
 SAMPLERS = ("proportional", "uniform", "budget")
-SPACE_NAMES = ("nao", "nas-bench-201", "darts")
+SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = ("nao", "evolution", "random")
 
 
@@ -24,11 +24,9 @@ CONTROLLERS = ("nao", "evolution", "random")
 class NetworkConfig:
     """What surrounds the cells: the space they come from and the stack they are repeated in."""
 
-    space: str = setting(
-        "nao", "Search space the genotypes come from (of darts only the encoding so far).", choices=SPACE_NAMES
-    )
+    space: str = setting("nao", "Search space the genotypes come from.", choices=SPACE_NAMES)
     nodes: int | None = setting(
-        None, "Nodes of a cell; else the space's own: nao 5, nas-bench-201 3.", least=1, most=64
+        None, "Nodes of a cell; else the space's own: nao and nasnet 5, darts 4, nas-bench-201 3.", least=1, most=64
     )
     channels: int = setting(20, "Channels of the first cells (C); they double at each reduction.", least=2)
     cells: int = setting(3, "Normal cells of a stack (N); the network has 3N + 2 cells.", least=1)

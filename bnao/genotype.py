@@ -13,6 +13,9 @@ from attrs import field, frozen
 
 from bnao.errors import GenotypeError
 
+#: how the output of a cell forms: the states that no node reads, all nodes, the nodes that no node reads, the last
+OUTPUT_RULES = ("loose ends", "nodes", "loose nodes", "last node")
+
 _EDGE = re.compile(r"\s*(\d+)\s*:\s*([A-Za-z_][A-Za-z0-9_]*)\s*")
 
 
@@ -92,6 +95,23 @@ class Cell:
         read = {edge.source for node in self.nodes for edge in node.edges}
         return tuple(state for state in range(self.inputs + len(self.nodes)) if state not in read)
 
+    def outputs(self, rule: str) -> tuple[int, ...]:
+        """The states that are concatenated to the cell's output, in order.
+
+        Args:
+            rule: one of OUTPUT_RULES; which is a matter of the search space.
+
+        >>> cell = Cell([Node([Edge(0, "skip_connect")]), Node([Edge(2, "skip_connect")])])
+        >>> {rule: cell.outputs(rule) for rule in OUTPUT_RULES}
+        {'loose ends': (1, 3), 'nodes': (2, 3), 'loose nodes': (3,), 'last node': (3,)}
+        """
+        states = range(self.inputs + len(self.nodes))
+        if rule == "loose ends":
+            return self.loose_ends
+        if rule == "loose nodes":
+            return tuple(state for state in self.loose_ends if state >= self.inputs)
+        return tuple(states[self.inputs :]) if rule == "nodes" else (states[-1],)
+
     @property
     def live_states(self) -> frozenset[int]:
         """The states that reach the last node through edges other than ``none``, itself among them.
@@ -115,6 +135,8 @@ class Genotype:
     """An architecture: the cell that keeps the image size and the one that halves it.
 
     In a space of one cell, such as NAS-Bench-201, it has no reduction cell (None), and its cell has one input.
+    ``output`` tells how its cells' outputs form, one of OUTPUT_RULES; its space says which, and comparisons leave it
+    out, since genotypes are compared within a space.
 
     Its text form is one line, ``source:operation`` for an edge, ``+`` within a node, ``;`` between nodes and
     ``|`` between the cells.
@@ -129,6 +151,7 @@ class Genotype:
 
     normal: Cell
     reduction: Cell | None = None
+    output: str = field(default=OUTPUT_RULES[0], kw_only=True, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if self.reduction is not None and len(self.normal.nodes) != len(self.reduction.nodes):
@@ -171,7 +194,7 @@ class Genotype:
             return cls(_parse_one_cell(text))
         if len(cells) != 2:
             raise GenotypeError(
-                f"{len(cells)} cells in {_shortened(text)}; a genotype is 'normal|reduction', two cells with '|' "
+                f"{len(cells)} cells in {shortened(text)}; a genotype is 'normal|reduction', two cells with '|' "
                 f"between them, or one cell"
             )
         parsed = []
@@ -189,7 +212,7 @@ def _parse_one_cell(text: str) -> Cell:
     except GenotypeError:
         _parse_cell(text)  # says what is wrong, if it is no cell of two inputs either
         raise GenotypeError(
-            f"1 cell in {_shortened(text)}; a genotype is 'normal|reduction', two cells with '|' between them "
+            f"1 cell in {shortened(text)}; a genotype is 'normal|reduction', two cells with '|' between them "
             f"(a genotype of one cell reads one input, state 0)"
         ) from None
 
@@ -202,7 +225,7 @@ def _parse_cell(text: str, inputs: int = 2) -> Cell:
             match = _EDGE.fullmatch(edge)
             if match is None:
                 raise GenotypeError(
-                    f"node {index} has the edge {_shortened(edge)}; an edge is 'state:operation', "
+                    f"node {index} has the edge {shortened(edge)}; an edge is 'state:operation', "
                     f"such as '0:sep_conv_3x3'"
                 )
             edges.append(Edge(int(match[1][:9]), match[2]))
@@ -210,5 +233,7 @@ def _parse_cell(text: str, inputs: int = 2) -> Cell:
     return Cell(nodes, inputs)
 
 
-def _shortened(text: str, most: int = 60) -> str:
+def shortened(text: str, most: int = 60) -> str:
+    """A text as an error shows it: quoted, and cut where it is long."""
+    text = text.strip()
     return repr(text if len(text) <= most else text[: most - 1] + "…")

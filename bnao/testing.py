@@ -444,7 +444,7 @@ def _equal(one: State, other: State) -> bool:
 
 def _path(genotype: Genotype, network: NetworkConfig) -> set[str]:
     """The supernet's parameters that a genotype uses, from the names alone."""
-    path = set()
+    path, rule = set(), space_named(network.space).rules.output
     for name in supernet_shapes(network):
         parts = name.split(".")
         if parts[0] != "cells":
@@ -460,7 +460,7 @@ def _path(genotype: Genotype, network: NetworkConfig) -> set[str]:
             else:  # sources are fixed, and the last node alone is the output
                 used = used and cell.inputs + int(parts[3]) in cell.live_states
         elif parts[2] == "loose" or parts[3] == "state":
-            used = int(parts[3] if parts[2] == "loose" else parts[4]) in cell.loose_ends
+            used = int(parts[3] if parts[2] == "loose" else parts[4]) in cell.outputs(rule)
         else:
             used = True
         if used:

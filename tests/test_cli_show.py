@@ -129,14 +129,14 @@ def test_a_cell_is_told_in_words():
 def test_a_node_is_told_by_the_nodes_it_reads():
     cell = Cell([Node([Edge(0, "max_pool_3x3"), Edge(1, "max_pool_3x3")]), Node([Edge(2, "skip_connect")])])
 
-    assert in_words(cell)[1] == "node 1 = skip_connect of node 0"
+    assert in_words(cell, cell.loose_ends)[1] == "node 1 = skip_connect of node 0"
 
 
 def test_a_cell_is_drawn_with_a_column_a_state_and_a_row_an_edge():
     # state 1 is never read: it and node 1 are the output
     cell = Cell([Node([Edge(0, "sep_conv_3x3"), Edge(0, "skip_connect")]), Node([Edge(2, "avg_pool_3x3")])])
 
-    assert drawn(cell) == [
+    assert drawn(cell, cell.loose_ends) == [
         "a   b",
         "├───│───╮        sep_conv_3x3",
         "╰───│───┤        skip_connect",
@@ -170,7 +170,7 @@ def test_where_only_ascii_can_be_shown_the_drawing_is_ascii(monkeypatch):
             PUBLISHED[:-1] + "5",
             "integer 39 (the second operation of node 4 in the reduction cell) is 5; it can be 0..4",
         ),
-        ("hello", "'hello' is no genotype"),
+        ("hello", "'hello' is no genotype; no published cell 'hello'"),
         (ONE_NODE, "the normal cell has 1 node; a cell of space 'nao' with 5 nodes needs 5"),
     ],
 )

@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "Train found genotypes from scratch and test them.",
     "score": "Score a run's genotypes again by its shared weights, in any backend.",
     "study": "Measure how far a ranking can be trusted.",
+    "zoo": "List published cells, claimed and counted.",
     "show": "Say what genotypes are: in words, drawn, and their size.",
     "backends": "List the backends, their versions and devices.",
 }

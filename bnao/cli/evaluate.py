@@ -18,7 +18,7 @@ from attrs import frozen
 
 from bnao import backends
 from bnao.cli.folders import about, about_images, dated_folder, keep_about
-from bnao.cli.genotypes import file_option, read_genotypes, show_command
+from bnao.cli.genotypes import Given, file_option, show_command
 from bnao.cli.options import DEFAULT_PRESET, SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import EvaluationTrack, following, telling
 from bnao.cli.stopping import going_on, stoppable
@@ -83,16 +83,17 @@ def command(
 ) -> None:
     """Train genotypes from scratch by the paper's recipe, and test them.
 
-    Give GENOTYPEs (the text form or the authors' integers, in quotes), or the folder of one finished RUN of
-    bnao search, whose best are taken, on its images. In the help, "default" is the paper's setting and "quick" what
-    that preset has instead; with a RUN its own preset is the usual one.
+    Give GENOTYPEs in any notation that bnao show reads, in quotes, or names of published cells (bnao zoo); or the
+    folder of one finished RUN of bnao search, whose best are taken, on its images. In the help, "default" is the
+    paper's setting and "quick" what that preset has instead; with a RUN its own preset is the usual one.
     """
     searched = _searched(targets, file)
+    given = Given.of(targets, file) if searched is None and not (show_config and not targets) else Given(())
     if searched is None:
         for option, value in (("--top", top), ("--random", n_random)):
             if value is not None:
                 raise click.UsageError(f"{option} is for the folder of a run; give one RUN in place of genotypes")
-        config = configured(context, EvaluateConfig, preset_name, config_file)
+        config = configured(context, EvaluateConfig, preset_name, config_file, below=given.settings())
     else:
         of_run = read_config(searched, SearchConfig)
         usual = of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET
@@ -104,7 +105,7 @@ def command(
         return
     if searched is None:
         space = space_named(config.network.space, config.network.nodes)
-        chosen = _Chosen.given(read_genotypes(targets, file, space))
+        chosen = _Chosen.given(given.genotypes(space))
         folder = dated_folder("evaluate-<when>") if out is None else out
     else:
         chosen = _Chosen.of_run(searched, top, n_random or 0, config.seed)

@@ -15,7 +15,6 @@ from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.data import Dataset
 from bnao.errors import BackendError
 from bnao.genotype import Genotype
-from bnao.network import rules
 from bnao.space import space_named
 
 
@@ -59,7 +58,7 @@ class KerasBackend:
 
 
 def _check_space(network: NetworkConfig) -> None:
-    if rules(network) != "nao":
+    if network.space != "nao":
         raise BackendError(f"backend 'keras' has no networks of space {network.space!r} yet; take --backend torch")
 
 
