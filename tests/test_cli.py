@@ -22,6 +22,7 @@ from bnao.run import Run
 from bnao.settings import build, settings_of
 from bnao.space import SPACES
 from bnao.streams import stream
+from bnao.zoo import published
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -597,6 +598,22 @@ def test_genotypes_are_evaluated_in_the_order_given(genotypes):
     assert all(len(entry["test_errors"]) == 2 for entry in content["evaluations"])
     assert "agreement" not in content
     assert re.fullmatch(r"runs/evaluate-\d{8}-\d{6}", content["run"])
+
+
+def test_a_published_cell_is_evaluated_by_its_name_in_its_own_space():
+    done = json.loads(bnao("evaluate", "DARTS_V2", "--backend", "pretend", "--json", "--quiet", "--out", "here").stdout)
+
+    assert done["evaluations"][0]["genotype"] == str(published("DARTS_V2").genotype)
+    settings = tomllib.loads((pathlib.Path("here") / "config.toml").read_text())
+    assert settings["network"]["space"] == "darts"
+    assert "nodes" not in settings["network"]
+
+
+def test_published_cells_of_two_spaces_are_not_evaluated_together():
+    told = refused(1, "evaluate", "DARTS_V2", "NAONet-V2", "--backend", "pretend", "--quiet")
+
+    assert told.startswith("error: genotype 2: NAONet-V2 is of space 'nao' with 5 nodes, where space 'darts' with 4")
+    assert not pathlib.Path("runs").exists()
 
 
 def test_the_table_of_an_evaluation_has_mean_deviation_and_size(genotypes):

@@ -235,3 +235,63 @@ def test_nothing_is_written_where_something_is_wrong(tmp_path, monkeypatch):
     refused(1, PUBLISHED, "hello")
 
     assert list(pathlib.Path().iterdir()) == []
+
+
+# --- other notations and spaces
+
+
+def test_a_published_cell_is_shown_in_its_own_space():
+    (shown,) = objects(show("--json", "DARTS_V2"))
+
+    assert (shown["space"], shown["nodes"], shown["parameters"]) == ("darts", 4, 3_349_342)
+
+
+def test_genotypes_of_several_spaces_are_shown_each_in_its_own():
+    shown = objects(show("--json", "DARTS_V2", PUBLISHED, "NASNet-A"))
+
+    assert [each["parameters"] for each in shown] == [3_349_342, 4_387_654, 3_830_950]
+
+
+def test_a_space_that_is_named_is_the_one_all_must_be_of():
+    told = "DARTS_V2 is of space 'darts' with 4 nodes, where space 'nao' with 5 is asked for"
+
+    assert refused(1, "--space", "nao", "DARTS_V2") == told
+
+
+def test_the_output_of_a_darts_cell_is_all_its_nodes():
+    result = show("DARTS_V2")
+
+    assert result.stdout.count("  output = node 0, node 1, node 2 and node 3, concatenated") == 2
+
+
+@pytest.mark.parametrize(
+    ("notation", "begins"),
+    [
+        ("text", "0:sep_conv_5x5+1:sep_conv_5x5;0:sep_conv_3x3+2:skip_connect;"),
+        ("nao", "0 1 1 1 0 0 2 4 "),
+        ("integers", "0 1 1 1 0 0 2 4 "),
+        ("nao-v1", "nao-v1: 0 1 1 1 0 0 2 4 "),
+        ("enas", "[0 1 1 1 0 0 2 4 "),
+        (
+            "darts",
+            "Genotype(normal=[('sep_conv_5x5', 0), ('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('skip_connect', 2)",
+        ),
+        ("json", '{"format": 1, "space": "nao", "output": "loose ends", "normal": [[[0, "sep_conv_5x5"]'),
+    ],
+)
+def test_a_genotype_is_printed_in_the_notation_asked_for_and_read_again(notation, begins):
+    result = show("--as", notation, PUBLISHED)
+
+    assert result.stdout.startswith(begins)
+    assert result.stdout.count("\n") == 1
+    assert objects(show("--json", "--space", "nao", result.stdout)) == objects(show("--json", PUBLISHED))
+
+
+def test_a_notation_that_cannot_express_a_genotype_says_which_edge():
+    told = "node 3 of the normal cell has the operation 'dil_conv_3x3', for which ENAS has no number"
+
+    assert refused(1, "--as", "enas", "DARTS_V2").startswith(told)
+
+
+def test_a_notation_and_json_exclude_each_other():
+    assert "--json and --as exclude each other" in refused(2, "--json", "--as", "json", PUBLISHED)
