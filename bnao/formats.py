@@ -110,10 +110,26 @@ def read(text: str, space: SearchSpace | None = None) -> Reading:
         return Reading(from_first_version(body, found), found, told=True)
     found = SPACES["nao"] if space is None else space
     if notation == "text":
-        return Reading(found.check(Genotype.parse(body)), found, told=False)
+        return Reading(_of_space(Genotype.parse(body), found), found, told=False)
     if not _INTEGERS.fullmatch(body):
         raise GenotypeError(f"{shortened(body)} are no integers; {notation} is {found.length} of them")
     return Reading(from_integers(body, found), found, told=False)
+
+
+def _of_space(genotype: Genotype, space: SearchSpace) -> Genotype:
+    """The genotype, if it is of the space; the refusal names the spaces that it would be of."""
+    try:
+        return space.check(genotype)
+    except GenotypeError as error:
+        others = []
+        for other in SPACES.values():
+            try:
+                other.check(genotype)
+            except GenotypeError:
+                continue
+            others.append(other.name)
+        hint = f"; it is a genotype of space {' or '.join(others)}" if others else ""
+        raise GenotypeError(f"{error}{hint}") from None
 
 
 def _notation_of(text: str, space: SearchSpace | None) -> str:

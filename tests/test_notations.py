@@ -287,6 +287,14 @@ def test_a_published_cell_of_another_space_than_asked_for_is_refused():
     assert told == "DARTS_V2 is of space 'darts' with 4 nodes, where space 'nao' with 5 is asked for"
 
 
+def test_a_text_of_another_space_says_whose_it_is():
+    assert refused(DARTS_V2_TEXT) == (
+        "the normal cell has 4 nodes; a cell of space 'nao' with 5 nodes needs 5; "
+        "it is a genotype of space darts or snas"
+    )
+    assert refused("0:skip_connect", SPACES["nao"]) == "1 cell; a genotype of space 'nao' has 2"
+
+
 def test_numbers_of_both_spaces_of_naos_first_version_are_refused():
     assert "operations 0 and 7 of NAO's first version stand in one genotype" in refused("nao-v1: 0 0 1 7")
 
