@@ -12,10 +12,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from bnao.cli.drawing import drawn, in_words
 from bnao.cli.figures import speaks_unicode
 from bnao.cli.genotypes import file_option, read_genotypes
 from bnao.cli.options import SectionedCommand, given_settings, options_of
+from bnao.cli.words import drawn, in_words
 from bnao.config import EvaluateConfig, NetworkConfig
 from bnao.genotype import Genotype
 from bnao.settings import build
