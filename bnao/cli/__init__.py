@@ -22,6 +22,7 @@ COMMANDS = {
     "score": "Score a run's genotypes again by its shared weights, in any backend.",
     "study": "Measure how far a ranking can be trusted.",
     "show": "Say what genotypes are: in words, drawn, and their size.",
+    "draw": "Draw a genotype's cells as graphs: SVG, PNG or PDF.",
     "backends": "List the backends, their versions and devices.",
 }
 
