@@ -11,7 +11,9 @@ from collections.abc import Iterable
 
 from attrs import field, frozen
 
+from bnao.drawing import svg
 from bnao.errors import GenotypeError
+from bnao.layout import Graph, Picture, picture
 
 #: how the output of a cell forms: the states that no node reads, all nodes, the nodes that no node reads, the last
 OUTPUT_RULES = ("loose ends", "nodes", "loose nodes", "last node")
@@ -101,16 +103,23 @@ class Cell:
         Args:
             rule: one of OUTPUT_RULES; which is a matter of the search space.
 
+        Raises:
+            GenotypeError: another rule.
+
         >>> cell = Cell([Node([Edge(0, "skip_connect")]), Node([Edge(2, "skip_connect")])])
         >>> {rule: cell.outputs(rule) for rule in OUTPUT_RULES}
         {'loose ends': (1, 3), 'nodes': (2, 3), 'loose nodes': (3,), 'last node': (3,)}
         """
-        states = range(self.inputs + len(self.nodes))
+        nodes = tuple(range(self.inputs, self.inputs + len(self.nodes)))
         if rule == "loose ends":
             return self.loose_ends
+        if rule == "nodes":
+            return nodes
         if rule == "loose nodes":
             return tuple(state for state in self.loose_ends if state >= self.inputs)
-        return tuple(states[self.inputs :]) if rule == "nodes" else (states[-1],)
+        if rule == "last node":
+            return nodes[-1:]
+        raise GenotypeError(f"no output rule {rule!r}; there is {', '.join(OUTPUT_RULES)}")
 
     @property
     def live_states(self) -> frozenset[int]:
@@ -125,6 +134,17 @@ class Cell:
             if self.inputs + index in live:
                 live |= {edge.source for edge in self.nodes[index].edges if edge.operation != "none"}
         return frozenset(live)
+
+    def state_name(self, state: int) -> str:
+        """What a state is.
+
+        >>> cell = Cell([Node([Edge(0, "skip_connect")])])
+        >>> cell.state_name(0), cell.state_name(1), cell.state_name(2)
+        ('the cell before the last', 'the last cell', 'node 0')
+        """
+        if state >= self.inputs:
+            return f"node {state - self.inputs}"
+        return ("the last cell", "the cell before the last")[self.inputs - 1 - state]
 
     def __str__(self) -> str:
         return ";".join(map(str, self.nodes))
@@ -178,6 +198,30 @@ class Genotype:
             reduction: whether the place halves the image.
         """
         return self.reduction if reduction and self.reduction is not None else self.normal
+
+    def picture(self) -> Picture:
+        """Its cells laid out as graphs, which ``bnao.drawing`` writes as SVG, PNG or PDF.
+
+        >>> picture = Genotype.parse("0:avg_pool_3x3;0:none+1:skip_connect").picture()
+        >>> sorted(label.lines[0] for label in picture.labels)
+        ['avg_pool_3x3', 'none', 'skip_connect']
+        """
+        titles = {"": "Cell", "normal": "Normal cell", "reduction": "Reduction cell (/2: at stride 2)"}
+        graphs = [
+            Graph(
+                title=titles[name],
+                nodes=[[(edge.source, edge.operation) for edge in node.edges] for node in cell.nodes],
+                names=[cell.state_name(state) for state in range(cell.inputs + len(cell.nodes))],
+                outputs=cell.outputs(self.output),
+                halves=name == "reduction",
+            )
+            for name, cell in self.named_cells
+        ]
+        return picture(graphs, told=str(self))
+
+    def _repr_svg_(self) -> str:
+        # how a notebook shows it
+        return svg(self.picture())
 
     def __str__(self) -> str:
         return "|".join(map(str, self.cells))

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from bnao.cli import main
-from bnao.cli.drawing import drawn, in_words
+from bnao.cli.words import drawn, in_words
 from bnao.genotype import Cell, Edge, Node
 from bnao.space import SPACES
 from bnao.streams import stream

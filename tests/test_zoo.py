@@ -109,6 +109,14 @@ def test_the_page_is_what_the_zoo_says(monkeypatch):
     assert (DOCS / "zoo.md").read_text(encoding="utf-8") == make_zoo.page()
 
 
+@pytest.mark.parametrize("name", ["NAONet-V2", "DARTS_V2"])
+def test_the_pages_pictures_are_those_that_bnao_draws(name):
+    picture = (DOCS / "zoo" / f"{name}.svg").read_text(encoding="utf-8")
+
+    assert f"](zoo/{name}.svg)" in (DOCS / "zoo.md").read_text(encoding="utf-8")
+    assert picture == published(name).genotype._repr_svg_()
+
+
 def test_the_page_lists_every_cell():
     page = (DOCS / "zoo.md").read_text(encoding="utf-8")
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "study": "Measure how far a ranking can be trusted.",
     "zoo": "List published cells, claimed and counted.",
     "show": "Say what genotypes are: in words, drawn, and their size.",
+    "draw": "Draw a genotype's cells as graphs: SVG, PNG or PDF.",
     "backends": "List the backends, their versions and devices.",
 }
 

@@ -12,8 +12,8 @@ from bnao.config import NetworkConfig
 from bnao.errors import GenotypeError
 from bnao.formats import Reading, read
 from bnao.genotype import Genotype
-from bnao.settings import Settings
-from bnao.space import SPACES, SearchSpace
+from bnao.settings import Settings, build
+from bnao.space import SPACES, SearchSpace, space_named
 
 file_option = click.option(
     "--file", type=click.Path(path_type=Path), help="Genotypes from a file, one a line; - for standard input."
@@ -77,6 +77,14 @@ class Given:
 def _network_of(space: SearchSpace) -> Settings:
     """The settings that tell a space."""
     return {"space": space.name, "nodes": None if space.nodes == SPACES[space.name].nodes else space.nodes}
+
+
+def space_asked_for(given: Settings) -> SearchSpace | None:
+    """The space that the settings on a command line name; None where a genotype's text may tell its own."""
+    if not {"space", "nodes"} & set(given):
+        return None
+    network = build(NetworkConfig, {name: given[name] for name in ("space", "nodes") if name in given})
+    return space_named(network.space, network.nodes)
 
 
 def show_command(genotype: Genotype, space: str) -> str:

@@ -11,16 +11,16 @@ import attrs
 import click
 from attrs import frozen
 
-from bnao.cli.drawing import drawn, in_words
 from bnao.cli.figures import speaks_unicode
-from bnao.cli.genotypes import Given, file_option
+from bnao.cli.genotypes import Given, file_option, space_asked_for
 from bnao.cli.options import SectionedCommand, given_settings, options_of
+from bnao.cli.words import drawn, in_words
 from bnao.config import EvaluateConfig, NetworkConfig
 from bnao.formats import NOTATIONS, Reading, written
 from bnao.genotype import Genotype
 from bnao.settings import build
 from bnao.size import multiply_adds, parameters
-from bnao.space import SearchSpace, space_named
+from bnao.space import SearchSpace
 
 # the network whose size is told is the one that ``bnao evaluate`` trains
 _NETWORK = EvaluateConfig().network
@@ -67,8 +67,7 @@ def command(
         raise click.UsageError("--json and --as exclude each other; --as json prints the genotype alone")
     given, texts = given_settings(context), Given.of(genotypes, file)
     network = attrs.evolve(build(NetworkConfig, given, _NETWORK), classes=classes, image=image)
-    asked = {"space", "nodes"} & set(given)
-    readings = texts.readings(space_named(network.space, network.nodes) if asked else None)
+    readings = texts.readings(space_asked_for(given))
     if notation is not None:
         lines = [written(reading.genotype, reading.space, notation) for reading in readings]
     else:

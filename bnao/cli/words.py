@@ -12,19 +12,6 @@ _WIDTH = 4  # of a state's column, characters
 _ASCII = str.maketrans({"│": "|", "─": "-", "├": "+", "╰": "`", "╮": ".", "┤": "+", "┴": "+"})
 
 
-def state_name(state: int, inputs: int = 2) -> str:
-    """What a state is.
-
-    >>> state_name(0), state_name(1), state_name(2)
-    ('the cell before the last', 'the last cell', 'node 0')
-    """
-    return (
-        ("the last cell", "the cell before the last")[inputs - 1 - state]
-        if state < inputs
-        else f"node {state - inputs}"
-    )
-
-
 def in_words(cell: Cell, outputs: Sequence[int]) -> list[str]:
     """A line a node, and one for the states that the cell gives out.
 
@@ -37,9 +24,9 @@ def in_words(cell: Cell, outputs: Sequence[int]) -> list[str]:
     """
     lines = []
     for index, node in enumerate(cell.nodes):
-        edges = " + ".join(f"{edge.operation} of {state_name(edge.source, cell.inputs)}" for edge in node.edges)
+        edges = " + ".join(f"{edge.operation} of {cell.state_name(edge.source)}" for edge in node.edges)
         lines.append(f"node {index} = {edges}")
-    names = [state_name(state, cell.inputs) for state in outputs]
+    names = [cell.state_name(state) for state in outputs]
     if len(names) == 1:
         return [*lines, f"output = {names[0]}"]
     return [*lines, f"output = {', '.join(names[:-1])} and {names[-1]}, concatenated"]
