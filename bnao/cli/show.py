@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from bnao.cli.drawing import drawn, in_words
 from bnao.cli.figures import speaks_unicode
 from bnao.cli.genotypes import file_option, read_genotypes
-from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.config import EvaluateConfig, NetworkConfig
+from bnao.cli.options import SectionedCommand, WholeNumber, given_settings, options_of
+from bnao.config import AUTO, EvaluateConfig, NetworkConfig
 from bnao.genotype import Genotype
 from bnao.settings import build
-from bnao.size import multiply_adds, parameters
+from bnao.size import multiply_adds, parameters, within_budget
 from bnao.space import space_named
 
 # the network whose size is told is the one that ``bnao evaluate`` trains
@@ -41,6 +41,10 @@ def _image_shape(context: click.Context, parameter: click.Parameter, value: str)
     "--image", metavar="HxWxC", default="x".join(map(str, _NETWORK.image)), show_default=True, callback=_image_shape,
     help="Height, width and channels of an image.",
 )  # fmt: skip
+@click.option(
+    "--max-multiply-adds", "budget", type=WholeNumber(),
+    help="Refuse networks of more multiply-adds; with --channels auto each is as wide as keeps it.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a genotype, each on a line of its own.")
 @click.pass_context
 def command(
@@ -49,6 +53,7 @@ def command(
     file: Path | None,
     classes: int,
     image: tuple[int, int, int],
+    budget: int | None,
     as_json: bool,
 ) -> None:
     """Say what each GENOTYPE is: in words, as a drawing, and the size of its own network.
@@ -60,23 +65,31 @@ def command(
     network = build(NetworkConfig, given_settings(context), _NETWORK)
     network = attrs.evolve(network, classes=classes, image=image)
     read = read_genotypes(genotypes, file, space_named(network.space, network.nodes))
-    sizes = parameters(read, network).tolist(), multiply_adds(read, network).tolist()
-    for line in (_as_json if as_json else _for_people)(read, *sizes, network):
+    networks = [network] * len(read)
+    if budget is None and network.channels != AUTO:  # any number of them is counted at once
+        sizes = parameters(read, network).tolist(), multiply_adds(read, network).tolist()
+    else:
+        networks = [within_budget(genotype, network, budget) for genotype in read]
+        sizes = list(map(parameters, read, networks)), list(map(multiply_adds, read, networks))
+    for line in (_as_json if as_json else _for_people)(read, *sizes, networks):
         click.echo(line)
 
 
 def _as_json(
-    genotypes: Sequence[Genotype], weights: Sequence[int], products: Sequence[int], network: NetworkConfig
+    genotypes: Sequence[Genotype], weights: Sequence[int], products: Sequence[int], networks: Sequence[NetworkConfig]
 ) -> Iterator[str]:
-    space = space_named(network.space, network.nodes)
+    space = space_named(networks[0].space, networks[0].nodes)
     integers: NDArray[np.int64] = space.encode(genotypes).reshape(len(genotypes), space.length)
-    for genotype, numbers, size, products_of_one in zip(genotypes, integers.tolist(), weights, products, strict=True):
+    for genotype, numbers, size, products_of_one, network in zip(
+        genotypes, integers.tolist(), weights, products, networks, strict=True
+    ):
         yield json.dumps(
             {
                 "genotype": str(genotype),
                 "space": space.name,
                 "nodes": space.nodes,
                 "integers": " ".join(map(str, numbers)),
+                "channels": network.channels,
                 "parameters": size,
                 "multiply_adds": products_of_one,
             }
@@ -84,15 +97,17 @@ def _as_json(
 
 
 def _for_people(
-    genotypes: Sequence[Genotype], weights: Sequence[int], products: Sequence[int], network: NetworkConfig
+    genotypes: Sequence[Genotype], weights: Sequence[int], products: Sequence[int], networks: Sequence[NetworkConfig]
 ) -> Iterator[str]:
     ascii_only = not speaks_unicode()
-    nodes = space_named(network.space, network.nodes).nodes
-    about = (
-        f"space {network.space} with {nodes} nodes; C = {network.channels}, N = {network.cells}, "
-        f"{network.network} stem, {network.classes} classes, images of {' x '.join(map(str, network.image))}"
-    )
-    for place, (genotype, size, products_of_one) in enumerate(zip(genotypes, weights, products, strict=True)):
+    nodes = space_named(networks[0].space, networks[0].nodes).nodes
+    for place, (genotype, size, products_of_one, network) in enumerate(
+        zip(genotypes, weights, products, networks, strict=True)
+    ):
+        about = (
+            f"space {network.space} with {nodes} nodes; C = {network.channels}, N = {network.cells}, "
+            f"{network.network} stem, {network.classes} classes, images of {' x '.join(map(str, network.image))}"
+        )
         if place:
             yield ""
         yield str(genotype)
