@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from bnao.config import NetworkConfig
+from bnao.config import AUTO, NetworkConfig
+from bnao.errors import ConfigError
 from bnao.space import Rules, space_named
 
 
@@ -57,10 +58,21 @@ def stem_channels(network: NetworkConfig) -> tuple[int, ...]:
     >>> stem_channels(NetworkConfig(channels=20)), stem_channels(NetworkConfig(channels=52, network="imagenet"))
     ((60,), (26, 52, 52))
     """
-    c = network.channels
+    c = _width(network)
     if network.network == "imagenet":
         return c // 2, c, c
     return (c,) if rules(network).residual else (3 * c,)
+
+
+def _width(network: NetworkConfig) -> int:
+    """Channels of the first cells.
+
+    Raises:
+        ConfigError: they are yet to be chosen.
+    """
+    if network.channels == AUTO:
+        raise ConfigError("channels is auto, which bnao evaluate and bnao show take; here it must be a number >= 2")
+    return network.channels
 
 
 def rules(network: NetworkConfig) -> Rules:
@@ -82,7 +94,7 @@ def stack(network: NetworkConfig) -> list[Position]:
     [(8, (32, 32)), (16, (16, 16)), (16, (16, 16)), (32, (8, 8)), (32, (8, 8))]
     """
     n = network.cells
-    channels, size = network.channels, stem_sizes(network)[-1]
+    channels, size = _width(network), stem_sizes(network)[-1]
     # ImageNet's state 0 leaves the stem one halving before state 1
     after_reduction = network.network == "imagenet"
     cells = []

@@ -6,14 +6,16 @@ counted at once by arithmetic on arrays.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import overload
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from bnao.config import NetworkConfig
+from bnao.config import AUTO, NetworkConfig
+from bnao.errors import ConfigError
 from bnao.genotype import Genotype
 from bnao.network import Position, stack, stem_channels, stem_sizes
 from bnao.space import SearchSpace, space_named
@@ -277,6 +279,53 @@ def _supernet_cell(cell: Position, before: int, last: int, space: SearchSpace) -
         total += inputs * held(FACTORIZED_REDUCE)
     # the output: a slice of a 1x1 convolution for every state, and one norm
     return total + (inputs + space.nodes) * c * c + 2 * c
+
+
+# the widths that a budget is held against; the widest needs more multiply-adds than any network that is trained
+_WIDTHS = range(2, 16_385)
+
+
+def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None) -> NetworkConfig:
+    """The network's settings for one genotype, whose multiply-adds keep a budget.
+
+    Args:
+        genotype: the architecture.
+        network: with classes and image; where its channels are ``auto`` they become the most that keep the budget.
+        budget: multiply-adds of one image; None: any number, if the channels are given.
+
+    Raises:
+        ConfigError: the network is larger than the budget, at its channels or at any, or nothing decides its channels.
+
+    >>> from bnao.formats import parse
+    >>> from bnao.space import SPACES
+    >>> published = parse(
+    ...     "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1", SPACES["nao"])
+    >>> mobile = NetworkConfig(channels=0, cells=4, network="imagenet", classes=1000, image=(224, 224, 3))
+    >>> within_budget(published, mobile, 600_000_000).channels
+    45
+    """
+    if network.channels != AUTO:
+        needed = multiply_adds(genotype, network)
+        if budget is not None and needed > budget:
+            raise ConfigError(
+                f"with {network.channels} channels {genotype} has {needed:,} multiply-adds, and max_multiply_adds is "
+                f"{budget:,}; --channels auto takes as many as keep it"
+            )
+        return network
+    if budget is None:
+        raise ConfigError("channels is auto; say how large a network may be, such as --max-multiply-adds 600M")
+
+    # every product grows with the channels, so the widths are in the order of what they need
+    def needed_at(channels: int) -> int:
+        return multiply_adds(genotype, evolve(network, channels=channels))
+
+    place = bisect_right(_WIDTHS, budget, key=needed_at)
+    if not place:
+        raise ConfigError(
+            f"max_multiply_adds is {budget:,}, but even with {_WIDTHS[0]} channels {genotype} has "
+            f"{needed_at(_WIDTHS[0]):,} multiply-adds"
+        )
+    return evolve(network, channels=_WIDTHS[place - 1])
 
 
 #: what ``--size`` may name

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,15 @@ import pytest
 from attrs import evolve
 from numpy.typing import NDArray
 
-from bnao.config import ControllerConfig, DataConfig, EvaluateConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config import (
+    ControllerConfig,
+    DataConfig,
+    EvaluateConfig,
+    MachineConfig,
+    NetworkConfig,
+    SearchConfig,
+    TrainingConfig,
+)
 from bnao.data import Dataset
 from bnao.errors import DivergedError, WeightsError
 from bnao.genotype import Genotype
@@ -27,34 +36,13 @@ from bnao.protocols import Backend, State
 from bnao.ranking import kendall_tau
 from bnao.size import parameters, supernet_parameters
 from bnao.space import SearchSpace, space_named
+from bnao.streamed import stream_dataset
 from bnao.streams import stream
+from bnao.testing_images import save_images, small_dataset
 from bnao.weights import read_weights, stand_alone_shapes, supernet_shapes, to_bytes, without_momenta
 
 _NODES = 3
 _IMAGES = ("x_train", "x_dev", "x_test")
-
-
-def learnable_images(n: int, part: str, size: int = 12, channels: int = 3, classes: int = 4) -> tuple[Any, Any]:
-    """Noisy images whose class is where they are bright: uint8 (n, size, size, channels), and labels."""
-    rng = stream(0, f"images {part}")
-    labels = rng.permutation(np.arange(n) % classes)
-    images = rng.integers(0, 120, (n, size, size, channels))
-    half = size // 2
-    for image, label in zip(images, labels, strict=True):
-        row, column = divmod(int(label) % 4, 2)
-        image[row * half : (row + 1) * half, column * half : (column + 1) * half] += 100
-    return images.astype(np.uint8), labels.astype(np.int64)
-
-
-def small_dataset() -> Dataset:
-    """A data set of 12 x 12 images in four classes that a small network learns in seconds."""
-    (x, y), (x_dev, y_dev), (x_test, y_test) = (
-        learnable_images(n, part) for n, part in ((160, "train"), (64, "dev"), (64, "test"))
-    )
-    names = ("upper left", "upper right", "lower left", "lower right")
-    return Dataset(
-        name="corners", x_train=x, y_train=y, x_dev=x_dev, y_dev=y_dev, x_test=x_test, y_test=y_test, class_names=names
-    )
 
 
 class BackendContract:
@@ -257,9 +245,9 @@ class BackendContract:
     ) -> None:
         network = backend.stand_alone(genotypes[0], evolve(short, epochs=12), dataset, seed=0)
 
-        losses = [epoch.loss for epoch in network.train()]
+        losses = np.array([step.loss for step in network.train()])
 
-        assert losses[-1] < losses[0]
+        assert losses[-network.epoch_steps :].mean() < losses[: network.epoch_steps].mean()
         assert (network.logits(dataset.x_test).argmax(1) == dataset.y_test).mean() > 0.5  # chance is 0.25
 
     def test_stand_alone_weights_loaded_give_the_same_logits(
@@ -281,14 +269,48 @@ class BackendContract:
         for _ in whole.train():
             pass
         stopped = backend.stand_alone(genotypes[0], short, dataset, seed=0)
-        next(stopped.train())
+        assert whole.epoch_steps == 5  # 160 images in batches of 32: it is stopped within the second epoch
+        for step in stopped.train():
+            if step.step == 6:
+                break
         resumed = backend.stand_alone(genotypes[0], short, dataset, seed=0)
 
         resumed.load_state(_copied(stopped.state()))
-        for _ in resumed.train(start=1):
-            pass
+        steps = [step.step for step in resumed.train(start=7)]
 
+        assert steps == list(range(7, 15))
         assert _equal(whole.state(), resumed.state())
+
+    @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+    def test_an_imagenet_network_trains_on_images_from_disk_and_goes_on_bit_for_bit(
+        self, backend: Backend, short: EvaluateConfig, genotypes: list[Genotype], tmp_path: Path, precision: str
+    ) -> None:
+        data = DataConfig(
+            dataset="imagenet", data_dir=str(save_images(tmp_path)), image_size=32, crop="resized", jitter=0.4
+        )
+        config = evolve(
+            short,
+            epochs=1,
+            network=evolve(short.network, network="imagenet"),
+            data=data,
+            training=evolve(short.training, batch_size=8, label_smoothing=0.1),
+            machine=MachineConfig(backend=backend.name, precision=precision),
+        )
+        whole, resumed = (
+            backend.stand_alone(genotypes[0], config, stream_dataset(data, workers), seed=0) for workers in (1, 0)
+        )
+
+        for step in whole.train():
+            assert np.isfinite(step.loss)
+            if step.step == 1:
+                resumed.load_state(_copied(whole.state()))
+        steps = [step.step for step in resumed.train(start=2)]
+
+        assert steps == [2, 3]
+        assert _equal(whole.state(), resumed.state())
+        for images, labels in stream_dataset(data, 0).test_batches(8):
+            assert whole.logits(images).shape == (len(labels), 4)
+            assert np.isfinite(whole.logits(images)).all()
 
 
 class ControllerContract:

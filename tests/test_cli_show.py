@@ -219,7 +219,10 @@ def test_a_file_that_is_absent_or_no_text_is_refused(tmp_path):
         (tuple(PUBLISHED.split()), "40 single integers; put a genotype's integers in quotes"),
         (("--image", "32x32", PUBLISHED), "'32x32' is no image shape; give HxWxC, such as 32x32x3"),
         (("--image", "4x4x3", PUBLISHED), "images are 4 x 4 pixels"),
-        (("--channels", 0, PUBLISHED), "channels is 0; it must be >= 2"),
+        (
+            ("--channels", 0, PUBLISHED),
+            "channels is auto; say how large a network may be, such as --max-multiply-adds 600M",
+        ),
         (("--classes", 1, PUBLISHED), "classes is 1; it must be >= 2"),
         (("--network", "vgg", PUBLISHED), "'vgg' is not one of 'cifar', 'imagenet'"),
         (("--space", "nasnett", PUBLISHED), "'nasnett' is not"),

@@ -113,7 +113,7 @@ BAD_SETTINGS = [
     ({"alpha": math.nan}, "alpha is nan; it must be a finite number"),
     ({"data": {"flip": 1}}, "[data] flip is 1; it must be true or false"),
     ({"data": {"dataset": 3}}, "[data] dataset is 3; it must be text"),
-    ({"data": {"dataset": "mnist"}}, "[data] dataset is 'mnist'; it can be fashion-mnist, cifar10, cifar100"),
+    ({"data": {"dataset": "mnist"}}, "[data] dataset is 'mnist'; it can be fashion-mnist, cifar10, cifar100, imagenet"),
     ({"data": {"dev_images": 0}}, "[data] dev_images is 0; it must be >= 1"),
     ({"training": {"learning_rate": math.nan}}, "[training] learning_rate is nan; it must be a finite number"),
     ({"training": {"learning_rate": math.inf}}, "[training] learning_rate is inf; it must be a finite number"),

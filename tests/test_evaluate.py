@@ -8,6 +8,7 @@ from attrs import evolve
 
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.evaluate import RESULT, Evaluation, agreement, evaluate, short_training
+from bnao.protocols import Step
 from bnao.run import Run
 from bnao.size import multiply_adds, parameters
 from bnao.space import SPACES
@@ -21,6 +22,7 @@ class Learner:
     """A network that knows as many test images as epochs it was trained, a third more with each seed."""
 
     parameters = 0
+    epoch_steps = 1
 
     def __init__(self, dataset, config, seed, log):
         self.epochs, self.seed, self.log = config.epochs, seed, log
@@ -28,12 +30,10 @@ class Learner:
         self.labels = dataset.y_test
 
     def train(self, start=0):
-        from bnao.protocols import Epoch
-
-        for epoch in range(start, self.epochs):
+        for step in range(start, self.epochs):
             self.weight += 1
-            self.log.append((self.seed, epoch))
-            yield Epoch(epoch, 1.0, 0.1)
+            self.log.append((self.seed, step))
+            yield Step(step, 0, 1.0, 0.1)
 
     def logits(self, images):
         known = int(self.weight[0]) + self.seed

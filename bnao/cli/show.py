@@ -13,13 +13,13 @@ from attrs import frozen
 
 from bnao.cli.figures import speaks_unicode
 from bnao.cli.genotypes import Given, file_option, space_asked_for
-from bnao.cli.options import SectionedCommand, given_settings, options_of
+from bnao.cli.options import SectionedCommand, WholeNumber, given_settings, options_of
 from bnao.cli.words import drawn, in_words
-from bnao.config import EvaluateConfig, NetworkConfig
+from bnao.config import AUTO, EvaluateConfig, NetworkConfig
 from bnao.formats import NOTATIONS, Reading, written
 from bnao.genotype import Genotype
 from bnao.settings import build
-from bnao.size import multiply_adds, parameters
+from bnao.size import multiply_adds, parameters, within_budget
 from bnao.space import SearchSpace
 
 # the network whose size is told is the one that ``bnao evaluate`` trains
@@ -41,6 +41,10 @@ def _image_shape(context: click.Context, parameter: click.Parameter, value: str)
     "--image", metavar="HxWxC", default="x".join(map(str, _NETWORK.image)), show_default=True, callback=_image_shape,
     help="Height, width and channels of an image.",
 )  # fmt: skip
+@click.option(
+    "--max-multiply-adds", "budget", type=WholeNumber(),
+    help="Refuse networks of more multiply-adds; with --channels auto each is as wide as keeps it.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a genotype, each on a line of its own.")
 @click.option(
     "--as", "notation", type=click.Choice(NOTATIONS), help="Print each genotype in this notation, on a line of its own."
@@ -52,6 +56,7 @@ def command(
     file: Path | None,
     classes: int,
     image: tuple[int, int, int],
+    budget: int | None,
     as_json: bool,
     notation: str | None,
 ) -> None:
@@ -71,7 +76,7 @@ def command(
     if notation is not None:
         lines = [written(reading.genotype, reading.space, notation) for reading in readings]
     else:
-        lines = list((_as_json if as_json else _for_people)(_sized(readings, network)))
+        lines = list((_as_json if as_json else _for_people)(_sized(readings, network, budget)))
     for line in lines:
         click.echo(line)
 
@@ -87,19 +92,28 @@ class _Sized:
     multiply_adds: int
 
 
-def _sized(readings: Sequence[Reading], network: NetworkConfig) -> list[_Sized]:
-    """Each genotype with its size, those of one space counted together."""
+def _sized(readings: Sequence[Reading], network: NetworkConfig, budget: int | None) -> list[_Sized]:
+    """Each genotype with its size."""
+    if budget is not None or network.channels == AUTO:
+        return [_within(reading, network, budget) for reading in readings]
     by_space: dict[SearchSpace, list[int]] = {}
     for place, reading in enumerate(readings):
         by_space.setdefault(reading.space, []).append(place)
     sized: dict[int, _Sized] = {}
-    for space, places in by_space.items():
+    for space, places in by_space.items():  # any number of them is counted at once
         own = attrs.evolve(network, space=space.name, nodes=space.nodes)
         genotypes = [readings[place].genotype for place in places]
         counts = parameters(genotypes, own).tolist(), multiply_adds(genotypes, own).tolist()
         for place, genotype, weights, products in zip(places, genotypes, *counts, strict=True):
             sized[place] = _Sized(genotype, space, own, weights, products)
     return [sized[place] for place in range(len(readings))]
+
+
+def _within(reading: Reading, network: NetworkConfig, budget: int | None) -> _Sized:
+    """A genotype in a network that keeps a budget of multiply-adds."""
+    genotype, space = reading.genotype, reading.space
+    own = within_budget(genotype, attrs.evolve(network, space=space.name, nodes=space.nodes), budget)
+    return _Sized(genotype, space, own, parameters(genotype, own), multiply_adds(genotype, own))
 
 
 def _as_json(sized: Sequence[_Sized]) -> Iterator[str]:
@@ -110,6 +124,7 @@ def _as_json(sized: Sequence[_Sized]) -> Iterator[str]:
                 "space": each.space.name,
                 "nodes": each.space.nodes,
                 "integers": written(each.genotype, each.space, "integers"),
+                "channels": each.network.channels,
                 "parameters": each.parameters,
                 "multiply_adds": each.multiply_adds,
             }

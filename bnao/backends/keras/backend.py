@@ -12,7 +12,7 @@ from bnao.backends.keras.machine import devices
 from bnao.backends.keras.standalone import KerasStandAlone
 from bnao.backends.keras.supernet import KerasSupernet
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
-from bnao.data import Dataset
+from bnao.data import Dataset, LabelledImages
 from bnao.errors import BackendError
 from bnao.genotype import Genotype
 from bnao.space import space_named
@@ -50,7 +50,7 @@ class KerasBackend:
         return NaoController(space, config.controller, config.seed, config.machine)
 
     def stand_alone(
-        self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int
+        self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> KerasStandAlone:
         """A freshly initialised network of one genotype."""
         _check_space(config.network)

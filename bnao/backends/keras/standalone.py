@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,11 @@ from bnao.backends.keras.operations import RunningNorm, Tensor, linear, pooled, 
 from bnao.backends.keras.optimizer import clipping, moved
 from bnao.backends.keras.stacks import to_canonical, to_keras
 from bnao.config import EvaluateConfig, NetworkConfig
-from bnao.data import Dataset
+from bnao.data import LabelledImages
 from bnao.genotype import Genotype
 from bnao.network import stack
-from bnao.protocols import Epoch, State
-from bnao.steps import StandAloneStep, check_loss, stand_alone_steps
+from bnao.protocols import State, Step
+from bnao.steps import StandAloneStep, check_loss, stand_alone_epoch_steps, stand_alone_steps
 from bnao.weights import MOMENTUM, auxiliary_cell, checked_state, initial_weights, stand_alone_shapes
 
 _TESTED_AT_ONCE = 500
@@ -128,8 +128,9 @@ class KerasStandAlone:
         GenotypeError: a genotype of another space.
     """
 
-    def __init__(self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, seed: int) -> None:
+    def __init__(self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, seed: int) -> None:
         self._config, self._dataset, self._seed = config, dataset, seed
+        self.epoch_steps = stand_alone_epoch_steps(config, dataset)
         self._machine = Machine(config.machine)
         dtype = "float32" if config.machine.precision == "float32" else "bfloat16"
         self._net = Network(genotype, dataset.network(config.network), dtype, config.training.auxiliary > 0)
@@ -140,15 +141,13 @@ class KerasStandAlone:
         self._trained = traced(_step_of(self._net, config))
         self._tested = traced(lambda weights, statistics, images: self._net(weights, statistics, images)[0])
 
-    def train(self, start: int = 0) -> Iterator[Epoch]:
-        """Train to the end by the paper's recipe, from epoch ``start`` on; yields after each epoch."""
-        config, dataset, net = self._config, self._dataset, self._net
-        for epoch in range(start, config.epochs):
-            losses = []
-            for step in stand_alone_steps(config, dataset, net.network, net.features, self._seed, epoch):
-                losses.append(self._step(step))
-                check_loss(losses[-1], f"epoch {epoch + 1}, step {len(losses)}", step.rate, net.genotype)
-            yield Epoch(epoch, sum(losses) / len(losses), step.rate)
+    def train(self, start: int = 0) -> Generator[Step, None, None]:
+        """Train to the end by the paper's recipe, from step ``start`` on; yields after each step."""
+        net = self._net
+        for step in stand_alone_steps(self._config, self._dataset, net.network, net.features, self._seed, start):
+            loss = self._step(step)
+            check_loss(loss, step.place, step.rate, net.genotype)
+            yield Step(step.step, 0, loss, step.rate)
 
     def _step(self, step: StandAloneStep) -> float:
         given = (step.images, step.labels.astype(np.int32), step.masks, step.dropout, np.float32(step.rate))

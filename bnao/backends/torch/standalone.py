@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
 from bnao.backends.torch.supernet import gradients_of, head, images_of, stem_states
 from bnao.config import EvaluateConfig, NetworkConfig
-from bnao.data import Dataset
+from bnao.data import LabelledImages
 from bnao.genotype import Genotype
 from bnao.network import stack
-from bnao.protocols import Epoch, State
+from bnao.protocols import State, Step
 from bnao.space import space_named
-from bnao.steps import StandAloneStep, check_loss, stand_alone_steps
+from bnao.steps import StandAloneStep, check_loss, stand_alone_epoch_steps, stand_alone_steps
 from bnao.weights import auxiliary_cell, stand_alone_shapes
 
 _TESTED_AT_ONCE = 500
@@ -130,23 +130,22 @@ class TorchStandAlone:
         GenotypeError: a genotype of another space.
     """
 
-    def __init__(self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, seed: int) -> None:
+    def __init__(self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, seed: int) -> None:
         self._config, self._dataset, self._seed = config, dataset, seed
+        self.epoch_steps = stand_alone_epoch_steps(config, dataset)
         auxiliary = config.training.auxiliary > 0
         network = dataset.network(config.network)
         self.net = Network(genotype, network, seed, prepare(config.machine), auxiliary)
         self.parameters = self.net.layers.count()
         self._optimizer = PathSGD(self.net.layers.weights, config.training)
 
-    def train(self, start: int = 0) -> Iterator[Epoch]:
-        """Train to the end by the paper's recipe, from epoch ``start`` on; yields after each epoch."""
-        config, dataset, net = self._config, self._dataset, self.net
-        for epoch in range(start, config.epochs):
-            losses = []
-            for step in stand_alone_steps(config, dataset, net.network, net.features(), self._seed, epoch):
-                losses.append(self._step(step))
-                check_loss(losses[-1], f"epoch {epoch + 1}, step {len(losses)}", step.rate, net.genotype)
-            yield Epoch(epoch, sum(losses) / len(losses), step.rate)
+    def train(self, start: int = 0) -> Generator[Step, None, None]:
+        """Train to the end by the paper's recipe, from step ``start`` on; yields after each step."""
+        net = self.net
+        for step in stand_alone_steps(self._config, self._dataset, net.network, net.features(), self._seed, start):
+            loss = self._step(step)
+            check_loss(loss, step.place, step.rate, net.genotype)
+            yield Step(step.step, 0, loss, step.rate)
 
     def _step(self, step: StandAloneStep) -> float:
         training, net = self._config.training, self.net
