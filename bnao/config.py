@@ -239,6 +239,9 @@ class EvaluateConfig:
     max_multiply_adds: int | None = setting(
         None, "Refuse networks of more multiply-adds; with --channels auto each is as wide as keeps it.", least=1
     )
+    from_supernet: str | None = setting(
+        None, "Start from the weights of this finished run's supernet, where shapes agree; else from random ones."
+    )
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
     network: NetworkConfig = field(factory=lambda: NetworkConfig(channels=36, cells=6), kw_only=True)
     data: DataConfig = field(factory=lambda: DataConfig(cutout=16), kw_only=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bnao.config import AUTO, EvaluateConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages
 from bnao.genotype import Genotype
+from bnao.inheritance import Inheritance, Supernet
 from bnao.protocols import Backend, Listener, StandAlone
 from bnao.ranking import Estimate, rank_agreement
 from bnao.run import Folder, Run, understanding
@@ -39,6 +40,7 @@ class Evaluation:
         top5_errors: share whose label is not among the first five, one for each repeat; empty where that is not told.
         channels: of the first cells, where they were chosen for this genotype.
         unreadable: the files that were left out of its trainings and tests, and why.
+        inherited: what its network had of a supernet when its trainings began; None where they began at random.
 
     >>> from bnao.space import SPACES
     >>> from bnao.streams import stream
@@ -55,6 +57,7 @@ class Evaluation:
     top5_errors: tuple[float, ...] = ()
     channels: int | None = None
     unreadable: Mapping[str, str] = field(factory=dict, hash=False)
+    inherited: Inheritance | None = field(default=None, eq=False, repr=False)
 
     @property
     def mean(self) -> float:
@@ -83,6 +86,7 @@ class Evaluation:
             "parameters": self.parameters,
             "multiply_adds": self.multiply_adds,
             **({} if self.channels is None else {"channels": self.channels}),
+            **({} if self.inherited is None else {"from_supernet": self.inherited.to_json()}),
         }
 
 
@@ -127,7 +131,8 @@ def evaluate(
         One evaluation a genotype, in the order given.
 
     Raises:
-        ConfigError: a network does not keep the budget of multiply-adds.
+        ConfigError: a network does not keep the budget of multiply-adds, or the supernet is of another space.
+        WeightsError: the supernet's weights are damaged.
         DataError: an image cannot be read.
         DivergedError: a training's loss is not finite.
         RunError: the folder cannot be written; finished trainings are kept.
@@ -136,9 +141,12 @@ def evaluate(
     if not genotypes:
         return []
     whole = dataset.joined()
+    supernet = None if config.from_supernet is None else Supernet.of(config.from_supernet, config.network)
     evaluations: list[Evaluation] = []
     for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset), strict=True)):
         tests = []
+        network = dataset.network(own.network)
+        inherited = None if supernet is None else supernet.inherited(genotype, network)
         for repeat in range(config.repeats):
             place = {"genotype": index + 1, "of": len(genotypes), "repeat": repeat + 1}
 
@@ -151,10 +159,11 @@ def evaluate(
             seed = config.seed + repeat
             name = f"trainings/{_digest(genotype)}-seed-{seed}"
             about = {"channels": own.network.channels} if config.network.channels == AUTO else {}
-            training = Training(genotype, own, backend, whole, seed=seed, folder=run, name=name, about=about)
+            training = Training(
+                genotype, own, backend, whole, seed=seed, folder=run, name=name, about=about, start=inherited
+            )
             tests.append(training.tested(tell))
             tell("trained", test_error=tests[-1].error)
-        network = dataset.network(own.network)
         evaluations.append(
             Evaluation(
                 genotype,
@@ -164,6 +173,7 @@ def evaluate(
                 tuple(test.top5_error for test in tests if test.top5_error is not None),
                 network.channels if config.network.channels == AUTO else None,
                 {path: reason for test in tests for path, reason in test.unreadable.items()},
+                inherited,
             )
         )
         if run:
@@ -234,6 +244,7 @@ class Training:
         name: of its files there, without a suffix.
         about: what else the files of its result say.
         keep_weights: whether the trained weights stay.
+        start: parameters that the network begins with, those of a supernet; None: all begin at random.
     """
 
     def __init__(
@@ -248,10 +259,11 @@ class Training:
         name: str,
         about: Mapping[str, Any] | None = None,
         keep_weights: bool = True,
+        start: Inheritance | None = None,
     ) -> None:
         self.genotype, self.config, self.backend, self.dataset = genotype, config, backend, dataset
         self.seed, self.folder, self.name = seed, folder, name
-        self.about, self.keep_weights = about or {}, keep_weights
+        self.about, self.keep_weights, self.start = about or {}, keep_weights, start
 
     @property
     def done(self) -> bool:
@@ -265,6 +277,8 @@ class Training:
             if known is not None:
                 return known
         network = self.backend.stand_alone(self.genotype, self.config, self.dataset, seed=self.seed)
+        if self.start is not None:
+            network.load_state({**network.state(), **self.start.weights})
         left_out = self._train(network, tell)
         error, top5_error = self._errors(network)
         test = Outcome(error, top5_error, {**left_out, **self.dataset.unreadable})

@@ -609,6 +609,13 @@ def test_a_published_cell_is_evaluated_by_its_name_in_its_own_space():
     assert "nodes" not in settings["network"]
 
 
+def test_an_evaluation_from_a_supernet_that_is_none_is_refused_before_a_folder_is_made():
+    told = refused(1, "evaluate", "DARTS_V2", "--backend", "pretend", "--from-supernet", "nowhere", "--quiet")
+
+    assert "nowhere" in told
+    assert not pathlib.Path("runs").exists()
+
+
 def test_published_cells_of_two_spaces_are_not_evaluated_together():
     told = refused(1, "evaluate", "DARTS_V2", "NAONet-V2", "--backend", "pretend", "--quiet")
 

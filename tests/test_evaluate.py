@@ -1,5 +1,6 @@
 """Stand-alone trainings: repeated, kept, gone on with, and compared with one-shot scores."""
 
+import json
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from attrs import evolve
 
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.errors import ConfigError
 from bnao.evaluate import RESULT, Evaluation, agreement, evaluate, short_training
 from bnao.protocols import Step
 from bnao.run import Run
@@ -14,6 +16,7 @@ from bnao.size import multiply_adds, parameters
 from bnao.space import SPACES
 from bnao.streams import stream
 from bnao.testing import small_dataset
+from bnao.weights import initial_weights, supernet_shapes, to_bytes
 
 POOL = SPACES["nao"].random_genotypes(3, stream(0, "evaluate test"))
 
@@ -160,3 +163,67 @@ def test_a_short_training_is_told_by_the_dev_part_after_so_many_epochs():
     assert [epoch for _, epoch in school.log] == [0, 1]
     assert school.datasets[0] is dataset  # not joined: the dev part is what it is told by
     assert 0 <= accuracy <= 1
+
+
+# --- starting from a supernet
+
+
+class Heir(Learner):
+    """Remembers what it was given to begin with."""
+
+    given = ()
+
+    def state(self):
+        return {**super().state(), "stem.0.kernel": np.zeros((12, 3, 3, 3), np.float32)}
+
+    def load_state(self, state):
+        type(self).given = (*type(self).given, state)
+
+
+class Court(School):
+    def stand_alone(self, genotype, config, dataset, *, seed):
+        return Heir(dataset, config, seed, self.log)
+
+
+@pytest.fixture
+def searched(tmp_path, config):
+    """A finished search that left the first weights of its supernet."""
+    search = evolve(SearchConfig(), network=config.network)
+    network = small_dataset().network(config.network)
+    with Run.create(tmp_path / "searched", search) as run:
+        run.write_json("result.json", {})
+        run.write("supernet.safetensors", to_bytes(initial_weights(supernet_shapes(network), 3)))
+    return tmp_path / "searched"
+
+
+def test_a_training_starts_from_the_supernets_weights_and_says_which_came_over(config, searched, tmp_path):
+    config = evolve(config, from_supernet=str(searched), repeats=1)
+    dataset = small_dataset()
+    supernet = initial_weights(supernet_shapes(dataset.network(config.network)), 3)
+    Heir.given = ()
+
+    with Run.create(tmp_path / "run", config) as run:
+        done = evaluate(POOL[:1], config, Court(), dataset, run=run)
+
+    (given,) = Heir.given
+    assert (given["stem.0.kernel"] == supernet["stem.0.kernel"]).all()
+    assert "weight" in given  # what the supernet lacks stays as it was
+    told = json.loads((tmp_path / "run" / RESULT).read_text())["evaluations"][0]["from_supernet"]
+    assert told["run"] == str(searched)
+    assert "stem.0.kernel" in told["came_over"]
+    assert (told["parameters"], told["of"]) == (done[0].inherited.parameters, done[0].parameters)
+
+
+def test_without_a_supernet_nothing_is_told_of_one(config):
+    (done, *_) = evaluate(POOL[:1], config, School(), small_dataset())
+
+    assert done.inherited is None
+    assert "from_supernet" not in done.to_json()
+
+
+def test_a_supernet_of_another_space_is_refused(config, searched):
+    config = evolve(config, from_supernet=str(searched), network=evolve(config.network, space="darts"))
+    pool = SPACES["darts"].random_genotypes(1, stream(0, "other"))
+
+    with pytest.raises(ConfigError, match="a search in space 'nao'; the networks to train are of space 'darts'"):
+        evaluate(pool, config, School(), small_dataset())

@@ -35,6 +35,7 @@ from bnao.config import PRESETS, STREAMED, EvaluateConfig, SearchConfig
 from bnao.errors import RunError
 from bnao.evaluate import RESULT, Evaluation, agreement, evaluate, sized, unreadable
 from bnao.genotype import Genotype
+from bnao.inheritance import Supernet
 from bnao.journal import RESULT as SEARCH_RESULT
 from bnao.journal import read_pool
 from bnao.run import CONFIG, Run, check_is_free, check_same_settings, read_config, read_json
@@ -237,6 +238,8 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
     own = sized(config, chosen.genotypes, dataset)
     # made once for nothing, so that what a backend cannot do is found before there is a folder
     backend.stand_alone(chosen.genotypes[0], own[0], dataset, seed=config.seed)
+    if config.from_supernet is not None:  # likewise
+        Supernet.of(config.from_supernet, config.network)
     with Run.open(folder) if known else Run.create(folder, config) as run:
         keep_about(run, about(about_images(dataset), config.machine, [backend]))
         log.info("%s", dataset.describe())

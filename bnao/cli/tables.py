@@ -172,7 +172,9 @@ def evaluation_report(
         row += [plain_score(scores[done.genotype], as_share)] if scores else []
         row += [sources[number]] if sources else []
         rows.append(row)
-    return [*table(heads, rows, left=["from"]), "", *numbered([done.genotype for done in evaluations])]
+    lines = [*table(heads, rows, left=["from"]), "", *numbered([done.genotype for done in evaluations])]
+    inherited = [f"{at:>4}  {done.inherited}" for at, done in enumerate(evaluations, start=1) if done.inherited]
+    return [*lines, *([""] if inherited else []), *inherited]
 
 
 def agreement_lines(

@@ -8,14 +8,17 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config import NetworkConfig
+from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.evaluate import evaluate
 from bnao.formats import parse
 from bnao.genotype import Cell, Edge, Genotype, Node
+from bnao.run import Run
 from bnao.size import parameters
 from bnao.space import SPACES, space_named
 from bnao.streams import stream
-from bnao.testing import BackendContract
+from bnao.testing import BackendContract, small_dataset
 from bnao.training import drop_path_masks, keep_probabilities
+from bnao.weights import read_weights, to_bytes
 from bnao.zoo import zoo
 
 torch = pytest.importorskip("torch")
@@ -290,3 +293,31 @@ def test_the_auxiliary_head_reads_the_second_reduction_of_a_darts_network():
     net = standalone.Network(genotype, network, seed=0, auxiliary=True)
 
     assert net.layers.shapes["auxiliary.0.kernel"] == (128, 4 * 4 * 2, 1, 1)
+
+
+def test_a_network_that_starts_from_a_supernet_and_learns_nothing_is_a_path_of_it(tmp_path):
+    # at rate 0 the weights stay, and the norms' running statistics alone move
+    network = NetworkConfig(space="darts", channels=4, cells=1)
+    dataset = small_dataset()
+    shared = supernet.Network(dataset.network(network), seed=5)
+    search = evolve(SearchConfig(), network=network)
+    with Run.create(tmp_path / "searched", search) as run:
+        run.write_json("result.json", {})
+        run.write("supernet.safetensors", to_bytes(shared.layers.state({})))
+    config = evolve(
+        EvaluateConfig(),
+        epochs=1,
+        network=network,
+        from_supernet=str(tmp_path / "searched"),
+        training=evolve(EvaluateConfig().training, learning_rate=0.0, batch_size=32, weight_decay=0.0),
+    )
+    (genotype,) = SPACES["darts"].random_genotypes(1, stream(0, "heir"))
+
+    with Run.create(tmp_path / "run", config) as run:
+        (done,) = evaluate([genotype], config, load("torch"), dataset, run=run)
+    (file,) = (tmp_path / "run" / "trainings").glob("*.safetensors")
+    weights, _ = read_weights(file)
+
+    assert done.inherited.parameters == done.parameters
+    for name in done.inherited.shapes:
+        assert (weights[name] == shared.layers.weights[in_supernet(name, genotype, network)].detach().numpy()).all()
