@@ -56,6 +56,17 @@ class NetworkConfig:
             )
 
 
+def width(network: NetworkConfig) -> int:
+    """Channels of a network's first cells (C).
+
+    Raises:
+        ConfigError: they are yet to be chosen.
+    """
+    if network.channels == AUTO:
+        raise ConfigError("channels is auto, which bnao evaluate and bnao show take; here it must be a number >= 2")
+    return network.channels
+
+
 DATASETS = ("fashion-mnist", "cifar10", "cifar100", "imagenet")
 #: those too large for memory, which stand-alone training reads from disk as it goes
 STREAMED = ("imagenet",)
@@ -209,6 +220,9 @@ class SearchConfig:
     table: TableConfig = field(factory=TableConfig, kw_only=True)
     machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
 
+    def __attrs_post_init__(self) -> None:
+        width(self.network)
+
 
 @frozen
 class StandAloneTrainingConfig:
@@ -315,6 +329,7 @@ class StudyConfig:
     machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
+        width(self.network)
         if len(set(self.arms)) < len(self.arms):
             raise ConfigError(f"samplers is {self.samplers!r}; it names one twice")
         if self.marks[0] < 1 or list(self.marks) != sorted(set(self.marks)):

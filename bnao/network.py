@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from bnao.config import AUTO, NetworkConfig
-from bnao.errors import ConfigError
+from bnao.config import NetworkConfig, width
 from bnao.space import Rules, space_named
 
 
@@ -58,21 +57,10 @@ def stem_channels(network: NetworkConfig) -> tuple[int, ...]:
     >>> stem_channels(NetworkConfig(channels=20)), stem_channels(NetworkConfig(channels=52, network="imagenet"))
     ((60,), (26, 52, 52))
     """
-    c = _width(network)
+    c = width(network)
     if network.network == "imagenet":
         return c // 2, c, c
     return (c,) if rules(network).residual else (3 * c,)
-
-
-def _width(network: NetworkConfig) -> int:
-    """Channels of the first cells.
-
-    Raises:
-        ConfigError: they are yet to be chosen.
-    """
-    if network.channels == AUTO:
-        raise ConfigError("channels is auto, which bnao evaluate and bnao show take; here it must be a number >= 2")
-    return network.channels
 
 
 def rules(network: NetworkConfig) -> Rules:
@@ -94,7 +82,7 @@ def stack(network: NetworkConfig) -> list[Position]:
     [(8, (32, 32)), (16, (16, 16)), (16, (16, 16)), (32, (8, 8)), (32, (8, 8))]
     """
     n = network.cells
-    channels, size = _width(network), stem_sizes(network)[-1]
+    channels, size = width(network), stem_sizes(network)[-1]
     # ImageNet's state 0 leaves the stem one halving before state 1
     after_reduction = network.network == "imagenet"
     cells = []

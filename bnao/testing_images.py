@@ -34,12 +34,12 @@ def small_dataset() -> Dataset:
     )
 
 
-def save_images(root: Path, size: int = 40) -> Path:
-    """The folder, with a few such images of four classes in train/ and val/, as ``--dataset imagenet`` has it."""
+def save_images(root: Path, size: int = 40, classes: int = 4) -> Path:
+    """The folder, with 32 such images in train/ and 8 in val/, as ``--dataset imagenet`` has them."""
     from PIL import Image
 
     for part, n in (("train", 32), ("val", 8)):
-        for number, (image, label) in enumerate(zip(*learnable_images(n, part, size), strict=True)):
+        for number, (image, label) in enumerate(zip(*learnable_images(n, part, size, classes=classes), strict=True)):
             folder = root / part / f"class {label}"
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(folder / f"{number}.jpeg", quality=95)

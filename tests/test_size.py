@@ -1,18 +1,20 @@
 import csv
 import json
+import math
 import pathlib
 
 import numpy as np
 import pytest
 from attrs import evolve
 
-from bnao.config import NetworkConfig
-from bnao.errors import GenotypeError
+from bnao.config import AUTO, NetworkConfig
+from bnao.errors import ConfigError, GenotypeError
 from bnao.formats import parse, read
 from bnao.genotype import Cell, Edge, Genotype, Node
-from bnao.size import SIZES, multiply_adds, parameters, supernet_parameters
+from bnao.size import SIZES, multiply_adds, parameters, supernet_parameters, within_budget
 from bnao.space import SPACES, space_named
 from bnao.streams import stream
+from bnao.weights import stand_alone_shapes
 
 FACTS = json.loads((pathlib.Path(__file__).parent / "facts" / "params_nao.json").read_text())["rows"]
 
@@ -64,6 +66,65 @@ def test_the_imagenet_networks_need_these_multiply_adds(channels, millions):
 
 def test_the_papers_supernet_has_7387350_parameters():
     assert supernet_parameters(NetworkConfig(channels=20, cells=3)) == 7_387_350
+
+
+# --- the widest network within a budget
+
+
+def test_600_million_multiply_adds_are_kept_by_the_most_channels_that_do():
+    needed = {c: multiply_adds(nao(BALANCED_NAO), imagenet(c)) for c in range(2, 80)}
+
+    chosen = within_budget(nao(BALANCED_NAO), imagenet(AUTO), 600_000_000).channels
+
+    assert chosen == max(c for c, products in needed.items() if products <= 600_000_000)
+    assert chosen >= 44  # the paper's, which has 570 million
+    # as large as the budget itself is kept, and one less is not
+    assert within_budget(nao(BALANCED_NAO), imagenet(AUTO), needed[60]).channels == 60
+    assert within_budget(nao(BALANCED_NAO), imagenet(AUTO), needed[60] - 1).channels == 59
+
+
+@pytest.mark.parametrize("network", ["cifar", "imagenet"])
+def test_more_channels_never_need_fewer_multiply_adds(network):
+    pool = SPACES["nao"].random_genotypes(20, stream(0, "monotone"))
+    counts = [
+        multiply_adds(pool, NetworkConfig(channels=c, cells=1, network=network, image=(33, 47, 3)))
+        for c in range(2, 60)
+    ]
+
+    assert (np.diff(counts, axis=0) > 0).all()
+
+
+@pytest.mark.parametrize("network", ["cifar", "imagenet"])
+@pytest.mark.parametrize("channels", [3, 45])
+def test_an_odd_number_of_channels_is_counted_as_it_is_built(network, channels):
+    settings = NetworkConfig(channels=channels, cells=1, network=network, image=(40, 40, 3))
+    for genotype in SPACES["nao"].random_genotypes(20, stream(0, "odd")):
+        shapes = stand_alone_shapes(genotype, settings)
+
+        assert parameters(genotype, settings) == sum(math.prod(shape) for shape in shapes.values())
+
+
+def test_a_network_over_the_budget_is_refused_with_both_numbers():
+    with pytest.raises(
+        ConfigError, match=r"with 52 channels .* has 782,0\d\d,\d{3} multiply-adds, and max_multiply_adds is"
+    ):
+        within_budget(nao(BALANCED_NAO), imagenet(52), 600_000_000)
+    with pytest.raises(
+        ConfigError, match=r"max_multiply_adds is 1,000, but even with 2 channels .* has [\d,]+ multiply-a"
+    ):
+        within_budget(nao(BALANCED_NAO), imagenet(AUTO), 1000)
+    with pytest.raises(ConfigError, match=r"channels is auto; say how large a network may be, such as --max-multiply-"):
+        within_budget(nao(BALANCED_NAO), imagenet(AUTO), None)
+    assert within_budget(nao(BALANCED_NAO), imagenet(44), 600_000_000) == imagenet(44)
+    assert within_budget(nao(BALANCED_NAO), imagenet(52), None) == imagenet(52)
+
+
+def test_channels_that_nobody_chose_are_refused_wherever_they_are_met():
+    for count in (parameters, multiply_adds):
+        with pytest.raises(ConfigError, match="channels is auto, which bnao evaluate and bnao show take; here it must"):
+            count(nao(BALANCED_NAO), imagenet(AUTO))
+    with pytest.raises(ConfigError, match="channels is auto"):
+        supernet_parameters(NetworkConfig(channels=AUTO))
 
 
 IDENTITIES = "0:skip_connect+1:skip_connect"
