@@ -19,6 +19,7 @@ from bnao.protocols import Backend, Listener, StandAlone
 from bnao.ranking import Estimate, rank_agreement
 from bnao.run import Folder, Run
 from bnao.size import multiply_adds, parameters
+from bnao.trained import about_training
 from bnao.weights import read_weights, to_bytes, without_momenta
 
 RESULT = "evaluation.json"
@@ -119,7 +120,7 @@ def evaluate(
                 listen(event)
 
             seed = config.seed + repeat
-            name = f"trainings/{_digest(genotype)}-seed-{seed}"
+            name = f"trainings/{genotype_digest(genotype)}-seed-{seed}"
             training = Training(genotype, config, backend, whole, seed=seed, folder=run, name=name)
             errors.append(training.test_error(tell))
             tell("trained", test_error=errors[-1])
@@ -133,7 +134,7 @@ def evaluate(
     return evaluations
 
 
-def _digest(genotype: Genotype) -> str:
+def genotype_digest(genotype: Genotype) -> str:
     """Twelve digits that tell a genotype from others."""
     return hashlib.blake2b(str(genotype).encode(), digest_size=6).hexdigest()
 
@@ -197,10 +198,12 @@ class Training:
                 saved = last = time.monotonic()
         error = 1 - accuracy(network, self.dataset.x_test, self.dataset.y_test)
         if self.folder:
-            about: dict[str, str | int] = {"genotype": str(self.genotype), "seed": self.seed}
             if self.keep_weights:
+                settings = self.dataset.network(self.config.network)
+                about = about_training(self.genotype, settings, self.dataset, self.seed, error)
                 self.folder.write(f"{self.name}.safetensors", to_bytes(without_momenta(network.state()), about))
-            self.folder.write_json(f"{self.name}.json", {**about, "test_error": error, **self.about})
+            result = {"genotype": str(self.genotype), "seed": self.seed, "test_error": error}
+            self.folder.write_json(f"{self.name}.json", {**result, **self.about})
             self.folder.remove(f"{self.name}.checkpoint.safetensors")
         return error
 
