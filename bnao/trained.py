@@ -121,14 +121,14 @@ class Trained:
             return
         own, wanted = (stand_alone_shapes(each, self.network) for each in (self.genotype, genotype))
         other = f"{where} is of another genotype:"
-        for name, shape in wanted.items():
+        # parameters stand in the order of the network
+        for mine, (name, shape) in zip(own, wanted.items(), strict=False):
             if name not in own:
                 raise GenotypeError(f"{other} it lacks {name} of shape {shape}")
+            if mine not in wanted:
+                raise GenotypeError(f"{other} it has {mine}, which the given genotype's network lacks")
             if own[name] != shape:
                 raise GenotypeError(f"{other} its {name} has shape {own[name]}, the given genotype's {shape}")
-        for name in own:
-            if name not in wanted:
-                raise GenotypeError(f"{other} it has {name}, which the given genotype's network lacks")
         raise GenotypeError(f"{other} {_first_other_edge(self.genotype, genotype)}; their parameters are alike")
 
 
