@@ -40,8 +40,23 @@ class LabelledImages(Protocol):
         ...
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """One for each class."""
+        ...
+
+    @property
     def image(self) -> tuple[int, int, int]:
         """(height, width, channels) of every image."""
+        ...
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """What images are normalised by, of each channel, in units where white is 1; shape (channels,)."""
+        ...
+
+    @property
+    def std(self) -> NDArray[np.float64]:
+        """Likewise their standard deviation."""
         ...
 
     @property

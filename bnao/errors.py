@@ -32,6 +32,10 @@ class WeightsError(BnaoError, ValueError):
     """A weights file that is damaged or belongs to another network."""
 
 
+class ExportError(BnaoError, ValueError):
+    """An exported file that does not compute what the network does, or a place where none can be written."""
+
+
 class BackendError(BnaoError, ImportError):
     """A backend that is not installed, cannot be imported, or cannot do what is asked."""
 

@@ -23,6 +23,7 @@ from bnao.protocols import Backend, Listener, StandAlone
 from bnao.ranking import Estimate, rank_agreement
 from bnao.run import Folder, Run, understanding
 from bnao.size import multiply_adds, parameters, within_budget
+from bnao.trained import about_training
 from bnao.weights import read_weights, to_bytes, without_momenta
 
 RESULT = "evaluation.json"
@@ -157,7 +158,7 @@ def evaluate(
                 listen(event)
 
             seed = config.seed + repeat
-            name = f"trainings/{_digest(genotype)}-seed-{seed}"
+            name = f"trainings/{genotype_digest(genotype)}-seed-{seed}"
             about = {"channels": own.network.channels} if config.network.channels == AUTO else {}
             training = Training(
                 genotype, own, backend, whole, seed=seed, folder=run, name=name, about=about, start=inherited
@@ -198,7 +199,7 @@ def unreadable(evaluations: Sequence[Evaluation]) -> dict[str, str]:
     return dict(sorted(each for done in evaluations for each in done.unreadable.items()))
 
 
-def _digest(genotype: Genotype) -> str:
+def genotype_digest(genotype: Genotype) -> str:
     """Twelve digits that tell a genotype from others."""
     return hashlib.blake2b(str(genotype).encode(), digest_size=6).hexdigest()
 
@@ -283,10 +284,12 @@ class Training:
         error, top5_error = self._errors(network)
         test = Outcome(error, top5_error, {**left_out, **self.dataset.unreadable})
         if self.folder:
-            about = {"genotype": str(self.genotype), "seed": self.seed, **self.about}
             if self.keep_weights:
+                settings = self.dataset.network(self.config.network)
+                about = about_training(self.genotype, settings, self.dataset, self.seed, error)
                 self.folder.write(f"{self.name}.safetensors", to_bytes(without_momenta(network.state()), about))
-            self.folder.write_json(f"{self.name}.json", {**about, **test.to_json()})
+            result = {"genotype": str(self.genotype), "seed": self.seed, **self.about}
+            self.folder.write_json(f"{self.name}.json", {**result, **test.to_json()})
             self.folder.remove(self._checkpoint_name)
         return test
 

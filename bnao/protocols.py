@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages
 from bnao.genotype import Genotype
+from bnao.trained import Trained
 
 #: what a checkpoint or a weights file holds: arrays by canonical name, kernels as output x input x height x width
 State = Mapping[str, NDArray[np.float32]]
@@ -178,4 +180,37 @@ class Backend(Protocol):
         self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> StandAlone:
         """A freshly initialised network of one genotype; it trains on the data set's train part."""
+        ...
+
+
+#: logits (n, classes) of images (n, height, width, channels), float32 in 0..1
+Logits = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@frozen
+class Exporter:
+    """A format that a trained network can be written in.
+
+    Attributes:
+        suffixes: of the files it is, the one that is named first.
+        write: makes them, beside one another, from the path of the first.
+        read: what the files compute, from the path of the first, by whatever their users would use.
+        channels_first: whether its users give images as (b, channels, height, width), else channels last.
+    """
+
+    suffixes: tuple[str, ...]
+    write: Callable[[Trained, Path], None]
+    read: Callable[[Path], Logits]
+    channels_first: bool
+
+
+@runtime_checkable
+class Exporting(Protocol):
+    """A backend that is also held against what is exported; none must be."""
+
+    #: formats that this framework alone writes, by the name that ``--to`` takes
+    exporters: Mapping[str, Exporter]
+
+    def logits(self, trained: Trained) -> Logits:
+        """What the network computes in this backend; BackendError if it has no networks of that space."""
         ...

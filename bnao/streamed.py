@@ -83,6 +83,21 @@ class StreamedDataset:
         return len(self.train.class_names)
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """One for each class: the folders' names."""
+        return tuple(self.train.class_names)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """ImageNet's mean of each channel, in units where white is 1."""
+        return _MEAN.copy()
+
+    @property
+    def std(self) -> NDArray[np.float64]:
+        """ImageNet's standard deviation of each channel, in units where white is 1."""
+        return _STD.copy()
+
+    @property
     def image(self) -> tuple[int, int, int]:
         """(height, width, channels) of every image as it is shown."""
         return self.size, self.size, 3

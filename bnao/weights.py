@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -291,12 +292,12 @@ def checked_state(
 _ABOUT = "bnao"
 
 
-def to_bytes(state: Mapping[str, NDArray[np.float32]], about: Mapping[str, str | int] | None = None) -> bytes:
+def to_bytes(state: Mapping[str, NDArray[np.float32]], about: Mapping[str, Any] | None = None) -> bytes:
     """The state as a safetensors file's content, the same bytes for the same state.
 
     Args:
         state: arrays by name.
-        about: what else the file says: the round, the genotype.
+        about: what else the file says, as JSON can: the round, the genotype.
     """
     from safetensors.numpy import save
 
@@ -304,7 +305,7 @@ def to_bytes(state: Mapping[str, NDArray[np.float32]], about: Mapping[str, str |
     return bytes(save(contiguous, {_ABOUT: json.dumps({"format": FORMAT, **(about or {})})}))
 
 
-def read_weights(path: str | Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str | int]]:
+def read_weights(path: str | Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
     """The arrays of a safetensors file, and what else it says.
 
     Raises:
@@ -316,6 +317,8 @@ def read_weights(path: str | Path) -> tuple[dict[str, NDArray[np.float32]], dict
         with safe_open(path, framework="numpy") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
             about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+            if not isinstance(about, dict):
+                raise ValueError(f"what it says of itself is no JSON object, but {about!r}")
     except (OSError, SafetensorError, ValueError) as error:
         raise WeightsError(f"cannot read the weights in {path}: {error}") from None
     if about.get("format", FORMAT) != FORMAT:

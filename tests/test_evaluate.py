@@ -118,6 +118,24 @@ def test_a_finished_training_is_not_done_again(config, tmp_path):
     assert weights == [".json"] * 6 + [".safetensors"] * 6
 
 
+def test_the_weights_of_a_training_say_which_network_they_are(config, tmp_path):
+    dataset = small_dataset()
+    whole = dataset.joined()
+
+    with Run.create(tmp_path / "run", config) as run:
+        (done,) = evaluate(POOL[:1], config, School(), dataset, run=run)
+
+    first, second = sorted((tmp_path / "run" / "trainings").glob("*.safetensors"))
+    says = read_weights(second)[1]
+    assert (says["genotype"], says["seed"], says["test_error"]) == (str(POOL[0]), 1, done.test_errors[1])
+    assert says["network"]["classes"] == 4
+    assert says["network"]["image"] == [12, 12, 3]
+    assert says["mean"] == whole.mean.tolist()
+    assert says["std"] == whole.std.tolist()
+    assert says["class_names"] == list(dataset.class_names)
+    assert read_weights(first)[1]["seed"] == 0
+
+
 def test_a_stopped_training_goes_on_from_its_last_checkpoint(config, tmp_path):
     config = evolve(config, repeats=1, checkpoint_seconds=0.0)
     whole = evaluate(POOL[:1], config, School(), small_dataset())

@@ -6,6 +6,9 @@ from attrs import evolve
 from bnao.backends import load
 from bnao.config import NetworkConfig
 from bnao.errors import BackendError
+from bnao.size import parameters
+from bnao.space import SPACES
+from bnao.streams import stream
 from bnao.testing import BackendContract
 
 try:
@@ -19,10 +22,19 @@ class TestKeras(BackendContract):
     def backend(self):
         return load("keras")
 
-    def test_a_space_whose_networks_it_lacks_is_refused_by_name(self, backend, dataset, config, short, genotypes):
+    @pytest.mark.parametrize("space", ["darts", "snas", "nasnet", "nao-large", "nas-bench-201"])
+    def test_a_stand_alone_network_of_any_space_is_counted_and_learns(self, backend, dataset, short, space):
+        config = evolve(short, network=NetworkConfig(space=space, channels=4, cells=1))
+        (genotype,) = SPACES[space].random_genotypes(1, stream(1, "keras spaces"))
+
+        network = backend.stand_alone(genotype, config, dataset, seed=0)
+        losses = [step.loss for step in network.train()]
+
+        assert network.parameters == parameters(genotype, dataset.network(config.network))
+        assert losses[-1] < 0.8 * losses[0]
+
+    def test_a_space_whose_supernet_it_lacks_is_refused_by_name(self, backend, dataset, config):
         network = NetworkConfig(space="nas-bench-201", channels=4, cells=1)
 
-        with pytest.raises(BackendError, match="no networks of space 'nas-bench-201' yet; take --backend torch"):
+        with pytest.raises(BackendError, match="no supernet of space 'nas-bench-201' yet; take --backend torch"):
             backend.supernet(evolve(config, network=network), dataset)
-        with pytest.raises(BackendError, match="no networks of space 'nas-bench-201' yet"):
-            backend.stand_alone(genotypes[0], evolve(short, network=network), dataset, seed=0)

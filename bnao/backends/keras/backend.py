@@ -9,19 +9,23 @@ import keras
 from bnao.backends.keras.controller import NaoController
 from bnao.backends.keras.engine import ENGINE
 from bnao.backends.keras.machine import devices
+from bnao.backends.keras.plain import EXPORTERS, network_logits
 from bnao.backends.keras.standalone import KerasStandAlone
 from bnao.backends.keras.supernet import KerasSupernet
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages
 from bnao.errors import BackendError
 from bnao.genotype import Genotype
+from bnao.protocols import Logits
 from bnao.space import space_named
+from bnao.trained import Trained
 
 
 class KerasBackend:
     """Supernet, stand-alone network and NAO controller in Keras 3, on TensorFlow or JAX."""
 
     name = "keras"
+    exporters = EXPORTERS
 
     def versions(self) -> dict[str, str]:
         """Keras' version, and the version of the engine that it computes with."""
@@ -53,13 +57,16 @@ class KerasBackend:
         self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> KerasStandAlone:
         """A freshly initialised network of one genotype."""
-        _check_space(config.network)
         return KerasStandAlone(genotype, config, dataset, seed)
+
+    def logits(self, trained: Trained) -> Logits:
+        """What a trained network computes."""
+        return network_logits(trained)
 
 
 def _check_space(network: NetworkConfig) -> None:
     if network.space != "nao":
-        raise BackendError(f"backend 'keras' has no networks of space {network.space!r} yet; take --backend torch")
+        raise BackendError(f"backend 'keras' has no supernet of space {network.space!r} yet; take --backend torch")
 
 
 BACKEND = KerasBackend()

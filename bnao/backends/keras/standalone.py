@@ -10,16 +10,17 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.backends.keras.cell import Weights, fitted, loose_states, mixed_by_name, stem_states
+from bnao.backends.keras.cell import Weights, fitted, mixed_by_name, states_of, stem_states
 from bnao.backends.keras.engine import traced, value_and_gradients
 from bnao.backends.keras.machine import Machine
+from bnao.backends.keras.one_cell import one_cell
 from bnao.backends.keras.operations import RunningNorm, Tensor, linear, pooled, relu, to_numpy, unpadded_convolution
 from bnao.backends.keras.optimizer import clipping, moved
 from bnao.backends.keras.stacks import to_canonical, to_keras
 from bnao.config import EvaluateConfig, NetworkConfig
 from bnao.data import LabelledImages
 from bnao.genotype import Genotype
-from bnao.network import stack
+from bnao.network import rules, stack
 from bnao.protocols import State, Step
 from bnao.steps import StandAloneStep, check_loss, stand_alone_epoch_steps, stand_alone_steps
 from bnao.weights import MOMENTUM, auxiliary_cell, checked_state, initial_weights, stand_alone_shapes
@@ -36,11 +37,13 @@ class Network:
         genotype: its cells.
         network: stack, classes and image.
         dtype: number format of states and kernels; norms and the classifier stay float32.
-        auxiliary: whether it has the auxiliary head.
+        auxiliary: whether it has the auxiliary head; NAS-Bench-201's networks have none.
     """
 
     def __init__(self, genotype: Genotype, network: NetworkConfig, dtype: str, auxiliary: bool) -> None:
-        self.genotype, self.network, self.auxiliary = genotype, network, auxiliary
+        self.genotype, self.network = genotype, network
+        self.rules = rules(network)
+        self.auxiliary = auxiliary and not self.rules.residual
         self.shapes = stand_alone_shapes(genotype, network, auxiliary)
         #: running means and variances beside every norm's scale
         self.statistics = {
@@ -80,12 +83,18 @@ class Network:
         before, last = stem_states(self.network, ops.cast(images, self._dtype), weights, norm)
         for position in self._positions:
             cell = self.genotype.cell(position.reduction)
+            if self.rules.residual:
+                last = one_cell(position, cell, last, weights, norm, None if masks is None else masks[position.index])
+                continue
             inputs = fitted(position, before, last, weights, norm)
             mask = None if masks is None else masks[position.index]
-            states = loose_states(position, cell, inputs, weights, norm, mask, shared=False)
+            outputs = cell.outputs(self.rules.output)
+            states = states_of(position, cell, outputs, inputs, weights, norm, mask, shared=False)
             before, last = last, ops.concatenate(states, -1)
             if training and self.auxiliary and position.index == auxiliary_cell(self.network):
                 head = self._head(last, weights, norm)
+        if self.rules.residual:
+            last = relu(norm(last, weights["head.norm.scale"], weights["head.norm.shift"], "head.norm"))
         features = ops.cast(pooled(last), "float32")
         if dropout is not None:
             features = features * dropout

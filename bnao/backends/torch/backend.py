@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from bnao.backends.torch.controller import NaoController
+from bnao.backends.torch.exports import EXPORTERS, network_logits
 from bnao.backends.torch.machine import devices, prepare
 from bnao.backends.torch.standalone import TorchStandAlone
 from bnao.backends.torch.supernet import TorchSupernet
@@ -12,13 +13,16 @@ from bnao.config import EvaluateConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages
 from bnao.errors import BackendError
 from bnao.genotype import Genotype
+from bnao.protocols import Logits
 from bnao.space import space_named
+from bnao.trained import Trained
 
 
 class TorchBackend:
     """Supernet, stand-alone network and NAO controller in PyTorch."""
 
     name = "torch"
+    exporters = EXPORTERS
 
     def versions(self) -> dict[str, str]:
         """PyTorch's version."""
@@ -44,6 +48,10 @@ class TorchBackend:
     ) -> TorchStandAlone:
         """A freshly initialised network of one genotype."""
         return TorchStandAlone(genotype, config, dataset, seed)
+
+    def logits(self, trained: Trained) -> Logits:
+        """What a trained network computes."""
+        return network_logits(trained)
 
 
 BACKEND = TorchBackend()

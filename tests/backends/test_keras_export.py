@@ -1,0 +1,196 @@
+"""What is exported with Keras at hand: .keras files compute what bnao's own networks do, here and in PyTorch."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from bnao import blueprint
+from bnao.backends import load
+from bnao.config import NetworkConfig
+from bnao.errors import BackendError
+from bnao.export import export
+from bnao.space import space_named
+from bnao.streams import stream
+from bnao.trained import Trained, trained_of, with_statistics
+from bnao.weights import initial_weights, stand_alone_shapes, to_bytes
+
+try:
+    load("keras")
+except BackendError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+from bnao.backends.keras import plain
+
+has_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
+NETWORKS = {
+    "colour": NetworkConfig(channels=4, cells=1, nodes=2, image=(10, 10, 3), classes=4),
+    "grey, odd": NetworkConfig(channels=5, cells=1, nodes=3, image=(13, 11, 1), classes=3),
+    "imagenet": NetworkConfig(channels=6, cells=1, nodes=2, image=(37, 40, 3), network="imagenet", classes=5),
+    **{
+        space: NetworkConfig(space=space, channels=4, cells=1, image=(11, 8, 3), classes=4)
+        for space in ("nas-bench-201", "darts", "snas", "nasnet", "nao-large")
+    },
+}
+
+
+def some_weights(shapes):
+    """Weights and statistics that are nowhere 0 or 1, so that none can be left out unnoticed."""
+    state = initial_weights(shapes, seed=0)
+    for name, value in state.items():
+        drawn = stream(0, f"export {name}").random(value.shape, np.float32)
+        if name.endswith((".scale", ".variance")):
+            state[name] = 0.5 + drawn
+        elif value.ndim == 1:
+            state[name] = drawn - 0.5
+    return state
+
+
+def trained_network(network, seed=0):
+    (genotype,) = space_named(network.space, network.nodes).random_genotypes(1, stream(seed, "keras export"))
+    channels = network.image[2]
+    names = tuple(f"class {number}" for number in range(network.classes))
+    about = Trained(genotype, network, (0.3, 0.4, 0.6)[:channels], (0.2, 0.25, 0.3)[:channels], names, {}).about()
+    return trained_of(some_weights(with_statistics(stand_alone_shapes(genotype, network))), about, "w")
+
+
+def random_images(n, network):
+    return stream(0, "export images").random((n, *network.image), np.float32)
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    return NETWORKS[request.param]
+
+
+def test_a_keras_file_gives_the_networks_logits(network, tmp_path):
+    for seed in range(2):
+        done = export(trained_network(network, seed), "keras", load("keras"), tmp_path / f"net{seed}.keras")
+
+        assert done.difference < 1e-5
+
+
+@has_torch
+def test_a_keras_file_gives_the_logits_of_bnaos_network_in_pytorch(network, tmp_path):
+    trained = trained_network(network)
+    export(trained, "keras", load("keras"), tmp_path / "net.keras")
+    (tmp_path / "net.safetensors").write_bytes(to_bytes(trained.weights, trained.about()))
+    images = random_images(5, network)
+    np.save(tmp_path / "images.npy", images)
+    in_torch = """
+        import sys, numpy as np
+        from bnao.backends import load
+        from bnao.trained import trained_of
+        from bnao.weights import read_weights
+        folder = sys.argv[1]
+        trained = trained_of(*read_weights(folder + "/net.safetensors"), "w", whole=False)
+        np.save(folder + "/logits.npy", load("torch").logits(trained)(np.load(folder + "/images.npy")))
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(in_torch), str(tmp_path)], check=True, timeout=240)
+
+    logits = plain.read(tmp_path / "net.keras")(images)
+
+    wanted = np.load(tmp_path / "logits.npy")
+    assert abs(logits - wanted).max() < 1e-5 * max(1, abs(wanted).max())
+
+
+def test_a_keras_file_loads_where_bnao_is_not_installed(tmp_path):
+    network = NETWORKS["grey, odd"]
+    trained = trained_network(network)
+    export(trained, "keras", load("keras"), tmp_path / "net.keras")
+    images = random_images(3, network)
+    np.save(tmp_path / "images.npy", images)
+    code = """
+        import sys
+        sys.modules["bnao"] = None  # an import of it now fails
+        import keras, numpy as np
+        model = keras.saving.load_model(sys.argv[1] + "/net.keras")
+        np.save(sys.argv[1] + "/logits.npy", model.predict(np.load(sys.argv[1] + "/images.npy"), verbose=0))
+    """
+
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], check=True, timeout=240)
+
+    wanted = load("keras").logits(trained)(images)
+    assert abs(np.load(tmp_path / "logits.npy") - wanted).max() < 1e-5 * max(1, abs(wanted).max())
+
+
+def test_a_keras_model_has_standard_layers_named_after_the_parameters(tmp_path):
+    trained = trained_network(NETWORKS["colour"])
+
+    model = plain.model(trained)
+
+    assert {type(layer).__module__.partition(".")[0] for layer in model.layers} == {"keras"}
+    held = {layer.name for layer in model.layers if layer.weights and layer.name != "normalised"}
+    norms = {name.rpartition(".")[0] for name in trained.weights if name.endswith(".mean")}
+    kernels = {name for name, value in trained.weights.items() if value.ndim == 4}
+    assert held == norms | kernels | {"classifier"}
+    assert model.get_layer("stem.0.norm").moving_mean.numpy().tolist() == trained.weights["stem.0.norm.mean"].tolist()
+
+
+# --- operations of spaces to come: the template and the walk agree on all they know
+
+
+class Made:
+    """A trained network of an architecture that no space has yet."""
+
+    def __init__(self, architecture, weights):
+        self.network = NetworkConfig(image=tuple(architecture["image"]), classes=architecture["classes"])
+        self.architecture, self.weights = lambda: architecture, weights
+
+
+def architecture_of(operation):
+    """The operation on cell inputs and on a node, beside ``none``."""
+    cell = {"nodes": [[[0, operation], [1, "none"]], [[2, operation], [1, operation]]], "output": [2, 3]}
+    return {
+        "normal": cell, "reduction": cell, "inputs": 2, "always_fit": True,
+        "stem": {"channels": [4], "stride": 1}, "channels": 4, "cells": 1, "classes": 3,
+        "image": [9, 10, 3], "mean": [0.5, 0.4, 0.3], "std": [0.25, 0.25, 0.2],
+    }  # fmt: skip
+
+
+def by_bnaos_names(state):
+    ours = {"weight": "scale", "bias": "shift", "running_mean": "mean", "running_var": "variance"}
+    named = {}
+    for name, value in state.items():
+        layer, _, part = name.rpartition(".")
+        if layer.rpartition(".")[2].startswith("norm"):
+            if part in ours:
+                named[f"{layer}.{ours[part]}"] = value
+        else:
+            named[name if layer == "classifier" else layer] = value
+    return named
+
+
+@has_torch
+def test_every_operation_is_the_same_in_keras_and_in_the_pytorch_template(tmp_path):
+    in_torch = """
+        import json, sys, numpy as np, torch
+        from bnao.backends.torch import plain
+        torch.manual_seed(0)
+        for operation, architecture in json.load(open(sys.argv[1] + "/made.json")).items():
+            network = plain.Network(architecture).eval()
+            for module in network.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    for tensor in (module.weight, module.running_var):
+                        tensor.data.uniform_(0.5, 1.5)
+                    for tensor in (module.bias, module.running_mean):
+                        tensor.data.uniform_(-0.5, 0.5)
+            images = torch.rand(3, 3, 9, 10)
+            state = {name: value.numpy() for name, value in network.state_dict().items()}
+            logits = network(images).detach().numpy()
+            np.savez(f"{sys.argv[1]}/{operation}.npz", images=images.permute(0, 2, 3, 1), logits=logits, **state)
+    """
+    made = {operation: architecture_of(operation) for operation in blueprint.OPERATIONS}
+    (tmp_path / "made.json").write_text(json.dumps(made))
+    subprocess.run([sys.executable, "-c", textwrap.dedent(in_torch), str(tmp_path)], check=True, timeout=240)
+
+    assert len(made) > 10
+    for operation, architecture in made.items():
+        state = dict(np.load(tmp_path / f"{operation}.npz"))
+        images, wanted = state.pop("images"), state.pop("logits")
+        logits = np.asarray(plain.model(Made(architecture, by_bnaos_names(state)))(images))
+        assert abs(logits - wanted).max() < 1e-5 * max(1, abs(wanted).max()), operation

@@ -1,0 +1,453 @@
+"""What is exported with PyTorch at hand: ONNX, programs and Python files compute what bnao's own network does."""
+
+import ast
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from bnao.backends import load
+from bnao.config import EvaluateConfig, NetworkConfig, preset
+from bnao.data import load_dataset
+from bnao.errors import GenotypeError, WeightsError
+from bnao.evaluate import evaluate
+from bnao.export import export, find_trained
+from bnao.formats import parse
+from bnao.genotype import Genotype
+from bnao.run import Run
+from bnao.settings import build
+from bnao.size import parameters
+from bnao.space import SPACES, space_named
+from bnao.streams import stream
+from bnao.trained import Trained, trained_of, with_statistics
+from bnao.weights import initial_weights, stand_alone_shapes
+
+torch = pytest.importorskip("torch")
+
+from bnao.backends.torch import plain, standalone  # noqa: E402
+from bnao.backends.torch.exports import network_logits, torch_name  # noqa: E402
+from bnao.backends.torch.supernet import images_of  # noqa: E402
+
+BENCH = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
+NETWORKS = {
+    "colour": NetworkConfig(channels=4, cells=1, nodes=3, image=(10, 10, 3), classes=4),
+    "grey, odd": NetworkConfig(channels=5, cells=1, nodes=3, image=(13, 11, 1), classes=3),
+    "imagenet": NetworkConfig(channels=6, cells=1, nodes=3, image=(37, 40, 3), network="imagenet", classes=5),
+    "nas-bench-201": NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(11, 8, 3), classes=4),
+    **{
+        space: NetworkConfig(space=space, channels=4, cells=1, image=(11, 8, 3), classes=4)
+        for space in ("darts", "snas", "nasnet", "nao-large")
+    },
+}
+
+
+def some_weights(shapes):
+    """Weights and statistics that are nowhere 0 or 1, so that none can be left out unnoticed."""
+    state = initial_weights(shapes, seed=0)
+    for name, value in state.items():
+        drawn = stream(0, f"export {name}").random(value.shape, np.float32)
+        if name.endswith((".scale", ".variance")):
+            state[name] = 0.5 + drawn
+        elif value.ndim == 1:
+            state[name] = drawn - 0.5
+    return state
+
+
+def trained_network(genotype, network, class_names=None):
+    channels = network.image[2]
+    names = class_names or tuple(f"class {number}" for number in range(network.classes))
+    mean, std = (0.3, 0.4, 0.6)[:channels], (0.2, 0.25, 0.3)[:channels]
+    about = Trained(genotype, network, mean, std, names, {}, seed=0, test_error=0.125).about()
+    return trained_of(some_weights(with_statistics(stand_alone_shapes(genotype, network))), about, "w")
+
+
+def drawn(network, n=3):
+    return space_named(network.space, network.nodes).random_genotypes(n, stream(1, "export"))
+
+
+def random_images(n, network):
+    return stream(0, "export images").random((n, *network.image), np.float32)
+
+
+def near(logits, wanted):
+    return abs(logits - wanted).max() < 1e-5 * max(1, abs(wanted).max())
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    return NETWORKS[request.param]
+
+
+# --- the formats
+
+
+@pytest.mark.parametrize("format", ["onnx", "torch", "python"])
+def test_each_format_gives_the_networks_logits(format, network, tmp_path):
+    if format == "onnx":
+        pytest.importorskip("onnxruntime")
+    for index, genotype in enumerate(drawn(network, 1 if format == "torch" else 3)):
+        done = export(trained_network(genotype, network), format, load("torch"), tmp_path / f"network{index}")
+
+        assert done.difference < 1e-5
+
+
+def test_bnaos_own_network_of_the_whole_genotype_gives_these_logits_too(network):
+    for genotype in drawn(network):
+        trained, images = trained_network(genotype, network), random_images(5, network)
+        whole = standalone.Network(genotype, network, seed=0)
+        whole.layers.load(some_weights(with_statistics(stand_alone_shapes(genotype, network))))
+
+        with torch.inference_mode():
+            logits = whole(images_of(trained.normalised(images), whole.device))[0].numpy()
+
+        assert np.array_equal(network_logits(trained)(images), logits)
+
+
+# --- PyTorch
+
+
+@pytest.fixture
+def program(tmp_path):
+    network = NETWORKS["grey, odd"]
+    trained = trained_network(drawn(network)[0], network)
+    export(trained, "torch", load("torch"), tmp_path / "net.pt2")
+    return tmp_path / "net.pt2", trained
+
+
+def test_a_program_takes_batches_of_any_size(program):
+    path, trained = program
+    loaded = torch.export.load(path).module()
+
+    for n in (1, 2, 7):
+        images = random_images(n, trained.network)
+        logits = loaded(torch.from_numpy(images).permute(0, 3, 1, 2)).detach().numpy()
+        assert near(logits, network_logits(trained)(images))
+
+
+def test_a_program_holds_no_pickle_and_no_path_of_this_machine(program):
+    path, _ = program
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename.partition("/")[2]: archive.read(member) for member in archive.infolist()}
+
+    assert members["data/sample_inputs/model.pt"] == b""
+    assert b'"use_pickle": true' not in members["data/weights/model_weights_config.json"]
+    assert b"plain.py" not in members["models/model.json"]
+
+
+def test_the_state_dict_has_the_networks_parameters_by_pytorchs_names(program):
+    from safetensors.torch import load_file
+
+    path, trained = program
+
+    state = load_file(path.with_suffix(".safetensors"))
+
+    assert set(state) == {*map(torch_name, trained.weights), "image_mean", "image_std"}
+    assert state["stem.0.norm.running_var"].tolist() == trained.weights["stem.0.norm.variance"].tolist()
+    assert state["image_mean"].flatten().tolist() == np.float32([0.3]).tolist()
+
+
+# --- the Python file
+
+
+@pytest.fixture
+def source(tmp_path):
+    network = NETWORKS["grey, odd"]
+    trained = trained_network(drawn(network)[1], network)
+    export(trained, "python", load("torch"), tmp_path / "net.py")
+    return tmp_path / "net.py", trained
+
+
+def alone(*arguments):
+    """What a Python prints in which neither bnao nor safetensors can be imported, nor NumPy."""
+    code = (
+        "import sys, runpy\n"
+        "for name in ('bnao', 'safetensors', 'numpy'): sys.modules[name] = None\n"
+        "sys.argv = sys.argv[1:]\n"
+    )
+    command = [sys.executable, "-I", "-W", "ignore", "-c", code + arguments[0], *map(str, arguments[1:])]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def test_the_python_file_needs_pytorch_alone(source, tmp_path):
+    path, trained = source
+    images = random_images(3, trained.network)
+    (tmp_path / "images.json").write_text(json.dumps(images.transpose(0, 3, 1, 2).tolist()))
+
+    printed = alone(
+        "import json, torch\n"
+        "network = runpy.run_path(sys.argv[0])['Network']().load(sys.argv[1]).eval()\n"
+        "print(network(torch.tensor(json.load(open(sys.argv[2])))).tolist())",
+        path,
+        path.with_suffix(".safetensors"),
+        tmp_path / "images.json",
+    )
+
+    assert near(np.array(json.loads(printed)), network_logits(trained)(images))
+
+
+def test_the_python_file_is_a_program_that_counts_the_parameters(source):
+    path, trained = source
+    count = parameters(trained.genotype, trained.network)
+
+    printed = alone("runpy.run_path(sys.argv[0], run_name='__main__')", path)
+
+    assert printed == f"{count:,} parameters; logits of two random images have shape (2, 3)\n"
+
+
+def test_the_python_file_says_where_it_is_from(source):
+    path, trained = source
+
+    said = ast.get_docstring(ast.parse(path.read_text()))
+
+    assert str(trained.genotype) in " ".join(said.split()).replace("; ", ";").replace(" | ", "|")
+    assert "C = 5, N = 1" in said
+    assert "test error 12.50 %" in said
+    assert "(b, 1, 13, 11), 0..1" in said
+
+
+def test_the_state_dict_of_a_program_loads_into_the_python_file(source, tmp_path):
+    from safetensors.torch import load_file
+
+    path, trained = source
+    export(trained, "torch", load("torch"), tmp_path / "other.pt2")
+    names = {}
+    exec(compile(path.read_text(), path, "exec"), names)
+
+    loaded = names["Network"]()
+    loaded.load_state_dict(load_file(tmp_path / "other.safetensors"))  # strict
+
+    images = random_images(4, trained.network)
+    logits = loaded.eval()(torch.from_numpy(images).permute(0, 3, 1, 2)).detach().numpy()
+    assert near(logits, network_logits(trained)(images))
+
+
+def defined(path):
+    return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+
+
+def test_the_python_file_holds_what_it_uses_and_no_more(tmp_path):
+    cell = "0:sep_conv_3x3+1:skip_connect"
+    network = NetworkConfig(channels=4, cells=1, nodes=1, image=(8, 8, 1))
+    bench = NETWORKS["nas-bench-201"]
+
+    export(trained_network(Genotype.parse(f"{cell}|{cell}"), network), "python", load("torch"), tmp_path / "nao.py")
+    trained = trained_network(parse(BENCH.replace("skip_connect", "none"), SPACES["nas-bench-201"]), bench)
+    export(trained, "python", load("torch"), tmp_path / "bench.py")
+
+    both = {"Convolution", "Node", "Network"}
+    separable = {"FactorizedReduce", "SeparableConvolution", "Cell", "two_input_cells"}
+    assert defined(tmp_path / "nao.py") == both | separable
+    assert defined(tmp_path / "bench.py") == both | {"OneInputCell", "Residual", "Head", "one_input_cells"}
+    assert "avg_pool_3x3" not in (tmp_path / "nao.py").read_text()
+
+
+def test_names_of_classes_stand_in_the_python_file_as_they_are(tmp_path):
+    names = ('"""', "back\\slash", "a'b\"c", "two\nlines", "café", "\u2028", "\ud800")  # the last cannot be in UTF-8
+    network = evolve(NETWORKS["colour"], classes=len(names))
+    trained = trained_network(drawn(network)[0], network, names)
+
+    export(trained, "python", load("torch"), tmp_path / "net.py")
+
+    made = {}
+    exec(compile((tmp_path / "net.py").read_text(encoding="utf-8"), "net.py", "exec"), made)
+    assert made["ARCHITECTURE"]["class_names"] == list(names)
+
+
+# --- ONNX
+
+
+@pytest.fixture
+def model(tmp_path):
+    pytest.importorskip("onnxruntime")
+    network = NETWORKS["grey, odd"]
+    trained = trained_network(drawn(network)[0], network)
+    export(trained, "onnx", load("torch"), tmp_path / "net.onnx")
+    return tmp_path / "net.onnx", trained
+
+
+def running(path):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda images: session.run(["logits"], {"images": images.transpose(0, 3, 1, 2)})[0]
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_an_onnx_file_takes_batches_of_any_size(model, n):
+    path, trained = model
+    images = random_images(n, trained.network)
+
+    logits = running(path)(images)
+
+    assert logits.shape == (n, 3)
+    assert near(logits, network_logits(trained)(images))
+
+
+def test_an_onnx_files_initialisers_are_the_networks_parameters(model):
+    import onnx
+
+    path, trained = model
+
+    held = {entry.name: tuple(entry.dims) for entry in onnx.load(path).graph.initializer}
+
+    assert {name: shape for name, shape in held.items() if name in trained.weights} == {
+        name: value.shape for name, value in trained.weights.items()
+    }
+
+
+def test_an_onnx_file_is_weights_too(model, tmp_path):
+    path, trained = model
+
+    read, file = find_trained(path, str(trained.genotype))
+
+    assert file == path
+    assert read.about() == trained.about()
+    assert all(np.array_equal(read.weights[name], value) for name, value in trained.weights.items())
+    export(read, "onnx", load("torch"), tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == path.read_bytes()
+
+
+def test_an_onnx_file_of_a_genotype_with_dead_edges_is_weights_too(tmp_path):
+    pytest.importorskip("onnxruntime")
+    network = NETWORKS["nas-bench-201"]
+    genotype = parse(BENCH.replace("nor_conv_3x3~2", "none~2"), SPACES["nas-bench-201"])  # node 1 is read by nobody
+    trained = trained_network(genotype, network)
+    export(trained, "onnx", load("torch"), tmp_path / "net.onnx")
+
+    read, _ = find_trained(tmp_path / "net.onnx", str(genotype))
+
+    assert read.genotype == genotype
+    assert set(read.weights) == set(trained.weights) < set(with_statistics(stand_alone_shapes(genotype, network)))
+
+
+def test_an_onnx_file_of_another_genotype_is_refused_by_the_first_parameter_that_differs(model):
+    path, trained = model
+    other = str(drawn(trained.network)[1])
+
+    with pytest.raises(GenotypeError, match=r"net.onnx is of another genotype: it (lacks|has) cells\.0\.nodes\.0\."):
+        find_trained(path, other)
+
+
+def test_a_damaged_onnx_file_is_refused_wherever_it_is_cut(model):
+    path, _ = model
+    whole = path.read_bytes()
+
+    for end in [*range(0, 200, 7), *range(200, len(whole), len(whole) // 50), len(whole) - 1]:
+        path.write_bytes(whole[:end])
+        with pytest.raises(WeightsError, match=r"net\.onnx"):
+            find_trained(path)
+
+
+def test_an_onnx_file_whose_parameters_were_taken_away_is_refused_by_name(model):
+    import onnx
+
+    path, _ = model
+    proto = onnx.load(path)
+    (kernel,) = (entry for entry in proto.graph.initializer if entry.name == "stem.0.kernel")
+    proto.graph.initializer.remove(kernel)
+    onnx.save(proto, path)
+
+    with pytest.raises(WeightsError, match=r"net.onnx lacks stem.0.kernel of shape \(15, 1, 3, 3\)"):
+        find_trained(path)
+
+
+def test_an_onnx_file_of_somebody_else_is_refused(model):
+    import onnx
+
+    path, _ = model
+    proto = onnx.load(path)
+    del proto.metadata_props[:]
+    onnx.save(proto, path)
+
+    with pytest.raises(WeightsError, match=r"net\.onnx does not say which network it is of"):
+        find_trained(path)
+
+
+# --- every operation, on an input and on a node
+
+
+def canonical(network):
+    """The state of a plain network by bnao's names."""
+    names = {}
+    for place, module in network.named_modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            names |= {f"{place}.{part}": f"{place}.{part}" for part in ("scale", "shift", "mean", "variance")}
+        elif isinstance(module, torch.nn.Conv2d):
+            names[place] = place
+        elif isinstance(module, torch.nn.Linear):
+            names |= {f"{place}.{part}": f"{place}.{part}" for part in ("weight", "bias")}
+    return {name: network.state_dict()[torch_name(name)] for name in names}
+
+
+class Made:
+    """A trained network of an architecture that is of no space."""
+
+    def __init__(self, architecture):
+        built = plain.Network(architecture)
+        self._architecture = architecture
+        self.weights = some_weights({name: tuple(value.shape) for name, value in canonical(built).items()})
+        state = {torch_name(name): torch.from_numpy(value) for name, value in self.weights.items()}
+        built.load_state_dict({**state, "image_mean": built.image_mean, "image_std": built.image_std})
+        self.built = built.eval()
+        self.network = NetworkConfig(image=tuple(architecture["image"]), classes=architecture["classes"])
+        self.genotype = "none"
+
+    def architecture(self):
+        return self._architecture
+
+    def about(self):
+        return {}
+
+
+@pytest.mark.parametrize("always_fit", [False, True])
+def test_every_operation_is_the_same_in_the_template_and_under_onnxruntime(always_fit, tmp_path):
+    pytest.importorskip("onnxruntime")
+    from bnao import blueprint, onnx
+
+    operations = sorted(plain.OPERATIONS)
+    assert operations == sorted(blueprint.OPERATIONS)
+    # every operation on a cell input and on a node; and a node of none alone
+    nodes = [[(number % 2, operation), (2 + number, operation)] for number, operation in enumerate(operations)]
+    nodes = [[(0, "none"), (1, "none")], *nodes]
+    cell = {"nodes": nodes, "output": list(range(2 if always_fit else 0, 2 + len(nodes)))}
+    made = Made(
+        {
+            "normal": cell, "reduction": cell, "inputs": 2, "always_fit": always_fit,
+            "stem": {"channels": [4], "stride": 1}, "channels": 4, "cells": 1, "classes": 3,
+            "image": [9, 8, 3], "mean": [0.5, 0.4, 0.3], "std": [0.25, 0.25, 0.2],
+        }
+    )  # fmt: skip
+
+    onnx.write(made, tmp_path / "net.onnx")
+
+    images = random_images(3, made.network)
+    with torch.no_grad():
+        logits = made.built(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
+    assert near(running(tmp_path / "net.onnx")(images), logits)
+
+
+# --- the whole way: train, export, test
+
+
+def test_a_network_trained_on_fashion_mnist_has_the_same_test_accuracy_under_onnxruntime(tmp_path):
+    pytest.importorskip("onnxruntime")
+    small = {
+        "epochs": 1,
+        "network": {"channels": 4, "nodes": 2},
+        "training": {"batch_size": 32, "auxiliary": 0.0, "learning_rate": 0.1},
+    }
+    config = build(EvaluateConfig, small, preset(EvaluateConfig, "quick"))
+    dataset, (genotype,) = load_dataset(config.data, dev=False), drawn(config.network, 1)
+    with Run.create(tmp_path / "evaluation", config) as run:
+        (done,) = evaluate([genotype], config, load("torch"), dataset, run=run)
+
+    export(find_trained(tmp_path / "evaluation")[0], "onnx", load("torch"), tmp_path / "net.onnx")
+
+    told = running(tmp_path / "net.onnx")(dataset.x_test.astype(np.float32) / 255).argmax(1)
+    assert len(told) == 1000
+    assert 1 - (told == dataset.y_test).mean() == done.mean
+    assert done.mean < 0.8  # it has learned something: chance is 0.9
