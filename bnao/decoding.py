@@ -316,7 +316,7 @@ class Decoders:
 
 
 def _decoded_here(task: Task, out: NDArray[Any], finish: Finish) -> dict[int, str]:
-    pixels = _room(np.empty((0, 0, 0, 3), np.uint8), task)
+    pixels = np.empty((len(task.paths), task.size, task.size, 3), np.uint8)
     unreadable = decoded(task, pixels)
     finish(pixels, out)
     return unreadable
