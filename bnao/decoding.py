@@ -40,8 +40,6 @@ Finish = Callable[[Pixels, NDArray[Any]], object]
 # in a test an image's shorter side is shown at 256 pixels for every 224 of the square that is taken from its middle
 _MIDDLE = 224 / 256
 
-# bytes that a pipe holds where the system lets it be set: the fewer the waits, the sooner an answer is through
-_PIPE = 1 << 20
 # libraries that would start threads of their own for a process that is one of many
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
@@ -216,7 +214,6 @@ class _Worker:
             stdout=subprocess.PIPE,
             env=os.environ | _ONE_THREAD | {"PYTHONPATH": paths},
             start_new_session=True,  # Ctrl-C is for the parent, which ends its processes
-            pipesize=_PIPE,
         )
         assert isinstance(self._process.stdout, io.BufferedReader)
         self._answers = self._process.stdout
@@ -319,7 +316,7 @@ class Decoders:
 
 
 def _decoded_here(task: Task, out: NDArray[Any], finish: Finish) -> dict[int, str]:
-    pixels = _room(np.empty((0, 0, 0, 3), np.uint8), task)
+    pixels = np.empty((len(task.paths), task.size, task.size, 3), np.uint8)
     unreadable = decoded(task, pixels)
     finish(pixels, out)
     return unreadable

@@ -44,7 +44,7 @@ IMAGE_SIZE = 224
 _MEAN = np.array([0.485, 0.456, 0.406])
 _STD = np.array([0.229, 0.224, 0.225])
 
-#: the most processes that read where nothing else is said, each of which takes some 60 MB
+#: the most processes that read where nothing else is said, each of which takes some 50 MB
 MOST_WORKERS = 16
 
 # places of the images of a batch in their part, and how they are changed
@@ -117,7 +117,9 @@ class StreamedDataset:
         """32 hexadecimal digits that change with any file's name, class or part, and with the size; not with pixels."""
         digest = hashlib.blake2b(str(self.size).encode(), digest_size=16)
         for part in (self.train, self.test):
-            digest.update("\0".join([str(len(part.names)), *part.class_names, *part.names]).encode(errors="replace"))
+            digest.update(
+                "\0".join([str(len(part.names)), *part.class_names, *part.names]).encode(errors="surrogateescape")
+            )
             digest.update(np.ascontiguousarray(part.labels).data)
         return digest.hexdigest()
 
@@ -159,13 +161,22 @@ class StreamedDataset:
                 places = batch_places(self.n_train, step, batch_size, seed)
                 yield places, Augmentation(seed, step, len(places), config.flip, config.jitter)
 
-        yield from self._read(self.train, wanted(), batch_size, np.float32, self._normalised_into)
+        for images, labels in self._read(self.train, wanted(), batch_size, np.float32, self._normalised_into):
+            if not len(labels):
+                raise self._nothing_left("a batch")
+            yield images, labels
 
     def test_batches(self, batch_size: int) -> Generator[TestBatch, None, None]:
         """The images to test on, so many at once, the middle of each; without those that cannot be read."""
         n = len(self.test.labels)
         wanted = ((np.arange(start, min(start + batch_size, n)), None) for start in range(0, n, batch_size))
-        yield from self._read(self.test, wanted, batch_size, np.uint8, copied)
+        read = 0
+        for images, labels in self._read(self.test, wanted, batch_size, np.uint8, copied):
+            read += len(labels)
+            if len(labels):
+                yield images, labels
+        if not read:
+            raise self._nothing_left("the test")
 
     def _read(
         self, part: Part, wanted: Iterable[_Wanted], batch_size: int, dtype: DTypeLike, finish: Finish
@@ -206,13 +217,13 @@ class StreamedDataset:
                     self._leave_out(paths[first + place], reason)
                     found[first + place] = False
             labels = part.labels[places]
-            if found.all():
-                return images, labels
-            if not found.any():
-                raise DataError(f"none of {len(paths)} images in a row can be read; {self.unreadable[paths[0]]}")
-            return images[found], labels[found]
+            return (images, labels) if found.all() else (images[found], labels[found])
 
         return ended
+
+    def _nothing_left(self, what: str) -> DataError:
+        reason = next(iter(self.unreadable.values()))
+        return DataError(f"no image of {what} can be read; the first of {len(self.unreadable):,} files: {reason}")
 
     def _leave_out(self, path: str, reason: str) -> None:
         """Take note of a file that cannot be read, if that is not the end."""

@@ -831,6 +831,15 @@ def test_the_best_of_a_search_are_evaluated_on_imagenet_by_its_preset(finished, 
     assert "image_size" not in settings["data"]  # that of the search's images
 
 
+def test_imagenet_is_trained_on_by_its_own_preset_where_none_is_named(finished, genotypes):
+    for target in (genotypes[0], finished):
+        settings = shown("evaluate", target, "--dataset", "imagenet")
+        others = shown("evaluate", target, "--dataset", "imagenet", "--preset", "paper", "--crop", "resized")
+
+        assert (settings["preset"], settings["epochs"], settings["data"]["crop"]) == ("imagenet", 250, "resized")
+        assert (others["preset"], others["epochs"]) == ("paper", 600)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [

@@ -307,8 +307,22 @@ def test_a_batch_of_which_nothing_can_be_read_is_the_end(root):
     for path in root.rglob("*.JPEG"):
         path.write_bytes(b"")
 
-    with pytest.raises(DataError, match=r"none of 8 images in a row can be read; .*JPEG cannot be read as an image"):
+    with pytest.raises(
+        DataError, match=r"no image of a batch can be read; the first of 8 files: .*JPEG cannot be read"
+    ):
         train_batches(streamed(root, unreadable="skip"), range(1))
+    with pytest.raises(
+        DataError, match=r"no image of the test can be read; the first of 9 files: .*JPEG cannot be read"
+    ):
+        list(streamed(root, unreadable="skip").test_batches(4))
+
+
+def test_a_last_few_test_images_that_cannot_be_read_are_left_out_as_others_are(root):
+    (root / "val" / "n03" / "val_2.JPEG").write_bytes(b"")
+
+    tested = list(streamed(root, unreadable="skip").test_batches(4))
+
+    assert [len(labels) for _, labels in tested] == [4, 4]
 
 
 # --- processes

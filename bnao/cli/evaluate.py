@@ -19,7 +19,14 @@ from attrs import frozen
 from bnao import backends
 from bnao.cli.folders import about, about_images, dated_folder, keep_about
 from bnao.cli.genotypes import Given, file_option, show_command
-from bnao.cli.options import DEFAULT_PRESET, SectionedCommand, configured, layer_options, options_of
+from bnao.cli.options import (
+    DEFAULT_PRESET,
+    SectionedCommand,
+    configured,
+    given_settings,
+    layer_options,
+    options_of,
+)
 from bnao.cli.progress import EvaluationTrack, following, telling
 from bnao.cli.stopping import going_on, stoppable
 from bnao.cli.tables import (
@@ -87,7 +94,8 @@ def command(
 
     Give GENOTYPEs in any notation that bnao show reads, in quotes, or names of published cells (bnao zoo); or the
     folder of one finished RUN of bnao search, whose best are taken, on its images. In the help, "default" is the
-    paper's setting and "quick" what that preset has instead; with a RUN its own preset is the usual one.
+    paper's setting and "quick" what that preset has instead; with a RUN its own preset is the usual one, and with
+    --dataset imagenet the preset of that name.
     """
     searched = _searched(targets, file)
     given = Given.of(targets, file) if searched is None and not (show_config and not targets) else Given(())
@@ -95,10 +103,14 @@ def command(
         for option, value in (("--top", top), ("--random", n_random)):
             if value is not None:
                 raise click.UsageError(f"{option} is for the folder of a run; give one RUN in place of genotypes")
-        config = configured(context, EvaluateConfig, preset_name, config_file, below=lambda base: given.settings())
+        usual = _usual_preset(context, DEFAULT_PRESET)
+        config = configured(
+            context, EvaluateConfig, preset_name, config_file,
+            usual_preset=usual, below=lambda base: given.settings(),
+        )  # fmt: skip
     else:
         of_run = read_config(searched, SearchConfig)
-        usual = of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET
+        usual = _usual_preset(context, of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET)
         config = configured(
             context, EvaluateConfig, preset_name, config_file,
             usual_preset=usual, below=lambda base: _settings_of_run(of_run, base),
@@ -118,6 +130,12 @@ def command(
         done = _evaluated(config, chosen, folder, quiet)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
     _print(done, chosen, folder, config.network.space, as_json, spent)
+
+
+def _usual_preset(context: click.Context, otherwise: str) -> str:
+    """The preset where none is named: that of the data set, if it has one."""
+    dataset = given_settings(context).get("data", {}).get("dataset")
+    return dataset if dataset in PRESETS[EvaluateConfig] else otherwise
 
 
 def _searched(targets: Sequence[str], file: Path | None) -> Path | None:
