@@ -32,13 +32,14 @@ from bnao.data import Dataset
 from bnao.errors import DivergedError, WeightsError
 from bnao.genotype import Genotype
 from bnao.nao import initial_parameters, parameter_shapes
-from bnao.protocols import Backend, State
+from bnao.protocols import Backend, Exporting, State
 from bnao.ranking import kendall_tau
 from bnao.size import parameters, supernet_parameters
 from bnao.space import SearchSpace, space_named
 from bnao.streamed import stream_dataset
 from bnao.streams import stream
 from bnao.testing_images import save_images, small_dataset
+from bnao.trained import about_training, trained_of
 from bnao.weights import read_weights, stand_alone_shapes, supernet_shapes, to_bytes, without_momenta
 
 _NODES = 3
@@ -261,6 +262,22 @@ class BackendContract:
         other.load_state(_copied(network.state()))
 
         assert (other.logits(dataset.x_test) == network.logits(dataset.x_test)).all()
+
+    def test_a_trained_network_by_itself_gives_the_same_logits(
+        self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
+    ) -> None:
+        if not isinstance(backend, Exporting):
+            pytest.skip(f"backend {backend.name!r} exports nothing")
+        network = backend.stand_alone(genotypes[0], evolve(short, epochs=1), dataset, seed=0)
+        for _ in network.train():
+            pass
+        about = about_training(genotypes[0], dataset.network(short.network), dataset, 0, 0.5)
+        trained = trained_of(without_momenta(network.state()), about, "the trained network")
+
+        logits = backend.logits(trained)(dataset.x_test.astype(np.float32) / 255)
+
+        expected = network.logits(dataset.x_test)
+        assert abs(logits - expected).max() < 1e-4 * max(1.0, abs(expected).max())
 
     def test_stand_alone_training_that_was_stopped_goes_on_bit_for_bit(
         self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]

@@ -50,8 +50,8 @@ def some_weights(shapes):
     return state
 
 
-def trained_network(network, seed=0):
-    (genotype,) = space_named(network.space, network.nodes).random_genotypes(1, stream(seed, "keras export"))
+def trained_network(network):
+    (genotype,) = space_named(network.space, network.nodes).random_genotypes(1, stream(0, "keras export"))
     channels = network.image[2]
     names = tuple(f"class {number}" for number in range(network.classes))
     about = Trained(genotype, network, (0.3, 0.4, 0.6)[:channels], (0.2, 0.25, 0.3)[:channels], names, {}).about()
@@ -68,10 +68,9 @@ def network(request):
 
 
 def test_a_keras_file_gives_the_networks_logits(network, tmp_path):
-    for seed in range(2):
-        done = export(trained_network(network, seed), "keras", load("keras"), tmp_path / f"net{seed}.keras")
+    done = export(trained_network(network), "keras", load("keras"), tmp_path / "net.keras")
 
-        assert done.difference < 1e-5
+    assert done.difference < 1e-5
 
 
 @has_torch
