@@ -22,7 +22,7 @@ from bnao.run import Run
 from bnao.settings import build, settings_of
 from bnao.space import SPACES
 from bnao.streams import stream
-from bnao.testing_images import save_images
+from bnao.testing import save_images
 from bnao.zoo import published
 
 KINDS = {"search": SearchConfig, "evaluate": EvaluateConfig}

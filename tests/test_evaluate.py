@@ -19,8 +19,7 @@ from bnao.size import multiply_adds, parameters
 from bnao.space import SPACES
 from bnao.streamed import stream_dataset
 from bnao.streams import stream
-from bnao.testing import small_dataset
-from bnao.testing_images import save_images
+from bnao.testing import save_images, small_dataset
 from bnao.weights import initial_weights, read_weights, supernet_shapes, to_bytes
 
 POOL = SPACES["nao"].random_genotypes(3, stream(0, "evaluate test"))

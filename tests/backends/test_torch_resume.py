@@ -12,8 +12,7 @@ import pytest
 
 from bnao.space import space_named
 from bnao.streams import stream
-from bnao.testing import small_dataset
-from bnao.testing_images import save_images
+from bnao.testing import save_images, small_dataset
 from bnao.weights import read_weights
 
 pytest.importorskip("torch")
