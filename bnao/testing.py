@@ -286,7 +286,7 @@ class BackendContract:
         about = about_training(genotypes[0], dataset.network(short.network), dataset, 0, 0.5)
         trained = trained_of(without_momenta(network.state()), about, "the trained network")
 
-        logits = backend.logits(trained)(dataset.x_test.astype(np.float32) / 255)
+        logits = backend.logits(trained)(np.divide(dataset.x_test, 255, dtype=np.float32))
 
         expected = network.logits(dataset.x_test)
         assert abs(logits - expected).max() < 1e-4 * max(1.0, abs(expected).max())
