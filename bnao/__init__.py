@@ -8,7 +8,7 @@ from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig, StudyConfig
 from bnao.data import load_dataset
 from bnao.errors import BnaoError
 from bnao.evaluate import evaluate
-from bnao.formats import parse
+from bnao.formats import parse, written
 from bnao.genotype import Cell, Edge, Genotype, Node
 from bnao.ranking import compared, kendall_tau, pairwise_accuracy, rank_agreement, spearman
 from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
@@ -16,6 +16,7 @@ from bnao.search import search
 from bnao.size import multiply_adds, parameters
 from bnao.space import SPACES, SearchSpace
 from bnao.study import RankingStudy, ranking_study
+from bnao.zoo import published
 
 __version__ = "0.1.0"
 
@@ -45,8 +46,10 @@ __all__ = [
     "pairwise_accuracy",
     "parameters",
     "parse",
+    "published",
     "rank_agreement",
     "ranking_study",
     "search",
     "spearman",
+    "written",
 ]

@@ -1,6 +1,8 @@
-"""Augmentation of whole batches as arrays, no image by itself; what is done is a function of seed and step."""
+"""Augmentation of whole batches as arrays, and of images of many sizes; what is done is a function of seed and step."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from bnao.streams import stream
 # a resized crop's share of the image's area and its ratio of width to height (Szegedy et al. 2015)
 _AREA = (0.08, 1.0)
 _RATIO = (3 / 4, 4 / 3)
+# parts of one image that are drawn until one lies within it
+_TRIES = 10
 # what the eye sees of red, green and blue (ITU-R BT.601)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -69,13 +73,56 @@ def _resized_crops(images: NDArray[np.float32], rng: np.random.Generator) -> NDA
     """A random part of each image, enlarged to its size by linear interpolation."""
     n, height, width, _ = images.shape
     area, ratio, down, right = rng.random((4, n))
-    share = _AREA[0] + area * (_AREA[1] - _AREA[0])
-    log_ratio = np.log(_RATIO[0]) + ratio * (np.log(_RATIO[1]) - np.log(_RATIO[0]))
-    tall = np.minimum(height, height * np.sqrt(share / np.exp(log_ratio)))
-    wide = np.minimum(width, width * np.sqrt(share * np.exp(log_ratio)))
+    share, shape = _share_and_ratio(area, ratio)
+    tall = np.minimum(height, height * np.sqrt(share / shape))
+    wide = np.minimum(width, width * np.sqrt(share * shape))
     top, left = down * (height - tall), right * (width - wide)
     rows = _sampled(images, top, tall, height)
     return np.ascontiguousarray(_sampled(rows.swapaxes(1, 2), left, wide, width).swapaxes(1, 2))
+
+
+def _share_and_ratio(
+    area: NDArray[np.float64], ratio: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A part's share of its image's area and its ratio of width to height, from uniform numbers in [0, 1)."""
+    least, most = np.log(_RATIO)
+    return _AREA[0] + area * (_AREA[1] - _AREA[0]), np.exp(least + ratio * (most - least))
+
+
+#: left, top, right, bottom
+Box = tuple[float, float, float, float]
+
+
+def random_parts(n: int, seed: int, step: int) -> NDArray[np.float64]:
+    """What decides which parts of a step's n images are shown, shape (n, tries, 4); see ``random_part``."""
+    area, ratio, down, right = stream(seed, "part", step).random((4, n, _TRIES))
+    return np.stack([*_share_and_ratio(area, ratio), down, right], -1)
+
+
+def random_part(tries: NDArray[np.float64], height: int, width: int) -> Box:
+    """The part of an image that is shown: the first of the tries that lies within it (Szegedy et al. 2015).
+
+    Where none does, as in very long images, the largest part in the middle of an allowed ratio.
+
+    Args:
+        tries: shape (m, 4): share of the area, ratio of width to height, and where it lies down and to the right.
+        height, width: of the image, pixels.
+
+    >>> random_part(np.array([[0.25, 1.0, 0.0, 1.0]]), height=100, width=100)
+    (50.0, 0.0, 100.0, 50.0)
+    """
+    for share, ratio, down, right in tries.tolist():
+        tall, wide = math.sqrt(share * height * width / ratio), math.sqrt(share * height * width * ratio)
+        if tall <= height and wide <= width:
+            left, top = right * (width - wide), down * (height - tall)
+            return left, top, left + wide, top + tall
+    wide, tall = min(width, height * _RATIO[1]), min(height, width / _RATIO[0])
+    return (width - wide) / 2, (height - tall) / 2, (width + wide) / 2, (height + tall) / 2
+
+
+def mirrored(n: int, seed: int, step: int) -> NDArray[np.bool_]:
+    """Which of a step's n images are mirrored, half of them; shape (n,)."""
+    return stream(seed, "mirror", step).random(n) < 0.5
 
 
 def _sampled(
@@ -92,12 +139,20 @@ def _sampled(
     return result
 
 
+def jitter_factors(n: int, share: float, seed: int, step: int) -> NDArray[np.float32]:
+    """What brightness, contrast and saturation of a step's n images are multiplied by, shape (3, n).
+
+    Uniform within 1 - share .. 1 + share, not below 0.
+    """
+    return stream(seed, "jitter", step).uniform(max(0.0, 1 - share), 1 + share, (3, n)).astype(np.float32)
+
+
 def jittered(images: NDArray[np.uint8], share: float, seed: int, step: int) -> NDArray[np.uint8] | NDArray[np.float32]:
     """Images, 0..255, whose brightness, contrast and saturation are changed by random factors, in this order.
 
     Args:
         images: shape (n, height, width, channels), 1 or 3 channels; grey ones have no saturation.
-        share: factors are uniform within 1 - share .. 1 + share, not below 0; 0 changes nothing.
+        share: see ``jitter_factors``; 0 changes nothing.
         seed, step: decide the factors.
 
     >>> grey = np.full((1, 8, 8, 1), 100, np.uint8)
@@ -106,8 +161,7 @@ def jittered(images: NDArray[np.uint8], share: float, seed: int, step: int) -> N
     """
     if not share:
         return images
-    factors = stream(seed, "jitter", step).uniform(max(0.0, 1 - share), 1 + share, (3, len(images), 1, 1, 1))
-    brightness, contrast, saturation = factors.astype(np.float32)
+    brightness, contrast, saturation = jitter_factors(len(images), share, seed, step)[..., None, None, None]
     result = np.clip(images * brightness, 0, 255)
     grey = result @ _LUMA if result.shape[3] == 3 else result[..., 0]
     mean = grey.mean((1, 2))[:, None, None, None]

@@ -30,11 +30,11 @@ class Layers(Protocol[T]):
         ...
 
     def average_pool(self, x: T, kernel: int, stride: int) -> T:
-        """Averages that do not count the padding, which is half the kernel on each side."""
+        """Averages of windows about each pixel (an even one begins at it) that do not count what lies outside."""
         ...
 
     def max_pool(self, x: T, kernel: int, stride: int) -> T:
-        """Maxima, padded by half the kernel on each side."""
+        """Maxima of such windows."""
         ...
 
     def quarter(self, x: T) -> T:
@@ -120,12 +120,17 @@ def _convolution(layers: Layers[T], x: T, name: str, stride: int) -> T:
     return _with_norm(layers, layers.relu(x), name, (stride, stride))
 
 
+def _crossed_with_norms(layers: Layers[T], x: T, name: str, stride: int) -> T:
+    x = layers.norm(layers.convolution(layers.relu(x), f"{name}.first", stride=(1, stride)), f"{name}.norm_1")
+    return layers.norm(layers.convolution(layers.relu(x), f"{name}.second", stride=(stride, 1)), f"{name}.norm_2")
+
+
 def _average_pool(layers: Layers[T], x: T, name: str, stride: int) -> T:
-    return layers.average_pool(x, 3, stride)
+    return layers.average_pool(x, int(name[-1]), stride)
 
 
 def _max_pool(layers: Layers[T], x: T, name: str, stride: int) -> T:
-    return layers.max_pool(x, 3, stride)
+    return layers.max_pool(x, int(name[-1]), stride)
 
 
 def _skip(layers: Layers[T], x: T, name: str, stride: int) -> T:
@@ -140,10 +145,14 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "dil_conv_3x3": _dilated,
     "dil_conv_5x5": _dilated,
     "conv_7x1_1x7": _crossed,
+    "conv_1x3_3x1": _crossed_with_norms,
+    "conv_1x7_7x1": _crossed_with_norms,
+    "conv_1x1": _convolution,
+    "conv_3x3": _convolution,
     "nor_conv_1x1": _convolution,
     "nor_conv_3x3": _convolution,
-    "avg_pool_3x3": _average_pool,
-    "max_pool_3x3": _max_pool,
+    **{f"avg_pool_{k}x{k}": _average_pool for k in (2, 3, 5)},
+    **{f"max_pool_{k}x{k}": _max_pool for k in (2, 3, 5)},
     "skip_connect": _skip,
 }
 

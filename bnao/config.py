@@ -1,6 +1,6 @@
-"""Every setting, once: its default, bounds, help and the paper's letter. Presets.
+"""Every setting, once: its default, bounds, help and the paper's letter.
 
-The defaults are the paper's (Sec. 5 and its appendix; SPEC section 8); presets shrink them for a machine.
+The defaults are the paper's (Sec. 5 and its appendix; SPEC section 8); presets (``bnao.presets``) change them.
 """
 
 import math
@@ -9,14 +9,17 @@ from typing import TypeVar
 from attrs import field, frozen
 
 from bnao.errors import ConfigError
+from bnao.presets import EVALUATE_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
 from bnao.settings import Settings, build, setting
 
 C = TypeVar("C")
 
 
 MOST_ALPHA = 10
+#: channels that are yet to be chosen for each genotype by a budget
+AUTO = 0
 SAMPLERS = ("proportional", "uniform", "budget")
-SPACE_NAMES = ("nao", "nas-bench-201", "darts")
+SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = ("nao", "evolution", "random")
 
 
@@ -24,13 +27,17 @@ CONTROLLERS = ("nao", "evolution", "random")
 class NetworkConfig:
     """What surrounds the cells: the space they come from and the stack they are repeated in."""
 
-    space: str = setting(
-        "nao", "Search space the genotypes come from (of darts only the encoding so far).", choices=SPACE_NAMES
-    )
+    space: str = setting("nao", "Search space the genotypes come from.", choices=SPACE_NAMES)
     nodes: int | None = setting(
-        None, "Nodes of a cell; else the space's own: nao 5, nas-bench-201 3.", least=1, most=64
+        None, "Nodes of a cell; else the space's own: nao and nasnet 5, darts 4, nas-bench-201 3.", least=1, most=64
     )
-    channels: int = setting(20, "Channels of the first cells (C); they double at each reduction.", least=2)
+    channels: int = setting(
+        20,
+        "Channels of the first cells (C); they double at each reduction. auto (evaluate and show): as many as keep "
+        "max_multiply_adds.",
+        least=2,
+        words={"auto": AUTO},
+    )
     cells: int = setting(3, "Normal cells of a stack (N); the network has 3N + 2 cells.", least=1)
     network: str = setting("cifar", "Stem: one 3x3 convolution, or three of stride 2.", choices=("cifar", "imagenet"))
     classes: int = setting(10, "Classes to tell apart.", least=2, from_data=True)
@@ -49,18 +56,45 @@ class NetworkConfig:
             )
 
 
-DATASETS = ("fashion-mnist", "cifar10", "cifar100")
+def width(network: NetworkConfig) -> int:
+    """Channels of a network's first cells (C).
+
+    Raises:
+        ConfigError: they are yet to be chosen.
+    """
+    if network.channels == AUTO:
+        raise ConfigError("channels is auto, which bnao evaluate and bnao show take; here it must be a number >= 2")
+    return network.channels
+
+
+DATASETS = ("fashion-mnist", "cifar10", "cifar100", "imagenet")
+#: those too large for memory, which stand-alone training reads from disk as it goes
+STREAMED = ("imagenet",)
 
 
 @frozen
 class DataConfig:
     """The images: where they come from, how they are split, shown and augmented."""
 
-    dataset: str = setting("cifar10", "Data set by name; fashion-mnist ships in the package.", choices=DATASETS)
+    dataset: str = setting(
+        "cifar10",
+        "Data set by name; fashion-mnist ships in the package, imagenet is for evaluate, at 224 pixels.",
+        choices=DATASETS,
+    )
     data: str | None = setting(None, "Your own images instead: an .npz, or a folder with train/ and test/.")
-    data_dir: str | None = setting(None, "Folder that holds (or gets) the data sets' archives; else the user's cache.")
+    data_dir: str | None = setting(
+        None,
+        "Folder that holds (or gets) the data sets' archives, else the user's cache; of imagenet train/ and val/ with "
+        "a folder for each class.",
+    )
     image_size: int | None = setting(
         None, "Show the images at this height and width, pixels; else as they are.", least=8
+    )
+    unreadable: str = setting(
+        "fail",
+        "An image file that cannot be read: end with its name, or leave it out and count it.",
+        choices=("fail", "skip"),
+        fixed=False,
     )
     dev_share: float = setting(0.1, "Share of the train images kept for scoring (the dev part).", least=0.001, most=0.9)
     dev_images: int | None = setting(
@@ -126,6 +160,12 @@ class MachineConfig:
     precision: str = setting("float32", "Number format of the forward pass.", choices=("float32", "bfloat16"))
     compile: bool = setting(False, "Let the framework compile the network's parts.")
     threads: int | None = setting(None, "CPU threads; else the framework's own choice.", least=1)
+    workers: int | None = setting(
+        None,
+        "Processes that read imagenet's images, 0 = the one that trains; else one a CPU, up to 16.",
+        least=0,
+        fixed=False,
+    )
 
 
 @frozen
@@ -180,6 +220,9 @@ class SearchConfig:
     table: TableConfig = field(factory=TableConfig, kw_only=True)
     machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
 
+    def __attrs_post_init__(self) -> None:
+        width(self.network)
+
 
 @frozen
 class StandAloneTrainingConfig:
@@ -207,6 +250,12 @@ class EvaluateConfig:
     seed: int = setting(0, "Decides every random draw of the first repeat; the next ones follow.", least=0)
     epochs: int = setting(600, "Epochs of each training.", least=1)
     repeats: int = setting(1, "Trainings of each genotype, each with its own seed.", least=1)
+    max_multiply_adds: int | None = setting(
+        None, "Refuse networks of more multiply-adds; with --channels auto each is as wide as keeps it.", least=1
+    )
+    from_supernet: str | None = setting(
+        None, "Start from the weights of this finished run's supernet, where shapes agree; else from random ones."
+    )
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
     network: NetworkConfig = field(factory=lambda: NetworkConfig(channels=36, cells=6), kw_only=True)
     data: DataConfig = field(factory=lambda: DataConfig(cutout=16), kw_only=True)
@@ -280,6 +329,7 @@ class StudyConfig:
     machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
+        width(self.network)
         if len(set(self.arms)) < len(self.arms):
             raise ConfigError(f"samplers is {self.samplers!r}; it names one twice")
         if self.marks[0] < 1 or list(self.marks) != sorted(set(self.marks)):
@@ -408,73 +458,6 @@ class AgreementConfig:
     resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
 
 
-#: what each preset changes in the paper's settings
-SEARCH_PRESETS: dict[str, Settings] = {
-    "quick": {
-        "rounds": 3,
-        "pool": 60,
-        "new": 20,
-        "n_seeds": 10,
-        "epochs": 8,
-        "network": {"channels": 8, "cells": 1},
-        "data": {"dataset": "fashion-mnist", "image_size": 14, "dev_share": 0.2, "pad": 2},
-        "training": {"learning_rate": 0.15},
-        "controller": {"epochs": 60},
-    },
-    "cifar10-small": {
-        "rounds": 3,
-        "pool": 200,
-        "new": 60,
-        "n_seeds": 30,
-        "epochs": 20,
-        "network": {"channels": 8, "cells": 1},
-        "data": {"dataset": "cifar10", "train_images": 10_000},
-        "training": {"learning_rate": 0.1},
-        "controller": {"epochs": 200},
-    },
-    "paper": {},
-}
-
-EVALUATE_PRESETS: dict[str, Settings] = {
-    "quick": {
-        "epochs": 15,
-        "network": {"channels": 8, "cells": 1},
-        "data": {"dataset": "fashion-mnist", "image_size": 14, "pad": 2, "cutout": 4},
-        "training": {"batch_size": 64, "drop_path_keep": 0.95, "dropout_keep": 0.9, "learning_rate": 0.05},
-    },
-    "cifar10-small": {
-        "epochs": 15,
-        "network": {"channels": 16, "cells": 1},
-        "data": {"dataset": "cifar10", "train_images": 10_000, "cutout": 8},
-        "training": {"batch_size": 64, "drop_path_keep": 0.9, "dropout_keep": 0.8},
-    },
-    "paper": {},
-}
-
-STUDY_PRESETS: dict[str, Settings] = {
-    "quick": {
-        "genotypes": 10,
-        "epochs": "1,3,6",
-        "seeds": 2,
-        "repeats": 2,
-        "top": 3,
-        "alone_epochs": 3,
-        "network": {"channels": 8, "cells": 1},
-        "data": {"dataset": "fashion-mnist", "image_size": 14, "train_images": 1_500, "dev_share": 0.2, "pad": 2},
-        "training": {"learning_rate": 0.15},
-        "alone": {"learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
-    },
-    "cifar10-small": {
-        "repeats": 2,
-        "alone_epochs": 8,
-        "network": {"channels": 8, "cells": 1},
-        "data": {"dataset": "cifar10", "train_images": 5_000, "image_size": 16, "dev_share": 0.2, "pad": 2},
-        "training": {"learning_rate": 0.1},
-        "alone": {"learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
-    },
-    "paper": {},
-}
-
 PRESETS: dict[type, dict[str, Settings]] = {
     SearchConfig: SEARCH_PRESETS,
     EvaluateConfig: EVALUATE_PRESETS,
@@ -483,7 +466,7 @@ PRESETS: dict[type, dict[str, Settings]] = {
 
 
 def preset(config: type[C], name: str) -> C:
-    """The config of a preset: quick, cifar10-small or paper.
+    """The config of a preset: quick, cifar10-small or paper; for an evaluation also imagenet.
 
     >>> preset(SearchConfig, "paper") == SearchConfig()
     True

@@ -7,7 +7,9 @@ are normalised and augmented as whole batches. Where they come from is in ``bnao
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Generator, Mapping
 from functools import cached_property, lru_cache
+from typing import Protocol
 
 import attrs
 import numpy as np
@@ -21,8 +23,87 @@ from bnao.errors import DataError
 from bnao.images import checked_part, size_text
 from bnao.streams import epoch_order, stream
 
+#: images of shape (n, height, width, channels) and their labels (n,)
+Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
+TestBatch = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
 # squares of this many uint8 values summed stay far below 2**32
 _IMAGES_A_SUM = 4096
+
+
+class LabelledImages(Protocol):
+    """What a stand-alone network is trained and tested on, in memory (``Dataset``) or on disk (``bnao.streamed``)."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are to tell apart."""
+        ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One for each class."""
+        ...
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """(height, width, channels) of every image."""
+        ...
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """What images are normalised by, of each channel, in units where white is 1; shape (channels,)."""
+        ...
+
+    @property
+    def std(self) -> NDArray[np.float64]:
+        """Likewise their standard deviation."""
+        ...
+
+    @property
+    def n_train(self) -> int:
+        """Images to train on."""
+        ...
+
+    @property
+    def tells_top5(self) -> bool:
+        """Whether a network is also told by how often the label is among its first five."""
+        ...
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """The files that were left out so far, and why."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that tell these images from others."""
+        ...
+
+    def describe(self) -> str:
+        """One line for people."""
+        ...
+
+    def network(self, config: NetworkConfig) -> NetworkConfig:
+        """The network's settings with these classes and this image filled in."""
+        ...
+
+    def joined(self) -> LabelledImages:
+        """The same images, all but those to test on in the train part."""
+        ...
+
+    def normalised(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Images of shape (n, height, width, channels), 0..255, as networks take them."""
+        ...
+
+    def train_batches(
+        self, steps: range, batch_size: int, seed: int, config: DataConfig
+    ) -> Generator[Batch, None, None]:
+        """The batches of these training steps, each as ``train_batch`` says; closing ends all that was begun."""
+        ...
+
+    def test_batches(self, batch_size: int) -> Generator[TestBatch, None, None]:
+        """All images to test on with their labels, as many at once as a backend takes."""
+        ...
 
 
 @frozen(eq=False, slots=False)
@@ -34,6 +115,7 @@ class Dataset:
         x_train, x_dev, x_test: uint8, shape (n, height, width, channels), 1 or 3 channels; dev may be empty.
         y_train, y_dev, y_test: whole numbers, shape (n,), 0 .. classes - 1.
         class_names: one for each class.
+        unreadable: the source's files that were left out, and why.
 
     Raises:
         DataError: arrays of another type or shape, or labels out of range.
@@ -52,6 +134,10 @@ class Dataset:
     x_test: NDArray[np.uint8] = field(repr=False)
     y_test: NDArray[np.int64] = field(repr=False)
     class_names: tuple[str, ...]
+    unreadable: Mapping[str, str] = field(factory=dict, repr=False)
+
+    #: in memory are small sets, of which top-1 is told
+    tells_top5 = False
 
     def __attrs_post_init__(self) -> None:
         for part in ("train", "dev", "test"):
@@ -77,14 +163,15 @@ class Dataset:
         height, width, channels = self.x_train.shape[1:]
         return height, width, channels
 
+    @property
+    def n_train(self) -> int:
+        """Images to train on."""
+        return len(self.y_train)
+
     def describe(self) -> str:
         """One line for people: the parts' sizes, the images' and the number of classes."""
-        parts = [
-            f"{len(labels):,} {part}"
-            for part, labels in (("train", self.y_train), ("dev", self.y_dev), ("test", self.y_test))
-            if len(labels)
-        ]
-        return f"{self.name}: {', '.join(parts)} images of {size_text(self.x_train)}, {self.classes} classes"
+        parts = {"train": len(self.y_train), "dev": len(self.y_dev), "test": len(self.y_test)}
+        return description(self.name, parts, size_text(self.x_train), self.classes)
 
     @cached_property
     def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -112,10 +199,7 @@ class Dataset:
     @cached_property
     def _scale_and_offset(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         mean, std = self._moments
-        std = np.where(std > 0, std, 1.0)  # a channel of one value becomes 0, not NaN
-        # one value for each pixel, so that NumPy's inner loop runs over an image and not over its channels
-        scale = np.broadcast_to(1 / (255 * std), self.image)
-        return scale.astype(np.float32), (scale * 255 * mean).astype(np.float32)
+        return scale_and_offset(mean, np.where(std > 0, std, 1.0), self.image)  # a channel of one value: 0, not NaN
 
     def normalised(self, images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
         """Images of shape (n, height, width, channels), 0..255, as (x / 255 - mean) / std of the train part."""
@@ -154,6 +238,41 @@ class Dataset:
             y_dev=self.y_dev[:0],
         )
 
+    def train_batches(
+        self, steps: range, batch_size: int, seed: int, config: DataConfig
+    ) -> Generator[Batch, None, None]:
+        """The batches of these training steps; see ``train_batch``."""
+        for step in steps:
+            yield train_batch(self, step, batch_size, seed, config)
+
+    def test_batches(self, batch_size: int) -> Generator[TestBatch, None, None]:
+        """The whole test part at once: a backend takes as many of images in memory as it can."""
+        yield self.x_test, self.y_test
+
+
+def description(name: str, parts: Mapping[str, int], size: str, classes: int) -> str:
+    """A data set in one line; parts without images are left out.
+
+    >>> description("black", {"train": 1200, "dev": 0, "test": 7}, "8 x 8 x 3", 2)
+    'black: 1,200 train, 7 test images of 8 x 8 x 3, 2 classes'
+    """
+    counts = ", ".join(f"{n:,} {part}" for part, n in parts.items() if n)
+    return f"{name}: {counts} images of {size}, {classes} classes"
+
+
+def scale_and_offset(
+    mean: NDArray[np.float64], std: NDArray[np.float64], image: tuple[int, int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What pixels 0..255 are multiplied by and then lessened by to have mean 0 and deviation 1.
+
+    Args:
+        mean, std: of each channel, in units where white is 1.
+        image: (height, width, channels), the shape of both results.
+    """
+    # one value for each pixel, so that NumPy's inner loop runs over an image and not over its channels
+    scale = np.broadcast_to(1 / (255 * std), image)
+    return scale.astype(np.float32), (scale * 255 * mean).astype(np.float32)
+
 
 def load_dataset(config: DataConfig, *, seed: int = 0, dev: bool = True) -> Dataset:
     """The data set the settings name, shown at their size and split by their shares.
@@ -178,8 +297,7 @@ def load_dataset(config: DataConfig, *, seed: int = 0, dev: bool = True) -> Data
     train, held = np.arange(len(labels)), np.arange(0)
     classes = len(images.class_names)
     if config.train_images is not None:
-        _check_amount(images.name, "train_images", config.train_images, len(train), "train images", classes)
-        train, _ = _stratified(labels, config.train_images, stream(seed, "train images"), least=1)
+        train = fewer_train_images(images.name, labels, config.train_images, seed)
     if dev:
         wanted = round(config.dev_share * len(train))
         if wanted < classes or len(train) - wanted < classes:
@@ -202,7 +320,18 @@ def load_dataset(config: DataConfig, *, seed: int = 0, dev: bool = True) -> Data
         images.x_test,
         images.y_test,
         images.class_names,
+        images.unreadable,
     )
+
+
+def fewer_train_images(name: str, labels: NDArray[np.int64], wanted: int, seed: int = 0) -> NDArray[np.int64]:
+    """The places of so many of the train images, the same share of each class and at least one.
+
+    Raises:
+        DataError: there are fewer, or more classes.
+    """
+    _check_amount(name, "train_images", wanted, len(labels), "train images", int(labels.max()) + 1)
+    return _stratified(labels, wanted, stream(seed, "train images"), least=1)[0]
 
 
 def _check_amount(name: str, setting: str, wanted: int, there: int, what: str, classes: int) -> None:
@@ -256,9 +385,18 @@ def _order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     return epoch_order(seed, "order", epoch, n)
 
 
-def train_batch(
-    dataset: Dataset, step: int, batch_size: int, seed: int, config: DataConfig
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def batch_places(n: int, step: int, batch_size: int, seed: int) -> NDArray[np.int64]:
+    """Which of n images a training step sees: each epoch visits all of them in its own order.
+
+    >>> sorted(np.concatenate([batch_places(6, step, 3, seed=0) for step in (2, 3)]).tolist())
+    [0, 1, 2, 3, 4, 5]
+    """
+    batch_size = min(batch_size, n)
+    epoch, place = divmod(step, epoch_batches(n, batch_size))
+    return _order(seed, epoch, n)[place * batch_size : (place + 1) * batch_size]
+
+
+def train_batch(dataset: Dataset, step: int, batch_size: int, seed: int, config: DataConfig) -> Batch:
     """The batch of a training step, normalised and augmented: a function of the seed and the step alone.
 
     Args:
@@ -271,9 +409,6 @@ def train_batch(
     Returns:
         Images of shape (batch, height, width, channels), C-contiguous, and labels of shape (batch,).
     """
-    n = len(dataset.y_train)
-    batch_size = min(batch_size, n)
-    epoch, place = divmod(step, epoch_batches(n, batch_size))
-    chosen = _order(seed, epoch, n)[place * batch_size : (place + 1) * batch_size]
+    chosen = batch_places(dataset.n_train, step, batch_size, seed)
     images = jittered(dataset.x_train[chosen], config.jitter, seed, step)
     return augmented(dataset.normalised(images), config, seed, step), dataset.y_train[chosen]

@@ -19,9 +19,10 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from bnao.config import DataConfig
+from bnao.config import STREAMED, DataConfig
 from bnao.errors import DataError
-from bnao.images import ARRAYS, LEAST_PIXELS, MOST_CLASSES, Images, checked_images, resized
+from bnao.imagefiles import class_folders, opened
+from bnao.images import ARRAYS, LEAST_PIXELS, Images, checked_images, resized
 
 if TYPE_CHECKING:
     from numpy.lib.npyio import NpzFile
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EMBEDDED = {"fashion-mnist": "fashion_mnist_3k_1k.npz"}
-_IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _GREY_MODES = ("1", "L", "LA")
-_DEEP_MODES = ("I", "F")  # Pillow's names of what has more than 8 bits a channel begin so
 # what reading a damaged file may end in: a cut stream, a wrong checksum, a header that is not one
 _DAMAGE = (
     OSError,
@@ -54,7 +53,12 @@ def read_images(config: DataConfig) -> Images:
     """
     size = None if config.image_size is None else (config.image_size, config.image_size)
     if config.data is not None:
-        images = _read_path(Path(config.data).expanduser(), size)
+        images = _read_path(Path(config.data).expanduser(), size, config.unreadable)
+    elif config.dataset in STREAMED:
+        raise DataError(
+            f"data set {config.dataset!r} is read from disk while a network trains, which only bnao evaluate does; "
+            f"name images that memory holds, with --data or another --dataset"
+        )
     elif config.dataset in _EMBEDDED:
         images = _read_embedded(config.dataset)
     else:
@@ -70,10 +74,10 @@ def read_images(config: DataConfig) -> Images:
     return images
 
 
-def _read_path(path: Path, size: tuple[int, int] | None) -> Images:
+def _read_path(path: Path, size: tuple[int, int] | None, unreadable: str) -> Images:
     try:
         if path.is_dir():
-            return _read_folder(path, size)
+            return _read_folder(path, size, unreadable)
         with path.open("rb") as file:
             return _read_npz(file, path.stem, str(path))
     except FileNotFoundError:
@@ -141,77 +145,56 @@ def _read_array(archive: NpzFile, array: str, where: str) -> NDArray[Any]:
 # --- folders --------------------------------------------------------------------------------------------------
 
 
-def _read_folder(root: Path, size: tuple[int, int] | None) -> Images:
-    for part in ("train", "test"):
-        if not (root / part).is_dir():
-            raise DataError(f"{root} has no folder {part}/; it needs train/ and test/ with a folder for each class")
-    names = [folder.name for folder in _visible(root / "train") if folder.is_dir()]
-    if not 2 <= len(names) <= MOST_CLASSES:
-        raise DataError(f"{root / 'train'} has {len(names)} class folders; there can be 2 to {MOST_CLASSES}")
-    for folder in _visible(root / "test"):
-        if folder.is_dir() and folder.name not in names:
-            raise DataError(
-                f"labels out of range: there is {folder}, but {root / 'train'} has no class {folder.name!r}; "
-                f"it has {', '.join(names[:10])}{', ...' * (len(names) > 10)}"
-            )
-    paths: dict[str, list[Path]] = {}
+def _read_folder(root: Path, size: tuple[int, int] | None, unreadable: str) -> Images:
+    parts = class_folders(root)
+    paths = [part.path(index) for part in parts for index in range(len(part.names))]
+    read, left_out = _read_image_files(paths, size, skip=unreadable == "skip")
+    found = np.array([path not in left_out for path in paths])
+    labels = np.concatenate([part.labels for part in parts])[found]
     arrays: dict[str, NDArray[Any]] = {}
-    for part in ("train", "test"):
-        of_class = [_image_files(root / part / name) for name in names]
-        if part == "train" and not all(of_class):
-            empty = root / part / names[next(i for i, files in enumerate(of_class) if not files)]
-            raise DataError(f"{empty} holds no image ({', '.join(_IMAGE_SUFFIXES)}); each class needs some to train on")
-        if not any(of_class):
-            raise DataError(f"{root / part} holds no image; both parts need images")
-        paths[part] = [path for files in of_class for path in files]
-        arrays[f"y_{part}"] = np.repeat(np.arange(len(names)), [len(files) for files in of_class])
-    images = _read_image_files([*paths["train"], *paths["test"]], size)
-    arrays["x_train"], arrays["x_test"] = np.split(images, [len(paths["train"])])
-    return checked_images(root.resolve().name, str(root), arrays, names)
+    ends = [int(found[: len(parts[0].names)].sum())]
+    for array, values in (("x", read), ("y", labels)):
+        arrays[f"{array}_train"], arrays[f"{array}_test"] = np.split(values, ends)
+    images = checked_images(root.resolve().name, str(root), arrays, parts[0].class_names)
+    return evolve(images, unreadable=left_out)
 
 
-def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def _image_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [path for path in _visible(folder) if path.suffix.lower() in _IMAGE_SUFFIXES]
-
-
-def _read_image_files(paths: Sequence[Path], size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """All images as one array: grey if every one of them is, else RGB."""
+def _read_image_files(
+    paths: Sequence[str], size: tuple[int, int] | None, *, skip: bool
+) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    """All images as one array: grey if every one of them is, else RGB; and why which files are left out."""
     read: list[NDArray[np.uint8]] = []
+    left_out: dict[str, str] = {}
     for path in paths:
-        pixels = _read_image(path)
+        try:
+            pixels = _read_image(path)
+        except DataError as error:
+            if not skip:
+                raise DataError(f"{error}; --unreadable skip leaves such files out") from None
+            left_out[path] = str(error)
+            log.warning("left out: %s", error)
+            continue
         if size is not None:
             pixels = resized(pixels[None], size)[0]
         if read and pixels.shape[:2] != read[0].shape[:2]:
+            first = next(path for path in paths if path not in left_out)
             raise DataError(
-                f"{path} is {pixels.shape[0]} x {pixels.shape[1]} pixels, but {paths[0]} is {read[0].shape[0]} x "
+                f"{path} is {pixels.shape[0]} x {pixels.shape[1]} pixels, but {first} is {read[0].shape[0]} x "
                 f"{read[0].shape[1]} (height x width); --image-size shows all at one size"
             )
         read.append(pixels)
+    if not read:
+        raise DataError(f"none of {len(paths)} image files can be read; the first: {next(iter(left_out.values()))}")
     channels = max(pixels.shape[2] for pixels in read)
     images = np.empty((len(read), *read[0].shape[:2], channels), np.uint8)
     for place, pixels in zip(images, read, strict=True):
         place[...] = pixels  # a grey one among coloured ones fills all three channels
-    return images
+    return images, left_out
 
 
-def _read_image(path: Path) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(_DEEP_MODES):
-                raise DataError(f"{path} has more than 8 bits a channel (mode {image.mode}); save it with 8")
-            pixels = np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
-    except DataError:
-        raise
-    except (*_DAMAGE, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from None
+def _read_image(path: str) -> NDArray[np.uint8]:
+    with opened(path) as image:
+        pixels = np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
+from numpy.typing import NDArray
 
-from bnao.config import EvaluateConfig, SearchConfig
-from bnao.data import Dataset
+from bnao.config import AUTO, EvaluateConfig, SearchConfig
+from bnao.data import Dataset, LabelledImages
 from bnao.genotype import Genotype
+from bnao.inheritance import Inheritance, Supernet
 from bnao.protocols import Backend, Listener, StandAlone
 from bnao.ranking import Estimate, rank_agreement
-from bnao.run import Folder, Run
-from bnao.size import multiply_adds, parameters
+from bnao.run import Folder, Run, understanding
+from bnao.size import multiply_adds, parameters, within_budget
 from bnao.trained import about_training
 from bnao.weights import read_weights, to_bytes, without_momenta
 
@@ -34,6 +38,10 @@ class Evaluation:
         parameters: trainable parameters of its network, auxiliary head excluded.
         multiply_adds: of that network, for one image.
         test_errors: share of test images told wrong, in [0, 1], one for each repeat.
+        top5_errors: share whose label is not among the first five, one for each repeat; empty where that is not told.
+        channels: of the first cells, where they were chosen for this genotype.
+        unreadable: the files that were left out of its trainings and tests, and why.
+        inherited: what its network had of a supernet when its trainings began; None where they began at random.
 
     >>> from bnao.space import SPACES
     >>> from bnao.streams import stream
@@ -47,6 +55,10 @@ class Evaluation:
     parameters: int
     multiply_adds: int
     test_errors: tuple[float, ...]
+    top5_errors: tuple[float, ...] = ()
+    channels: int | None = None
+    unreadable: Mapping[str, str] = field(factory=dict, hash=False)
+    inherited: Inheritance | None = field(default=None, eq=False, repr=False)
 
     @property
     def mean(self) -> float:
@@ -58,23 +70,45 @@ class Evaluation:
         """Standard deviation of the test error over the repeats; NaN for a single one."""
         return statistics.stdev(self.test_errors) if len(self.test_errors) > 1 else math.nan
 
+    @property
+    def top5_mean(self) -> float:
+        """Mean top-5 error over the repeats; NaN where it is not told."""
+        return statistics.fmean(self.top5_errors) if self.top5_errors else math.nan
+
     def to_json(self) -> dict[str, Any]:
         """Plain data, as in evaluation.json; a deviation that is not known is null."""
+        top5 = {"top5_error": self.top5_mean, "top5_errors": list(self.top5_errors)} if self.top5_errors else {}
         return {
             "genotype": str(self.genotype),
             "test_error": self.mean,
             "standard_deviation": None if math.isnan(self.deviation) else self.deviation,
             "test_errors": list(self.test_errors),
+            **top5,
             "parameters": self.parameters,
             "multiply_adds": self.multiply_adds,
+            **({} if self.channels is None else {"channels": self.channels}),
+            **({} if self.inherited is None else {"from_supernet": self.inherited.to_json()}),
         }
+
+
+def sized(config: EvaluateConfig, genotypes: Sequence[Genotype], dataset: LabelledImages) -> list[EvaluateConfig]:
+    """The settings of each genotype's trainings, in which its network keeps the budget of multiply-adds.
+
+    Raises:
+        ConfigError: a network cannot; see ``bnao.size.within_budget``.
+    """
+    network = dataset.network(config.network)
+    if network.channels != AUTO and config.max_multiply_adds is None:
+        return [config] * len(genotypes)
+    own = [within_budget(genotype, network, config.max_multiply_adds).channels for genotype in genotypes]
+    return [evolve(config, network=evolve(config.network, channels=channels)) for channels in own]
 
 
 def evaluate(
     genotypes: Sequence[Genotype],
     config: EvaluateConfig,
     backend: Backend,
-    dataset: Dataset,
+    dataset: LabelledImages,
     *,
     run: Run | None = None,
     scores: Mapping[Genotype, float] | None = None,
@@ -88,7 +122,7 @@ def evaluate(
         genotypes: the architectures.
         config: all settings.
         backend: makes and trains the networks.
-        dataset: images; see ``bnao.load_dataset``.
+        dataset: images; see ``bnao.load_dataset`` and ``bnao.streamed``.
         run: a folder for weights and results. What it holds of finished trainings is not done again, and a
             training that was killed goes on from its last checkpoint. None: nothing is kept.
         scores: one-shot scores of the genotypes; with them the folder also gets the rank agreement.
@@ -98,45 +132,103 @@ def evaluate(
         One evaluation a genotype, in the order given.
 
     Raises:
+        ConfigError: a network does not keep the budget of multiply-adds, or the supernet is of another space.
+        WeightsError: the supernet's weights are damaged.
+        DataError: an image cannot be read.
         DivergedError: a training's loss is not finite.
         RunError: the folder cannot be written; finished trainings are kept.
         GenotypeError: a genotype of another space.
     """
     if not genotypes:
         return []
-    network = dataset.network(config.network)
     whole = dataset.joined()
-    counts = parameters(genotypes, network).tolist(), multiply_adds(genotypes, network).tolist()
-    evaluations = []
-    for index, (genotype, weights, products) in enumerate(zip(genotypes, *counts, strict=True)):
-        errors = []
+    supernet = None if config.from_supernet is None else Supernet.of(config.from_supernet, config.network)
+    evaluations: list[Evaluation] = []
+    for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset), strict=True)):
+        tests = []
+        network = dataset.network(own.network)
+        inherited = None if supernet is None else supernet.inherited(genotype, network)
         for repeat in range(config.repeats):
             place = {"genotype": index + 1, "of": len(genotypes), "repeat": repeat + 1}
 
             def tell(kind: str, place: Mapping[str, Any] = place, **values: Any) -> None:
                 event = {"event": kind, **place, **values}
-                if run:
+                if run and kind != "step":
                     run.log(event)
                 listen(event)
 
             seed = config.seed + repeat
             name = f"trainings/{genotype_digest(genotype)}-seed-{seed}"
-            training = Training(genotype, config, backend, whole, seed=seed, folder=run, name=name)
-            errors.append(training.test_error(tell))
-            tell("trained", test_error=errors[-1])
-        evaluations.append(Evaluation(genotype, weights, products, tuple(errors)))
+            about = {"channels": own.network.channels} if config.network.channels == AUTO else {}
+            training = Training(
+                genotype, own, backend, whole, seed=seed, folder=run, name=name, about=about, start=inherited
+            )
+            tests.append(training.tested(tell))
+            tell("trained", test_error=tests[-1].error)
+        evaluations.append(
+            Evaluation(
+                genotype,
+                parameters(genotype, network),
+                multiply_adds(genotype, network),
+                tuple(test.error for test in tests),
+                tuple(test.top5_error for test in tests if test.top5_error is not None),
+                network.channels if config.network.channels == AUTO else None,
+                {path: reason for test in tests for path, reason in test.unreadable.items()},
+                inherited,
+            )
+        )
         if run:
-            run.write_json(RESULT, {"evaluations": [done.to_json() for done in evaluations]})
+            run.write_json(RESULT, _content(evaluations, config))
     if run and scores is not None:
         estimates = {name: estimate.to_json() for name, estimate in agreement(evaluations, scores).items()}
-        content = {"evaluations": [done.to_json() for done in evaluations], "agreement": estimates}
-        run.write_json(RESULT, content)
+        run.write_json(RESULT, {**_content(evaluations, config), "agreement": estimates})
     return evaluations
+
+
+def _content(evaluations: Sequence[Evaluation], config: EvaluateConfig) -> dict[str, Any]:
+    """What evaluation.json holds; the files that were left out, where that is allowed."""
+    content: dict[str, Any] = {"evaluations": [done.to_json() for done in evaluations]}
+    if config.data.unreadable == "skip":
+        left_out = unreadable(evaluations)
+        content["unreadable"] = [{"file": path, "reason": reason} for path, reason in left_out.items()]
+    return content
+
+
+def unreadable(evaluations: Sequence[Evaluation]) -> dict[str, str]:
+    """The files that were left out of any training or test, and why, by name."""
+    return dict(sorted(each for done in evaluations for each in done.unreadable.items()))
 
 
 def genotype_digest(genotype: Genotype) -> str:
     """Twelve digits that tell a genotype from others."""
     return hashlib.blake2b(str(genotype).encode(), digest_size=6).hexdigest()
+
+
+@frozen
+class Outcome:
+    """What the test said of one trained network.
+
+    Attributes:
+        error: share of test images told wrong, in [0, 1].
+        top5_error: share whose label is not among the first five; None where that is not told.
+        unreadable: the files that were left out, and why.
+    """
+
+    error: float
+    top5_error: float | None = None
+    unreadable: Mapping[str, str] = field(factory=dict, hash=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as in the file of a training; what is not told, or nothing, is left out."""
+        top5 = {} if self.top5_error is None else {"top5_error": self.top5_error}
+        return {"test_error": self.error, **top5, **({"unreadable": dict(self.unreadable)} if self.unreadable else {})}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Outcome:
+        """What ``to_json`` was made from."""
+        top5 = content.get("top5_error")
+        left_out = {str(path): str(reason) for path, reason in content.get("unreadable", {}).items()}
+        return cls(float(content["test_error"]), None if top5 is None else float(top5), left_out)
 
 
 class Training:
@@ -151,8 +243,9 @@ class Training:
         folder: what it holds of a finished training is not done again, and a training that was killed goes on from
             its last checkpoint. None: nothing is kept.
         name: of its files there, without a suffix.
-        about: what else the file of its result says.
+        about: what else the files of its result say.
         keep_weights: whether the trained weights stay.
+        start: parameters that the network begins with, those of a supernet; None: all begin at random.
     """
 
     def __init__(
@@ -160,70 +253,118 @@ class Training:
         genotype: Genotype,
         config: EvaluateConfig,
         backend: Backend,
-        dataset: Dataset,
+        dataset: LabelledImages,
         *,
         seed: int,
         folder: Folder | None,
         name: str,
         about: Mapping[str, Any] | None = None,
         keep_weights: bool = True,
+        start: Inheritance | None = None,
     ) -> None:
         self.genotype, self.config, self.backend, self.dataset = genotype, config, backend, dataset
         self.seed, self.folder, self.name = seed, folder, name
-        self.about, self.keep_weights = about or {}, keep_weights
+        self.about, self.keep_weights, self.start = about or {}, keep_weights, start
 
     @property
     def done(self) -> bool:
         """Whether it was finished before."""
         return self.folder is not None and self.folder.has(f"{self.name}.json")
 
-    def test_error(self, tell: Callable[..., None]) -> float:
+    def tested(self, tell: Callable[..., None]) -> Outcome:
         """Train, unless that was done before, and test."""
         if self.folder is not None:
-            known = self.folder.known(f"{self.name}.json", lambda content: float(content["test_error"]))
+            known = self.folder.known(f"{self.name}.json", Outcome.from_json)
             if known is not None:
                 return known
         network = self.backend.stand_alone(self.genotype, self.config, self.dataset, seed=self.seed)
-        start = self._restore(network)
-        saved = last = time.monotonic()
-        for epoch in network.train(start):
-            now = time.monotonic()
-            tell(
-                "epoch", epoch=epoch.epoch + 1, epochs=self.config.epochs, loss=epoch.loss, rate=epoch.rate,
-                seconds=round(now - last, 3),
-            )  # fmt: skip
-            last = now
-            if self.folder and now - saved >= self.config.checkpoint_seconds:
-                self._checkpoint(network, epoch.epoch + 1)
-                saved = last = time.monotonic()
-        error = 1 - accuracy(network, self.dataset.x_test, self.dataset.y_test)
+        if self.start is not None:
+            network.load_state({**network.state(), **self.start.weights})
+        left_out = self._train(network, tell)
+        error, top5_error = self._errors(network)
+        test = Outcome(error, top5_error, {**left_out, **self.dataset.unreadable})
         if self.folder:
             if self.keep_weights:
                 settings = self.dataset.network(self.config.network)
                 about = about_training(self.genotype, settings, self.dataset, self.seed, error)
                 self.folder.write(f"{self.name}.safetensors", to_bytes(without_momenta(network.state()), about))
-            result = {"genotype": str(self.genotype), "seed": self.seed, "test_error": error}
-            self.folder.write_json(f"{self.name}.json", {**result, **self.about})
-            self.folder.remove(f"{self.name}.checkpoint.safetensors")
-        return error
+            result = {"genotype": str(self.genotype), "seed": self.seed, **self.about}
+            self.folder.write_json(f"{self.name}.json", {**result, **test.to_json()})
+            self.folder.remove(self._checkpoint_name)
+        return test
 
-    def _restore(self, network: StandAlone) -> int:
-        name = f"{self.name}.checkpoint.safetensors"
-        if not (self.folder and self.folder.has(name)):
-            return 0
-        state, about = read_weights(self.folder.folder / name)
+    def _train(self, network: StandAlone, tell: Callable[..., None]) -> dict[str, str]:
+        """Train to the end from the last checkpoint on; gives the files that had been left out before that."""
+        start, losses, left_out = self._restore(network)
+        steps, epochs = network.epoch_steps, self.config.epochs
+        saved = began = time.monotonic()
+        with closing(network.train(start)) as made:
+            for step in made:
+                now = time.monotonic()
+                epoch, place = divmod(step.step, steps)
+                losses += step.loss
+                where = {"epoch": epoch + 1, "epochs": epochs, "rate": step.rate}
+                tell("step", **where, step=place + 1, steps=steps, loss=step.loss)
+                if place + 1 == steps:
+                    tell("epoch", **where, loss=losses / steps, seconds=round(now - began, 3))
+                    losses, began = 0.0, now
+                if self.folder and now - saved >= self.config.checkpoint_seconds:
+                    self._checkpoint(network, step.step + 1, losses, left_out)
+                    saved = time.monotonic()
+                    began += saved - now  # an epoch's seconds are those of its steps
+        return left_out
+
+    def _errors(self, network: StandAlone) -> tuple[float, float | None]:
+        """The shares of test images told wrong, and not told among the first five where that is asked."""
+        ranks = [
+            label_ranks(network.logits(images), labels)
+            for images, labels in self.dataset.test_batches(self.config.training.batch_size)
+        ]
+        first, fifth = (1 - float((np.concatenate(ranks) < k).mean()) for k in (1, 5))
+        return first, fifth if self.dataset.tells_top5 else None
+
+    @property
+    def _checkpoint_name(self) -> str:
+        return f"{self.name}.checkpoint.safetensors"
+
+    def _restore(self, network: StandAlone) -> tuple[int, float, dict[str, str]]:
+        """Become what the last checkpoint holds, if there is one.
+
+        Returns:
+            The step to go on from, the sum of its epoch's losses so far, and the files that were left out.
+        """
+        if not (self.folder and self.folder.has(self._checkpoint_name)):
+            return 0, 0.0, {}
+        path = self.folder.folder / self._checkpoint_name
+        state, about = read_weights(path)
         network.load_state(state)
-        return int(about["epoch"])
+        with understanding(path):
+            left_out = json.loads(str(about["unreadable"]))
+            return int(about["step"]), float(about["losses"]), {str(file): str(left_out[file]) for file in left_out}
 
-    def _checkpoint(self, network: StandAlone, epoch: int) -> None:
+    def _checkpoint(self, network: StandAlone, step: int, losses: float, left_out: Mapping[str, str]) -> None:
         if self.folder:
-            content = to_bytes(network.state(), {"epoch": epoch})
-            self.folder.write(f"{self.name}.checkpoint.safetensors", content)
+            unreadable = json.dumps({**left_out, **self.dataset.unreadable})
+            about: dict[str, str | int] = {"step": step, "losses": repr(losses), "unreadable": unreadable}
+            self.folder.write(self._checkpoint_name, to_bytes(network.state(), about))
 
 
-def accuracy(network: StandAlone, images: Any, labels: Any) -> float:
+def label_ranks(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many classes come before each image's label, shape (n,): 0 where its logit is the largest.
+
+    Of equal logits the first class comes first.
+
+    >>> label_ranks(np.array([[1, 3, 2], [5, 5, 5]], np.float32), np.array([2, 1])).tolist()
+    [1, 1]
+    """
+    order = np.argsort(-logits, axis=1, kind="stable")
+    ranks: NDArray[np.int64] = (order == np.asarray(labels)[:, None]).argmax(1)
+    return ranks
+
+
+def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
     """The share of images whose largest logit is their label's, in [0, 1]."""
-    return float((network.logits(images).argmax(1) == np.asarray(labels)).mean())
+    return float((label_ranks(network.logits(images), labels) == 0).mean())
 
 
 def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float]) -> dict[str, Estimate]:

@@ -1,114 +1,206 @@
-"""Notations of a genotype, in and out: bnao's text form, the authors' integers, NAS-Bench-201's strings."""
+"""A genotype's text, whatever its notation: told apart by itself, and written in any."""
 
 from __future__ import annotations
 
 import re
 
-import numpy as np
+from attrs import frozen
 
 from bnao.errors import GenotypeError
-from bnao.genotype import Cell, Edge, Genotype, Node
-from bnao.space import SearchSpace
+from bnao.genotype import Genotype, shortened
+from bnao.notations import (
+    first_version_space,
+    from_darts,
+    from_first_version,
+    from_integers,
+    from_json,
+    from_nas_bench_201,
+    to_arcs,
+    to_authors_integers,
+    to_darts,
+    to_first_version,
+    to_integers,
+    to_json,
+    to_nas_bench_201,
+)
+from bnao.space import SPACES, SearchSpace
+from bnao.zoo import published
 
-_ORDINALS = ("first", "second", "third", "next")
-_BENCH_EDGE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*~\s*(\d+)\s*")
+#: what a text may be written in; each name, with a colon, may stand in front of it, and nao-v1 must
+NOTATIONS = ("text", "json", "darts", "nao", "nao-v1", "enas", "nas-bench-201", "integers")
+
+_NAMED = re.compile(rf"\s*({'|'.join(sorted(NOTATIONS, key=len, reverse=True))})\s*:(.*)", re.DOTALL)
 _INTEGERS = re.compile(r"[\s,\[\]]*[-+]?\d+(?:[\s,\[\]]+[-+]?\d+)*[\s,\[\]]*")
+_ARCS = re.compile(r"\s*\[[^\[\]]*\][\s,]*\[[^\[\]]*\]\s*")
+_NAME = re.compile(r"\s*[A-Za-z][\w.\- ]*")
+# a genotype of 64 nodes in the longest notation has not a third of these characters
+_MOST_CHARACTERS = 20_000
 
 
-def parse(text: str, space: SearchSpace) -> Genotype:
+@frozen
+class Reading:
+    """What a text was found to be.
+
+    Attributes:
+        genotype: the architecture.
+        space: the space it is of.
+        told: whether the text itself says so; else it is the one that was asked for, or ``nao``.
+    """
+
+    genotype: Genotype
+    space: SearchSpace
+    told: bool
+
+
+def parse(text: str, space: SearchSpace | None = None) -> Genotype:
     """The genotype that a text means, whatever its notation; the notation is told by the text itself.
 
     Args:
-        text: bnao's text form; the authors' integers (source, operation, source, operation for every
-            node of the normal cell, then of the reduction cell), separated by blanks or commas; or a NAS-Bench-201
-            string (``|operation~source|+|operation~source|operation~source|+...``).
-        space: the space it must belong to.
+        text: bnao's text form; the name of a published cell (see ``bnao.zoo``); the authors' integers (source,
+            operation, source, operation for every node of the normal cell, then of the reduction cell); ENAS' arcs (the
+            same, each cell in brackets); a DARTS ``Genotype(...)``; a NAS-Bench-201 string
+            (``|operation~source|+|operation~source|operation~source|+...``); or JSON (``written(..., "json")``).
+            A notation's name and a colon may stand in front; the numbers of NAO's first version are read only so:
+            ``nao-v1: 0 7 1 15 ...``.
+        space: the space it must belong to; None: the one that the text tells, else ``nao``.
 
     Raises:
         GenotypeError: none of these notations, or not a genotype of the space.
 
-    >>> from bnao.space import SPACES
     >>> cell = "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0"
-    >>> str(parse(f"{cell} {cell}", SPACES["nao"])).split(";")[0]
+    >>> str(parse(f"{cell} {cell}")).split(";")[0]
     '0:sep_conv_5x5+1:sep_conv_5x5'
+    >>> parse("DARTS_V2").output
+    'nodes'
     """
+    return read(text, space).genotype
+
+
+def read(text: str, space: SearchSpace | None = None) -> Reading:
+    """As ``parse``, with the space that was found.
+
+    >>> read("DARTS_V2").space.name, read("0:skip_connect+0:skip_connect|0:skip_connect+0:skip_connect").told
+    Traceback (most recent call last):
+        ...
+    bnao.errors.GenotypeError: the normal cell has 1 node; a cell of space 'nao' with 5 nodes needs 5
+    >>> read("DARTS_V2").space.name, read("DARTS_V2").told
+    ('darts', True)
+    """
+    if len(text) > _MOST_CHARACTERS:
+        raise GenotypeError(
+            f"{len(text):,} characters that begin with {shortened(text[:100])}; a genotype has at most "
+            f"{_MOST_CHARACTERS:,}"
+        )
+    named = _NAMED.fullmatch(text)
+    notation, body = (named[1], named[2]) if named else (_notation_of(text, space), text)
+    if notation == "zoo":
+        return _read_published(body, space)
+    if notation == "json":
+        genotype, found = from_json(body)
+        _check_same(found, space, "the JSON")
+        return Reading(genotype, found, told=True)
+    if notation == "darts":
+        genotype, found = from_darts(body, space)
+        return Reading(genotype, found, told=True)
+    if notation == "nas-bench-201":
+        found = SPACES["nas-bench-201"] if space is None else space
+        return Reading(found.check(from_nas_bench_201(body)), found, told=True)
+    if notation == "nao-v1":
+        found = first_version_space(body) if space is None else space
+        return Reading(from_first_version(body, found), found, told=True)
+    found = SPACES["nao"] if space is None else space
+    if notation == "text":
+        return Reading(_of_space(Genotype.parse(body), found), found, told=False)
+    if not _INTEGERS.fullmatch(body):
+        raise GenotypeError(f"{shortened(body)} are no integers; {notation} is {found.length} of them")
+    return Reading(from_integers(body, found), found, told=False)
+
+
+def _of_space(genotype: Genotype, space: SearchSpace) -> Genotype:
+    """The genotype, if it is of the space; the refusal names the spaces that it would be of."""
+    try:
+        return space.check(genotype)
+    except GenotypeError as error:
+        others = []
+        for other in SPACES.values():
+            try:
+                other.check(genotype)
+            except GenotypeError:
+                continue
+            others.append(other.name)
+        hint = f"; it is a genotype of space {' or '.join(others)}" if others else ""
+        raise GenotypeError(f"{error}{hint}") from None
+
+
+def _notation_of(text: str, space: SearchSpace | None) -> str:
     if _INTEGERS.fullmatch(text):
-        return _from_integers(text, space)
+        return "enas" if _ARCS.fullmatch(text) else "nao"
+    if text.lstrip().startswith("{"):
+        return "json"
+    if "Genotype" in text:
+        return "darts"
     if "~" in text:
-        return space.check(_from_nas_bench_201(text))
-    if ":" not in text:
+        return "nas-bench-201"
+    if ":" in text:
+        return "text"
+    if _NAME.fullmatch(text):
+        return "zoo"
+    length = (SPACES["nao"] if space is None else space).length
+    raise GenotypeError(
+        f"{shortened(text)} is no genotype; give '0:sep_conv_3x3+1:skip_connect;...|...', {length} integers, a "
+        f"published cell's name (bnao zoo), a DARTS Genotype(...), a NAS-Bench-201 string or JSON"
+    )
+
+
+def _read_published(name: str, space: SearchSpace | None) -> Reading:
+    try:
+        entry = published(name)
+    except GenotypeError as error:
+        raise GenotypeError(f"{shortened(name)} is no genotype; {error}") from None
+    if entry.genotype is None or entry.space is None:
+        raise GenotypeError(f"{entry.name} is no genotype of any space of bnao. {' '.join(entry.notes)}")
+    _check_same(entry.space, space, entry.name)
+    return Reading(entry.genotype, entry.space, told=True)
+
+
+def _check_same(found: SearchSpace, wanted: SearchSpace | None, what: str) -> None:
+    if wanted is not None and (found.name, found.nodes) != (wanted.name, wanted.nodes):
         raise GenotypeError(
-            f"{text.strip()[:60]!r} is no genotype; give '0:sep_conv_3x3+1:skip_connect;...|...' "
-            f"or {space.length} integers"
+            f"{what} is of space {found.name!r} with {found.nodes} nodes, where space {wanted.name!r} with "
+            f"{wanted.nodes} is asked for"
         )
-    return space.check(Genotype.parse(text))
 
 
-def _from_integers(text: str, space: SearchSpace) -> Genotype:
-    # ten characters tell a number that cannot be as well as thousands, which int() refuses
-    numbers = [int(number[:10]) for number in re.findall(r"[-+]?\d+", text)]
-    if len(numbers) != space.length:
-        raise GenotypeError(
-            f"{len(numbers)} integers; a genotype of space {space.name!r} with {space.nodes} nodes has {space.length}"
-        )
-    for place, number in enumerate(numbers):
-        cell, index, part = np.unravel_index(place, (space.cells, len(space.places), 2))
-        node, edge = space.places[index]
-        allowed = range(len(space.operations)) if part else space.sources(node, edge)
-        if number not in allowed:
-            can = f"0..{allowed[-1]}" if len(allowed) > 1 else str(allowed[0])
-            in_cell = "" if space.cells == 1 else f" in the {'reduction' if cell else 'normal'} cell"
-            raise GenotypeError(
-                f"integer {place} (the {_ORDINALS[min(edge, 3)]} {'operation' if part else 'state'} of node "
-                f"{node}{in_cell}) is {number}; it can be {can}"
-            )
-    return space.decode(np.array(numbers))[0]
+def written(genotype: Genotype, space: SearchSpace, notation: str) -> str:
+    """A genotype's text in a notation; ``parse`` reads it again.
 
-
-def to_integers(genotype: Genotype, space: SearchSpace) -> str:
-    """The authors' integers of a genotype, separated by blanks.
-
-    >>> from bnao.space import space_named
-    >>> space = space_named("nao", 1)
-    >>> to_integers(parse("0 1 1 4 0 0 1 3", space), space)
-    '0 1 1 4 0 0 1 3'
-    """
-    return " ".join(str(number) for number in space.encode([genotype]).ravel())
-
-
-def _from_nas_bench_201(text: str) -> Genotype:
-    nodes = []
-    for index, part in enumerate(text.strip().split("+")):
-        part = part.strip()
-        if len(part) < 2 or part[0] != "|" or part[-1] != "|":
-            raise GenotypeError(f"node {index} is {part[:60]!r}; it must be '|operation~state|...|'")
-        edges = []
-        for edge in part[1:-1].split("|"):
-            match = _BENCH_EDGE.fullmatch(edge)
-            if match is None:
-                raise GenotypeError(
-                    f"node {index} has the edge {edge[:60]!r}; an edge is 'operation~state', such as 'skip_connect~0'"
-                )
-            edges.append(Edge(int(match[2][:9]), match[1]))
-        nodes.append(Node(edges))
-    return Genotype(Cell(nodes, inputs=1))
-
-
-def to_nas_bench_201(genotype: Genotype) -> str:
-    """The NAS-Bench-201 string of a genotype of one cell.
+    Args:
+        genotype: a genotype of the space.
+        space: what it is of.
+        notation: one of NOTATIONS; ``integers`` are the space's own numbers.
 
     Raises:
-        GenotypeError: it has two cells, or a cell of two inputs, which the notation cannot tell.
+        GenotypeError: the notation cannot express it; the edge or the rule is named.
 
-    >>> from bnao.space import SPACES
-    >>> text = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
-    >>> to_nas_bench_201(parse(text, SPACES["nas-bench-201"])) == text
-    True
+    >>> written(parse("NAONet-V2"), SPACES["nao"], "enas")[:14]
+    '[0 1 1 1 0 0 2'
+    >>> written(parse("DARTS_V2"), SPACES["darts"], "nao")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    bnao.errors.GenotypeError: node 3 of the normal cell has the operation 'dil_conv_3x3', for which the authors' ...
     """
-    if len(genotype.cells) != 1 or genotype.normal.inputs != 1:
-        raise GenotypeError(
-            "a NAS-Bench-201 string tells one cell of one input; this genotype has "
-            f"{len(genotype.cells)} and {genotype.normal.inputs}"
-        )
-    nodes = ("|".join(f"{edge.operation}~{edge.source}" for edge in node.edges) for node in genotype.normal.nodes)
-    return "+".join(f"|{node}|" for node in nodes)
+    space.check(genotype)
+    if notation == "text":
+        return str(genotype)
+    if notation == "json":
+        return to_json(genotype, space)
+    if notation == "darts":
+        return to_darts(space.check(genotype))
+    if notation == "nas-bench-201":
+        return to_nas_bench_201(genotype)
+    numbered = {"nao": to_authors_integers, "enas": to_arcs, "integers": to_integers}
+    if notation == "nao-v1":
+        return f"nao-v1: {to_first_version(genotype, space)}"
+    if notation not in numbered:
+        raise GenotypeError(f"no notation {notation!r}; there is {', '.join(NOTATIONS)}")
+    return numbered[notation](genotype, space)

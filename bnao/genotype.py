@@ -11,7 +11,12 @@ from collections.abc import Iterable
 
 from attrs import field, frozen
 
+from bnao.drawing import svg
 from bnao.errors import GenotypeError
+from bnao.layout import Graph, Picture, picture
+
+#: how the output of a cell forms: the states that no node reads, all nodes, the nodes that no node reads, the last
+OUTPUT_RULES = ("loose ends", "nodes", "loose nodes", "last node")
 
 _EDGE = re.compile(r"\s*(\d+)\s*:\s*([A-Za-z_][A-Za-z0-9_]*)\s*")
 
@@ -92,6 +97,30 @@ class Cell:
         read = {edge.source for node in self.nodes for edge in node.edges}
         return tuple(state for state in range(self.inputs + len(self.nodes)) if state not in read)
 
+    def outputs(self, rule: str) -> tuple[int, ...]:
+        """The states that are concatenated to the cell's output, in order.
+
+        Args:
+            rule: one of OUTPUT_RULES; which is a matter of the search space.
+
+        Raises:
+            GenotypeError: another rule.
+
+        >>> cell = Cell([Node([Edge(0, "skip_connect")]), Node([Edge(2, "skip_connect")])])
+        >>> {rule: cell.outputs(rule) for rule in OUTPUT_RULES}
+        {'loose ends': (1, 3), 'nodes': (2, 3), 'loose nodes': (3,), 'last node': (3,)}
+        """
+        nodes = tuple(range(self.inputs, self.inputs + len(self.nodes)))
+        if rule == "loose ends":
+            return self.loose_ends
+        if rule == "nodes":
+            return nodes
+        if rule == "loose nodes":
+            return tuple(state for state in self.loose_ends if state >= self.inputs)
+        if rule == "last node":
+            return nodes[-1:]
+        raise GenotypeError(f"no output rule {rule!r}; there is {', '.join(OUTPUT_RULES)}")
+
     @property
     def live_states(self) -> frozenset[int]:
         """The states that reach the last node through edges other than ``none``, itself among them.
@@ -106,6 +135,17 @@ class Cell:
                 live |= {edge.source for edge in self.nodes[index].edges if edge.operation != "none"}
         return frozenset(live)
 
+    def state_name(self, state: int) -> str:
+        """What a state is.
+
+        >>> cell = Cell([Node([Edge(0, "skip_connect")])])
+        >>> cell.state_name(0), cell.state_name(1), cell.state_name(2)
+        ('the cell before the last', 'the last cell', 'node 0')
+        """
+        if state >= self.inputs:
+            return f"node {state - self.inputs}"
+        return ("the last cell", "the cell before the last")[self.inputs - 1 - state]
+
     def __str__(self) -> str:
         return ";".join(map(str, self.nodes))
 
@@ -115,6 +155,8 @@ class Genotype:
     """An architecture: the cell that keeps the image size and the one that halves it.
 
     In a space of one cell, such as NAS-Bench-201, it has no reduction cell (None), and its cell has one input.
+    ``output`` tells how its cells' outputs form, one of OUTPUT_RULES; its space says which, and comparisons leave it
+    out, since genotypes are compared within a space.
 
     Its text form is one line, ``source:operation`` for an edge, ``+`` within a node, ``;`` between nodes and
     ``|`` between the cells.
@@ -129,6 +171,7 @@ class Genotype:
 
     normal: Cell
     reduction: Cell | None = None
+    output: str = field(default=OUTPUT_RULES[0], kw_only=True, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if self.reduction is not None and len(self.normal.nodes) != len(self.reduction.nodes):
@@ -156,6 +199,30 @@ class Genotype:
         """
         return self.reduction if reduction and self.reduction is not None else self.normal
 
+    def picture(self) -> Picture:
+        """Its cells laid out as graphs, which ``bnao.drawing`` writes as SVG, PNG or PDF.
+
+        >>> picture = Genotype.parse("0:avg_pool_3x3;0:none+1:skip_connect").picture()
+        >>> sorted(label.lines[0] for label in picture.labels)
+        ['avg_pool_3x3', 'none', 'skip_connect']
+        """
+        titles = {"": "Cell", "normal": "Normal cell", "reduction": "Reduction cell (/2: at stride 2)"}
+        graphs = [
+            Graph(
+                title=titles[name],
+                nodes=[[(edge.source, edge.operation) for edge in node.edges] for node in cell.nodes],
+                names=[cell.state_name(state) for state in range(cell.inputs + len(cell.nodes))],
+                outputs=cell.outputs(self.output),
+                halves=name == "reduction",
+            )
+            for name, cell in self.named_cells
+        ]
+        return picture(graphs, told=str(self))
+
+    def _repr_svg_(self) -> str:
+        # how a notebook shows it
+        return svg(self.picture())
+
     def __str__(self) -> str:
         return "|".join(map(str, self.cells))
 
@@ -171,7 +238,7 @@ class Genotype:
             return cls(_parse_one_cell(text))
         if len(cells) != 2:
             raise GenotypeError(
-                f"{len(cells)} cells in {_shortened(text)}; a genotype is 'normal|reduction', two cells with '|' "
+                f"{len(cells)} cells in {shortened(text)}; a genotype is 'normal|reduction', two cells with '|' "
                 f"between them, or one cell"
             )
         parsed = []
@@ -189,7 +256,7 @@ def _parse_one_cell(text: str) -> Cell:
     except GenotypeError:
         _parse_cell(text)  # says what is wrong, if it is no cell of two inputs either
         raise GenotypeError(
-            f"1 cell in {_shortened(text)}; a genotype is 'normal|reduction', two cells with '|' between them "
+            f"1 cell in {shortened(text)}; a genotype is 'normal|reduction', two cells with '|' between them "
             f"(a genotype of one cell reads one input, state 0)"
         ) from None
 
@@ -202,7 +269,7 @@ def _parse_cell(text: str, inputs: int = 2) -> Cell:
             match = _EDGE.fullmatch(edge)
             if match is None:
                 raise GenotypeError(
-                    f"node {index} has the edge {_shortened(edge)}; an edge is 'state:operation', "
+                    f"node {index} has the edge {shortened(edge)}; an edge is 'state:operation', "
                     f"such as '0:sep_conv_3x3'"
                 )
             edges.append(Edge(int(match[1][:9]), match[2]))
@@ -210,5 +277,7 @@ def _parse_cell(text: str, inputs: int = 2) -> Cell:
     return Cell(nodes, inputs)
 
 
-def _shortened(text: str, most: int = 60) -> str:
+def shortened(text: str, most: int = 60) -> str:
+    """A text as an error shows it: quoted, and cut where it is long."""
+    text = text.strip()
     return repr(text if len(text) <= most else text[: most - 1] + "…")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from bnao.errors import DataError
@@ -21,7 +21,10 @@ ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 @frozen(eq=False)
 class Images:
-    """A data set as its source gives it: two parts of uint8 images (n, height, width, channels) with labels."""
+    """A data set as its source gives it: two parts of uint8 images (n, height, width, channels) with labels.
+
+    Files that could not be read and were left out are in ``unreadable``, with the reason.
+    """
 
     name: str
     x_train: NDArray[np.uint8]
@@ -29,6 +32,7 @@ class Images:
     x_test: NDArray[np.uint8]
     y_test: NDArray[np.int64]
     class_names: tuple[str, ...]
+    unreadable: Mapping[str, str] = field(factory=dict)
 
 
 def checked_part(

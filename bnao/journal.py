@@ -48,6 +48,20 @@ def read_pool(folder: Path, round: int) -> list[Genotype]:
         return [Genotype.parse(entry["genotype"]) for entry in content["pool"]]
 
 
+def read_supernet(folder: Path) -> State:
+    """The supernet's weights that the finished run in this folder left.
+
+    Raises:
+        RunError: it is not finished, or nothing was trained in it.
+        WeightsError: the file is damaged.
+    """
+    if not (folder / RESULT).is_file():
+        raise RunError(f"{folder} is not finished; only then it has weights and scores")
+    if not (folder / WEIGHTS).is_file():
+        raise RunError(f"{folder} has no {WEIGHTS}: it was scored by a table, and nothing was trained")
+    return read_weights(folder / WEIGHTS)[0]
+
+
 class Journal:
     """The search's side of a run's folder; without a run it remembers nothing.
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from bnao.config import NetworkConfig
-from bnao.errors import GenotypeError
-from bnao.space import space_named
+from bnao.config import NetworkConfig, width
+from bnao.space import Rules, space_named
 
 
 @frozen
@@ -58,22 +57,22 @@ def stem_channels(network: NetworkConfig) -> tuple[int, ...]:
     >>> stem_channels(NetworkConfig(channels=20)), stem_channels(NetworkConfig(channels=52, network="imagenet"))
     ((60,), (26, 52, 52))
     """
-    c = network.channels
+    c = width(network)
     if network.network == "imagenet":
         return c // 2, c, c
-    return (c,) if rules(network) == "nas-bench-201" else (3 * c,)
+    return (c,) if rules(network).residual else (3 * c,)
 
 
-def rules(network: NetworkConfig) -> str:
-    """Whose stem, reductions and head the network has: those of its space.
+def rules(network: NetworkConfig) -> Rules:
+    """What surrounds the cells: the rules of the network's space.
 
     Raises:
-        GenotypeError: no such space, or one without networks.
+        GenotypeError: no such space.
+
+    >>> rules(NetworkConfig(space="darts")).output
+    'nodes'
     """
-    found = space_named(network.space).rules
-    if found not in ("nao", "nas-bench-201"):
-        raise GenotypeError(f"space {network.space!r} has no networks yet, so nothing of it is trained or counted")
-    return found
+    return space_named(network.space).rules
 
 
 def stack(network: NetworkConfig) -> list[Position]:
@@ -83,7 +82,7 @@ def stack(network: NetworkConfig) -> list[Position]:
     [(8, (32, 32)), (16, (16, 16)), (16, (16, 16)), (32, (8, 8)), (32, (8, 8))]
     """
     n = network.cells
-    channels, size = network.channels, stem_sizes(network)[-1]
+    channels, size = width(network), stem_sizes(network)[-1]
     # ImageNet's state 0 leaves the stem one halving before state 1
     after_reduction = network.network == "imagenet"
     cells = []

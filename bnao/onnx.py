@@ -125,8 +125,12 @@ class _Graph:
 
 
 def _window(kernel: int, stride: int) -> dict[str, Any]:
-    half = kernel // 2
-    return {"kernel_shape": [kernel, kernel], "strides": [stride, stride], "pads": [half] * 4}
+    before, behind = (kernel - 1) // 2, kernel // 2
+    return {
+        "kernel_shape": [kernel, kernel],
+        "strides": [stride, stride],
+        "pads": [before, before, behind, behind],
+    }
 
 
 def write(trained: Trained, path: Path) -> None:

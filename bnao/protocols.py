@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
-from bnao.data import Dataset
+from bnao.data import Dataset, LabelledImages
 from bnao.genotype import Genotype
 from bnao.trained import Trained
 
@@ -26,11 +26,11 @@ Listener = Callable[[Event], None]
 
 @frozen
 class Step:
-    """One supernet step has been made.
+    """One step of a supernet's or a stand-alone network's training has been made.
 
     Attributes:
-        step: 0-based, within the round.
-        index: which genotype of the pool was trained.
+        step: 0-based, within the round or the stand-alone training.
+        index: which genotype of the pool was trained; 0 where there is one.
         loss: mean cross-entropy of the batch.
         rate: learning rate used.
     """
@@ -43,7 +43,7 @@ class Step:
 
 @frozen
 class Epoch:
-    """One epoch of a controller's or a stand-alone network's training has been made (0-based)."""
+    """One epoch of a controller's training has been made (0-based)."""
 
     epoch: int
     loss: float
@@ -126,14 +126,18 @@ class StandAlone(Protocol):
 
     #: trainable parameters, auxiliary head excluded
     parameters: int
+    #: steps of an epoch over the train part
+    epoch_steps: int
 
-    def train(self, start: int = 0) -> Iterator[Epoch]:
-        """Train to the end by the paper's recipe, from epoch ``start`` on; yields after each epoch.
+    def train(self, start: int = 0) -> Generator[Step, None, None]:
+        """Train to the end by the paper's recipe, from step ``start`` on; yields after each step.
 
-        Stopping after any yield and going on later from ``state()`` with ``start`` gives the same bits.
+        Stopping after any yield and going on later from ``state()`` with ``start`` gives the same bits. Closing ends
+        whatever reads the images.
 
         Raises:
-            DivergedError: the loss is not finite; it names the epoch, the genotype and the rate.
+            DivergedError: the loss is not finite; it names the epoch, the step, the genotype and the rate.
+            DataError: an image cannot be read.
         """
         ...
 
@@ -172,7 +176,9 @@ class Backend(Protocol):
         """The NAO controller; BackendError if this backend has none."""
         ...
 
-    def stand_alone(self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int) -> StandAlone:
+    def stand_alone(
+        self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
+    ) -> StandAlone:
         """A freshly initialised network of one genotype; it trains on the data set's train part."""
         ...
 

@@ -264,7 +264,9 @@ def check_same_settings(folder: Path, config: object) -> None:
         before = read_config(folder, type(config))
     except ConfigError:
         raise RunError(f"{folder} was made for something else; name another folder with --out") from None
-    for path, _ in settings_of(type(config)):
+    for path, attribute in settings_of(type(config)):
+        if not attribute.metadata["fixed"]:
+            continue
         old, new = _setting(before, path), _setting(config, path)
         if old != new:
             raise RunError(

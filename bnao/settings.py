@@ -19,7 +19,13 @@ Settings = Mapping[str, Any]
 
 
 def _check(
-    name: str, value: object, kinds: tuple[type, ...], least: float | None, most: float | None, choices: Sequence[str]
+    name: str,
+    value: object,
+    kinds: tuple[type, ...],
+    least: float | None,
+    most: float | None,
+    choices: Sequence[str],
+    words: Mapping[str, int],
 ) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (
@@ -36,11 +42,14 @@ def _check(
         raise ConfigError(f"{name} is {value!r}; it can be {', '.join(choices)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{name} is {value!r}; it must be a finite number")
+    if is_number and value in words.values():
+        return
     if is_number and not ((least is None or value >= least) and (most is None or value <= most)):  # type: ignore[operator]  # is_number says it is one
         bounds = " and ".join(
             text for text in (least is not None and f">= {least:g}", most is not None and f"<= {most:g}") if text
         )
-        raise ConfigError(f"{name} is {value!r}; it must be {bounds}")
+        others = "".join(f", or {number} ({word})" for word, number in words.items())
+        raise ConfigError(f"{name} is {value!r}; it must be {bounds}{others}")
 
 
 _KIND_NAMES: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -60,8 +69,10 @@ def setting(
     least: float | None = None,
     most: float | None = None,
     choices: Sequence[str] = (),
+    words: Mapping[str, int] | None = None,
     has_option: bool = True,
     from_data: bool = False,
+    fixed: bool = True,
     converter: Any = None,
 ) -> Any:
     """A field with all that the command line, the file and the checks need to know about it.
@@ -72,15 +83,28 @@ def setting(
         least: smallest value allowed.
         most: largest value allowed.
         choices: the texts allowed.
+        words: numbers with a meaning of their own, which the bounds do not hold for, by the word that stands for each.
         has_option: whether the command line has an option of its name.
         from_data: the data set decides it: neither an option nor in the file.
+        fixed: whether work that was begun with it goes on with the same value only.
         converter: makes the value from what was given.
     """
 
-    def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
-        _check(attribute.name, value, kinds_of(attribute), least, most, choices)
+    meant = dict(words or {})
 
-    metadata = {"help": help, "choices": tuple(choices), "has_option": has_option, "from_data": from_data}
+    def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+        _check(attribute.name, value, kinds_of(attribute), least, most, choices, meant)
+
+    metadata = {
+        "help": help,
+        "choices": tuple(choices),
+        "words": meant,
+        "has_option": has_option,
+        "from_data": from_data,
+        "fixed": fixed,
+    }
+    if meant:
+        converter = lambda value: meant.get(value, value) if isinstance(value, str) else value  # noqa: E731
     return field(default=default, validator=validate, metadata=metadata, converter=converter, kw_only=True)
 
 
@@ -142,24 +166,27 @@ def build(config: type[C], settings: Settings, base: C | None = None, where: str
         raise ConfigError(f"{section}{error}") from None
 
 
-def to_settings(config: Any) -> dict[str, Any]:
-    """The config as nested plain settings; what is None or decided by the data is left out."""
+def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
+    """The config as nested plain settings; what is None or decided by the data is left out.
+
+    With ``fixed`` so is what work that was begun may go on without.
+    """
     settings: dict[str, Any] = {}
     sections: dict[str, Any] = {}
     for attribute in attrs.fields(type(config)):
         value = getattr(config, attribute.name)
         if attrs.has(type(value)):
-            sections[attribute.name] = to_settings(value)
-        elif value is not None and not attribute.metadata["from_data"]:
+            sections[attribute.name] = to_settings(value, fixed=fixed)
+        elif value is not None and not attribute.metadata["from_data"] and (attribute.metadata["fixed"] or not fixed):
             settings[attribute.name] = value
     return settings | sections
 
 
-def to_toml(config: Any) -> str:
-    """The config as TOML, which ``read_toml`` and ``build`` turn into the same config."""
+def to_toml(config: Any, *, fixed: bool = False) -> str:
+    """The config as TOML, which ``read_toml`` and ``build`` turn into the same config; ``to_settings`` in full."""
     import tomli_w
 
-    return tomli_w.dumps(to_settings(config))
+    return tomli_w.dumps(to_settings(config, fixed=fixed))
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

@@ -6,16 +6,18 @@ counted at once by arithmetic on arrays.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import overload
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from bnao.config import NetworkConfig
+from bnao.config import AUTO, NetworkConfig
+from bnao.errors import ConfigError
 from bnao.genotype import Genotype
-from bnao.network import Position, rules, stack, stem_channels, stem_sizes
+from bnao.network import Position, stack, stem_channels, stem_sizes
 from bnao.space import SearchSpace, space_named
 
 Ints = NDArray[np.int64]
@@ -36,24 +38,40 @@ def _separable(kernel: int) -> Cost:
     return Cost(lambda c: 2 * (kernel * kernel * c + c * c), norms=2)
 
 
+def _dilated(kernel: int) -> Cost:
+    return Cost(lambda c: kernel * kernel * c + c * c, norms=1)
+
+
 def _convolution(kernel: int) -> Cost:
     return Cost(lambda c: kernel * kernel * c * c, norms=1)
+
+
+def _pair(length: int, norms: int) -> Cost:
+    """1 x length and length x 1, with one norm behind both or one behind each."""
+    return Cost(lambda c: 2 * length * c * c, norms)
 
 
 FREE = Cost(lambda c: 0, norms=0)
 FACTORIZED_REDUCE = Cost(lambda c: c * c, norms=1)
 
-#: each operation at stride 1 and at stride 2
-COSTS: dict[str, tuple[Cost, Cost]] = {
-    "sep_conv_3x3": (_separable(3), _separable(3)),
-    "sep_conv_5x5": (_separable(5), _separable(5)),
-    "avg_pool_3x3": (FREE, FREE),
-    "max_pool_3x3": (FREE, FREE),
-    "skip_connect": (FREE, FACTORIZED_REDUCE),
-    "none": (FREE, FREE),
-    "nor_conv_1x1": (_convolution(1), _convolution(1)),
-    "nor_conv_3x3": (_convolution(3), _convolution(3)),
+#: each operation at stride 1; that at stride 2 is the same but for the identity
+COSTS: dict[str, Cost] = {
+    "none": FREE,
+    "skip_connect": FREE,
+    **{f"{kind}_pool_{k}x{k}": FREE for kind in ("avg", "max") for k in (2, 3, 5)},
+    **{f"sep_conv_{k}x{k}": _separable(k) for k in (3, 5, 7)},
+    **{f"dil_conv_{k}x{k}": _dilated(k) for k in (3, 5)},
+    **{f"nor_conv_{k}x{k}": _convolution(k) for k in (1, 3)},
+    **{f"conv_{k}x{k}": _convolution(k) for k in (1, 3)},
+    "conv_1x3_3x1": _pair(3, norms=2),
+    "conv_1x7_7x1": _pair(7, norms=2),
+    "conv_7x1_1x7": _pair(7, norms=1),
 }
+
+
+def cost_of(operation: str, strided: bool) -> Cost:
+    """What an operation holds; at stride 2 the identity is a factorized reduce."""
+    return FACTORIZED_REDUCE if strided and operation == "skip_connect" else COSTS[operation]
 
 
 @frozen(eq=False)
@@ -62,8 +80,8 @@ class _Counts:
 
     operations: Ints  # (n, operations): edges with that operation at stride 1
     strided: Ints  # (n, operations): edges with that operation on a cell input
-    loose: Ints  # (n,): states that are concatenated
-    loose_inputs: Ints  # (n,): cell inputs among them
+    outputs: Ints  # (n,): states that are concatenated
+    output_inputs: Ints  # (n,): cell inputs among them
 
 
 def _counts(cells: Ints, space: SearchSpace) -> _Counts:
@@ -73,14 +91,16 @@ def _counts(cells: Ints, space: SearchSpace) -> _Counts:
     on_input = edges[..., 0] < space.inputs
     by_operation = np.zeros((len(cells), 2, len(space.operations)), dtype=np.int64)
     np.add.at(by_operation, (rows, on_input.astype(np.intp), edges[..., 1]), 1)
-    read = np.zeros((len(cells), space.inputs + space.nodes), dtype=bool)
-    read[rows, edges[..., 0]] = True
-    loose = ~read
+    output = np.ones((len(cells), space.inputs + space.nodes), dtype=bool)
+    if space.rules.mixes:
+        output[rows, edges[..., 0]] = False
+    if space.rules.output != "loose ends":
+        output[:, : space.inputs] = False
     return _Counts(
         operations=by_operation[:, 0],
         strided=by_operation[:, 1],
-        loose=loose.sum(1),
-        loose_inputs=loose[:, : space.inputs].sum(1),
+        outputs=output.sum(1),
+        output_inputs=output[:, : space.inputs].sum(1),
     )
 
 
@@ -139,7 +159,7 @@ def multiply_adds(genotypes: Genotype | Sequence[Genotype], network: NetworkConf
 def _total(genotypes: Sequence[Genotype], network: NetworkConfig, per_pixel: bool) -> Ints:
     space = space_named(network.space, network.nodes)
     rows = space.encode(genotypes)
-    if rules(network) == "nas-bench-201":
+    if space.rules.residual:
         return _total_of_one_cell(_counts(rows[:, 0], space), space, network, per_pixel)
     kinds = _counts(rows[:, 0], space), _counts(rows[:, 1], space)
     convolution = _per_pixel if per_pixel else _once
@@ -149,25 +169,21 @@ def _total(genotypes: Sequence[Genotype], network: NetworkConfig, per_pixel: boo
         total += convolution(9 * previous * channels, channels, size)
         previous = channels
     before = last = np.full(len(rows), previous, dtype=np.int64)
+    always = space.rules.always_fits
     for cell in stack(network):
         c, kind = cell.channels, kinds[cell.reduction]
         # inputs are fitted to c channels, at the size of state 1, before the cell
-        fitted = np.where((before != c) | cell.after_reduction, before, 0)
-        total += convolution(fitted * c, np.where(fitted, c, 0), cell.input_size)
-        fitted = np.where(last != c, last, 0)
-        total += convolution(fitted * c, np.where(fitted, c, 0), cell.input_size)
+        for state, fits in ((before, always | cell.after_reduction | (before != c)), (last, always | (last != c))):
+            fitted = np.where(fits, state, 0)
+            total += convolution(fitted * c, np.where(fitted, c, 0), cell.input_size)
         for number, operation in enumerate(space.operations):
-            plain, strided = COSTS[operation]
-            if not cell.reduction:
-                strided = plain
-            for cost, edges in ((plain, kind.operations), (strided, kind.strided)):
-                n = edges[:, number]
+            for on_input, edges in ((False, kind.operations), (True, kind.strided)):
+                n, cost = edges[:, number], cost_of(operation, cell.reduction and on_input)
                 total += convolution(n * cost.weights(c), n * cost.norms * c, cell.size)
         if cell.reduction:
-            n = kind.loose_inputs
-            reduce = FACTORIZED_REDUCE
+            n, reduce = kind.output_inputs, FACTORIZED_REDUCE
             total += convolution(n * reduce.weights(c), n * reduce.norms * c, cell.size)
-        before, last = last, c * kind.loose
+        before, last = last, c * kind.outputs
     # the classifier: one weight for each feature and class, and a bias
     return total + last * network.classes + (0 if per_pixel else network.classes)
 
@@ -195,7 +211,7 @@ def _total_of_one_cell(counts: _Counts, space: SearchSpace, network: NetworkConf
         if cell.reduction:
             continue
         for number, operation in enumerate(space.operations):
-            cost, n = COSTS[operation][0], edges[:, number]
+            cost, n = COSTS[operation], edges[:, number]
             total += convolution(n * cost.weights(cell.channels), n * cost.norms * cell.channels, cell.size)
     return total
 
@@ -225,11 +241,11 @@ def supernet_parameters(network: NetworkConfig) -> int:
     7387350
     """
     space = space_named(network.space, network.nodes)
-    if space.rules == "nas-bench-201":
+    if space.rules.residual:
         held = sum(
             len(space.places) * (cost.weights(cell.channels) + 2 * cost.norms * cell.channels)
             for cell in stack(network)
-            for cost, _ in map(COSTS.__getitem__, space.operations)
+            for cost in map(COSTS.__getitem__, space.operations)
             if not cell.reduction
         )
         return _around_one_cell(network, per_pixel=False) + held
@@ -240,14 +256,14 @@ def supernet_parameters(network: NetworkConfig) -> int:
     before = last = previous
     for cell in stack(network):
         total += _supernet_cell(cell, before, last, space)
-        before, last = last, cell.channels
+        before, last = last, cell.channels * (1 if space.rules.mixes else space.nodes)
     return total + last * network.classes + network.classes
 
 
 def _supernet_cell(cell: Position, before: int, last: int, space: SearchSpace) -> int:
-    c = cell.channels
-    total = before * c + 2 * c if cell.after_reduction or before != c else 0
-    total += last * c + 2 * c if last != c else 0
+    c, rules = cell.channels, space.rules
+    total = before * c + 2 * c if rules.always_fits or cell.after_reduction or before != c else 0
+    total += last * c + 2 * c if rules.always_fits or last != c else 0
 
     def held(cost: Cost) -> int:
         return cost.weights(c) + 2 * cost.norms * c
@@ -255,11 +271,61 @@ def _supernet_cell(cell: Position, before: int, last: int, space: SearchSpace) -
     for node in range(space.nodes):
         for source in range(space.inputs + node):
             strided = cell.reduction and source < space.inputs
-            total += space.edges * sum(held(COSTS[operation][strided]) for operation in space.operations)
+            total += space.edges * sum(held(cost_of(operation, strided)) for operation in space.operations)
+    if not rules.mixes:
+        return total
+    inputs = space.inputs if rules.output == "loose ends" else 0
     if cell.reduction:
-        total += space.inputs * held(FACTORIZED_REDUCE)
+        total += inputs * held(FACTORIZED_REDUCE)
     # the output: a slice of a 1x1 convolution for every state, and one norm
-    return total + (space.inputs + space.nodes) * c * c + 2 * c
+    return total + (inputs + space.nodes) * c * c + 2 * c
+
+
+# the widths that a budget is held against; the widest needs more multiply-adds than any network that is trained
+_WIDTHS = range(2, 16_385)
+
+
+def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None) -> NetworkConfig:
+    """The network's settings for one genotype, whose multiply-adds keep a budget.
+
+    Args:
+        genotype: the architecture.
+        network: with classes and image; where its channels are ``auto`` they become the most that keep the budget.
+        budget: multiply-adds of one image; None: any number, if the channels are given.
+
+    Raises:
+        ConfigError: the network is larger than the budget, at its channels or at any, or nothing decides its channels.
+
+    >>> from bnao.formats import parse
+    >>> from bnao.space import SPACES
+    >>> published = parse(
+    ...     "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1", SPACES["nao"])
+    >>> mobile = NetworkConfig(channels=0, cells=4, network="imagenet", classes=1000, image=(224, 224, 3))
+    >>> within_budget(published, mobile, 600_000_000).channels
+    45
+    """
+    if network.channels != AUTO:
+        needed = multiply_adds(genotype, network)
+        if budget is not None and needed > budget:
+            raise ConfigError(
+                f"with {network.channels} channels {genotype} has {needed:,} multiply-adds, and max_multiply_adds is "
+                f"{budget:,}; --channels auto takes as many as keep it"
+            )
+        return network
+    if budget is None:
+        raise ConfigError("channels is auto; say how large a network may be, such as --max-multiply-adds 600M")
+
+    # every product grows with the channels, so the widths are in the order of what they need
+    def needed_at(channels: int) -> int:
+        return multiply_adds(genotype, evolve(network, channels=channels))
+
+    place = bisect_right(_WIDTHS, budget, key=needed_at)
+    if not place:
+        raise ConfigError(
+            f"max_multiply_adds is {budget:,}, but even with {_WIDTHS[0]} channels {genotype} has "
+            f"{needed_at(_WIDTHS[0]):,} multiply-adds"
+        )
+    return evolve(network, channels=_WIDTHS[place - 1])
 
 
 #: what ``--size`` may name

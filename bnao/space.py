@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen, validators
 from numpy.typing import NDArray
 
 from bnao.errors import GenotypeError
-from bnao.genotype import Cell, Edge, Genotype, Node
+from bnao.genotype import Cell, Edge, Genotype, Node, shortened
 
 START = 0  # the token in front of every sequence
 
@@ -23,6 +23,28 @@ _MOST_DRAWS = 200
 
 def _in_order(operations: Iterable[str]) -> tuple[str, ...]:
     return tuple(operations)
+
+
+@frozen
+class Rules:
+    """What surrounds the cells of a space in its networks (SPEC section 3).
+
+    Attributes:
+        output: which states a cell concatenates, one of ``bnao.genotype.OUTPUT_RULES``.
+        always_fits: whether both inputs of every cell pass a ReLU, a 1x1 convolution and a norm (or a factorized
+            reduce); else only where sizes or channels differ.
+        residual: whether residual blocks stand in place of reduction cells, with a stem of C channels and a norm in
+            front of the classifier (NAS-Bench-201).
+    """
+
+    output: str = "loose ends"
+    always_fits: bool = False
+    residual: bool = False
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the number of outputs varies, so that a supernet's cell brings them to C channels."""
+        return self.output.startswith("loose")
 
 
 @frozen(slots=False)
@@ -36,7 +58,7 @@ class SearchSpace:
         inputs: states a cell is given.
         edges: edges a node sums at most.
         cells: 2, a normal and a reduction cell; or 1.
-        rules: what surrounds the cells in a network: whose stem, reductions and head (SPEC section 3).
+        rules: what surrounds the cells in a network.
 
     >>> SPACES["nao"].length, SPACES["nao"].vocabulary
     (40, 12)
@@ -48,7 +70,7 @@ class SearchSpace:
     inputs: int = 2
     edges: int = 2
     cells: int = 2
-    rules: str = "nao"
+    rules: Rules = Rules()
 
     @cached_property
     def _number(self) -> dict[str, int]:
@@ -88,7 +110,7 @@ class SearchSpace:
         return 1 + self.readable_states + len(self.operations)
 
     def check(self, genotype: Genotype) -> Genotype:
-        """The genotype itself, if it belongs to this space.
+        """The genotype itself, if it belongs to this space, with the space's rule of output.
 
         Raises:
             GenotypeError: it has other nodes, another number of edges or an operation the space lacks.
@@ -112,7 +134,7 @@ class SearchSpace:
                 )
             for index, node in enumerate(cell.nodes):
                 self._check_node(index, node, in_cell)
-        return genotype
+        return genotype if genotype.output == self.rules.output else evolve(genotype, output=self.rules.output)
 
     def _check_node(self, index: int, node: Node, where: str) -> None:
         most = self.edges_of(index)
@@ -124,7 +146,7 @@ class SearchSpace:
         for number, edge in enumerate(node.edges):
             if edge.operation not in self._number:
                 raise GenotypeError(
-                    f"{where}node {index} has the operation {edge.operation!r}; "
+                    f"{where}node {index} has the operation {shortened(edge.operation)}; "
                     f"space {self.name!r} has {', '.join(self.operations)}"
                 )
             if edge.source not in self.sources(index, number):
@@ -175,7 +197,7 @@ class SearchSpace:
             GenotypeError: a source or an operation that does not exist.
         """
         rows = np.asarray(integers).reshape(-1, self.cells, len(self.places), 2).tolist()
-        return [Genotype(*map(self._cell, row)) for row in rows]
+        return [Genotype(*map(self._cell, row), output=self.rules.output) for row in rows]
 
     def _cell(self, edges: list[list[int]]) -> Cell:
         ahead = iter(edges)
@@ -297,24 +319,40 @@ class CompleteSpace(SearchSpace):
         return all([tuple(edge.source for edge in node.edges) for node in cell.nodes] == wanted for cell in cells)
 
 
+_SMALL = ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")
+_DARTS = (
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+_LARGE = (
+    "skip_connect",
+    "conv_1x1",
+    "conv_3x3",
+    "conv_1x3_3x1",
+    "conv_1x7_7x1",
+    "max_pool_2x2",
+    "max_pool_3x3",
+    "max_pool_5x5",
+    "avg_pool_2x2",
+    "avg_pool_3x3",
+    "avg_pool_5x5",
+)
+
+#: every space by name: ENAS' and NAO's with weight sharing, NAO's without, DARTS' without and with the operation
+#: none (whose cells SNAS found), that of NASNet's and AmoebaNet's cells in DARTS' network, and NAS-Bench-201's
 SPACES: dict[str, SearchSpace] = {
     space.name: space
     for space in (
-        SearchSpace("nao", ("sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect")),
-        SearchSpace(
-            "darts",
-            (
-                "max_pool_3x3",
-                "avg_pool_3x3",
-                "skip_connect",
-                "sep_conv_3x3",
-                "sep_conv_5x5",
-                "dil_conv_3x3",
-                "dil_conv_5x5",
-            ),
-            nodes=4,
-            rules="darts",
-        ),
+        SearchSpace("nao", _SMALL),
+        SearchSpace("nao-large", _LARGE),
+        SearchSpace("darts", _DARTS, nodes=4, rules=Rules("nodes", always_fits=True)),
+        SearchSpace("snas", ("none", *_DARTS), nodes=4, rules=Rules("nodes", always_fits=True)),
+        SearchSpace("nasnet", (*_DARTS, "sep_conv_7x7", "conv_7x1_1x7"), rules=Rules("loose nodes", always_fits=True)),
         CompleteSpace(
             "nas-bench-201",
             ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"),
@@ -322,7 +360,7 @@ SPACES: dict[str, SearchSpace] = {
             inputs=1,
             edges=3,
             cells=1,
-            rules="nas-bench-201",
+            rules=Rules("last node", residual=True),
         ),
     )
 }

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
-from bnao.data import Dataset, epoch_batches, train_batch
+from bnao.data import Dataset, LabelledImages, epoch_batches, train_batch
 from bnao.errors import DivergedError
 from bnao.genotype import Genotype
 from bnao.training import cosine, dropout_mask, path_masks, stand_alone_rate
@@ -74,6 +75,8 @@ class StandAloneStep:
     """One step of a stand-alone training.
 
     Attributes:
+        step: 0-based, over the whole training.
+        place: where that is, for people: epoch and step.
         rate: learning rate.
         images: normalised and augmented, shape (b, height, width, channels).
         labels: shape (b,).
@@ -81,6 +84,8 @@ class StandAloneStep:
         dropout: what the features in front of the classifier are multiplied by, shape (b, features); None likewise.
     """
 
+    step: int
+    place: str
     rate: float
     images: NDArray[np.float32]
     labels: NDArray[np.int64]
@@ -88,10 +93,15 @@ class StandAloneStep:
     dropout: NDArray[np.float32] | None
 
 
+def stand_alone_epoch_steps(config: EvaluateConfig, dataset: LabelledImages) -> int:
+    """Steps of an epoch of a stand-alone training."""
+    return epoch_batches(dataset.n_train, config.training.batch_size)
+
+
 def stand_alone_steps(
-    config: EvaluateConfig, dataset: Dataset, network: NetworkConfig, features: int, seed: int, epoch: int
+    config: EvaluateConfig, dataset: LabelledImages, network: NetworkConfig, features: int, seed: int, start: int
 ) -> Iterator[StandAloneStep]:
-    """The steps of an epoch of a stand-alone training.
+    """The steps of a stand-alone training, from ``start`` on.
 
     Args:
         config: the training.
@@ -99,20 +109,21 @@ def stand_alone_steps(
         network: the network's settings, with the data's classes and image.
         features: inputs of the classifier.
         seed: decides batches, augmentation and masks.
-        epoch: 0-based.
+        start: the first step, 0-based over the whole training.
     """
     training = config.training
-    batch = min(training.batch_size, len(dataset.y_train))
-    epoch_steps = epoch_batches(len(dataset.y_train), batch)
-    steps = epoch_steps * config.epochs
-    for step in range(epoch * epoch_steps, (epoch + 1) * epoch_steps):
-        rate = stand_alone_rate(training, step, epoch_steps, config.epochs)
-        images, labels = train_batch(dataset, step, batch, seed, config.data)
-        masks = path_masks(network, seed, step, steps, training.drop_path_keep, len(labels))
-        dropout = None
-        if training.dropout_keep < 1:
-            dropout = dropout_mask(seed, step, training.dropout_keep, (len(labels), features))
-        yield StandAloneStep(rate, images, labels, masks, dropout)
+    batch = min(training.batch_size, dataset.n_train)
+    epoch_steps = stand_alone_epoch_steps(config, dataset)
+    steps = range(start, epoch_steps * config.epochs)
+    with closing(dataset.train_batches(steps, batch, seed, config.data)) as batches:
+        for step, (images, labels) in zip(steps, batches, strict=True):
+            rate = stand_alone_rate(training, step, epoch_steps, config.epochs)
+            masks = path_masks(network, seed, step, steps.stop, training.drop_path_keep, len(labels))
+            dropout = None
+            if training.dropout_keep < 1:
+                dropout = dropout_mask(seed, step, training.dropout_keep, (len(labels), features))
+            place = f"epoch {step // epoch_steps + 1}, step {step % epoch_steps + 1}"
+            yield StandAloneStep(step, place, rate, images, labels, masks, dropout)
 
 
 def check_loss(loss: float, place: str, rate: float, genotype: Genotype) -> None:

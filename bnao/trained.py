@@ -15,10 +15,10 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao.config import NetworkConfig
-from bnao.data import Dataset
+from bnao.data import LabelledImages
 from bnao.errors import BnaoError, GenotypeError, WeightsError
 from bnao.genotype import Cell, Edge, Genotype, Node
-from bnao.network import stem_channels
+from bnao.network import rules, stem_channels
 from bnao.space import space_named
 from bnao.weights import Shapes, check_state, stand_alone_shapes
 
@@ -93,14 +93,14 @@ class Trained:
         cells = {
             name or "normal": {
                 "nodes": [[(edge.source, edge.operation) for edge in node.edges] for node in cell.nodes],
-                "output": [*cell.loose_ends] if cell.inputs == 2 else [cell.inputs + len(cell.nodes) - 1],
+                "output": [*cell.outputs(self.live.output)],
             }
             for name, cell in self.live.named_cells
         }
         return {
             **cells,
             "inputs": self.live.normal.inputs,
-            "always_fit": False,
+            "always_fit": rules(network).always_fits,
             "stem": {"channels": [*stem_channels(network)], "stride": 1 if network.network == "cifar" else 2},
             "channels": network.channels,
             "cells": network.cells,
@@ -133,7 +133,7 @@ class Trained:
 
 
 def about_training(
-    genotype: Genotype, network: NetworkConfig, dataset: Dataset, seed: int, test_error: float
+    genotype: Genotype, network: NetworkConfig, dataset: LabelledImages, seed: int, test_error: float
 ) -> dict[str, Any]:
     """What the weights file of a stand-alone training says of itself.
 
@@ -218,7 +218,7 @@ def reaching(genotype: Genotype) -> Genotype:
         node if cell.inputs + index in cell.live_states else Node([Edge(edge.source, "none") for edge in node.edges])
         for index, node in enumerate(cell.nodes)
     ]
-    return Genotype(Cell(nodes, cell.inputs))
+    return Genotype(Cell(nodes, cell.inputs), output=genotype.output)
 
 
 def _numbers(values: list[float], n: int) -> tuple[float, ...]:

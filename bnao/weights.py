@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from bnao.config import NetworkConfig
 from bnao.errors import WeightsError
 from bnao.genotype import Genotype
-from bnao.network import stack, stem_channels
+from bnao.network import Position, stack, stem_channels
+from bnao.size import COSTS
 from bnao.space import space_named
 from bnao.streams import stream
 
@@ -60,11 +62,27 @@ def _convolution(name: str, c_in: int, c: int, kernel: int = 1) -> Shapes:
     return {f"{name}.kernel": (c, c_in, kernel, kernel), **_norm(f"{name}.norm", c)}
 
 
+def _dilated(name: str, kernel: int, c: int) -> Shapes:
+    return {f"{name}.depthwise": (c, 1, kernel, kernel), f"{name}.pointwise": (c, c, 1, 1), **_norm(f"{name}.norm", c)}
+
+
+def _pair(name: str, length: int, norms: int, c: int) -> Shapes:
+    """A row and a column, with one norm behind both or one behind each."""
+    first, second = {f"{name}.first": (c, c, 1, length)}, {f"{name}.second": (c, c, length, 1)}
+    if norms == 1:
+        return {**first, **second, **_norm(f"{name}.norm", c)}
+    return {**first, **_norm(f"{name}.norm_1", c), **second, **_norm(f"{name}.norm_2", c)}
+
+
 def _operation(name: str, operation: str, c: int, strided: bool) -> Shapes:
     """Parameters of one operation of c to c channels; none for pooling and for the identity."""
     if operation.startswith("sep_conv_"):
         return _separable(name, int(operation[-1]), c)
-    if operation.startswith("nor_conv_"):
+    if operation.startswith("dil_conv_"):
+        return _dilated(name, int(operation[-1]), c)
+    if operation in ("conv_1x3_3x1", "conv_1x7_7x1", "conv_7x1_1x7"):
+        return _pair(name, max(map(int, re.findall(r"\d", operation))), COSTS[operation].norms, c)
+    if operation.startswith(("nor_conv_", "conv_")):
         return _convolution(name, c, c, kernel=int(operation[-1]))
     if operation == "skip_connect" and strided:
         return _factorized_reduce(name, c, c)
@@ -80,14 +98,15 @@ def _residual(name: str, before: int, c: int) -> Shapes:
     }
 
 
-def _fits(cell: str, before: int, last: int, c: int, after_reduction: bool) -> Shapes:
-    """What brings the two inputs to c channels and one size."""
+def _fits(cell: str, before: int, last: int, position: Position, always: bool) -> Shapes:
+    """What brings the two inputs to the cell's channels and one size; always, or where it is needed."""
     shapes: Shapes = {}
-    if after_reduction:
+    c = position.channels
+    if position.after_reduction:
         shapes |= _factorized_reduce(f"{cell}.fit.0", before, c)
-    elif before != c:
+    elif always or before != c:
         shapes |= _convolution(f"{cell}.fit.0", before, c)
-    if last != c:
+    if always or last != c:
         shapes |= _convolution(f"{cell}.fit.1", last, c)
     return shapes
 
@@ -113,27 +132,32 @@ def supernet_shapes(network: NetworkConfig) -> Shapes:
     7387350
     """
     space = space_named(network.space, network.nodes)
-    if space.rules == "nas-bench-201":
+    if space.rules.residual:
         every = [(*place, operation) for place in space.places for operation in space.operations]
         return _one_cell_shapes(network, every)
     shapes, last = _stem(network)
     before = last
     for position in stack(network):
         cell, c = f"cells.{position.index}", position.channels
-        shapes |= _fits(cell, before, last, c, position.after_reduction)
+        shapes |= _fits(cell, before, last, position, space.rules.always_fits)
         for node in range(space.nodes):
             for edge in range(space.edges):
                 for operation in space.operations:
                     for source in range(space.inputs + node):
                         name = f"{cell}.nodes.{node}.edges.{edge}.{operation}.source.{source}"
                         shapes |= _operation(name, operation, c, position.reduction and source < space.inputs)
+        before = last
+        if not space.rules.mixes:
+            last = c * space.nodes
+            continue
+        first = 0 if space.rules.output == "loose ends" else space.inputs
         if position.reduction:
-            for state in range(space.inputs):
+            for state in range(first, space.inputs):
                 shapes |= _factorized_reduce(f"{cell}.loose.{state}", c, c)
-        for state in range(space.inputs + space.nodes):
+        for state in range(first, space.inputs + space.nodes):
             shapes[f"{cell}.output.state.{state}"] = (c, c, 1, 1)
         shapes |= _norm(f"{cell}.output.norm", c)
-        before, last = last, c
+        last = c
     return shapes | _classifier("classifier", last, network.classes)
 
 
@@ -141,7 +165,7 @@ def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bo
     """Every trainable parameter of one genotype's own network; with the auxiliary head's where asked."""
     space = space_named(network.space, network.nodes)
     space.check(genotype)
-    if space.rules == "nas-bench-201":
+    if space.rules.residual:
         return _one_cell_shapes(
             network,
             [
@@ -156,17 +180,18 @@ def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bo
     for position in stack(network):
         name, c = f"cells.{position.index}", position.channels
         cell = genotype.cell(position.reduction)
-        shapes |= _fits(name, before, last, c, position.after_reduction)
+        shapes |= _fits(name, before, last, position, space.rules.always_fits)
         for index, node in enumerate(cell.nodes):
             for number, edge in enumerate(node.edges):
                 strided = position.reduction and edge.source < space.inputs
                 place = f"{name}.nodes.{index}.edges.{number}.{edge.operation}"
                 shapes |= _operation(place, edge.operation, c, strided)
+        outputs = cell.outputs(space.rules.output)
         if position.reduction:
-            for state in cell.loose_ends:
+            for state in outputs:
                 if state < space.inputs:
                     shapes |= _factorized_reduce(f"{name}.loose.{state}", c, c)
-        before, last = last, c * len(cell.loose_ends)
+        before, last = last, c * len(outputs)
         if auxiliary and position.index == auxiliary_cell(network):
             narrow, wide = AUXILIARY_CHANNELS
             head = _convolution("auxiliary.0", last, narrow) | _convolution("auxiliary.1", narrow, wide, kernel=2)

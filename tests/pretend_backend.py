@@ -67,14 +67,15 @@ class _Controller:
 
 class _StandAlone:
     parameters = 0
+    epoch_steps = 1
 
     def __init__(self, genotype, config, dataset, seed):
         self.genotype, self.config, self.seed, self.classes = genotype, config, seed, dataset.classes
 
     def train(self, start=0):
-        for epoch in range(start, self.config.epochs):
+        for step in range(start, self.config.epochs):
             time.sleep(float(os.environ.get("PRETEND_SECONDS", 0)))
-            yield Epoch(epoch, loss=1.0, rate=0.01)
+            yield Step(step, 0, loss=1.0, rate=0.01)
 
     def logits(self, images):
         rng = stream(self.seed, f"pretend {self.genotype}")

@@ -17,12 +17,15 @@ import pytest
 from click.testing import CliRunner
 
 from bnao.cli import COMMANDS, main
-from bnao.config import EvaluateConfig, SearchConfig, preset
+from bnao.config import PRESETS, EvaluateConfig, SearchConfig, preset
 from bnao.run import Run
 from bnao.settings import build, settings_of
 from bnao.space import SPACES
 from bnao.streams import stream
+from bnao.testing import save_images
+from bnao.zoo import published
 
+KINDS = {"search": SearchConfig, "evaluate": EvaluateConfig}
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -217,8 +220,10 @@ def test_a_file_may_name_its_preset_and_the_command_line_another():
     assert (on_the_line["preset"], on_the_line["rounds"], on_the_line["pool"]) == ("cifar10-small", 7, 200)
 
 
-@pytest.mark.parametrize("name", ["quick", "cifar10-small", "paper"])
-@pytest.mark.parametrize(("command", "kind"), [("search", SearchConfig), ("evaluate", EvaluateConfig)])
+@pytest.mark.parametrize(
+    ("command", "kind", "name"),
+    [(command, kind, name) for command, kind in KINDS.items() for name in PRESETS[kind]],
+)
 def test_shown_settings_are_the_presets_and_read_back_are_the_same(command, kind, name):
     first = bnao(command, "--preset", name, "--show-config").stdout
     pathlib.Path("shown.toml").write_text(first)
@@ -599,6 +604,29 @@ def test_genotypes_are_evaluated_in_the_order_given(genotypes):
     assert re.fullmatch(r"runs/evaluate-\d{8}-\d{6}", content["run"])
 
 
+def test_a_published_cell_is_evaluated_by_its_name_in_its_own_space():
+    done = json.loads(bnao("evaluate", "DARTS_V2", "--backend", "pretend", "--json", "--quiet", "--out", "here").stdout)
+
+    assert done["evaluations"][0]["genotype"] == str(published("DARTS_V2").genotype)
+    settings = tomllib.loads((pathlib.Path("here") / "config.toml").read_text())
+    assert settings["network"]["space"] == "darts"
+    assert "nodes" not in settings["network"]
+
+
+def test_an_evaluation_from_a_supernet_that_is_none_is_refused_before_a_folder_is_made():
+    told = refused(1, "evaluate", "DARTS_V2", "--backend", "pretend", "--from-supernet", "nowhere", "--quiet")
+
+    assert "nowhere" in told
+    assert not pathlib.Path("runs").exists()
+
+
+def test_published_cells_of_two_spaces_are_not_evaluated_together():
+    told = refused(1, "evaluate", "DARTS_V2", "NAONet-V2", "--backend", "pretend", "--quiet")
+
+    assert told.startswith("error: genotype 2: NAONet-V2 is of space 'nao' with 5 nodes, where space 'darts' with 4")
+    assert not pathlib.Path("runs").exists()
+
+
 def test_the_table_of_an_evaluation_has_mean_deviation_and_size(genotypes):
     result = bnao(*EVALUATE, "--repeats", 2, *genotypes)
 
@@ -742,6 +770,161 @@ def test_a_stopped_evaluation_goes_on_by_the_same_command(genotypes):
     assert process.returncode == 1
     assert told.splitlines()[-1].endswith("go on with: the same command with --out mine")
     assert len(json.loads(result.stdout)["evaluations"]) == 2
+
+
+# --- evaluate on images from disk
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of 8 classes with 32 JPEGs to train on and 8 to test on."""
+    return save_images(tmp_path / "photos", classes=8)
+
+
+@pytest.fixture
+def on_photos(photos):
+    """The arguments of an evaluation on them."""
+    return (
+        "evaluate", "--preset", "imagenet", "--data-dir", photos, "--image-size", 32, "--backend", "pretend",
+        "--epochs", 2, "--batch-size", 16, "--workers", 0,
+    )  # fmt: skip
+
+
+def test_networks_are_evaluated_on_a_folder_of_imagenets_layout(on_photos, genotypes):
+    result = bnao(*on_photos, "--out", "mine", *genotypes[:2])
+
+    assert result.exit_code == 0
+    assert "imagenet: 32 train, 8 test images of 32 x 32 x 3, 8 classes" in result.stderr
+    assert re.search(r"^ +test error +top-5 error +parameters +multiply-adds$", result.stdout, re.M)
+    assert re.search(r"^2 +\d+\.\d\d % +\d+\.\d\d % +[\d,]+ +[\d,]+$", result.stdout, re.M)
+    assert "left out" not in result.stdout
+    about = json.loads(pathlib.Path("mine/run.json").read_text())
+    assert about["data"]["description"].startswith("imagenet: 32 train")
+
+
+def test_the_widest_networks_within_a_budget_are_told_with_their_channels(on_photos, genotypes):
+    arguments = (*on_photos, "--cells", 1, "--channels", "auto", "--max-multiply-adds", "2M", "--out", "mine")
+
+    result = bnao(*arguments, *genotypes[:2])
+    content = json.loads(bnao(*arguments, *genotypes[:2], "--json").stdout)
+
+    assert re.search(r"^ +test error +top-5 error +C +parameters +multiply-adds$", result.stdout, re.M)
+    for entry in content["evaluations"]:
+        assert 0 < entry["multiply_adds"] <= 2_000_000
+        assert re.search(
+            rf" {entry['channels']} +{entry['parameters']:,} +{entry['multiply_adds']:,}$", result.stdout, re.M
+        )
+    shown_again = bnao(
+        "show", "--json", "--network", "imagenet", "--cells", 1, "--classes", 8, "--image", "32x32x3",
+        "--channels", "auto", "--max-multiply-adds", "2M", *genotypes[:2],
+    )  # fmt: skip
+    assert [json.loads(line)["channels"] for line in shown_again.stdout.splitlines()] == [
+        entry["channels"] for entry in content["evaluations"]
+    ]
+
+
+def test_the_best_of_a_search_are_evaluated_on_imagenet_by_its_preset(finished, photos):
+    settings = shown("evaluate", finished, "--preset", "imagenet", "--data-dir", photos)
+
+    assert (settings["data"]["dataset"], settings["network"]["network"]) == ("imagenet", "imagenet")
+    assert (settings["network"]["channels"], settings["machine"]["backend"]) == (52, "pretend")
+    assert "image_size" not in settings["data"]  # that of the search's images
+
+
+def test_imagenet_is_trained_on_by_its_own_preset_where_none_is_named(finished, genotypes):
+    for target in (genotypes[0], finished):
+        settings = shown("evaluate", target, "--dataset", "imagenet")
+        others = shown("evaluate", target, "--dataset", "imagenet", "--preset", "paper", "--crop", "resized")
+
+        assert (settings["preset"], settings["epochs"], settings["data"]["crop"]) == ("imagenet", 250, "resized")
+        assert (others["preset"], others["epochs"]) == ("paper", 600)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (
+            ("--channels", "auto"),
+            2,
+            "channels is auto; say how large a network may be, such as --max-multiply-adds 600M",
+        ),
+        (
+            ("--max-multiply-adds", "1K"),
+            2,
+            "multiply-adds, and max_multiply_adds is 1,000; --channels auto takes as many",
+        ),
+        (("--channels", "auto", "--max-multiply-adds", 9), 2, "max_multiply_adds is 9, but even with 2 channels"),
+        (("--crop", "shift"), 2, "--crop resized --cutout 0, or --preset imagenet"),
+        (
+            ("--image-size", 31),
+            2,
+            "images are 31 x 31 pixels; two reductions behind the stem of stride 8 need at least",
+        ),
+        (("--data-dir", "none"), 1, "there is no folder none; --data-dir must hold train/<class>/*.JPEG"),
+        (("--channels", "wide"), 2, "'wide' is not a valid integer, such as 20 or 600M, or auto."),
+        (("--batch-size", "1.5"), 2, "'1.5' is not a valid integer, such as 20 or 600M."),
+    ],
+)
+def test_an_evaluation_on_imagenet_that_cannot_be_is_refused_before_a_folder_is_made(
+    on_photos, genotypes, arguments, code, told
+):
+    assert told in refused(code, *on_photos, *arguments, genotypes[0])
+    assert not pathlib.Path("runs").exists()
+
+
+def test_without_its_folder_imagenet_says_what_that_must_look_like(genotypes):
+    told = refused(1, "evaluate", "--preset", "imagenet", "--backend", "pretend", genotypes[0])
+
+    assert "imagenet cannot be fetched" in told
+    assert "--data-dir: train/<class>/*.JPEG and val/<class>/*.JPEG" in told
+
+
+def test_a_search_on_imagenet_is_refused(photos):
+    told = refused(1, *PRETEND, "--dataset", "imagenet", "--data-dir", photos)
+
+    assert "read from disk while a network trains, which only bnao evaluate does" in told
+
+
+@pytest.mark.parametrize("command", ["search", "study ranking"])
+def test_channels_that_are_auto_are_refused_where_nothing_chooses_them(command):
+    told = bnao(*command.split(), "--channels", "auto", "--backend", "pretend", "--out", "mine").stderr
+
+    assert "error: channels is auto, which bnao evaluate and bnao show take; here it must be a number >= 2" in told
+    assert not pathlib.Path("mine").exists()
+
+
+def test_numbers_may_be_given_in_thousands_millions_and_billions():
+    settings = shown("search", "--max-parameters", "1.5M", "--max-multiply-adds", "2G", "--pool", "1k")
+
+    assert (settings["max_parameters"], settings["max_multiply_adds"], settings["pool"]) == (
+        1_500_000, 2_000_000_000, 1000,
+    )  # fmt: skip
+
+
+def test_an_image_that_cannot_be_read_is_fatal_or_left_out_and_counted(on_photos, photos, genotypes):
+    bad = next((photos / "val").rglob("*.jpeg"))
+    bad.write_bytes(bad.read_bytes()[:-200])
+    arguments = (*on_photos, "--out", "mine", genotypes[0])
+
+    fatal = bnao(*arguments)
+    skipped = bnao(*arguments, "--unreadable", "skip")
+    as_json = json.loads(bnao(*arguments, "--unreadable", "skip", "--json").stdout)
+
+    assert fatal.exit_code == 1
+    (line,) = [line for line in fatal.stderr.splitlines() if line.startswith("bnao: ")]
+    assert f"{bad} cannot be read as an image: image file is truncated" in line
+    assert line.endswith("; --unreadable skip leaves such files out")
+    # the folder that the first began is gone on with
+    assert skipped.exit_code == 0
+    assert skipped.stderr.count(f"left out: {bad} cannot be read") == 1
+    assert f"left out: 1 image file that could not be read, {bad} (evaluation.json says why)" in skipped.stdout
+    assert [entry["file"] for entry in as_json["unreadable"]] == [str(bad)]
+
+
+def test_an_evaluation_may_go_on_with_another_number_of_processes_that_read(on_photos, genotypes):
+    assert bnao(*on_photos, "--out", "mine", genotypes[0]).exit_code == 0
+    assert bnao(*on_photos, "--out", "mine", "--workers", 1, *genotypes[:2]).exit_code == 0
+    assert "data.pad = 4, and now it is 5" in refused(1, *on_photos, "--out", "mine", "--pad", 5, genotypes[0])
 
 
 # --- backends

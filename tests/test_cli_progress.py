@@ -139,11 +139,15 @@ def test_scores_that_are_no_shares_are_told_as_they_are():
 def test_an_evaluation_tells_its_place_and_what_is_left():
     track = EvaluationTrack(EvaluateConfig(epochs=10, repeats=2), genotypes=3, start=0.0)
     place = {"genotype": 2, "of": 3, "repeat": 1}
+    epoch = {**place, "epoch": 4, "epochs": 10, "loss": 0.5, "rate": 0.01}
 
-    told = track.update({"event": "epoch", **place, "epoch": 4, "epochs": 10, "loss": 0.5, "rate": 0.01}, now=2.0)
+    told = [track.update({"event": "step", **epoch, "step": 5, "steps": 5}, now=2.0)]
+    told.append(track.update({"event": "epoch", **epoch, "seconds": 9.5}, now=2.0))
 
-    assert told is None
-    assert line(track) == "genotype 2/3  repeat 1/2  epoch 4/10  loss 0.500  rate 0.0100  left 1:12"  # 36 epochs of 2 s
+    assert told == [None, None]
+    assert (  # 36 epochs of 5 steps of 2 s
+        line(track) == "genotype 2/3  repeat 1/2  epoch 4/10  step 5/5  loss 0.500  rate 0.0100  left 6:00"
+    )
     assert track.share == pytest.approx(24 / 60)
     told = track.update({"event": "trained", **place, "test_error": 0.125}, now=3.0)
     assert told == "genotype 2/3  repeat 1/2  test error 12.50 %"

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from bnao.cli import main
-from bnao.cli.drawing import drawn, in_words
+from bnao.cli.words import drawn, in_words
 from bnao.genotype import Cell, Edge, Node
 from bnao.space import SPACES
 from bnao.streams import stream
@@ -129,14 +129,14 @@ def test_a_cell_is_told_in_words():
 def test_a_node_is_told_by_the_nodes_it_reads():
     cell = Cell([Node([Edge(0, "max_pool_3x3"), Edge(1, "max_pool_3x3")]), Node([Edge(2, "skip_connect")])])
 
-    assert in_words(cell)[1] == "node 1 = skip_connect of node 0"
+    assert in_words(cell, cell.loose_ends)[1] == "node 1 = skip_connect of node 0"
 
 
 def test_a_cell_is_drawn_with_a_column_a_state_and_a_row_an_edge():
     # state 1 is never read: it and node 1 are the output
     cell = Cell([Node([Edge(0, "sep_conv_3x3"), Edge(0, "skip_connect")]), Node([Edge(2, "avg_pool_3x3")])])
 
-    assert drawn(cell) == [
+    assert drawn(cell, cell.loose_ends) == [
         "a   b",
         "├───│───╮        sep_conv_3x3",
         "╰───│───┤        skip_connect",
@@ -170,7 +170,7 @@ def test_where_only_ascii_can_be_shown_the_drawing_is_ascii(monkeypatch):
             PUBLISHED[:-1] + "5",
             "integer 39 (the second operation of node 4 in the reduction cell) is 5; it can be 0..4",
         ),
-        ("hello", "'hello' is no genotype"),
+        ("hello", "'hello' is no genotype; no published cell 'hello'"),
         (ONE_NODE, "the normal cell has 1 node; a cell of space 'nao' with 5 nodes needs 5"),
     ],
 )
@@ -219,7 +219,10 @@ def test_a_file_that_is_absent_or_no_text_is_refused(tmp_path):
         (tuple(PUBLISHED.split()), "40 single integers; put a genotype's integers in quotes"),
         (("--image", "32x32", PUBLISHED), "'32x32' is no image shape; give HxWxC, such as 32x32x3"),
         (("--image", "4x4x3", PUBLISHED), "images are 4 x 4 pixels"),
-        (("--channels", 0, PUBLISHED), "channels is 0; it must be >= 2"),
+        (
+            ("--channels", 0, PUBLISHED),
+            "channels is auto; say how large a network may be, such as --max-multiply-adds 600M",
+        ),
         (("--classes", 1, PUBLISHED), "classes is 1; it must be >= 2"),
         (("--network", "vgg", PUBLISHED), "'vgg' is not one of 'cifar', 'imagenet'"),
         (("--space", "nasnett", PUBLISHED), "'nasnett' is not"),
@@ -235,3 +238,63 @@ def test_nothing_is_written_where_something_is_wrong(tmp_path, monkeypatch):
     refused(1, PUBLISHED, "hello")
 
     assert list(pathlib.Path().iterdir()) == []
+
+
+# --- other notations and spaces
+
+
+def test_a_published_cell_is_shown_in_its_own_space():
+    (shown,) = objects(show("--json", "DARTS_V2"))
+
+    assert (shown["space"], shown["nodes"], shown["parameters"]) == ("darts", 4, 3_349_342)
+
+
+def test_genotypes_of_several_spaces_are_shown_each_in_its_own():
+    shown = objects(show("--json", "DARTS_V2", PUBLISHED, "NASNet-A"))
+
+    assert [each["parameters"] for each in shown] == [3_349_342, 4_387_654, 3_830_950]
+
+
+def test_a_space_that_is_named_is_the_one_all_must_be_of():
+    told = "DARTS_V2 is of space 'darts' with 4 nodes, where space 'nao' with 5 is asked for"
+
+    assert refused(1, "--space", "nao", "DARTS_V2") == told
+
+
+def test_the_output_of_a_darts_cell_is_all_its_nodes():
+    result = show("DARTS_V2")
+
+    assert result.stdout.count("  output = node 0, node 1, node 2 and node 3, concatenated") == 2
+
+
+@pytest.mark.parametrize(
+    ("notation", "begins"),
+    [
+        ("text", "0:sep_conv_5x5+1:sep_conv_5x5;0:sep_conv_3x3+2:skip_connect;"),
+        ("nao", "0 1 1 1 0 0 2 4 "),
+        ("integers", "0 1 1 1 0 0 2 4 "),
+        ("nao-v1", "nao-v1: 0 1 1 1 0 0 2 4 "),
+        ("enas", "[0 1 1 1 0 0 2 4 "),
+        (
+            "darts",
+            "Genotype(normal=[('sep_conv_5x5', 0), ('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('skip_connect', 2)",
+        ),
+        ("json", '{"format": 1, "space": "nao", "output": "loose ends", "normal": [[[0, "sep_conv_5x5"]'),
+    ],
+)
+def test_a_genotype_is_printed_in_the_notation_asked_for_and_read_again(notation, begins):
+    result = show("--as", notation, PUBLISHED)
+
+    assert result.stdout.startswith(begins)
+    assert result.stdout.count("\n") == 1
+    assert objects(show("--json", "--space", "nao", result.stdout)) == objects(show("--json", PUBLISHED))
+
+
+def test_a_notation_that_cannot_express_a_genotype_says_which_edge():
+    told = "node 3 of the normal cell has the operation 'dil_conv_3x3', for which ENAS has no number"
+
+    assert refused(1, "--as", "enas", "DARTS_V2").startswith(told)
+
+
+def test_a_notation_and_json_exclude_each_other():
+    assert "--json and --as exclude each other" in refused(2, "--json", "--as", "json", PUBLISHED)

@@ -61,6 +61,46 @@ def test_the_defaults_are_the_papers():
     )  # fmt: skip
 
 
+def test_the_imagenet_preset_is_the_papers():
+    alone = preset(EvaluateConfig, "imagenet")
+
+    assert (alone.epochs, alone.network.channels, alone.network.cells, alone.network.network) == (
+        250,
+        52,
+        4,
+        "imagenet",
+    )
+    assert (alone.data.dataset, alone.data.crop, alone.data.flip, alone.data.cutout) == ("imagenet", "resized", True, 0)
+    assert alone.data.jitter > 0
+    training = alone.training
+    assert (training.batch_size, training.learning_rate, training.schedule, training.decay) == (
+        128, 0.1, "exponential", 0.97,
+    )  # fmt: skip
+    assert (training.momentum, training.weight_decay, training.auxiliary, training.label_smoothing) == (
+        0.9, 3e-5, 0.4, 0.1,
+    )  # fmt: skip
+    assert (training.drop_path_keep, training.dropout_keep, training.gradient_norm) == (1, 1, 0)
+
+
+def test_a_word_stands_for_its_number_and_the_bounds_do_not_hold_for_it():
+    assert NetworkConfig(channels="auto").channels == NetworkConfig(channels=0).channels == configs.AUTO == 0
+    assert build(EvaluateConfig, {"network": {"channels": "auto"}}).network.channels == 0
+    for channels, told in ((1, "1; it must be >= 2, or 0 (auto)"), ("wide", "'wide'; it must be a whole number")):
+        with pytest.raises(ConfigError) as error:
+            NetworkConfig(channels=channels)
+        assert str(error.value) == f"channels is {told}"
+
+
+def test_what_work_may_go_on_without_is_left_out_of_what_is_fixed():
+    config = build(EvaluateConfig, {"machine": {"workers": 3, "threads": 2}, "data": {"unreadable": "skip"}})
+
+    whole, fixed = tomllib.loads(to_toml(config)), tomllib.loads(to_toml(config, fixed=True))
+
+    assert (whole["machine"].pop("workers"), whole["data"].pop("unreadable")) == (3, "skip")
+    assert fixed == whole
+    assert fixed["machine"]["threads"] == 2
+
+
 def test_later_layers_win_and_leave_the_rest_of_a_section():
     settings = merged({"seed": 1, "data": {"pad": 4, "flip": True}}, {"data": {"pad": 2}}, {"seed": 2})
 
@@ -113,7 +153,7 @@ BAD_SETTINGS = [
     ({"alpha": math.nan}, "alpha is nan; it must be a finite number"),
     ({"data": {"flip": 1}}, "[data] flip is 1; it must be true or false"),
     ({"data": {"dataset": 3}}, "[data] dataset is 3; it must be text"),
-    ({"data": {"dataset": "mnist"}}, "[data] dataset is 'mnist'; it can be fashion-mnist, cifar10, cifar100"),
+    ({"data": {"dataset": "mnist"}}, "[data] dataset is 'mnist'; it can be fashion-mnist, cifar10, cifar100, imagenet"),
     ({"data": {"dev_images": 0}}, "[data] dev_images is 0; it must be >= 1"),
     ({"training": {"learning_rate": math.nan}}, "[training] learning_rate is nan; it must be a finite number"),
     ({"training": {"learning_rate": math.inf}}, "[training] learning_rate is inf; it must be a finite number"),

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnao.errors import GenotypeError
-from bnao.formats import parse, to_integers, to_nas_bench_201
+from bnao.formats import parse
+from bnao.notations import to_integers, to_nas_bench_201
 from bnao.space import SPACES, space_named
 from bnao.streams import stream
 
@@ -15,6 +16,10 @@ TEXT = (
     "0:avg_pool_3x3+0:sep_conv_3x3;0:max_pool_3x3+0:sep_conv_3x3|"
     "0:avg_pool_3x3+0:avg_pool_3x3;1:sep_conv_3x3+2:avg_pool_3x3;0:sep_conv_3x3+0:sep_conv_5x5;"
     "0:max_pool_3x3+0:sep_conv_3x3;0:sep_conv_3x3+0:sep_conv_5x5"
+)
+CAN_BE = (
+    "give '0:sep_conv_3x3+1:skip_connect;...|...', 40 integers, a published cell's name (bnao zoo), "
+    "a DARTS Genotype(...), a NAS-Bench-201 string or JSON"
 )
 
 
@@ -62,8 +67,10 @@ def test_integers_may_be_separated_by_blanks_or_commas_and_stand_in_brackets(sep
             f"{'9' * 5000}{INTEGERS[1:]}",
             "integer 0 (the first state of node 0 in the normal cell) is 9999999999; it can be 0..1",
         ),
-        ("", "'' is no genotype; give '0:sep_conv_3x3+1:skip_connect;...|...' or 40 integers"),
-        ("1 1 0 x", "'1 1 0 x' is no genotype; give '0:sep_conv_3x3+1:skip_connect;...|...' or 40 integers"),
+        ("", f"'' is no genotype; {CAN_BE}"),
+        ("1 1 0 x", f"'1 1 0 x' is no genotype; {CAN_BE}"),
+        ("hello", "'hello' is no genotype; no published cell 'hello'; see: bnao zoo"),
+        ("NAONet-W2", "'NAONet-W2' is no genotype; no published cell 'NAONet-W2'; did you mean NAONet-V2?"),
         (
             TEXT.replace("0:sep_conv_5x5+1", "0:conv_7x7+1"),
             "normal cell: node 0 has the operation 'conv_7x7'; "

@@ -1,16 +1,20 @@
+import csv
 import json
+import math
 import pathlib
 
 import numpy as np
 import pytest
+from attrs import evolve
 
-from bnao.config import NetworkConfig
-from bnao.errors import GenotypeError
-from bnao.formats import parse
-from bnao.genotype import Genotype
-from bnao.size import SIZES, multiply_adds, parameters, supernet_parameters
+from bnao.config import AUTO, NetworkConfig
+from bnao.errors import ConfigError, GenotypeError
+from bnao.formats import parse, read
+from bnao.genotype import Cell, Edge, Genotype, Node
+from bnao.size import SIZES, multiply_adds, parameters, supernet_parameters, within_budget
 from bnao.space import SPACES, space_named
 from bnao.streams import stream
+from bnao.weights import stand_alone_shapes
 
 FACTS = json.loads((pathlib.Path(__file__).parent / "facts" / "params_nao.json").read_text())["rows"]
 
@@ -62,6 +66,65 @@ def test_the_imagenet_networks_need_these_multiply_adds(channels, millions):
 
 def test_the_papers_supernet_has_7387350_parameters():
     assert supernet_parameters(NetworkConfig(channels=20, cells=3)) == 7_387_350
+
+
+# --- the widest network within a budget
+
+
+def test_600_million_multiply_adds_are_kept_by_the_most_channels_that_do():
+    needed = {c: multiply_adds(nao(BALANCED_NAO), imagenet(c)) for c in range(2, 80)}
+
+    chosen = within_budget(nao(BALANCED_NAO), imagenet(AUTO), 600_000_000).channels
+
+    assert chosen == max(c for c, products in needed.items() if products <= 600_000_000)
+    assert chosen >= 44  # the paper's, which has 570 million
+    # as large as the budget itself is kept, and one less is not
+    assert within_budget(nao(BALANCED_NAO), imagenet(AUTO), needed[60]).channels == 60
+    assert within_budget(nao(BALANCED_NAO), imagenet(AUTO), needed[60] - 1).channels == 59
+
+
+@pytest.mark.parametrize("network", ["cifar", "imagenet"])
+def test_more_channels_never_need_fewer_multiply_adds(network):
+    pool = SPACES["nao"].random_genotypes(20, stream(0, "monotone"))
+    counts = [
+        multiply_adds(pool, NetworkConfig(channels=c, cells=1, network=network, image=(33, 47, 3)))
+        for c in range(2, 60)
+    ]
+
+    assert (np.diff(counts, axis=0) > 0).all()
+
+
+@pytest.mark.parametrize("network", ["cifar", "imagenet"])
+@pytest.mark.parametrize("channels", [3, 45])
+def test_an_odd_number_of_channels_is_counted_as_it_is_built(network, channels):
+    settings = NetworkConfig(channels=channels, cells=1, network=network, image=(40, 40, 3))
+    for genotype in SPACES["nao"].random_genotypes(20, stream(0, "odd")):
+        shapes = stand_alone_shapes(genotype, settings)
+
+        assert parameters(genotype, settings) == sum(math.prod(shape) for shape in shapes.values())
+
+
+def test_a_network_over_the_budget_is_refused_with_both_numbers():
+    with pytest.raises(
+        ConfigError, match=r"with 52 channels .* has 782,0\d\d,\d{3} multiply-adds, and max_multiply_adds is"
+    ):
+        within_budget(nao(BALANCED_NAO), imagenet(52), 600_000_000)
+    with pytest.raises(
+        ConfigError, match=r"max_multiply_adds is 1,000, but even with 2 channels .* has [\d,]+ multiply-a"
+    ):
+        within_budget(nao(BALANCED_NAO), imagenet(AUTO), 1000)
+    with pytest.raises(ConfigError, match=r"channels is auto; say how large a network may be, such as --max-multiply-"):
+        within_budget(nao(BALANCED_NAO), imagenet(AUTO), None)
+    assert within_budget(nao(BALANCED_NAO), imagenet(44), 600_000_000) == imagenet(44)
+    assert within_budget(nao(BALANCED_NAO), imagenet(52), None) == imagenet(52)
+
+
+def test_channels_that_nobody_chose_are_refused_wherever_they_are_met():
+    for count in (parameters, multiply_adds):
+        with pytest.raises(ConfigError, match="channels is auto, which bnao evaluate and bnao show take; here it must"):
+            count(nao(BALANCED_NAO), imagenet(AUTO))
+    with pytest.raises(ConfigError, match="channels is auto"):
+        supernet_parameters(NetworkConfig(channels=AUTO))
 
 
 IDENTITIES = "0:skip_connect+1:skip_connect"
@@ -183,8 +246,70 @@ def test_the_benchmarks_supernet_holds_each_parametric_operation_once_an_edge():
     assert supernet_parameters(BENCH_NETWORK) == 73_306 + 6 * (243_040 + 28_000)
 
 
-def test_a_space_without_networks_has_no_sizes():
-    darts = SPACES["darts"].random_genotypes(1, stream(0, "darts"))
+# --- the networks of DARTS and of NAO without weight sharing, as their authors' programs count them
 
-    with pytest.raises(GenotypeError, match="space 'darts' has no networks yet"):
-        parameters(darts, NetworkConfig(space="darts"))
+DARTS_NETWORKS = [
+    ("DARTS_V1", 36, 6, 3_169_414),
+    ("DARTS_V2", 36, 6, 3_349_342),
+    ("P-DARTS", 36, 6, 3_433_798),
+    ("PC-DARTS-CIFAR", 36, 6, 3_634_678),
+    ("PC-DARTS-ImageNet", 36, 6, 3_721_510),
+    ("SNAS-mild", 36, 6, 2_661_382),
+    ("SNAS-moderate", 36, 6, 2_847_358),
+    ("SNAS-aggressive", 36, 6, 2_313_622),
+    ("NASNet-A", 36, 6, 3_830_950),
+    ("AmoebaNet-A", 36, 6, 3_145_078),
+    ("NAONet-A", 36, 6, 11_470_150),
+    ("NAONet-A", 36, 5, 9_722_278),
+    ("NAONet-A", 64, 6, 36_186_058),
+    ("NAONet-A", 128, 6, 144_576_394),
+    ("NAONet-A-json", 36, 6, 11_470_150),
+    ("NAONet-B", 36, 6, 2_921_302),
+    ("NAO-WS", 36, 5, 2_301_310),
+    ("NAONet-V2", 36, 6, 4_387_654),
+    ("ENAS", 36, 5, 3_729_430),
+]
+
+
+@pytest.mark.parametrize(("name", "channels", "cells", "expected"), DARTS_NETWORKS)
+def test_the_published_cells_have_the_parameters_of_their_authors_networks(name, channels, cells, expected):
+    found = read(name)
+
+    network = NetworkConfig(space=found.space.name, channels=channels, cells=cells)
+
+    assert parameters(found.genotype, network) == expected
+
+
+def test_darts_second_cell_on_imagenet_has_4718752_parameters_and_529_91_million_multiply_adds():
+    network = evolve(imagenet(48), space="darts")
+
+    assert parameters(parse("DARTS_V2"), network) == 4_718_752
+    assert round(multiply_adds(parse("DARTS_V2"), network) / 1e6, 2) == 529.91
+
+
+def test_the_214_cells_of_a_benchmark_have_its_counts(shared_data):
+    with (shared_data / "tables" / "darts_214_yang" / "darts_214.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    cells = [[json.loads(row[kind]) for kind in ("normal", "reduce")] for row in rows]
+    genotypes = [Genotype(*[cell_of_pairs(pairs) for pairs in both]) for both in cells]
+
+    counted = parameters(genotypes, NetworkConfig(space="darts", channels=36, cells=6))
+
+    assert len(rows) == 214
+    assert counted.tolist() == [int(row["params_C36_L20"]) for row in rows]
+
+
+def cell_of_pairs(pairs):
+    return Cell([Node([Edge(source, name) for name, source in pairs[at : at + 2]]) for at in range(0, len(pairs), 2)])
+
+
+def test_a_cell_whose_output_is_all_nodes_takes_its_inputs_through_a_convolution_each():
+    # one node a cell, pools alone: what is left are stem, fits and classifier, at C = 2, N = 1 and 2 classes
+    pools = "0:max_pool_3x3+1:max_pool_3x3"
+    genotype = parse(f"{pools}|{pools}", space_named("darts", 1))
+    network = NetworkConfig(space="darts", nodes=1, channels=2, cells=1, classes=2)
+
+    # channels of cells 2 4 4 8 8; their inputs 6 6, 6 2, 2 4, 4 4, 4 8; each fit is a kernel and a norm
+    stem = 27 * 6 + 12
+    fits = 2 * (6 + 6) + 4 * (6 + 2) + 4 * (2 + 4) + 8 * (4 + 4) + 8 * (4 + 8) + 2 * 2 * (2 + 4 + 4 + 8 + 8)
+    assert parameters(genotype, network) == stem + fits + 8 * 2 + 2

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bnao.benchmark import read_table
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
-from bnao.data import Dataset
+from bnao.data import Dataset, LabelledImages
 from bnao.errors import BackendError, DataError, GenotypeError
 from bnao.genotype import Genotype
 from bnao.protocols import Controller, StandAlone, State, Step
@@ -122,7 +122,9 @@ class TableBackend:
             "choose --controller evolution or random, or --controller-backend torch"
         )
 
-    def stand_alone(self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int) -> StandAlone:
+    def stand_alone(
+        self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
+    ) -> StandAlone:
         """None: a table trains nothing."""
         raise BackendError("backend 'table' trains nothing; evaluate with --backend torch")
 

@@ -22,7 +22,9 @@ COMMANDS = {
     "export": "Write a trained network as ONNX, for PyTorch or Keras, or as Python.",
     "score": "Score a run's genotypes again by its shared weights, in any backend.",
     "study": "Measure how far a ranking can be trusted.",
+    "zoo": "List published cells, claimed and counted.",
     "show": "Say what genotypes are: in words, drawn, and their size.",
+    "draw": "Draw a genotype's cells as graphs: SVG, PNG or PDF.",
     "backends": "List the backends, their versions and devices.",
 }
 

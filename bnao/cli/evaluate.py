@@ -18,8 +18,15 @@ from attrs import frozen
 
 from bnao import backends
 from bnao.cli.folders import about, about_images, dated_folder, keep_about
-from bnao.cli.genotypes import file_option, read_genotypes, show_command
-from bnao.cli.options import DEFAULT_PRESET, SectionedCommand, configured, layer_options, options_of
+from bnao.cli.genotypes import Given, file_option, show_command
+from bnao.cli.options import (
+    DEFAULT_PRESET,
+    SectionedCommand,
+    configured,
+    given_settings,
+    layer_options,
+    options_of,
+)
 from bnao.cli.progress import EvaluationTrack, following, telling
 from bnao.cli.stopping import going_on, stoppable
 from bnao.cli.tables import (
@@ -27,20 +34,22 @@ from bnao.cli.tables import (
     against_random,
     agreement_lines,
     evaluation_report,
+    left_out_line,
     peak_memory,
     spent_line,
 )
-from bnao.config import PRESETS, EvaluateConfig, SearchConfig
-from bnao.data import load_dataset
+from bnao.config import PRESETS, STREAMED, EvaluateConfig, SearchConfig
 from bnao.errors import RunError
-from bnao.evaluate import RESULT, Evaluation, agreement, evaluate
+from bnao.evaluate import RESULT, Evaluation, agreement, evaluate, sized, unreadable
 from bnao.genotype import Genotype
+from bnao.inheritance import Supernet
 from bnao.journal import RESULT as SEARCH_RESULT
 from bnao.journal import read_pool
 from bnao.run import CONFIG, Run, check_is_free, check_same_settings, read_config, read_json
 from bnao.search import read_result
 from bnao.settings import to_toml
 from bnao.space import space_named
+from bnao.streamed import stand_alone_images
 from bnao.streams import stream
 
 log = logging.getLogger("bnao.cli")
@@ -83,28 +92,35 @@ def command(
 ) -> None:
     """Train genotypes from scratch by the paper's recipe, and test them.
 
-    Give GENOTYPEs (the text form or the authors' integers, in quotes), or the folder of one finished RUN of
-    bnao search, whose best are taken, on its images. In the help, "default" is the paper's setting and "quick" what
-    that preset has instead; with a RUN its own preset is the usual one.
+    Give GENOTYPEs in any notation that bnao show reads, in quotes, or names of published cells (bnao zoo); or the
+    folder of one finished RUN of bnao search, whose best are taken, on its images. In the help, "default" is the
+    paper's setting and "quick" what that preset has instead; with a RUN its own preset is the usual one, and with
+    --dataset imagenet the preset of that name.
     """
     searched = _searched(targets, file)
+    given = Given.of(targets, file) if searched is None and not (show_config and not targets) else Given(())
     if searched is None:
         for option, value in (("--top", top), ("--random", n_random)):
             if value is not None:
                 raise click.UsageError(f"{option} is for the folder of a run; give one RUN in place of genotypes")
-        config = configured(context, EvaluateConfig, preset_name, config_file)
+        usual = _usual_preset(context, DEFAULT_PRESET)
+        config = configured(
+            context, EvaluateConfig, preset_name, config_file,
+            usual_preset=usual, below=lambda base: given.settings(),
+        )  # fmt: skip
     else:
         of_run = read_config(searched, SearchConfig)
-        usual = of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET
+        usual = _usual_preset(context, of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET)
         config = configured(
-            context, EvaluateConfig, preset_name, config_file, usual_preset=usual, below=_settings_of_run(of_run)
-        )
+            context, EvaluateConfig, preset_name, config_file,
+            usual_preset=usual, below=lambda base: _settings_of_run(of_run, base),
+        )  # fmt: skip
     if show_config:
         click.echo(to_toml(config), nl=False)
         return
     if searched is None:
         space = space_named(config.network.space, config.network.nodes)
-        chosen = _Chosen.given(read_genotypes(targets, file, space))
+        chosen = _Chosen.given(given.genotypes(space))
         folder = dated_folder("evaluate-<when>") if out is None else out
     else:
         chosen = _Chosen.of_run(searched, top, n_random or 0, config.seed)
@@ -114,6 +130,12 @@ def command(
         done = _evaluated(config, chosen, folder, quiet)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
     _print(done, chosen, folder, config.network.space, as_json, spent)
+
+
+def _usual_preset(context: click.Context, otherwise: str) -> str:
+    """The preset where none is named: that of the data set, if it has one."""
+    dataset = given_settings(context).get("data", {}).get("dataset")
+    return dataset if dataset in PRESETS[EvaluateConfig] else otherwise
 
 
 def _searched(targets: Sequence[str], file: Path | None) -> Path | None:
@@ -127,13 +149,19 @@ def _searched(targets: Sequence[str], file: Path | None) -> Path | None:
     return Path(folders[0])
 
 
-def _settings_of_run(config: SearchConfig) -> dict[str, dict[str, Any]]:
-    """What an evaluation takes over from its search: the space, the images and the machine, not the recipe."""
+def _settings_of_run(config: SearchConfig, base: EvaluateConfig) -> dict[str, dict[str, Any]]:
+    """What an evaluation takes over from its search: the space, the images and the machine, not the recipe.
+
+    A preset for images that no search is made on (``base``) keeps its images and the stem for them.
+    """
     machine = attrs.asdict(config.machine)
     if config.machine.backend == "table":  # which trains nothing
         del machine["backend"]
+    space = {name: getattr(config.network, name) for name in ("space", "nodes")}
+    if base.data.dataset in STREAMED:
+        return {"network": space, "machine": machine}
     return {
-        "network": {name: getattr(config.network, name) for name in ("space", "nodes", "network")},
+        "network": {**space, "network": config.network.network},
         "data": {
             name: getattr(config.data, name) for name in ("dataset", "data", "data_dir", "image_size", "train_images")
         },
@@ -142,8 +170,8 @@ def _settings_of_run(config: SearchConfig) -> dict[str, dict[str, Any]]:
 
 
 def _digest(config: EvaluateConfig) -> str:
-    """Six digits that change with any setting."""
-    return hashlib.blake2b(to_toml(config).encode(), digest_size=3).hexdigest()
+    """Six digits that change with any setting, but for those that work which was begun may go on without."""
+    return hashlib.blake2b(to_toml(config, fixed=True).encode(), digest_size=3).hexdigest()
 
 
 # --- which genotypes
@@ -224,9 +252,12 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
     for genotype in chosen.genotypes:
         space.check(genotype)
     backend = backends.load(config.machine.backend)
-    dataset = load_dataset(config.data, dev=False)
+    dataset = stand_alone_images(config.data, config.machine.workers)
+    own = sized(config, chosen.genotypes, dataset)
     # made once for nothing, so that what a backend cannot do is found before there is a folder
-    backend.stand_alone(chosen.genotypes[0], config, dataset, seed=config.seed)
+    backend.stand_alone(chosen.genotypes[0], own[0], dataset, seed=config.seed)
+    if config.from_supernet is not None:  # likewise
+        Supernet.of(config.from_supernet, config.network)
     with Run.open(folder) if known else Run.create(folder, config) as run:
         keep_about(run, about(about_images(dataset), config.machine, [backend]))
         log.info("%s", dataset.describe())
@@ -255,6 +286,9 @@ def _print(
         click.echo(json.dumps({"run": str(folder), **spent, **content}))
         return
     lines = ["", *evaluation_report(done, chosen.sources, chosen.scores, as_share=chosen.as_share), ""]
+    left_out = unreadable(done)
+    if left_out:
+        lines.append(left_out_line(left_out, RESULT))
     if chosen.scores is not None and len(done) > 1:
         lines += agreement_lines(agreement(done, chosen.scores))
     if beside is not None:

@@ -15,7 +15,7 @@ import numpy as np
 
 import bnao
 from bnao.config import MachineConfig
-from bnao.data import Dataset
+from bnao.data import LabelledImages
 from bnao.errors import DataError, RunError
 from bnao.protocols import Backend
 from bnao.run import Run, understanding
@@ -38,7 +38,7 @@ def dated_folder(name: str) -> Path:
     return folder
 
 
-def about_images(dataset: Dataset) -> About:
+def about_images(dataset: LabelledImages) -> About:
     """What tells these images from others."""
     return {"fingerprint": dataset.fingerprint, "description": dataset.describe()}
 

@@ -6,39 +6,85 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
+from attrs import frozen
 
 from bnao.config import NetworkConfig
 from bnao.errors import GenotypeError
-from bnao.formats import parse
+from bnao.formats import Reading, read
 from bnao.genotype import Genotype
-from bnao.space import SearchSpace
+from bnao.settings import Settings, build
+from bnao.space import SPACES, SearchSpace, space_named
 
 file_option = click.option(
     "--file", type=click.Path(path_type=Path), help="Genotypes from a file, one a line; - for standard input."
 )
 
 
-def read_genotypes(arguments: Sequence[str], file: Path | None, space: SearchSpace) -> list[Genotype]:
-    """The genotypes of the arguments, then those of the file, in the order given.
+@frozen
+class Given:
+    """Genotypes' texts as they were given, each with how an error names its place."""
 
-    An argument ``-``, like a file ``-``, stands for the lines of standard input. Blank lines and lines that begin
-    with # are skipped.
+    texts: tuple[tuple[str, str], ...]
 
-    Raises:
-        GenotypeError: one is not a genotype of the space; its argument or its file and line are named.
-        click.UsageError: there is none at all, or the file cannot be read.
-    """
-    if len(arguments) > 1 and all(_is_integer(argument) for argument in arguments):
-        raise click.UsageError(f"{len(arguments)} single integers; put a genotype's integers in quotes")
-    genotypes = []
-    for where, text in _texts(arguments, file):
+    @classmethod
+    def of(cls, arguments: Sequence[str], file: Path | None) -> Given:
+        """The texts of the arguments, then those of the file, in the order given.
+
+        An argument ``-``, like a file ``-``, stands for the lines of standard input. Blank lines and lines that begin
+        with # are skipped.
+
+        Raises:
+            click.UsageError: there is none at all, or the file cannot be read.
+        """
+        if len(arguments) > 1 and all(_is_integer(argument) for argument in arguments):
+            raise click.UsageError(f"{len(arguments)} single integers; put a genotype's integers in quotes")
+        texts = tuple(_texts(arguments, file))
+        if not texts:
+            raise click.UsageError("no genotype; give one or more, --file FILE, or - for standard input")
+        return cls(texts)
+
+    def settings(self) -> Settings:
+        """The settings of the network that the first text tells that tells any: its space, and the cell's nodes."""
+        for _, text in self.texts:
+            try:
+                reading = read(text)
+            except GenotypeError:
+                continue  # told below, where the space is known
+            if reading.told:
+                return {"network": _network_of(reading.space)}
+        return {}
+
+    def genotypes(self, space: SearchSpace) -> list[Genotype]:
+        """The genotypes, all of one space.
+
+        Raises:
+            GenotypeError: one is not a genotype of the space; its argument or its file and line are named.
+        """
+        return [self._read(where, text, space).genotype for where, text in self.texts]
+
+    def readings(self, space: SearchSpace | None) -> list[Reading]:
+        """The genotypes with their spaces: each of its own, where None is asked for and its text tells one."""
+        return [self._read(where, text, space) for where, text in self.texts]
+
+    @staticmethod
+    def _read(where: str, text: str, space: SearchSpace | None) -> Reading:
         try:
-            genotypes.append(parse(text, space))
+            return read(text, space)
         except GenotypeError as error:
             raise GenotypeError(f"{where}{error}") from None
-    if not genotypes:
-        raise click.UsageError("no genotype; give one or more, --file FILE, or - for standard input")
-    return genotypes
+
+
+def _network_of(space: SearchSpace) -> Settings:
+    """The settings that tell a space."""
+    return {"space": space.name, "nodes": None if space.nodes == SPACES[space.name].nodes else space.nodes}
+
+
+def space_asked_for(given: Settings) -> SearchSpace | None:
+    """The space that the settings on a command line name; None where a genotype's text may tell its own."""
+    if not {"space", "nodes"} & set(given):
+        return None
+    network = build(NetworkConfig, {name: given[name] for name in ("space", "nodes") if name in given})
+    return space_named(network.space, network.nodes)
 
 
 def show_command(genotype: Genotype, space: str) -> str:

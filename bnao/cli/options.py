@@ -5,7 +5,9 @@ A setting is written once, in ``bnao.config``; here it becomes an option, a line
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +39,41 @@ HEADINGS = {
 _UNDOES: dict[SettingPath, SettingPath] = {("data", "dataset"): ("data", "data"), ("epochs",): ("steps",)}
 
 _GIVEN = "bnao.cli.options.given"
-_TYPES: dict[type, click.ParamType[Any]] = {int: click.INT, float: click.FLOAT, str: click.STRING}
+
+_SUFFIXES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+
+
+class WholeNumber(click.ParamType[int]):
+    """A whole number; K, M or G behind it are thousands, millions or billions.
+
+    Args:
+        words: numbers that may be given by a word.
+
+    >>> WholeNumber({"auto": 0}).convert("1.5M", None, None), WholeNumber({"auto": 0}).convert("auto", None, None)
+    (1500000, 0)
+    """
+
+    name = "integer"
+
+    def __init__(self, words: Mapping[str, int] | None = None) -> None:
+        self.words = dict(words or {})
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number that a text stands for."""
+        if not isinstance(value, str):
+            return int(value)
+        if value in self.words:
+            return self.words[value]
+        match = re.fullmatch(r"\s*([+-]?\d+(?:\.\d+)?)([KMG]?)\s*", value, re.IGNORECASE | re.ASCII)
+        if match and (match[2] or "." not in match[1]):
+            number = Fraction(match[1]) * _SUFFIXES[match[2].upper()]
+            if number.denominator == 1:
+                return int(number)
+        others = "".join(f", or {word}" for word in self.words)
+        self.fail(f"{value!r} is not a valid integer, such as 20 or 600M{others}.", param, ctx)
+
+
+_TYPES: dict[type, click.ParamType[Any]] = {float: click.FLOAT, str: click.STRING}
 
 
 class SettingOption(click.Option):
@@ -45,17 +81,24 @@ class SettingOption(click.Option):
 
     def __init__(self, name: str, path: SettingPath, attribute: Attribute[Any], heading: str, note: str) -> None:
         self.path, self.heading = path, heading
-        kinds = kinds_of(attribute)
-        is_flag = bool in kinds
-        choices = attribute.metadata["choices"]
+        is_flag = bool in kinds_of(attribute)
         super().__init__(
             [f"--{name}/--no-{name}" if is_flag else f"--{name}", "__".join(path)],
-            type=click.Choice(choices) if choices else None if is_flag else _TYPES[kinds[0]],
+            type=self._type(attribute),
             default=None,
             callback=self._keep,
             expose_value=False,
             help=f"{attribute.metadata['help']}{note}",
         )
+
+    @staticmethod
+    def _type(attribute: Attribute[Any]) -> click.ParamType[Any] | None:
+        kind, choices = kinds_of(attribute)[0], attribute.metadata["choices"]
+        if kind is bool:
+            return None
+        if kind is int:
+            return WholeNumber(attribute.metadata["words"])
+        return click.Choice(choices) if choices else _TYPES[kind]
 
     def _keep(self, context: click.Context, parameter: click.Parameter, value: Any) -> None:
         if context.get_parameter_source("__".join(self.path)) is ParameterSource.COMMANDLINE:
@@ -187,11 +230,12 @@ def configured(
     config_file: Path | None,
     *,
     usual_preset: str = DEFAULT_PRESET,
-    below: Settings | None = None,
+    below: Callable[[C], Settings] | None = None,
 ) -> C:
     """The config by its layers: the preset, what lies below the file, the file, the options; later ones win.
 
-    Where the command line names no preset, the one the file names is taken, then the usual one.
+    What lies below the file may depend on the preset's config. Where the command line names no preset, the one the
+    file names is taken, then the usual one.
 
     Raises:
         ConfigError: a setting that does not exist, of another type or out of bounds; in a file, the file is named.
@@ -203,7 +247,9 @@ def configured(
         named = in_file.pop("preset", usual_preset)
         if not isinstance(named, str):
             raise ConfigError(f"preset is {named!r}; it can be {', '.join(PRESETS[kind])}")
-        base = build(kind, below or {}, preset(kind, preset_name or named))
+        base = preset(kind, preset_name or named)
+        if below is not None:
+            base = build(kind, below(base), base)
         lower = build(kind, in_file, base)
     except ConfigError as error:
         raise ConfigError(f"{config_file}: {error}" if config_file is not None else str(error)) from None

@@ -212,7 +212,8 @@ class EvaluationTrack:
         self.loss: float | None = None
         self.rate: float | None = None
         self.best: float | None = None
-        self.speeds, self._last, self._place, self._done = Speeds(), start, "starting", 0
+        self.speeds, self._last, self._place = Speeds(), start, "starting"
+        self._smooth, self._done, self._steps = Smoothed(), 0, 1
 
     def update(self, event: Event, now: float) -> str | None:
         """Take in an event of ``bnao.evaluate``."""
@@ -221,27 +222,33 @@ class EvaluationTrack:
         name = f"genotype {event['genotype']}/{event['of']}"
         if config.repeats > 1:
             name += f"  repeat {event['repeat']}/{config.repeats}"
-        if event["event"] == "epoch":
-            self.loss, self.rate = event["loss"], event["rate"]
-            self._done = trainings * config.epochs + event["epoch"]
-            self._place = f"{name}  epoch {event['epoch']}/{config.epochs}"
-        else:
-            self._done = (trainings + 1) * config.epochs
-            self._place = name
+        if event["event"] == "step":
+            self._steps, self.rate = event["steps"], event["rate"]
+            self.loss = self._smooth.add(event["loss"])
+            self._done = (trainings * config.epochs + event["epoch"] - 1) * self._steps + event["step"]
+            self._place = f"{name}  epoch {event['epoch']}/{config.epochs}  step {event['step']}/{self._steps}"
+            self.speeds.add("step", 1, now - self._last)
+        elif event["event"] == "trained":
+            self._done = (trainings + 1) * config.epochs * self._steps
+            self._place, self._smooth = name, Smoothed()
             self.best = min(event["test_error"], 1.0 if self.best is None else self.best)
             told = f"{name}  test error {percent(event['test_error'], 2)}"
-        self.share = self._done / (self.genotypes * config.repeats * config.epochs)
-        self.speeds.add(event["event"], 1, now - self._last)
+        self.share = self._done / self._total
         self._last = now
         return told
 
+    @property
+    def _total(self) -> int:
+        """Steps of all trainings; each has the same number."""
+        return self.genotypes * self.config.repeats * self.config.epochs * self._steps
+
     def place(self) -> str:
-        """Genotype, repeat and epoch."""
+        """Genotype, repeat, epoch and step."""
         return self._place
 
     def figures(self) -> list[str]:
         """Loss, rate, the lowest test error so far and the time left."""
-        left = {"epoch": self.genotypes * self.config.repeats * self.config.epochs - self._done}
+        left = {"step": self._total - self._done}
         best = None if self.best is None else f"lowest test error {percent(self.best, 2)}"
         return _figures(self.loss, self.rate, best, self.speeds.left(left))
 

@@ -24,15 +24,14 @@ from bnao.cli.stopping import stoppable
 from bnao.cli.tables import agreement_lines, numbered, peak_memory, spent_line, table
 from bnao.config import MachineConfig, SearchConfig
 from bnao.data import load_dataset
-from bnao.errors import ConfigError, RunError
+from bnao.errors import ConfigError
 from bnao.genotype import Genotype
-from bnao.journal import RESULT, WEIGHTS
+from bnao.journal import read_supernet
 from bnao.protocols import Supernet
 from bnao.ranking import rank_agreement
 from bnao.run import read_config, read_json
 from bnao.search import read_result
 from bnao.settings import build
-from bnao.weights import read_weights
 
 log = logging.getLogger("bnao.cli")
 
@@ -72,20 +71,17 @@ class _Scored:
 
 
 def _scored(run: Path, config: SearchConfig, top: int | None) -> _Scored:
-    if not (run / RESULT).is_file():
-        raise RunError(f"{run} is not finished; only then it has weights and scores")
+    state = read_supernet(run)
     ranked = read_result(run).ranked
     if top is not None and top > len(ranked):
         raise click.UsageError(f"--top is {top}; {run} has {len(ranked)} genotypes")
-    if not (run / WEIGHTS).is_file():
-        raise RunError(f"{run} has no {WEIGHTS}: it was scored by a table, and nothing was trained")
     backend = backends.load(config.machine.backend)
     if backend.name == "table":
         raise ConfigError("backend 'table' has no weights; name a framework with --backend")
     dataset = load_dataset(config.data)
     check_same_data(run, read_json(run / ABOUT), about_images(dataset))
     supernet = backend.supernet(config, dataset)
-    supernet.load_state(read_weights(run / WEIGHTS)[0])
+    supernet.load_state(state)
     genotypes = [entry.genotype for entry in ranked[:top]]
     before = np.array([entry.score for entry in ranked[:top]])
     return _Scored(genotypes, before, _told(supernet, genotypes))

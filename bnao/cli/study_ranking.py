@@ -12,7 +12,7 @@ import click
 
 from bnao.benchmark import read_truth
 from bnao.cli.folders import about, about_images, about_table
-from bnao.cli.genotypes import read_genotypes
+from bnao.cli.genotypes import Given
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import StudyTrack, following
 from bnao.cli.studies import Output, framework, keep_study, study_folder, study_options
@@ -66,7 +66,7 @@ def command(
 
 def _studied(config: StudyConfig, folder: Path, store: Path, file: Path | None, quiet: bool) -> RankingStudy:
     space = space_named(config.network.space, config.network.nodes)
-    given = None if file is None else read_genotypes((), file, space)
+    given = None if file is None else Given.of((), file).genotypes(space)
     truth = None if config.truth is None else read_truth(Path(config.truth), space, config.truth_column)
     backend = framework(config.machine, "trains no supernet")
     dataset = load_dataset(config.data)

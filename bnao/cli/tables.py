@@ -126,6 +126,18 @@ def pool_line(result: SearchResult) -> str:
     )
 
 
+def left_out_line(unreadable: Mapping[str, str], file: str) -> str:
+    """How many image files could not be read, and where all of them are named.
+
+    >>> left_out_line({"a.jpeg": "a.jpeg cannot be read as an image: it is empty"}, "evaluation.json")
+    'left out: 1 image file that could not be read, a.jpeg (evaluation.json says why)'
+    """
+    first = next(iter(unreadable))
+    if len(unreadable) == 1:
+        return f"left out: 1 image file that could not be read, {first} ({file} says why)"
+    return f"left out: {len(unreadable):,} image files that could not be read, such as {first} (all are in {file})"
+
+
 def error_text(done: Evaluation) -> str:
     """The mean test error in percent, with the standard deviation where there are several repeats."""
     if len(done.test_errors) == 1:
@@ -148,17 +160,21 @@ def evaluation_report(
         scores: one-shot scores.
         as_share: whether scores are shares of images, told in percent.
     """
-    heads = ["", "test error", "parameters", "multiply-adds"]
-    if len(evaluations[0].test_errors) > 1:
-        heads[1] = f"test error (mean {plus_minus()} sd, repeats)"
+    first = evaluations[0]
+    repeated = f" (mean {plus_minus()} sd, repeats)" if len(first.test_errors) > 1 else ""
+    heads = ["", f"test error{repeated}", *["top-5 error"] * bool(first.top5_errors)]
+    heads += [*["C"] * (first.channels is not None), "parameters", "multiply-adds"]
     heads += (["one-shot score"] if scores else []) + (["from"] if sources else [])
     rows = []
     for number, done in enumerate(evaluations):
-        row = [str(number + 1), error_text(done), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
+        row = [str(number + 1), error_text(done), *[percent(done.top5_mean, 2)] * bool(done.top5_errors)]
+        row += [*[str(done.channels)] * (done.channels is not None), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
         row += [plain_score(scores[done.genotype], as_share)] if scores else []
         row += [sources[number]] if sources else []
         rows.append(row)
-    return [*table(heads, rows, left=["from"]), "", *numbered([done.genotype for done in evaluations])]
+    lines = [*table(heads, rows, left=["from"]), "", *numbered([done.genotype for done in evaluations])]
+    inherited = [f"{at:>4}  {done.inherited}" for at, done in enumerate(evaluations, start=1) if done.inherited]
+    return [*lines, *([""] if inherited else []), *inherited]
 
 
 def agreement_lines(

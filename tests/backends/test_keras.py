@@ -1,5 +1,6 @@
 """The Keras backend keeps the contract of every backend, on the engine that this environment has."""
 
+import numpy as np
 import pytest
 from attrs import evolve
 
@@ -7,7 +8,9 @@ from bnao.backends import load
 from bnao.config import NetworkConfig
 from bnao.errors import BackendError
 from bnao.formats import parse
+from bnao.size import parameters
 from bnao.space import SPACES
+from bnao.streams import stream
 from bnao.testing import BackendContract
 
 try:
@@ -20,6 +23,17 @@ class TestKeras(BackendContract):
     @pytest.fixture
     def backend(self):
         return load("keras")
+
+    @pytest.mark.parametrize("space", ["darts", "snas", "nasnet", "nao-large", "nas-bench-201"])
+    def test_a_stand_alone_network_of_any_space_is_counted_and_learns(self, backend, dataset, short, space):
+        config = evolve(short, network=NetworkConfig(space=space, channels=4, cells=1))
+        (genotype,) = SPACES[space].random_genotypes(1, stream(1, "keras spaces"))
+
+        network = backend.stand_alone(genotype, config, dataset, seed=0)
+        losses = [step.loss for step in network.train()]
+
+        assert network.parameters == parameters(genotype, dataset.network(config.network))
+        assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
 
     @pytest.mark.parametrize(
         "kept",

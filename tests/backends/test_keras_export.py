@@ -31,7 +31,10 @@ NETWORKS = {
     "colour": NetworkConfig(channels=4, cells=1, nodes=2, image=(10, 10, 3), classes=4),
     "grey, odd": NetworkConfig(channels=5, cells=1, nodes=3, image=(13, 11, 1), classes=3),
     "imagenet": NetworkConfig(channels=6, cells=1, nodes=2, image=(37, 40, 3), network="imagenet", classes=5),
-    "nas-bench-201": NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(11, 8, 3), classes=4),
+    **{
+        space: NetworkConfig(space=space, channels=4, cells=1, image=(11, 8, 3), classes=4)
+        for space in ("nas-bench-201", "darts", "snas", "nasnet", "nao-large")
+    },
 }
 
 

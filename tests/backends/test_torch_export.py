@@ -38,6 +38,10 @@ NETWORKS = {
     "grey, odd": NetworkConfig(channels=5, cells=1, nodes=3, image=(13, 11, 1), classes=3),
     "imagenet": NetworkConfig(channels=6, cells=1, nodes=3, image=(37, 40, 3), network="imagenet", classes=5),
     "nas-bench-201": NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(11, 8, 3), classes=4),
+    **{
+        space: NetworkConfig(space=space, channels=4, cells=1, image=(11, 8, 3), classes=4)
+        for space in ("darts", "snas", "nasnet", "nao-large")
+    },
 }
 
 
@@ -363,7 +367,7 @@ def test_an_onnx_file_of_somebody_else_is_refused(model):
         find_trained(path)
 
 
-# --- operations of spaces to come: the template and the walk agree on all they know
+# --- every operation, on an input and on a node
 
 
 def canonical(network):
@@ -380,7 +384,7 @@ def canonical(network):
 
 
 class Made:
-    """A trained network of an architecture that no space has yet."""
+    """A trained network of an architecture that is of no space."""
 
     def __init__(self, architecture):
         built = plain.Network(architecture)

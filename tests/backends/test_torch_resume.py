@@ -1,4 +1,4 @@
-"""A search killed with kill -9 at any moment ends bit for bit as if it had not been."""
+"""What was killed with kill -9 at any moment ends bit for bit as if it had not been."""
 
 import json
 import os
@@ -10,8 +10,10 @@ import time
 import numpy as np
 import pytest
 
+from bnao.space import space_named
 from bnao.streams import stream
-from bnao.testing import small_dataset
+from bnao.testing import save_images, small_dataset
+from bnao.weights import read_weights
 
 pytest.importorskip("torch")
 
@@ -32,8 +34,8 @@ def images(tmp_path_factory):
     return path
 
 
-def start(*arguments):
-    command = [sys.executable, "-c", "from bnao.cli import main; main()", "search", *map(str, arguments)]
+def start(*arguments, command="search"):
+    command = [sys.executable, "-c", "from bnao.cli import main; main()", command, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -118,3 +120,41 @@ def test_a_finished_search_resumed_says_so_and_changes_nothing(whole):
     assert "finished" in out + err
     after = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in whole.iterdir() if path.name != ".lock"}
     assert after == before
+
+
+def test_an_evaluation_killed_within_an_epoch_ends_as_if_it_had_not_been_however_many_processes_read(tmp_path):
+    (genotype,) = space_named("nao", 2).random_genotypes(1, stream(0, "killed"))
+    chosen = {
+        "preset": "imagenet", "data-dir": save_images(tmp_path / "images", classes=8), "image-size": 32, "nodes": 2,
+        "channels": "auto", "max-multiply-adds": "200K", "cells": 1, "batch-size": 4, "epochs": 4,
+        "checkpoint-seconds": 0, "threads": 1,
+    }  # fmt: skip
+    arguments = [genotype, *(text for name, value in chosen.items() for text in (f"--{name}", value))]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(start(*arguments, "--workers", 2, "--out", whole, command="evaluate"))
+
+    process = start(*arguments, "--workers", 1, "--out", killed, command="evaluate")
+    deadline = time.monotonic() + LIMIT
+    while process.poll() is None and time.monotonic() < deadline and made(killed) % 8 in (0, 7):
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    steps = made(killed)
+    finish(start(*arguments, "--workers", 0, "--out", killed, command="evaluate"))
+
+    assert 0 < steps < 32 and steps % 8
+    assert results(killed) == results(whole)
+    assert len(results(whole)) == 3  # the evaluation, and the training's result and weights
+
+
+def made(folder):
+    """Steps that the checkpoint of a folder's training holds."""
+    for path in folder.glob("trainings/*.checkpoint.safetensors"):
+        return read_weights(path)[1]["step"]
+    return 0
+
+
+def results(folder):
+    """What an evaluation leaves, but for what it says of the machine."""
+    files = [path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors") and path.name != "run.json"]
+    return {path.name: path.read_bytes() for path in files}

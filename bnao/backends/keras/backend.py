@@ -13,10 +13,9 @@ from bnao.backends.keras.plain import EXPORTERS, network_logits
 from bnao.backends.keras.standalone import KerasStandAlone
 from bnao.backends.keras.supernet import KerasSupernet
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
-from bnao.data import Dataset
+from bnao.data import Dataset, LabelledImages
 from bnao.errors import BackendError
 from bnao.genotype import Genotype
-from bnao.network import rules
 from bnao.protocols import Logits
 from bnao.space import space_named
 from bnao.trained import Trained
@@ -55,7 +54,7 @@ class KerasBackend:
         return NaoController(space, config.controller, config.seed, config.machine)
 
     def stand_alone(
-        self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int
+        self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> KerasStandAlone:
         """A freshly initialised network of one genotype."""
         return KerasStandAlone(genotype, config, dataset, seed)
@@ -66,7 +65,7 @@ class KerasBackend:
 
 
 def _check_space(network: NetworkConfig) -> None:
-    if rules(network) != "nao":
+    if network.space != "nao":
         raise BackendError(f"backend 'keras' has no supernet of space {network.space!r} yet; take --backend torch")
 
 

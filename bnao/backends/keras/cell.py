@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from keras import ops
 
 from bnao.backends.keras.operations import (
+    CONVOLUTION,
     REDUCE,
     Norm,
     Tensor,
@@ -18,14 +19,13 @@ from bnao.backends.keras.operations import (
     mixed,
     reduced,
     relu,
+    zeros,
 )
 from bnao.config import NetworkConfig
 from bnao.genotype import Cell
 from bnao.network import Position, stem_channels
 
 Weights = Mapping[str, Tensor]
-
-CONVOLUTION = ("kernel", "norm.scale", "norm.shift")
 
 
 def layer(weights: Weights, name: str, parts: Sequence[str]) -> list[Tensor]:
@@ -61,20 +61,22 @@ def fitted(position: Position, before: Tensor, last: Tensor, weights: Weights, n
     return states[0], states[1]
 
 
-def loose_states(
+def states_of(
     position: Position,
     cell: Cell,
+    outputs: Sequence[int],
     inputs: tuple[Tensor, Tensor],
     weights: Weights,
     norm: Norm,
     masks: Tensor | None,
     shared: bool,
 ) -> list[Tensor]:
-    """The cell's loose ends, in order, all of one size and of the cell's channels.
+    """The states that the cell gives out, in order, all of one size and of the cell's channels.
 
     Args:
         position: the cell's place in the stack.
         cell: which edges there are.
+        outputs: which states are given out.
         inputs: the fitted inputs.
         weights: parameters by canonical name.
         norm: how batch norms are computed.
@@ -86,6 +88,8 @@ def loose_states(
     for index, node in enumerate(cell.nodes):
         total = None
         for number, each in enumerate(node.edges):
+            if each.operation == "none":
+                continue
             stride = 2 if position.reduction and each.source < cell.inputs else 1
             place = f"{name}.nodes.{index}.edges.{number}.{each.operation}"
             if shared:
@@ -95,12 +99,15 @@ def loose_states(
             if masks is not None:
                 output = dropped(output, masks[index, number])
             total = output if total is None else total + output
+        if total is None:
+            source = node.edges[0].source
+            total = zeros(states[source], 2 if position.reduction and source < cell.inputs else 1)
         states.append(total)
     return [
         reduced(states[state], layer(weights, f"{name}.loose.{state}", REDUCE), norm, f"{name}.loose.{state}")
         if position.reduction and state < cell.inputs
         else states[state]
-        for state in cell.loose_ends
+        for state in outputs
     ]
 
 

@@ -10,7 +10,7 @@ from attrs import frozen
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.backends.keras.cell import Weights, fitted, loose_states, stem_states
+from bnao.backends.keras.cell import Weights, fitted, states_of, stem_states
 from bnao.backends.keras.engine import ENGINE, compiled
 from bnao.backends.keras.operations import REDUCE, Tensor, by_batch, convolution, linear, pooled, relu
 from bnao.backends.keras.stacks import Stack, chosen_slots, stacks_of
@@ -128,7 +128,7 @@ class _Dispatched:
     def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
         cell = self._genotype.cell(position.reduction)
         masks = None if self._masks is None else self._masks[position.index]
-        states = loose_states(position, cell, inputs, self._weights, by_batch, masks, shared=True)
+        states = states_of(position, cell, cell.loose_ends, inputs, self._weights, by_batch, masks, shared=True)
         kernels = [self._weights[f"cells.{position.index}.output.state.{state}"] for state in cell.loose_ends]
         return convolution(relu(ops.concatenate(states, -1)), ops.concatenate(kernels, 2))
 

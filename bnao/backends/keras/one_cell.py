@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from keras import ops
 
-from bnao.backends.keras.cell import Weights, dropped, mixed_by_name
-from bnao.backends.keras.operations import Norm, Tensor, average_pool, convolution, relu
+from bnao.backends.keras.cell import Weights, dropped, layer, mixed_by_name
+from bnao.backends.keras.operations import Norm, Tensor, convolution, edge, edge_layers, relu, zeros
 from bnao.genotype import Cell
 from bnao.network import Position
 
@@ -36,16 +36,13 @@ def one_cell(
         for number, each in enumerate(node.edges):
             if each.operation == "none":
                 continue
-            output = states[each.source]
-            if each.operation.startswith("nor_conv_"):
-                place = f"{name}.nodes.{index}.edges.{number}.{each.operation}"
-                output = mixed_by_name(relu(output), weights, place, norm)
-            elif each.operation == "avg_pool_3x3":
-                output = average_pool(output, 1)
+            place = f"{name}.nodes.{index}.edges.{number}.{each.operation}"
+            parameters = layer(weights, place, edge_layers(each.operation, 1))
+            output = edge(states[each.source], parameters, each.operation, 1, norm, place)
             if masks is not None:
                 output = dropped(output, masks[index, number])
             total = output if total is None else total + output
-        states[cell.inputs + index] = ops.zeros_like(last) if total is None else total
+        states[cell.inputs + index] = zeros(last, 1) if total is None else total
     return states[cell.inputs + len(cell.nodes) - 1]
 
 

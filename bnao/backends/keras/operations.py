@@ -125,12 +125,14 @@ def _padded(x: Tensor, by: int, value: float = 0.0) -> Tensor:
     return ops.pad(x, ((0, 0), (by, by), (by, by), (0, 0)), constant_values=value)
 
 
-def convolution(x: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
+def convolution(x: Tensor, kernel: Tensor, stride: int | tuple[int, int] = 1) -> Tensor:
     """A convolution padded by half its kernel."""
-    by = kernel.shape[0] // 2
     if stride == 1:
         return ops.conv(x, kernel, 1, "same")
-    return ops.conv(_padded(x, by) if by else x, kernel, stride, "valid")
+    down, across = kernel.shape[0] // 2, kernel.shape[1] // 2
+    if down or across:
+        x = ops.pad(x, ((0, 0), (down, down), (across, across), (0, 0)))
+    return ops.conv(x, kernel, stride, "valid")
 
 
 def unpadded_convolution(x: Tensor, kernel: Tensor) -> Tensor:
@@ -138,19 +140,22 @@ def unpadded_convolution(x: Tensor, kernel: Tensor) -> Tensor:
     return ops.conv(x, kernel, 1, "valid")
 
 
-def _depthwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    """A depthwise convolution padded by half its kernel."""
+def _depthwise(x: Tensor, kernel: Tensor, stride: int, dilation: int = 1) -> Tensor:
+    """A depthwise convolution padded by half its kernel, of every ``dilation``-th pixel."""
     side, height, width = kernel.shape[0], x.shape[1], x.shape[2]
     if ENGINE == "tensorflow" or jax.default_backend() != "cpu":
+        if dilation > 1:  # which TensorFlow cannot do with a stride
+            return ops.depthwise_conv(x, kernel, 1, "same", dilation_rate=dilation)[:, ::stride, ::stride]
         if stride == 1:
             return ops.depthwise_conv(x, kernel, 1, "same")
         return ops.depthwise_conv(_padded(x, side // 2), kernel, stride, "valid")
     # XLA's own takes ten times as long on a CPU as shifted products do
-    padded = _padded(x, side // 2)
+    padded = _padded(x, dilation * (side // 2))
     total = 0.0
-    for i in range(side):
-        for j in range(side):
-            total = total + padded[:, i : i + height : stride, j : j + width : stride] * kernel[i, j, :, 0]
+    for i in range(0, dilation * side, dilation):
+        for j in range(0, dilation * side, dilation):
+            pixels = padded[:, i : i + height : stride, j : j + width : stride]
+            total = total + pixels * kernel[i // dilation, j // dilation, :, 0]
     return total
 
 
@@ -162,26 +167,45 @@ def separable(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, nam
     return x
 
 
+def dilated(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: str) -> Tensor:
+    """Once: ReLU, a depthwise convolution of every second pixel, pointwise, norm."""
+    depthwise, pointwise, scale, shift = weights
+    return norm(convolution(_depthwise(relu(x), depthwise, stride, 2), pointwise), scale, shift, f"{name}.norm")
+
+
+def crossed(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: str) -> Tensor:
+    """ReLU, a convolution of the rows and one of the columns, and a norm; or a ReLU and a norm for each."""
+    first, *between, second, scale, shift = weights
+    x = convolution(relu(x), first, (1, stride))
+    if between:
+        x = relu(norm(x, *between, f"{name}.norm_1"))
+    return norm(convolution(x, second, (stride, 1)), scale, shift, f"{name}.norm_2" if between else f"{name}.norm")
+
+
 @cache
-def _counts(height: int, width: int, stride: int) -> np.ndarray:
-    """9 / the pixels that a 3x3 window sees at each place, shape (1, height, width, 1)."""
-    seen = [np.array([min(at + 2, size) - max(at - 1, 0) for at in range(0, size, stride)]) for size in (height, width)]
-    return (9 / np.outer(*seen)).astype(np.float32)[None, :, :, None]
+def _counts(height: int, width: int, kernel: int, stride: int) -> np.ndarray:
+    """The pixels of a window over those that it sees at each place, shape (1, height, width, 1)."""
+    far = kernel // 2
+    seen = [
+        np.array([min(at + far + 1, size) - max(at - far, 0) for at in range(0, size, stride)])
+        for size in (height, width)
+    ]
+    return (kernel**2 / np.outer(*seen)).astype(np.float32)[None, :, :, None]
 
 
-def average_pool(x: Tensor, stride: int) -> Tensor:
-    """3x3 average that does not count the padding."""
-    if stride == 1:
-        return ops.average_pool(x, 3, 1, "same")  # which does not count it either
-    factors = ops.cast(_counts(x.shape[1], x.shape[2], stride), x.dtype)
-    return ops.average_pool(_padded(x, 1), 3, stride, "valid") * factors
+def average_pool(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
+    """The average of the pixels there are: padding is not counted."""
+    if stride == 1 or kernel % 2 == 0:  # an even window begins at its pixel
+        return ops.average_pool(x, kernel, stride, "same")  # which does not count it either
+    factors = ops.cast(_counts(x.shape[1], x.shape[2], kernel, stride), x.dtype)
+    return ops.average_pool(_padded(x, kernel // 2), kernel, stride, "valid") * factors
 
 
-def max_pool(x: Tensor, stride: int) -> Tensor:
-    """3x3 maximum."""
-    if stride == 1:
-        return ops.max_pool(x, 3, 1, "same")
-    return ops.max_pool(_padded(x, 1, -math.inf), 3, stride, "valid")
+def max_pool(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
+    """The maximum of the pixels there are."""
+    if stride == 1 or kernel % 2 == 0:
+        return ops.max_pool(x, kernel, stride, "same")
+    return ops.max_pool(_padded(x, kernel // 2, -math.inf), kernel, stride, "valid")
 
 
 @piece
@@ -215,11 +239,17 @@ def edge(x: Tensor, weights: Sequence[Tensor], operation: str, stride: int, norm
     """An edge's operation of a state; the weights are those of ``edge_layers``."""
     if operation.startswith("sep_conv_"):
         return separable(x, weights, stride, norm, name)
-    if operation == "avg_pool_3x3":
-        return average_pool(x, stride)
-    if operation == "max_pool_3x3":
-        return max_pool(x, stride)
-    return x if stride == 1 else reduced(x, weights, norm, name)
+    if operation.startswith("avg_pool_"):
+        return average_pool(x, stride, int(operation[-1]))
+    if operation.startswith("max_pool_"):
+        return max_pool(x, stride, int(operation[-1]))
+    if operation == "skip_connect":
+        return x if stride == 1 else reduced(x, weights, norm, name)
+    if operation.startswith("dil_conv_"):
+        return dilated(x, weights, stride, norm, name)
+    if len(edge_layers(operation, stride)) == len(CONVOLUTION):
+        return mixed(relu(x), weights, stride, norm, name)
+    return crossed(x, weights, stride, norm, name)
 
 
 SEPARABLE = tuple(
@@ -227,11 +257,32 @@ SEPARABLE = tuple(
     for half in (1, 2)
     for layer, part in (("depthwise", ""), ("pointwise", ""), ("norm", ".scale"), ("norm", ".shift"))
 )
+DILATED = ("depthwise", "pointwise", "norm.scale", "norm.shift")
 REDUCE = ("even", "odd", "norm.scale", "norm.shift")
+CONVOLUTION = ("kernel", "norm.scale", "norm.shift")
+#: the operations of a row and a column
+CROSSED = {
+    "conv_7x1_1x7": ("first", "second", "norm.scale", "norm.shift"),
+    **dict.fromkeys(
+        ("conv_1x3_3x1", "conv_1x7_7x1"),
+        ("first", "norm_1.scale", "norm_1.shift", "second", "norm_2.scale", "norm_2.shift"),
+    ),
+}
 
 
 def edge_layers(operation: str, stride: int) -> tuple[str, ...]:
     """The canonical names of an operation's parameters, in the order ``edge`` takes them."""
     if operation.startswith("sep_conv_"):
         return SEPARABLE
+    if operation.startswith("dil_conv_"):
+        return DILATED
+    if operation in CROSSED:
+        return CROSSED[operation]
+    if operation.startswith(("conv_", "nor_conv_")):
+        return CONVOLUTION
     return REDUCE if operation == "skip_connect" and stride == 2 else ()
+
+
+def zeros(x: Tensor, stride: int) -> Tensor:
+    """What a node of no edges is: zeros of the size that an edge from x would have."""
+    return ops.zeros_like(x[:, ::stride, ::stride])

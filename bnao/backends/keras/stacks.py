@@ -29,7 +29,7 @@ def to_keras(name: str, value: NDArray[np.float32]) -> NDArray[np.float32]:
     """A parameter as Keras keeps it: kernels height x width x input x output."""
     if value.ndim != 4:
         return value
-    depthwise = "depthwise_" in name.rpartition(".")[2]
+    depthwise = name.rpartition(".")[2].startswith("depthwise")
     return np.ascontiguousarray(value.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0)))
 
 
@@ -37,7 +37,7 @@ def to_canonical(name: str, value: NDArray[np.float32]) -> NDArray[np.float32]:
     """A parameter as it is on disk: kernels output x input x height x width."""
     if value.ndim != 4:
         return value
-    depthwise = "depthwise_" in name.rpartition(".")[2]
+    depthwise = name.rpartition(".")[2].startswith("depthwise")
     return np.ascontiguousarray(value.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1)))
 
 

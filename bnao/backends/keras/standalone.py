@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.backends.keras.cell import Weights, fitted, loose_states, mixed_by_name, stem_states
+from bnao.backends.keras.cell import Weights, fitted, mixed_by_name, states_of, stem_states
 from bnao.backends.keras.engine import traced, value_and_gradients
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.one_cell import one_cell
@@ -18,11 +18,11 @@ from bnao.backends.keras.operations import RunningNorm, Tensor, linear, pooled, 
 from bnao.backends.keras.optimizer import clipping, moved
 from bnao.backends.keras.stacks import to_canonical, to_keras
 from bnao.config import EvaluateConfig, NetworkConfig
-from bnao.data import Dataset
+from bnao.data import LabelledImages
 from bnao.genotype import Genotype
 from bnao.network import rules, stack
-from bnao.protocols import Epoch, State
-from bnao.steps import StandAloneStep, check_loss, stand_alone_steps
+from bnao.protocols import State, Step
+from bnao.steps import StandAloneStep, check_loss, stand_alone_epoch_steps, stand_alone_steps
 from bnao.weights import MOMENTUM, auxiliary_cell, checked_state, initial_weights, stand_alone_shapes
 
 _TESTED_AT_ONCE = 500
@@ -42,8 +42,8 @@ class Network:
 
     def __init__(self, genotype: Genotype, network: NetworkConfig, dtype: str, auxiliary: bool) -> None:
         self.genotype, self.network = genotype, network
-        self.has_one_cell = rules(network) == "nas-bench-201"
-        self.auxiliary = auxiliary and not self.has_one_cell
+        self.rules = rules(network)
+        self.auxiliary = auxiliary and not self.rules.residual
         self.shapes = stand_alone_shapes(genotype, network, auxiliary)
         #: running means and variances beside every norm's scale
         self.statistics = {
@@ -83,16 +83,17 @@ class Network:
         before, last = stem_states(self.network, ops.cast(images, self._dtype), weights, norm)
         for position in self._positions:
             cell = self.genotype.cell(position.reduction)
-            if self.has_one_cell:
+            if self.rules.residual:
                 last = one_cell(position, cell, last, weights, norm, None if masks is None else masks[position.index])
                 continue
             inputs = fitted(position, before, last, weights, norm)
             mask = None if masks is None else masks[position.index]
-            states = loose_states(position, cell, inputs, weights, norm, mask, shared=False)
+            outputs = cell.outputs(self.rules.output)
+            states = states_of(position, cell, outputs, inputs, weights, norm, mask, shared=False)
             before, last = last, ops.concatenate(states, -1)
             if training and self.auxiliary and position.index == auxiliary_cell(self.network):
                 head = self._head(last, weights, norm)
-        if self.has_one_cell:
+        if self.rules.residual:
             last = relu(norm(last, weights["head.norm.scale"], weights["head.norm.shift"], "head.norm"))
         features = ops.cast(pooled(last), "float32")
         if dropout is not None:
@@ -136,8 +137,9 @@ class KerasStandAlone:
         GenotypeError: a genotype of another space.
     """
 
-    def __init__(self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, seed: int) -> None:
+    def __init__(self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, seed: int) -> None:
         self._config, self._dataset, self._seed = config, dataset, seed
+        self.epoch_steps = stand_alone_epoch_steps(config, dataset)
         self._machine = Machine(config.machine)
         dtype = "float32" if config.machine.precision == "float32" else "bfloat16"
         self._net = Network(genotype, dataset.network(config.network), dtype, config.training.auxiliary > 0)
@@ -148,15 +150,13 @@ class KerasStandAlone:
         self._trained = traced(_step_of(self._net, config))
         self._tested = traced(lambda weights, statistics, images: self._net(weights, statistics, images)[0])
 
-    def train(self, start: int = 0) -> Iterator[Epoch]:
-        """Train to the end by the paper's recipe, from epoch ``start`` on; yields after each epoch."""
-        config, dataset, net = self._config, self._dataset, self._net
-        for epoch in range(start, config.epochs):
-            losses = []
-            for step in stand_alone_steps(config, dataset, net.network, net.features, self._seed, epoch):
-                losses.append(self._step(step))
-                check_loss(losses[-1], f"epoch {epoch + 1}, step {len(losses)}", step.rate, net.genotype)
-            yield Epoch(epoch, sum(losses) / len(losses), step.rate)
+    def train(self, start: int = 0) -> Generator[Step, None, None]:
+        """Train to the end by the paper's recipe, from step ``start`` on; yields after each step."""
+        net = self._net
+        for step in stand_alone_steps(self._config, self._dataset, net.network, net.features, self._seed, start):
+            loss = self._step(step)
+            check_loss(loss, step.place, step.rate, net.genotype)
+            yield Step(step.step, 0, loss, step.rate)
 
     def _step(self, step: StandAloneStep) -> float:
         given = (step.images, step.labels.astype(np.int32), step.masks, step.dropout, np.float32(step.rate))

@@ -10,7 +10,7 @@ from bnao.backends.torch.machine import devices, prepare
 from bnao.backends.torch.standalone import TorchStandAlone
 from bnao.backends.torch.supernet import TorchSupernet
 from bnao.config import EvaluateConfig, SearchConfig
-from bnao.data import Dataset
+from bnao.data import Dataset, LabelledImages
 from bnao.errors import BackendError
 from bnao.genotype import Genotype
 from bnao.protocols import Logits
@@ -44,7 +44,7 @@ class TorchBackend:
         return NaoController(space, config.controller, config.seed, prepare(config.machine).device)
 
     def stand_alone(
-        self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, *, seed: int
+        self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> TorchStandAlone:
         """A freshly initialised network of one genotype."""
         return TorchStandAlone(genotype, config, dataset, seed)

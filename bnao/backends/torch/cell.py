@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from bnao.backends.torch.layers import Layers
 from bnao.backends.torch.operations import Operations
-from bnao.genotype import Cell
+from bnao.genotype import Cell, Edge
 from bnao.network import Position
 
 
@@ -22,9 +21,10 @@ def states_of(
     last: Tensor,
     masks: Sequence[Sequence[Tensor]] | None,
     path: list[Tensor],
+    outputs: Sequence[int],
     shared: bool,
 ) -> list[Tensor]:
-    """The cell's loose ends, in order, all of one size and of the cell's channels.
+    """The states that the cell gives out, in order, all of one size and of the cell's channels.
 
     Args:
         operations: how layers are computed.
@@ -34,6 +34,7 @@ def states_of(
         before, last: outputs of the cell before the last and of the last.
         masks: for each node and edge what its output is multiplied by (drop path); None: nothing is dropped.
         path: gets the parameters that are used.
+        outputs: which states are given out.
         shared: whether an edge holds an operation for each source (a supernet) or only its own.
     """
     name = f"cells.{position.index}"
@@ -41,37 +42,77 @@ def states_of(
         _fitted(operations, layers, f"{name}.fit.0", before, path, position.after_reduction),
         _fitted(operations, layers, f"{name}.fit.1", last, path, False),
     ]
-    active: dict[int, Tensor] = {}  # states behind their ReLU, made once for all edges that start with one
+    active = _Active(operations, states)
     for index, node in enumerate(cell.nodes):
-        outputs = []
+        summed, kept = [], []
         for number, edge in enumerate(node.edges):
-            source, operation = edge.source, edge.operation
-            state = states[source]
-            stride = 2 if position.reduction and source < cell.inputs else 1
-            place = f"{name}.nodes.{index}.edges.{number}.{operation}"
+            if edge.operation == "none":
+                continue
+            stride = 2 if position.reduction and edge.source < cell.inputs else 1
+            place = f"{name}.nodes.{index}.edges.{number}.{edge.operation}"
             if shared:
-                place = f"{place}.source.{source}"
-            if operation.startswith("sep_conv_"):
-                layer = layers.separable(place)
-                path += layer.trained
-                if source not in active:
-                    active[source] = operations.relu(state)
-                outputs.append(operations.separable(active[source], layer, stride))
-            elif operation == "avg_pool_3x3":
-                outputs.append(operations.average_pool(state, stride))
-            elif operation == "max_pool_3x3":
-                outputs.append(operations.max_pool(state, stride))
-            elif stride == 1:
-                outputs.append(state)
-            else:
-                outputs.append(_reduced(operations, layers, place, state, path))
-        states.append(operations.total(outputs, masks[index] if masks is not None else None))
+                place = f"{place}.source.{edge.source}"
+            summed.append(_operated(operations, layers, place, edge, states, active, stride, path))
+            if masks is not None:
+                kept.append(masks[index][number])
+        if summed:
+            states.append(operations.total(summed, kept if masks is not None else None))
+        else:
+            source = node.edges[0].source
+            states.append(operations.zeros(states[source], 2 if position.reduction and source < cell.inputs else 1))
     return [
         _reduced(operations, layers, f"{name}.loose.{state}", states[state], path)
         if position.reduction and state < cell.inputs
         else states[state]
-        for state in cell.loose_ends
+        for state in outputs
     ]
+
+
+class _Active(dict[int, Tensor]):
+    """States behind their ReLU, made once for all edges that start with one."""
+
+    def __init__(self, operations: Operations, states: Sequence[Tensor] | Mapping[int, Tensor]) -> None:
+        self._operations, self._states = operations, states
+
+    def __missing__(self, state: int) -> Tensor:
+        active = self[state] = self._operations.relu(self._states[state])
+        return active
+
+
+def _operated(
+    operations: Operations,
+    layers: Layers,
+    place: str,
+    edge: Edge,
+    states: Sequence[Tensor] | Mapping[int, Tensor],
+    active: _Active,
+    stride: int,
+    path: list[Tensor],
+) -> Tensor:
+    """What an edge makes of its source."""
+    source, operation = edge.source, edge.operation
+    if operation == "skip_connect":
+        return states[source] if stride == 1 else _reduced(operations, layers, place, states[source], path)
+    if operation.startswith("avg_pool_"):
+        return operations.average_pool(states[source], stride, int(operation[-1]))
+    if operation.startswith("max_pool_"):
+        return operations.max_pool(states[source], stride, int(operation[-1]))
+    if operation.startswith("sep_conv_"):
+        separable = layers.separable(place)
+        path += separable.trained
+        return operations.separable(active[source], separable, stride)
+    if operation.startswith("dil_conv_"):
+        dilated = layers.dilated(place)
+        path += dilated.trained
+        return operations.dilated(active[source], dilated, stride)
+    if f"{place}.first" in layers.weights:
+        pair = layers.pair(place)
+        path += pair.trained
+        return operations.pair(active[source], pair, stride)
+    single = layers.convolution(place)
+    assert single is not None, place
+    path += single.trained
+    return operations.convolution(active[source], single, stride)
 
 
 def one_cell(
@@ -95,30 +136,21 @@ def one_cell(
     if position.reduction:
         return _residual(operations, layers, f"{name}.residual", last, path)
     live = cell.live_states
-    states, active = {0: last}, dict[int, Tensor]()
+    states = {0: last}
+    active = _Active(operations, states)
     for index, node in enumerate(cell.nodes):
         if cell.inputs + index not in live:
             continue
-        outputs, kept = [], []
+        summed, kept = [], []
         for number, edge in enumerate(node.edges):
             if edge.operation == "none":
                 continue
-            state = states[edge.source]
-            if edge.operation.startswith("nor_conv_"):
-                layer = layers.convolution(f"{name}.nodes.{index}.edges.{number}.{edge.operation}")
-                assert layer is not None
-                path += layer.trained
-                if edge.source not in active:
-                    active[edge.source] = operations.relu(state)
-                outputs.append(operations.convolution(active[edge.source], layer, 1))
-            elif edge.operation == "avg_pool_3x3":
-                outputs.append(operations.average_pool(state, 1))
-            else:
-                outputs.append(state)
+            place = f"{name}.nodes.{index}.edges.{number}.{edge.operation}"
+            summed.append(_operated(operations, layers, place, edge, states, active, 1, path))
             if masks is not None:
                 kept.append(masks[index][number])
         states[cell.inputs + index] = (
-            operations.total(outputs, kept if masks is not None else None) if outputs else torch.zeros_like(last)
+            operations.total(summed, kept if masks is not None else None) if summed else operations.zeros(last, 1)
         )
     return states[cell.inputs + len(cell.nodes) - 1]
 

@@ -18,15 +18,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bnao.backends.torch.layers import Convolution, Norm, Reduce, Separable
+from bnao.backends.torch.layers import Convolution, Half, Norm, Reduce, Separable
 from bnao.backends.torch.machine import Machine
 from bnao.backends.torch.operations import EPS, MOMENTUM, CompiledOperations, Operations
+from bnao.space import SearchSpace
 
 _VECTOR = 16  # float32 lanes of the widest vector unit
 # below so many values a state, calls cost more than what they compute
 _FEW = 1 << 18
 # below so many values, a wide depthwise kernel's gradient is as quick in one piece
 _FEW_FOR_SPLIT = 1 << 16
+
+_GROUPED = {
+    "none", "skip_connect", "avg_pool_3x3", "max_pool_3x3", "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7",
+    "dil_conv_3x3", "dil_conv_5x5",
+}  # fmt: skip
 
 _convolution_backward = torch.ops.aten.convolution_backward.default
 _norm = torch.ops.aten.native_batch_norm.default
@@ -44,7 +50,7 @@ def operations_for(
         images: shape (b, c, height, width).
         channels: of the first cells.
         training: whether norms use the batch's statistics.
-        separable: whether the network is one of separable convolutions, which grouping is for.
+        separable: whether the network is one of depthwise convolutions, which grouping is for.
     """
     if machine.compile:
         return CompiledOperations(training)
@@ -54,6 +60,11 @@ def operations_for(
         return Operations(training)
     together = _VECTOR // math.gcd(channels, _VECTOR)
     return GroupedOperations(together if b % together == 0 else 1)
+
+
+def is_for_grouping(space: SearchSpace) -> bool:
+    """Whether ``GroupedOperations`` has all that the networks of a space are made of."""
+    return not space.rules.residual and set(space.operations) <= _GROUPED
 
 
 class GroupedOperations(Operations):
@@ -79,14 +90,16 @@ class GroupedOperations(Operations):
 
     def separable(self, active: Tensor, layer: Separable, stride: int) -> Tensor:
         """Twice: ReLU, depthwise, pointwise, norm; the first ReLU has been made (``active``)."""
-        x, r = active, self.together
-        for half, step, relu in ((layer.first, stride, True), (layer.second, 1, False)):
-            norm = half.norm
-            x = _SeparableHalf.apply(x, half.depthwise, half.pointwise, norm.scale, norm.shift, norm, step, r, relu)
-        return x
+        x = _SeparableHalf.apply(active, *layer.first.trained, layer.first.norm, stride, 1, self.together, True)
+        return _SeparableHalf.apply(x, *layer.second.trained, layer.second.norm, 1, 1, self.together, False)
 
-    def average_pool(self, x: Tensor, stride: int) -> Tensor:
+    def dilated(self, active: Tensor, layer: Half, stride: int) -> Tensor:
+        """Once: a depthwise convolution of every second pixel, pointwise, norm."""
+        return _SeparableHalf.apply(active, *layer.trained, layer.norm, stride, 2, self.together, False)
+
+    def average_pool(self, x: Tensor, stride: int, kernel: int = 3) -> Tensor:
         """3x3 average that does not count the padding."""
+        assert kernel == 3, kernel  # other sizes are in spaces that are not grouped
         channels = x.shape[1]
         ones = x.new_ones(channels, 1, 3, 3)
         counted = F.conv2d(x.new_ones(1, 1, *x.shape[2:]), x.new_ones(1, 1, 3, 3), stride=stride, padding=1)
@@ -226,11 +239,11 @@ def _pointwise_backward(
     return None if rows is None else _state(rows, n, height, width), by_kernel
 
 
-def _depthwise_backward(g: Tensor, x: Tensor, kernel: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+def _depthwise_backward(g: Tensor, x: Tensor, kernel: Tensor, stride: int, dilation: int) -> tuple[Tensor, Tensor]:
     """Gradients of a depthwise convolution by its input and its kernel; a wide kernel's by three columns at a time."""
     groups, _, _, k = kernel.shape
-    pad, strides, one = k // 2, (stride, stride), (1, 1)
-    rest = (one, False, (0, 0), groups)
+    pad, strides, dilations = dilation * (k // 2), (stride, stride), (dilation, dilation)
+    rest = (dilations, False, (0, 0), groups)
     if k <= 3 or x.numel() < _FEW_FOR_SPLIT:
         by_x, by_kernel, _ = _convolution_backward(g, x, kernel, None, strides, (pad, pad), *rest, (True, True, False))
         return by_x, by_kernel
@@ -238,7 +251,7 @@ def _depthwise_backward(g: Tensor, x: Tensor, kernel: Tensor, stride: int) -> tu
     parts = []
     for column in range(0, k, 3):
         first = min(column, k - 3)
-        padded = F.pad(x, (pad - first, pad - (k - 3 - first)))
+        padded = F.pad(x, (pad - dilation * first, pad - dilation * (k - 3 - first)))
         part = _convolution_backward(g, padded, kernel[..., :3], None, strides, (pad, 0), *rest, (False, True, False))[
             1
         ]
@@ -275,17 +288,18 @@ class _SeparableHalf(torch.autograd.Function):
         shift: Tensor,
         norm: Norm,
         stride: int,
+        dilation: int,
         together: int,
         relu: bool,
     ) -> Tensor:
         c, _, k, _ = depthwise.shape
         wide = depthwise.repeat(together, 1, 1, 1) if together > 1 else depthwise
-        z = F.conv2d(x, wide, None, stride, k // 2, 1, together * c)
+        z = F.conv2d(x, wide, None, stride, dilation * (k // 2), dilation, together * c)
         p = _pointwise(z, pointwise, together)
         y, mean, inverse = _normalised(p, scale, shift, norm, together)
         if relu:
             y.relu_()
-        ctx.stride, ctx.together = stride, together
+        ctx.stride, ctx.dilation, ctx.together = stride, dilation, together
         ctx.save_for_backward(x, wide, pointwise, scale, z, p, mean, inverse, y if relu else None)
         return y
 
@@ -298,10 +312,10 @@ class _SeparableHalf(torch.autograd.Function):
         by_p, by_scale, by_shift = _normalised_backward(g, p, scale, mean, inverse, ctx.together)
         by_z, by_pointwise = _pointwise_backward(by_p, z, pointwise, ctx.together)
         assert by_z is not None
-        by_x, by_wide = _depthwise_backward(by_z, x, wide, ctx.stride)
+        by_x, by_wide = _depthwise_backward(by_z, x, wide, ctx.stride, ctx.dilation)
         c, _, k, _ = wide.shape
         by_depthwise = by_wide.view(ctx.together, c // ctx.together, 1, k, k).sum(0)
-        return by_x, by_depthwise, by_pointwise, by_scale, by_shift, None, None, None, None
+        return by_x, by_depthwise, by_pointwise, by_scale, by_shift, None, None, None, None, None
 
 
 class _Mixed(torch.autograd.Function):

@@ -26,11 +26,16 @@ class Norm:
 
 @dataclass(slots=True)
 class Half:
-    """Depthwise and pointwise convolution and their norm: half of a separable convolution."""
+    """Depthwise and pointwise convolution and their norm: a dilated convolution, or half of a separable one."""
 
     depthwise: Tensor
     pointwise: Tensor
     norm: Norm
+
+    @property
+    def trained(self) -> tuple[Tensor, ...]:
+        """All parameters."""
+        return self.depthwise, self.pointwise, self.norm.scale, self.norm.shift
 
 
 @dataclass(slots=True)
@@ -61,6 +66,17 @@ class Convolution:
     trained: tuple[Tensor, ...]
 
 
+@dataclass(slots=True)
+class Pair:
+    """A convolution of a row and one of a column, with a norm behind each or, ``between`` being None, behind both."""
+
+    first: Tensor
+    between: Norm | None
+    second: Tensor
+    norm: Norm
+    trained: tuple[Tensor, ...]
+
+
 class Layers:
     """All parameters of one network.
 
@@ -84,7 +100,7 @@ class Layers:
                     norm = name.removesuffix(".scale")
                     self.statistics[f"{norm}.mean"] = torch.zeros(shape, device=device)
                     self.statistics[f"{norm}.variance"] = torch.ones(shape, device=device)
-        self._layers: dict[str, Separable | Reduce | Convolution] = {}
+        self._layers: dict[str, Separable | Half | Reduce | Convolution | Pair] = {}
         self._device = device
 
     def count(self) -> int:
@@ -104,21 +120,34 @@ class Layers:
         """The separable convolution of that name."""
         layer = self._layers.get(name)
         if layer is None:
-            halves = [
-                Half(
-                    self.weights[f"{name}.depthwise_{half}"],
-                    self.weights[f"{name}.pointwise_{half}"],
-                    self.norm(f"{name}.norm_{half}"),
-                )
-                for half in (1, 2)
-            ]
-            trained = [
-                tensor
-                for half in halves
-                for tensor in (half.depthwise, half.pointwise, half.norm.scale, half.norm.shift)
-            ]
-            layer = self._layers[name] = Separable(halves[0], halves[1], tuple(trained))
+            first, second = self._half(name, "_1"), self._half(name, "_2")
+            layer = self._layers[name] = Separable(first, second, first.trained + second.trained)
         assert isinstance(layer, Separable)
+        return layer
+
+    def _half(self, name: str, number: str) -> Half:
+        depthwise, pointwise = self.weights[f"{name}.depthwise{number}"], self.weights[f"{name}.pointwise{number}"]
+        return Half(depthwise, pointwise, self.norm(f"{name}.norm{number}"))
+
+    def dilated(self, name: str) -> Half:
+        """The dilated convolution of that name."""
+        layer = self._layers.get(name)
+        if layer is None:
+            layer = self._layers[name] = self._half(name, "")
+        assert isinstance(layer, Half)
+        return layer
+
+    def pair(self, name: str) -> Pair:
+        """The row and column of that name."""
+        layer = self._layers.get(name)
+        if layer is None:
+            first, second = self.weights[f"{name}.first"], self.weights[f"{name}.second"]
+            between = self.norm(f"{name}.norm_1") if f"{name}.norm_1.scale" in self.weights else None
+            norm = self.norm(f"{name}.norm" if between is None else f"{name}.norm_2")
+            inner = () if between is None else (between.scale, between.shift)
+            layer = Pair(first, between, second, norm, (first, *inner, second, norm.scale, norm.shift))
+            self._layers[name] = layer
+        assert isinstance(layer, Pair)
         return layer
 
     def reduce(self, name: str) -> Reduce:

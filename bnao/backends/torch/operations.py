@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bnao.backends.torch.layers import Convolution, Half, Norm, Reduce, Separable
+from bnao.backends.torch.layers import Convolution, Half, Norm, Pair, Reduce, Separable
 
 EPS = 1e-5  # of every batch norm
 MOMENTUM = 0.1  # of running statistics
@@ -35,11 +36,18 @@ def separable_half(
     variance: Tensor | None,
     training: bool,
     stride: int,
+    dilation: int = 1,
 ) -> Tensor:
     """Depthwise and pointwise convolution and norm of a state behind its ReLU."""
     channels, _, kernel, _ = depthwise.shape
-    x = F.conv2d(active, depthwise, stride=stride, padding=kernel // 2, groups=channels)
+    padding = dilation * (kernel // 2)
+    x = F.conv2d(active, depthwise, None, stride, padding, dilation, channels)
     return batch_norm(F.conv2d(x, pointwise), scale, shift, mean, variance, training)
+
+
+def _to_the_right(x: Tensor, kernel: int, value: float) -> Tensor:
+    """A state padded on its lower right side alone, as a kernel of an even length needs it."""
+    return F.pad(x, (0, kernel - 1, 0, kernel - 1), value=value)
 
 
 @cache
@@ -77,10 +85,22 @@ class Operations:
         # a norm's gradient reads its input, so its output may be overwritten
         return self._half(self._half(active, layer.first, stride).relu_(), layer.second, 1)
 
-    def _half(self, active: Tensor, half: Half, stride: int) -> Tensor:
-        norm = half.norm
-        trained = half.depthwise, half.pointwise, norm.scale, norm.shift
-        return separable_half(active, *trained, norm.mean, norm.variance, self.training, stride)
+    def _half(self, active: Tensor, half: Half, stride: int, dilation: int = 1) -> Tensor:
+        return separable_half(
+            active, *half.trained, half.norm.mean, half.norm.variance, self.training, stride, dilation
+        )
+
+    def dilated(self, active: Tensor, layer: Half, stride: int) -> Tensor:
+        """Once: a depthwise convolution of every second pixel, pointwise, norm."""
+        return self._half(active, layer, stride, 2)
+
+    def pair(self, active: Tensor, layer: Pair, stride: int) -> Tensor:
+        """A row's convolution and a column's of a state behind its ReLU; with a norm between them, another ReLU."""
+        far = layer.first.shape[-1] // 2
+        x = F.conv2d(active, layer.first, stride=(1, stride), padding=(0, far))
+        if layer.between is not None:
+            x = self.norm(x, layer.between).relu_()
+        return self.norm(F.conv2d(x, layer.second, stride=(stride, 1), padding=(far, 0)), layer.norm)
 
     def convolution(self, active: Tensor, layer: Convolution, stride: int) -> Tensor:
         """A convolution of a state behind its ReLU, and its norm."""
@@ -91,13 +111,22 @@ class Operations:
         """Half the size: the average of 2 x 2 pixels, and a 1x1 convolution; at an odd edge of those there are."""
         return F.conv2d(F.avg_pool2d(x, 2, 2, ceil_mode=True, count_include_pad=False), kernel)
 
-    def average_pool(self, x: Tensor, stride: int) -> Tensor:
-        """3x3 average that does not count the padding."""
-        return F.avg_pool2d(x, 3, stride, 1, count_include_pad=False)
+    def average_pool(self, x: Tensor, stride: int, kernel: int = 3) -> Tensor:
+        """The average of the pixels there are: padding is not counted."""
+        if kernel % 2:
+            return F.avg_pool2d(x, kernel, stride, kernel // 2, count_include_pad=False)
+        counted = F.avg_pool2d(_to_the_right(x.new_ones(1, 1, *x.shape[2:]), kernel, 0), kernel, stride)
+        return F.avg_pool2d(_to_the_right(x, kernel, 0), kernel, stride) / counted
 
-    def max_pool(self, x: Tensor, stride: int) -> Tensor:
-        """3x3 maximum."""
-        return F.max_pool2d(x, 3, stride, 1)
+    def max_pool(self, x: Tensor, stride: int, kernel: int = 3) -> Tensor:
+        """The maximum of the pixels there are."""
+        if kernel % 2:
+            return F.max_pool2d(x, kernel, stride, kernel // 2)
+        return F.max_pool2d(_to_the_right(x, kernel, -math.inf), kernel, stride)
+
+    def zeros(self, x: Tensor, stride: int) -> Tensor:
+        """What a node of no edges is: zeros of the size that an edge from x would have."""
+        return torch.zeros_like(x[:, :, ::stride, ::stride])
 
     def reduced(self, x: Tensor, layer: Reduce) -> Tensor:
         """Half the size: 1x1 convolutions of every second pixel and of its lower right neighbours, and a norm."""
@@ -140,7 +169,7 @@ class Operations:
 class CompiledOperations(Operations):
     """The same, separable convolutions compiled by PyTorch."""
 
-    def _half(self, active: Tensor, half: Half, stride: int) -> Tensor:
-        norm = half.norm
-        trained = half.depthwise, half.pointwise, norm.scale, norm.shift
-        return _compiled_half()(active, *trained, norm.mean, norm.variance, self.training, stride)
+    def _half(self, active: Tensor, half: Half, stride: int, dilation: int = 1) -> Tensor:
+        return _compiled_half()(
+            active, *half.trained, half.norm.mean, half.norm.variance, self.training, stride, dilation
+        )

@@ -91,6 +91,45 @@ class CrossedConvolution(nn.Module):
         return self.norm(self.second(self.first(F.relu(x))))
 
 
+class CrossedConvolutionWithNorms(nn.Module):
+    """Twice: ReLU, a convolution along the rows and then one along the columns, and a batch norm."""
+
+    def __init__(self, channels: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        half = kernel // 2
+        self.first = nn.Conv2d(channels, channels, (1, kernel), (1, stride), (0, half), bias=False)
+        self.norm_1 = nn.BatchNorm2d(channels)
+        self.second = nn.Conv2d(channels, channels, (kernel, 1), (stride, 1), (half, 0), bias=False)
+        self.norm_2 = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm_1(self.first(F.relu(x)))
+        return self.norm_2(self.second(F.relu(x)))
+
+
+class MaxPoolOfTwo(nn.Module):
+    """The maximum of 2 x 2 pixels from each on, at the lower right edge of those there are."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=float("-inf")), 2, self.stride)
+
+
+class AveragePoolOfTwo(nn.Module):
+    """The average of 2 x 2 pixels from each on, at the lower right edge of those there are."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        there = F.pad(torch.ones_like(x[:1, :1]), (0, 1, 0, 1))
+        return F.avg_pool2d(F.pad(x, (0, 1, 0, 1)), 2, self.stride) / F.avg_pool2d(there, 2, self.stride)
+
+
 #: an edge's operation by its name, with so many channels and that stride; ``none`` is left out by the nodes
 OPERATIONS = {
     "sep_conv_3x3": lambda channels, stride: SeparableConvolution(channels, 3, stride),
@@ -99,10 +138,18 @@ OPERATIONS = {
     "dil_conv_3x3": lambda channels, stride: DilatedConvolution(channels, 3, stride),
     "dil_conv_5x5": lambda channels, stride: DilatedConvolution(channels, 5, stride),
     "conv_7x1_1x7": lambda channels, stride: CrossedConvolution(channels, 7, stride),
+    "conv_1x3_3x1": lambda channels, stride: CrossedConvolutionWithNorms(channels, 3, stride),
+    "conv_1x7_7x1": lambda channels, stride: CrossedConvolutionWithNorms(channels, 7, stride),
+    "conv_1x1": lambda channels, stride: Convolution(channels, channels, 1, stride),
+    "conv_3x3": lambda channels, stride: Convolution(channels, channels, 3, stride),
     "nor_conv_1x1": lambda channels, stride: Convolution(channels, channels, 1, stride),
     "nor_conv_3x3": lambda channels, stride: Convolution(channels, channels, 3, stride),
+    "avg_pool_2x2": lambda channels, stride: AveragePoolOfTwo(stride),
     "avg_pool_3x3": lambda channels, stride: nn.AvgPool2d(3, stride, 1, count_include_pad=False),
+    "avg_pool_5x5": lambda channels, stride: nn.AvgPool2d(5, stride, 2, count_include_pad=False),
+    "max_pool_2x2": lambda channels, stride: MaxPoolOfTwo(stride),
     "max_pool_3x3": lambda channels, stride: nn.MaxPool2d(3, stride, 1),
+    "max_pool_5x5": lambda channels, stride: nn.MaxPool2d(5, stride, 2),
     "skip_connect": lambda channels, stride: nn.Identity() if stride == 1 else FactorizedReduce(channels, channels),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 import torch
@@ -11,18 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bnao.backends.torch.cell import one_cell, states_of
-from bnao.backends.torch.kernels import operations_for
+from bnao.backends.torch.kernels import is_for_grouping, operations_for
 from bnao.backends.torch.layers import Layers
 from bnao.backends.torch.machine import Machine, prepare
 from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
 from bnao.backends.torch.supernet import gradients_of, head, images_of, stem_states
 from bnao.config import EvaluateConfig, NetworkConfig
-from bnao.data import Dataset
+from bnao.data import LabelledImages
 from bnao.genotype import Genotype
-from bnao.network import rules, stack
-from bnao.protocols import Epoch, State
-from bnao.steps import StandAloneStep, check_loss, stand_alone_steps
+from bnao.network import stack
+from bnao.protocols import State, Step
+from bnao.space import space_named
+from bnao.steps import StandAloneStep, check_loss, stand_alone_epoch_steps, stand_alone_steps
 from bnao.weights import auxiliary_cell, stand_alone_shapes
 
 _TESTED_AT_ONCE = 500
@@ -50,8 +51,9 @@ class Network:
         self.genotype, self.network = genotype, network
         self.machine, self.device = machine, machine.device
         self.positions = stack(network)
-        self.has_one_cell = rules(network) == "nas-bench-201"
-        self.auxiliary = auxiliary and not self.has_one_cell
+        space = space_named(network.space, network.nodes)
+        self.rules, self._groups = space.rules, is_for_grouping(space)
+        self.auxiliary = auxiliary and not self.rules.residual
         self.layers = Layers(stand_alone_shapes(genotype, network, auxiliary), seed, self.device, running=True)
 
     def __call__(
@@ -69,7 +71,7 @@ class Network:
             masks: of drop path, shape (cells, nodes, edges, b).
             dropout: what the features in front of the classifier are multiplied by, shape (b, features).
         """
-        operations = operations_for(self.machine, images, self.network.channels, training, not self.has_one_cell)
+        operations = operations_for(self.machine, images, self.network.channels, training, self._groups)
         auxiliary = None
         used: list[Tensor] = []  # all parameters are the path here; the list is not needed
         with self.machine.forward_pass():
@@ -78,14 +80,17 @@ class Network:
             for position in self.positions:
                 cell = self.genotype.cell(position.reduction)
                 mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
-                if self.has_one_cell:
+                if self.rules.residual:
                     last = one_cell(operations, self.layers, position, cell, last, mask, used)
                     continue
-                states = states_of(operations, self.layers, position, cell, before, last, mask, used, shared=False)
+                outputs = cell.outputs(self.rules.output)
+                states = states_of(
+                    operations, self.layers, position, cell, before, last, mask, used, outputs, shared=False
+                )
                 before, last = last, operations.concatenated(states)
                 if training and self.auxiliary and position.index == auxiliary_cell(self.network):
                     auxiliary = self._auxiliary(operations, last)
-            if self.has_one_cell:
+            if self.rules.residual:
                 last = head(operations, self.layers, last, used)
             features = operations.pooled(last)
             if dropout is not None:
@@ -125,23 +130,22 @@ class TorchStandAlone:
         GenotypeError: a genotype of another space.
     """
 
-    def __init__(self, genotype: Genotype, config: EvaluateConfig, dataset: Dataset, seed: int) -> None:
+    def __init__(self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, seed: int) -> None:
         self._config, self._dataset, self._seed = config, dataset, seed
+        self.epoch_steps = stand_alone_epoch_steps(config, dataset)
         auxiliary = config.training.auxiliary > 0
         network = dataset.network(config.network)
         self.net = Network(genotype, network, seed, prepare(config.machine), auxiliary)
         self.parameters = self.net.layers.count()
         self._optimizer = PathSGD(self.net.layers.weights, config.training)
 
-    def train(self, start: int = 0) -> Iterator[Epoch]:
-        """Train to the end by the paper's recipe, from epoch ``start`` on; yields after each epoch."""
-        config, dataset, net = self._config, self._dataset, self.net
-        for epoch in range(start, config.epochs):
-            losses = []
-            for step in stand_alone_steps(config, dataset, net.network, net.features(), self._seed, epoch):
-                losses.append(self._step(step))
-                check_loss(losses[-1], f"epoch {epoch + 1}, step {len(losses)}", step.rate, net.genotype)
-            yield Epoch(epoch, sum(losses) / len(losses), step.rate)
+    def train(self, start: int = 0) -> Generator[Step, None, None]:
+        """Train to the end by the paper's recipe, from step ``start`` on; yields after each step."""
+        net = self.net
+        for step in stand_alone_steps(self._config, self._dataset, net.network, net.features(), self._seed, start):
+            loss = self._step(step)
+            check_loss(loss, step.place, step.rate, net.genotype)
+            yield Step(step.step, 0, loss, step.rate)
 
     def _step(self, step: StandAloneStep) -> float:
         training, net = self._config.training, self.net

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bnao.backends.torch.cell import one_cell, states_of
-from bnao.backends.torch.kernels import operations_for
+from bnao.backends.torch.kernels import is_for_grouping, operations_for
 from bnao.backends.torch.layers import Layers
 from bnao.backends.torch.machine import Machine, prepare
 from bnao.backends.torch.operations import Operations
@@ -19,7 +19,7 @@ from bnao.backends.torch.optimizer import PathSGD
 from bnao.config import NetworkConfig, SearchConfig
 from bnao.data import Dataset, epoch_batches
 from bnao.genotype import Genotype
-from bnao.network import rules, stack, stem_channels
+from bnao.network import stack, stem_channels
 from bnao.protocols import State, Step
 from bnao.space import space_named
 from bnao.steps import check_loss, scored_batches, supernet_steps
@@ -41,7 +41,8 @@ class Network:
         self.machine, self.device = machine, machine.device
         self.positions = stack(network)
         self.layers = Layers(supernet_shapes(network), seed, self.device)
-        self.has_one_cell = rules(network) == "nas-bench-201"
+        self.rules = self.space.rules
+        self._groups = is_for_grouping(self.space)
         self._names = [
             [f"cells.{p.index}.output.state.{s}" for s in range(self.space.inputs + self.space.nodes)]
             for p in self.positions
@@ -57,7 +58,7 @@ class Network:
             genotype: the path through the network.
             masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
         """
-        operations = operations_for(self.machine, images, self.network.channels, separable=not self.has_one_cell)
+        operations = operations_for(self.machine, images, self.network.channels, separable=self._groups)
         path: list[Tensor] = []
         with self.machine.forward_pass():
             before, last = stem_states(operations, self.layers, self.network, images, path)
@@ -65,15 +66,21 @@ class Network:
             for position, names in zip(self.positions, self._names, strict=True):
                 cell = genotype.cell(position.reduction)
                 mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
-                if self.has_one_cell:
+                if self.rules.residual:
                     last = one_cell(operations, self.layers, position, cell, last, mask, path)
                     continue
-                states = states_of(operations, self.layers, position, cell, before, last, mask, path, shared=True)
-                kernels = [self.layers.weights[names[state]] for state in cell.loose_ends]
+                outputs = cell.outputs(self.rules.output)
+                states = states_of(
+                    operations, self.layers, position, cell, before, last, mask, path, outputs, shared=True
+                )
+                if not self.rules.mixes:
+                    before, last = last, operations.concatenated(states)
+                    continue
+                kernels = [self.layers.weights[names[state]] for state in outputs]
                 norm = self.layers.norm(f"cells.{position.index}.output.norm")
                 path += (*kernels, norm.scale, norm.shift)
                 before, last = last, operations.mixed([operations.relu(state) for state in states], kernels, norm)
-            if self.has_one_cell:
+            if self.rules.residual:
                 last = head(operations, self.layers, last, path)
             weight, bias = self.layers.weights["classifier.weight"], self.layers.weights["classifier.bias"]
             path += (weight, bias)

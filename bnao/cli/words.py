@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bnao.genotype import Cell
 
@@ -12,47 +12,34 @@ _WIDTH = 4  # of a state's column, characters
 _ASCII = str.maketrans({"│": "|", "─": "-", "├": "+", "╰": "`", "╮": ".", "┤": "+", "┴": "+"})
 
 
-def state_name(state: int, inputs: int = 2) -> str:
-    """What a state is.
-
-    >>> state_name(0), state_name(1), state_name(2)
-    ('the cell before the last', 'the last cell', 'node 0')
-    """
-    return (
-        ("the last cell", "the cell before the last")[inputs - 1 - state]
-        if state < inputs
-        else f"node {state - inputs}"
-    )
-
-
-def in_words(cell: Cell) -> list[str]:
-    """A line a node, and one for the cell's output.
+def in_words(cell: Cell, outputs: Sequence[int]) -> list[str]:
+    """A line a node, and one for the states that the cell gives out.
 
     >>> from bnao.genotype import Edge, Node
     >>> cell = Cell([Node([Edge(1, "sep_conv_3x3"), Edge(1, "skip_connect")])])
-    >>> for line in in_words(cell):
+    >>> for line in in_words(cell, outputs=[0, 2]):
     ...     print(line)
     node 0 = sep_conv_3x3 of the last cell + skip_connect of the last cell
     output = the cell before the last and node 0, concatenated
     """
     lines = []
     for index, node in enumerate(cell.nodes):
-        edges = " + ".join(f"{edge.operation} of {state_name(edge.source, cell.inputs)}" for edge in node.edges)
+        edges = " + ".join(f"{edge.operation} of {cell.state_name(edge.source)}" for edge in node.edges)
         lines.append(f"node {index} = {edges}")
-    loose = [state_name(state, cell.inputs) for state in cell.loose_ends]
-    if len(loose) == 1:
-        return [*lines, f"output = {loose[0]}"]
-    return [*lines, f"output = {', '.join(loose[:-1])} and {loose[-1]}, concatenated"]
+    names = [cell.state_name(state) for state in outputs]
+    if len(names) == 1:
+        return [*lines, f"output = {names[0]}"]
+    return [*lines, f"output = {', '.join(names[:-1])} and {names[-1]}, concatenated"]
 
 
-def drawn(cell: Cell, *, ascii_only: bool = False) -> list[str]:
+def drawn(cell: Cell, outputs: Sequence[int], *, ascii_only: bool = False) -> list[str]:
     """The cell as a graph: a column a state, a row an edge, which runs from its source to the node that it makes.
 
-    A state's line ends where it is read last; the lines that reach the bottom are the output.
+    A state's line ends where it is read last; those that are given out reach the bottom, where they are joined.
 
     >>> from bnao.genotype import Edge, Node
     >>> cell = Cell([Node([Edge(0, "sep_conv_3x3"), Edge(1, "skip_connect")]), Node([Edge(1, "avg_pool_3x3")])])
-    >>> for line in drawn(cell, ascii_only=True):
+    >>> for line in drawn(cell, outputs=[2, 3], ascii_only=True):
     ...     print(line)
     a   b
     `---|---.        sep_conv_3x3
@@ -65,9 +52,11 @@ def drawn(cell: Cell, *, ascii_only: bool = False) -> list[str]:
     last_read: Mapping[int, tuple[int, int]] = {
         edge.source: (index, number) for index, node in enumerate(cell.nodes) for number, edge in enumerate(node.edges)
     }
-    loose = set(cell.loose_ends)
+    loose = set(outputs)
     columns = cell.inputs + len(cell.nodes)
-    alive = set(range(cell.inputs))
+    # a state that is neither read nor given out has no line
+    shown = loose | set(last_read)
+    alive = shown & set(range(cell.inputs))
     rows = [_row({state: "ab"[state] for state in range(cell.inputs)}, columns)]
     for index, node in enumerate(cell.nodes):
         new = cell.inputs + index
@@ -77,7 +66,7 @@ def drawn(cell: Cell, *, ascii_only: bool = False) -> list[str]:
             rows.append(_row(marks, columns, line=(edge.source, new), label=edge.operation))
             alive -= {edge.source} if ends else set()
         rows.append(_row({state: "│" for state in alive} | {new: str(index)}, columns))
-        alive.add(new)
+        alive |= {new} & shown
     first = min(loose)
     marks = {state: "┴" for state in loose} | {first: "╰"}
     rows.append(_row(marks, columns, line=(first, columns), label="output"))

@@ -1,61 +1,37 @@
-"""What every backend must do, as tests that a backend's own tests inherit (needs pytest; imported by nothing).
-
-::
-
-    class TestMine(BackendContract):
-        @pytest.fixture
-        def backend(self):
-            return bnao.load_backend("mine")
-"""
+"""What every backend must do with networks, as tests that a backend's own tests inherit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from attrs import evolve
-from numpy.typing import NDArray
 
-from bnao.config import ControllerConfig, DataConfig, EvaluateConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config import (
+    DataConfig,
+    EvaluateConfig,
+    MachineConfig,
+    NetworkConfig,
+    SearchConfig,
+    TrainingConfig,
+)
 from bnao.data import Dataset
-from bnao.errors import DivergedError, WeightsError
+from bnao.errors import WeightsError
 from bnao.genotype import Genotype
-from bnao.nao import initial_parameters, parameter_shapes
 from bnao.protocols import Backend, Exporting, State
-from bnao.ranking import kendall_tau
 from bnao.size import parameters, supernet_parameters
-from bnao.space import SearchSpace, space_named
+from bnao.space import space_named
+from bnao.streamed import stream_dataset
 from bnao.streams import stream
+from bnao.testing.images import save_images, small_dataset
 from bnao.trained import about_training, trained_of
 from bnao.weights import read_weights, stand_alone_shapes, supernet_shapes, to_bytes, without_momenta
 
 _NODES = 3
 _IMAGES = ("x_train", "x_dev", "x_test")
-
-
-def learnable_images(n: int, part: str, size: int = 12, channels: int = 3, classes: int = 4) -> tuple[Any, Any]:
-    """Noisy images whose class is where they are bright: uint8 (n, size, size, channels), and labels."""
-    rng = stream(0, f"images {part}")
-    labels = rng.permutation(np.arange(n) % classes)
-    images = rng.integers(0, 120, (n, size, size, channels))
-    half = size // 2
-    for image, label in zip(images, labels, strict=True):
-        row, column = divmod(int(label) % 4, 2)
-        image[row * half : (row + 1) * half, column * half : (column + 1) * half] += 100
-    return images.astype(np.uint8), labels.astype(np.int64)
-
-
-def small_dataset() -> Dataset:
-    """A data set of 12 x 12 images in four classes that a small network learns in seconds."""
-    (x, y), (x_dev, y_dev), (x_test, y_test) = (
-        learnable_images(n, part) for n, part in ((160, "train"), (64, "dev"), (64, "test"))
-    )
-    names = ("upper left", "upper right", "lower left", "lower right")
-    return Dataset(
-        name="corners", x_train=x, y_train=y, x_dev=x_dev, y_dev=y_dev, x_test=x_test, y_test=y_test, class_names=names
-    )
 
 
 class BackendContract:
@@ -258,9 +234,9 @@ class BackendContract:
     ) -> None:
         network = backend.stand_alone(genotypes[0], evolve(short, epochs=12), dataset, seed=0)
 
-        losses = [epoch.loss for epoch in network.train()]
+        losses = np.array([step.loss for step in network.train()])
 
-        assert losses[-1] < losses[0]
+        assert losses[-network.epoch_steps :].mean() < losses[: network.epoch_steps].mean()
         assert (network.logits(dataset.x_test).argmax(1) == dataset.y_test).mean() > 0.5  # chance is 0.25
 
     def test_stand_alone_weights_loaded_give_the_same_logits(
@@ -286,7 +262,7 @@ class BackendContract:
         about = about_training(genotypes[0], dataset.network(short.network), dataset, 0, 0.5)
         trained = trained_of(without_momenta(network.state()), about, "the trained network")
 
-        logits = backend.logits(trained)(np.divide(dataset.x_test, 255, dtype=np.float32))
+        logits = backend.logits(trained)((dataset.x_test / 255).astype(np.float32))
 
         expected = network.logits(dataset.x_test)
         assert abs(logits - expected).max() < 1e-4 * max(1.0, abs(expected).max())
@@ -298,147 +274,48 @@ class BackendContract:
         for _ in whole.train():
             pass
         stopped = backend.stand_alone(genotypes[0], short, dataset, seed=0)
-        next(stopped.train())
+        assert whole.epoch_steps == 5  # 160 images in batches of 32: it is stopped within the second epoch
+        for step in stopped.train():
+            if step.step == 6:
+                break
         resumed = backend.stand_alone(genotypes[0], short, dataset, seed=0)
 
         resumed.load_state(_copied(stopped.state()))
-        for _ in resumed.train(start=1):
-            pass
+        steps = [step.step for step in resumed.train(start=7)]
 
+        assert steps == list(range(7, 15))
         assert _equal(whole.state(), resumed.state())
 
-
-class ControllerContract:
-    """Tests that hold for the NAO controller of every backend; a subclass gives the fixture ``make``.
-
-    They need ``predict``, ``encode``, ``reconstruct``, ``state`` and ``load_state`` beside ``Controller``'s methods.
-    """
-
-    short = ControllerConfig(epochs=40, swaps=2)
-
-    @pytest.fixture
-    def make(self) -> Callable[[SearchSpace, ControllerConfig, int], Any]:
-        """Makes a controller of a space, settings and a seed."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    def pool(self) -> list[Genotype]:
-        """Random genotypes."""
-        return space_named("nao", 5).random_genotypes(400, stream(0, "controller test"))
-
-    @pytest.fixture
-    def taught(self, make: Any, pool: list[Genotype]) -> tuple[Any, list[float]]:
-        """A controller that has learned from the first 300, and its losses; made once for each class."""
-        if "_taught" not in type(self).__dict__:
-            controller = make(space_named("nao", 5), self.short, 0)
-            losses = [epoch.loss for epoch in controller.fit(pool[:300], convolutions(pool[:300]), round=0)]
-            type(self)._taught = controller, losses  # type: ignore[attr-defined]
-        found: tuple[Any, list[float]] = type(self)._taught  # type: ignore[attr-defined]
-        return found
-
-    def test_it_has_80_845_parameters_without_an_mlp(self, make: Any) -> None:
-        assert make(space_named("nao", 5), ControllerConfig(), 0).parameters == 80_845
-
-    def test_parameters_begin_as_those_of_every_backend(self, make: Any) -> None:
-        config, space = ControllerConfig(mlp_layers=1), space_named("nao", 3)
-
-        state = make(space, config, 7).state()
-
-        first = initial_parameters(parameter_shapes(space, config), config.hidden, 7, 0)
-        assert set(state) == set(first)
-        assert all((state[name] == first[name]).all() for name in first)
-
-    def test_the_loss_falls_and_genotypes_it_never_saw_are_ranked(self, pool: list[Genotype], taught: Any) -> None:
-        controller, losses = taught
-
-        predicted = controller.predict(pool[300:])
-
-        assert len(losses) == self.short.epochs
-        assert losses[-1] < losses[0] / 2
-        assert ((predicted > 0) & (predicted < 1)).all()
-        assert kendall_tau(predicted, convolutions(pool[300:])) > 0.5
-
-    def test_representations_have_unit_length(self, pool: list[Genotype], taught: Any) -> None:
-        assert np.linalg.norm(taught[0].encode(pool[:50]), axis=1) == pytest.approx(1, abs=1e-5)
-
-    def test_proposals_are_new_distinct_and_much_better_than_the_pool(self, pool: list[Genotype], taught: Any) -> None:
-        controller, _ = taught
-        known, scores = set(pool[:300]), convolutions(pool[:300])
-        seeds = [pool[index] for index in np.argsort(-scores)[:50]]
-
-        proposed = controller.propose(seeds, 30, lambda genotype: genotype not in known, round=1)
-
-        assert len(proposed) == len(set(proposed)) > 10
-        assert known.isdisjoint(proposed)
-        assert convolutions(proposed).mean() > scores.mean() + scores.std()
-
-    def test_of_no_genotypes_it_says_and_learns_nothing(self, make: Any) -> None:
-        controller = make(space_named("nao", 5), self.short, 0)
-
-        assert controller.predict([]).shape == (0,)
-        assert controller.encode([]).shape == (0, self.short.hidden)
-        assert controller.reconstruct([]) == []
-        assert list(controller.fit([], np.empty(0), round=0)) == []
-
-    def test_only_what_is_accepted_is_proposed(self, pool: list[Genotype], taught: Any) -> None:
-        assert taught[0].propose(pool[:10], 5, lambda genotype: False, round=1) == []
-        assert taught[0].propose([], 5, lambda genotype: True, round=1) == []
-
-    @pytest.mark.parametrize("nodes", [1, 3])
-    def test_an_untaught_decoder_gives_genotypes_of_its_space_whatever_its_size(self, make: Any, nodes: int) -> None:
-        space = space_named("nao", nodes)
-        controller = make(space, self.short, 0)
-        genotypes = space.random_genotypes(60, stream(0, "small"))
-
-        for genotype in controller.reconstruct(genotypes):
-            space.check(genotype)  # a token where it must not stand would make no genotype at all
-
-    def test_a_decoder_that_was_taught_for_long_says_again_what_was_encoded(self, make: Any) -> None:
-        space = space_named("nao", 2)
-        genotypes = space.random_genotypes(40, stream(0, "few"))
-        config = evolve(self.short, epochs=400, swaps=1, predictor_weight=0.1, batch_size=40, learning_rate=5e-3)
-        controller = make(space, config, 0)
-
-        list(controller.fit(genotypes, np.linspace(0, 1, 40), round=0))
-
-        said = controller.reconstruct(genotypes)
-        assert sum(one == other for one, other in zip(said, genotypes, strict=True)) >= 36
-
-    def test_the_same_seed_and_round_give_the_same_bits_and_others_others(
-        self, make: Any, pool: list[Genotype]
+    @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+    def test_an_imagenet_network_trains_on_images_from_disk_and_goes_on_bit_for_bit(
+        self, backend: Backend, short: EvaluateConfig, genotypes: list[Genotype], tmp_path: Path, precision: str
     ) -> None:
-        short, space = evolve(self.short, epochs=2), space_named("nao", 5)
+        data = DataConfig(
+            dataset="imagenet", data_dir=str(save_images(tmp_path)), image_size=32, crop="resized", jitter=0.4
+        )
+        config = evolve(
+            short,
+            epochs=1,
+            network=evolve(short.network, network="imagenet"),
+            data=data,
+            training=evolve(short.training, batch_size=8, label_smoothing=0.1),
+            machine=MachineConfig(backend=backend.name, precision=precision),
+        )
+        whole, resumed = (
+            backend.stand_alone(genotypes[0], config, stream_dataset(data, workers), seed=0) for workers in (1, 0)
+        )
 
-        def state(seed: int, round: int) -> Any:
-            controller = make(space, short, seed)
-            list(controller.fit(pool[:100], convolutions(pool[:100]), round=round))
-            return np.concatenate([value.ravel() for value in controller.state().values()])
+        for step in whole.train():
+            assert np.isfinite(step.loss)
+            if step.step == 1:
+                resumed.load_state(_copied(whole.state()))
+        steps = [step.step for step in resumed.train(start=2)]
 
-        assert (state(0, 1) == state(0, 1)).all()
-        assert (state(0, 1) != state(0, 2)).any()
-        assert (state(0, 1) != state(1, 1)).any()
-
-    def test_a_state_that_is_loaded_predicts_as_before(self, make: Any, pool: list[Genotype], taught: Any) -> None:
-        other = make(space_named("nao", 5), self.short, 5)
-
-        other.load_state(taught[0].state())
-
-        assert (other.predict(pool[:20]) == taught[0].predict(pool[:20])).all()
-        with pytest.raises(WeightsError, match="of shape"):
-            make(space_named("nao", 3), self.short, 0).load_state(taught[0].state())
-
-    def test_scores_that_are_no_numbers_are_refused_with_their_place(self, make: Any, pool: list[Genotype]) -> None:
-        controller = make(space_named("nao", 5), self.short, 0)
-
-        with pytest.raises(DivergedError, match=r"scores\[0\] is nan"):
-            list(controller.fit(pool[:10], np.full(10, np.nan), round=0))
-
-
-def convolutions(genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-    """A score that a controller can learn: the share of separable convolutions, those of the normal cell twice."""
-    cells = (space_named("nao", 5).encode(genotypes)[..., 1] < 2).mean((2, 3))
-    weighted: NDArray[np.float64] = cells @ np.array([2 / 3, 1 / 3])
-    return weighted
+        assert steps == [2, 3]
+        assert _equal(whole.state(), resumed.state())
+        for images, labels in stream_dataset(data, 0).test_batches(8):
+            assert whole.logits(images).shape == (len(labels), 4)
+            assert np.isfinite(whole.logits(images)).all()
 
 
 def _train(supernet: Any, pool: Sequence[Genotype], steps: int, start: int = 0, stop: int | None = None) -> list[float]:
@@ -461,7 +338,7 @@ def _equal(one: State, other: State) -> bool:
 
 def _path(genotype: Genotype, network: NetworkConfig) -> set[str]:
     """The supernet's parameters that a genotype uses, from the names alone."""
-    path = set()
+    path, rule = set(), space_named(network.space).rules.output
     for name in supernet_shapes(network):
         parts = name.split(".")
         if parts[0] != "cells":
@@ -477,7 +354,7 @@ def _path(genotype: Genotype, network: NetworkConfig) -> set[str]:
             else:  # sources are fixed, and the last node alone is the output
                 used = used and cell.inputs + int(parts[3]) in cell.live_states
         elif parts[2] == "loose" or parts[3] == "state":
-            used = int(parts[3] if parts[2] == "loose" else parts[4]) in cell.loose_ends
+            used = int(parts[3] if parts[2] == "loose" else parts[4]) in cell.outputs(rule)
         else:
             used = True
         if used:

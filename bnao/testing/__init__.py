@@ -1,0 +1,15 @@
+"""What every backend must do, as tests that a backend's own tests inherit (needs pytest; imported by nothing).
+
+::
+
+    class TestMine(BackendContract):
+        @pytest.fixture
+        def backend(self):
+            return bnao.load_backend("mine")
+"""
+
+from bnao.testing.backends import BackendContract
+from bnao.testing.controllers import ControllerContract, convolutions
+from bnao.testing.images import learnable_images, save_images, small_dataset
+
+__all__ = ["BackendContract", "ControllerContract", "convolutions", "learnable_images", "save_images", "small_dataset"]
