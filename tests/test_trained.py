@@ -98,6 +98,11 @@ def test_the_walk_reads_every_parameter_once(drawn):
     assert sorted(read) == sorted(trained.weights)
 
 
+@pytest.mark.parametrize("space", SPACES)
+def test_the_walk_knows_every_operation_of_every_space(space):
+    assert set(SPACES[space].operations) - {"none"} <= set(blueprint.OPERATIONS)
+
+
 def about_of(genotype, network):
     channels = network.image[2]
     names = tuple(map(str, range(network.classes)))

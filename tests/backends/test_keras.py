@@ -7,6 +7,7 @@ from attrs import evolve
 from bnao.backends import load
 from bnao.config import NetworkConfig
 from bnao.errors import BackendError
+from bnao.formats import parse
 from bnao.size import parameters
 from bnao.space import SPACES
 from bnao.streams import stream
@@ -33,6 +34,21 @@ class TestKeras(BackendContract):
 
         assert network.parameters == parameters(genotype, dataset.network(config.network))
         assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
+
+    @pytest.mark.parametrize(
+        "kept",
+        [
+            BackendContract.test_a_stand_alone_network_learns,
+            BackendContract.test_stand_alone_weights_loaded_give_the_same_logits,
+            BackendContract.test_stand_alone_training_that_was_stopped_goes_on_bit_for_bit,
+            BackendContract.test_a_trained_network_by_itself_gives_the_same_logits,
+        ],
+    )
+    def test_stand_alone_networks_of_nas_bench_201_keep_the_contract(self, backend, dataset, short, kept):
+        cell = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
+        network = NetworkConfig(space="nas-bench-201", channels=4, cells=1)
+
+        kept(self, backend, dataset, evolve(short, network=network), [parse(cell, SPACES["nas-bench-201"])])
 
     def test_a_space_whose_supernet_it_lacks_is_refused_by_name(self, backend, dataset, config):
         network = NetworkConfig(space="nas-bench-201", channels=4, cells=1)
