@@ -422,11 +422,11 @@ def from_json(text: str) -> tuple[Genotype, SearchSpace]:
         raise GenotypeError(f"the JSON cannot be read: {str(error)[:60]}") from None
     if not isinstance(content, dict):
         raise GenotypeError("the JSON is no object; it must be an object with format, space, output, normal, reduction")
+    if content.get("format", FORMAT) != FORMAT or isinstance(content.get("format"), bool):
+        raise GenotypeError(f"the JSON has format {content['format']!r:.20}; this version of bnao reads {FORMAT}")
     for name in ("format", "space", "normal"):
         if name not in content:
             raise GenotypeError(f"the JSON has no {name!r}; it must have format, space, output, normal and reduction")
-    if content["format"] != FORMAT or isinstance(content["format"], bool):
-        raise GenotypeError(f"the JSON has format {content['format']!r:.20}; this version of bnao reads {FORMAT}")
     name = content["space"]
     if not isinstance(name, str) or name not in SPACES:
         raise GenotypeError(f"the JSON is of space {shortened(str(name))}; there is {', '.join(SPACES)}")

@@ -276,6 +276,10 @@ def test_json_that_is_no_genotype_is_refused_with_the_place(change, told):
     assert told in refused(json.dumps(content | change))
 
 
+def test_json_of_another_version_is_refused_by_its_number_whatever_else_it_has():
+    assert refused('{"format": 9}') == "the JSON has format 9; this version of bnao reads 1"
+
+
 @pytest.mark.parametrize("text", ["{", '{"format": 1}', "{" * 5000, '{"format": ' + "1" * 10_000 + "}", '{"a": NaN}'])
 def test_broken_json_is_refused_in_words(text):
     assert refused(text).startswith("the JSON")
