@@ -11,9 +11,8 @@ from collections.abc import Iterable
 
 from attrs import field, frozen
 
-from bnao.drawing import svg
+from bnao.drawing import Graph, Picture, picture, svg
 from bnao.errors import GenotypeError
-from bnao.layout import Graph, Picture, picture
 
 #: how the output of a cell forms: the states that no node reads, all nodes, the nodes that no node reads, the last
 OUTPUT_RULES = ("loose ends", "nodes", "loose nodes", "last node")

@@ -13,11 +13,11 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from PIL import Image
 
-from bnao.columns import Place, Port, arranged
 from bnao.drawing import save, svg
+from bnao.drawing.columns import Place, Port, arranged
+from bnao.drawing.layout import HEADING_FONT, kind_of, text_width
 from bnao.errors import BnaoError, ConfigError, WriteError
 from bnao.genotype import Cell, Edge, Genotype, Node
-from bnao.layout import HEADING_FONT, kind_of, text_width
 from bnao.space import SPACES
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -8,6 +8,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from trained_networks import trained_network
 
 from bnao import blueprint
 from bnao.backends import load
@@ -16,8 +17,7 @@ from bnao.errors import BackendError
 from bnao.export import export
 from bnao.space import space_named
 from bnao.streams import stream
-from bnao.trained import Trained, trained_of, with_statistics
-from bnao.weights import initial_weights, stand_alone_shapes, to_bytes
+from bnao.weights import to_bytes
 
 try:
     load("keras")
@@ -38,24 +38,9 @@ NETWORKS = {
 }
 
 
-def some_weights(shapes):
-    """Weights and statistics that are nowhere 0 or 1, so that none can be left out unnoticed."""
-    state = initial_weights(shapes, seed=0)
-    for name, value in state.items():
-        drawn = stream(0, f"export {name}").random(value.shape, np.float32)
-        if name.endswith((".scale", ".variance")):
-            state[name] = 0.5 + drawn
-        elif value.ndim == 1:
-            state[name] = drawn - 0.5
-    return state
-
-
-def trained_network(network):
+def drawn_network(network):
     (genotype,) = space_named(network.space, network.nodes).random_genotypes(1, stream(0, "keras export"))
-    channels = network.image[2]
-    names = tuple(f"class {number}" for number in range(network.classes))
-    about = Trained(genotype, network, (0.3, 0.4, 0.6)[:channels], (0.2, 0.25, 0.3)[:channels], names, {}).about()
-    return trained_of(some_weights(with_statistics(stand_alone_shapes(genotype, network))), about, "w")
+    return trained_network(genotype, network)
 
 
 def random_images(n, network):
@@ -68,14 +53,14 @@ def network(request):
 
 
 def test_a_keras_file_gives_the_networks_logits(network, tmp_path):
-    done = export(trained_network(network), "keras", load("keras"), tmp_path / "net.keras")
+    done = export(drawn_network(network), "keras", load("keras"), tmp_path / "net.keras")
 
     assert done.difference < 1e-5
 
 
 @has_torch
 def test_a_keras_file_gives_the_logits_of_bnaos_network_in_pytorch(network, tmp_path):
-    trained = trained_network(network)
+    trained = drawn_network(network)
     export(trained, "keras", load("keras"), tmp_path / "net.keras")
     (tmp_path / "net.safetensors").write_bytes(to_bytes(trained.weights, trained.about()))
     images = random_images(5, network)
@@ -99,7 +84,7 @@ def test_a_keras_file_gives_the_logits_of_bnaos_network_in_pytorch(network, tmp_
 
 def test_a_keras_file_loads_where_bnao_is_not_installed(tmp_path):
     network = NETWORKS["grey, odd"]
-    trained = trained_network(network)
+    trained = drawn_network(network)
     export(trained, "keras", load("keras"), tmp_path / "net.keras")
     images = random_images(3, network)
     np.save(tmp_path / "images.npy", images)
@@ -118,7 +103,7 @@ def test_a_keras_file_loads_where_bnao_is_not_installed(tmp_path):
 
 
 def test_a_keras_model_has_standard_layers_named_after_the_parameters(tmp_path):
-    trained = trained_network(NETWORKS["colour"])
+    trained = drawn_network(NETWORKS["colour"])
 
     model = plain.model(trained)
 

@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 from attrs import evolve
+from trained_networks import some_weights, trained_network
 
 from bnao.backends import load
 from bnao.config import EvaluateConfig, NetworkConfig, preset
@@ -23,8 +24,8 @@ from bnao.settings import build
 from bnao.size import parameters
 from bnao.space import SPACES, space_named
 from bnao.streams import stream
-from bnao.trained import Trained, trained_of, with_statistics
-from bnao.weights import initial_weights, stand_alone_shapes
+from bnao.trained import with_statistics
+from bnao.weights import stand_alone_shapes
 
 torch = pytest.importorskip("torch")
 
@@ -43,26 +44,6 @@ NETWORKS = {
         for space in ("darts", "snas", "nasnet", "nao-large")
     },
 }
-
-
-def some_weights(shapes):
-    """Weights and statistics that are nowhere 0 or 1, so that none can be left out unnoticed."""
-    state = initial_weights(shapes, seed=0)
-    for name, value in state.items():
-        drawn = stream(0, f"export {name}").random(value.shape, np.float32)
-        if name.endswith((".scale", ".variance")):
-            state[name] = 0.5 + drawn
-        elif value.ndim == 1:
-            state[name] = drawn - 0.5
-    return state
-
-
-def trained_network(genotype, network, class_names=None):
-    channels = network.image[2]
-    names = class_names or tuple(f"class {number}" for number in range(network.classes))
-    mean, std = (0.3, 0.4, 0.6)[:channels], (0.2, 0.25, 0.3)[:channels]
-    about = Trained(genotype, network, mean, std, names, {}, seed=0, test_error=0.125).about()
-    return trained_of(some_weights(with_statistics(stand_alone_shapes(genotype, network))), about, "w")
 
 
 def drawn(network, n=3):

@@ -1,6 +1,6 @@
 """A drawn genotype as plain data: where boxes, labels, lines and headings stand, before any format is chosen.
 
-A cell goes from left to right: its inputs, its nodes in columns (``bnao.columns``), its output. An operation's label
+A cell goes from left to right: its inputs, its nodes in columns (``columns.py``), its output. An operation's label
 stands on its edge, in front of the node that sums the edge, in the node's column. Since nothing else has that height
 in that column, no label can overlap a label, a box or another edge.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import define, evolve, field, frozen
 
-from bnao.columns import Column, Place, Port, arranged
+from bnao.drawing.columns import Column, Place, Port, arranged
 
 # lengths are pixels of an SVG, 1/96 inch
 FONT, HEADING_FONT = 12.0, 14.0

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from bnao.drawing.layout import FONT, HEADING_FONT, Box, Line, Picture, Point
 from bnao.errors import BnaoError, ConfigError, WriteError
-from bnao.layout import FONT, HEADING_FONT, Box, Line, Picture, Point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
