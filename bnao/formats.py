@@ -32,7 +32,7 @@ NOTATIONS = ("text", "json", "darts", "nao", "nao-v1", "enas", "nas-bench-201", 
 _NAMED = re.compile(rf"\s*({'|'.join(sorted(NOTATIONS, key=len, reverse=True))})\s*:(.*)", re.DOTALL)
 _INTEGERS = re.compile(r"[\s,\[\]]*[-+]?\d+(?:[\s,\[\]]+[-+]?\d+)*[\s,\[\]]*")
 _ARCS = re.compile(r"\s*\[[^\[\]]*\][\s,]*\[[^\[\]]*\]\s*")
-_NAME = re.compile(r"\s*[A-Za-z][\w.\- ]*")
+_NAME = re.compile(r"\s*[A-Za-z][\w.\- ()]*")
 # a genotype of 64 nodes in the longest notation has not a third of these characters
 _MOST_CHARACTERS = 20_000
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -157,7 +158,7 @@ def _entry(
 
 
 def published(name: str) -> Published:
-    """The published cell of a name; capitals, and _ or - , make no difference.
+    """The published cell of a name; letters and digits alone count, capitals or not.
 
     Raises:
         GenotypeError: there is none.
@@ -175,4 +176,4 @@ def published(name: str) -> Published:
 
 
 def _plain(name: str) -> str:
-    return name.strip().lower().replace("_", "-")
+    return re.sub(r"[\W_]", "", name.lower())

@@ -118,6 +118,13 @@ def test_a_published_cell_is_read_by_its_name_however_it_is_spelled(entry):
         assert parse(name) == entry.genotype
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("PDARTS", "P-DARTS"), ("PC_DARTS_cifar", "PC-DARTS-CIFAR"), ("SNAS (mild)", "SNAS-mild")]
+)
+def test_a_published_cell_is_read_by_the_name_that_its_authors_program_gives_it(name, meant):
+    assert parse(name) == parse(meant)
+
+
 def test_a_published_cell_that_cannot_be_expressed_says_why():
     assert "node 0 of the normal cell sums five edges" in refused("BayesNAS-0.01")
     assert "concatenates the output of the cell before the last" in refused("NASNet-A-slim")
