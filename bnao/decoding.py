@@ -217,14 +217,12 @@ class _Worker:
         )
         assert isinstance(self._process.stdout, io.BufferedReader)
         self._answers = self._process.stdout
-        self._pixels = np.empty((0, 0, 0, 3), np.uint8)
 
-    def decoded(self, task: Task, out: NDArray[Any], finish: Finish) -> dict[int, str]:
-        """Have a task done; see ``Decoders.begun``."""
+    def decoded(self, task: Task) -> tuple[Pixels, dict[int, str]]:
+        """Have a task done: its pixels, and what ``Decoders.begun`` tells of it."""
         tasks, answers = self._process.stdin, self._answers
         assert tasks is not None
-        self._pixels = _room(self._pixels, task)
-        pixels = self._pixels[: len(task.paths)]
+        pixels = np.empty((len(task.paths), task.size, task.size, 3), np.uint8)
         with contextlib.suppress(BrokenPipeError):
             tasks.write(task.to_line())
             tasks.flush()
@@ -233,8 +231,7 @@ class _Worker:
             raise DataError(
                 f"a process that reads images ended by itself ({self._end()}); if memory was short, try fewer --workers"
             )
-        finish(pixels, out)
-        return {int(place): reason for place, reason in json.loads(line).items()}
+        return pixels, {int(place): reason for place, reason in json.loads(line).items()}
 
     def _end(self) -> str:
         code = self._process.wait()
@@ -265,8 +262,8 @@ class Decoders:
     def __init__(self, workers: int) -> None:
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
-        # a thread for each process: it hands over a task and waits for the answer
-        self._threads = ThreadPoolExecutor(workers) if workers else None
+        # two threads for each process: one hands over a task and waits for the answer, one finishes the last answer
+        self._threads = ThreadPoolExecutor(2 * workers) if workers else None
         try:
             for _ in range(workers):
                 self._workers.append(_Worker())
@@ -293,9 +290,11 @@ class Decoders:
     def _decoded(self, task: Task, out: NDArray[Any], finish: Finish) -> dict[int, str]:
         worker = self._idle.get()
         try:
-            return worker.decoded(task, out, finish)
+            pixels, unreadable = worker.decoded(task)
         finally:
             self._idle.put(worker)
+        finish(pixels, out)
+        return unreadable
 
     def close(self) -> None:
         """End the processes, whatever they are at."""
