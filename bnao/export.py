@@ -12,13 +12,13 @@ from attrs import frozen
 
 from bnao import onnx
 from bnao.config import EvaluateConfig
-from bnao.errors import BackendError, BnaoError, ExportError, RunError
+from bnao.errors import BackendError, BnaoError, ExportError, GenotypeError, RunError
 from bnao.evaluate import genotype_digest
-from bnao.formats import parse
+from bnao.formats import Reading, parse, read
 from bnao.genotype import Genotype
 from bnao.protocols import Backend, Exporter, Exporting, Logits
 from bnao.run import CONFIG, read_config, read_json, understanding
-from bnao.space import space_named
+from bnao.space import SearchSpace, space_named
 from bnao.streams import stream
 from bnao.trained import Trained, trained_of
 from bnao.weights import read_weights
@@ -75,8 +75,23 @@ def find_trained(source: str | Path, genotype: str | None = None) -> tuple[Train
         raise RunError(f"no file or folder {source}; give a weights file, or the folder of an evaluation or a search")
     trained = onnx.read(source) if source.suffix == _ONNX else trained_of(*read_weights(source), str(source))
     if genotype is not None:
-        trained.check_is(parse(genotype, space_named(trained.network.space, trained.network.nodes)), str(source))
+        given = _given(genotype, space_named(trained.network.space, trained.network.nodes))
+        trained.check_is(given.genotype, str(source), given.space)
     return trained, source
+
+
+def _given(genotype: str, space: SearchSpace) -> Reading:
+    """The genotype that a text means: of the space that it tells, else of this one."""
+    try:
+        return read(genotype, space)
+    except GenotypeError as refusal:
+        try:
+            told = read(genotype)
+        except GenotypeError:
+            raise refusal from None
+        if not told.told:
+            raise
+        return told
 
 
 def _evaluation(folder: Path) -> Path:

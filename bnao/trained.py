@@ -19,7 +19,7 @@ from bnao.data import LabelledImages
 from bnao.errors import BnaoError, GenotypeError, WeightsError
 from bnao.genotype import Cell, Edge, Genotype, Node
 from bnao.network import rules, stem_channels
-from bnao.space import space_named
+from bnao.space import SearchSpace, space_named
 from bnao.weights import Shapes, check_state, stand_alone_shapes
 
 State = Mapping[str, NDArray[np.float32]]
@@ -111,15 +111,21 @@ class Trained:
             "std": [*self.std],
         }
 
-    def check_is(self, genotype: Genotype, where: str) -> None:
+    def check_is(self, genotype: Genotype, where: str, space: SearchSpace | None = None) -> None:
         """Refuse a network of another genotype.
+
+        Args:
+            genotype: the one that it must be of.
+            where: how an error calls the network.
+            space: what that genotype is of; None: the network's own space.
 
         Raises:
             GenotypeError: the first parameter that differs is named, or the first edge where none does.
         """
-        if genotype == self.genotype:
+        network = self.network if space is None else attrs.evolve(self.network, space=space.name, nodes=space.nodes)
+        if genotype == self.genotype and rules(network) == rules(self.network):
             return
-        own, wanted = (stand_alone_shapes(each, self.network) for each in (self.genotype, genotype))
+        own, wanted = stand_alone_shapes(self.genotype, self.network), stand_alone_shapes(genotype, network)
         other = f"{where} is of another genotype:"
         # parameters stand in the order of the network
         for mine, (name, shape) in zip(own, wanted.items(), strict=False):
@@ -129,6 +135,8 @@ class Trained:
                 raise GenotypeError(f"{other} it has {mine}, which the given genotype's network lacks")
             if own[name] != shape:
                 raise GenotypeError(f"{other} its {name} has shape {own[name]}, the given genotype's {shape}")
+        if network.space != self.network.space:
+            raise GenotypeError(f"{other} it is of space {self.network.space!r}, the given one of {network.space!r}")
         raise GenotypeError(f"{other} {_first_other_edge(self.genotype, genotype)}; their parameters are alike")
 
 

@@ -245,3 +245,19 @@ def test_weights_without_running_statistics_are_refused():
 
     with pytest.raises(WeightsError, match=r"w lacks stem.0.norm.mean of shape \(12,\)"):
         trained_of(state, about(), "w")
+
+
+def test_a_genotype_of_another_space_is_refused_by_the_first_parameter_that_differs():
+    trained = Trained(parse("DARTS_V2"), NetworkConfig(space="darts", channels=4, cells=1), (), (), (), {})
+
+    with pytest.raises(GenotypeError, match=r"w is of another genotype: it \w+ cells\.0\.nodes\.0\.edges\.0\.\w+"):
+        trained.check_is(parse("NAONet-V2"), "w", SPACES["nao"])
+    trained.check_is(parse("DARTS_V2"), "w", SPACES["snas"])  # which has the same network
+
+
+def test_the_same_cells_in_a_space_of_other_rules_are_another_genotype():
+    cells = space_named("nao", 2).random_genotypes(1, stream(0, "the same cells"))[0]
+    trained = Trained(cells, NetworkConfig(space="nao", nodes=2, channels=4, cells=1), (), (), (), {})
+
+    with pytest.raises(GenotypeError, match="w is of another genotype: "):
+        trained.check_is(cells, "w", space_named("nasnet", 2))
