@@ -91,7 +91,11 @@ class SearchResult:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SearchResult:
         """What ``to_json`` was made from."""
-        ranked = [Ranked(**{**entry, "genotype": Genotype.parse(entry["genotype"])}) for entry in content["ranked"]]
+        output = space_named(content["space"]).rules.output
+        ranked = [
+            Ranked(**{**entry, "genotype": evolve(Genotype.parse(entry["genotype"]), output=output)})
+            for entry in content["ranked"]
+        ]
         return cls(content["space"], content["seed"], tuple(ranked))
 
 

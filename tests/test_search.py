@@ -13,7 +13,7 @@ from bnao.errors import ConfigError, RunError, SizeError
 from bnao.protocols import Epoch, Step
 from bnao.run import Run
 from bnao.sampler import ProportionalSampler
-from bnao.search import SearchResult, search
+from bnao.search import Ranked, SearchResult, search
 from bnao.size import multiply_adds, parameters
 from bnao.space import SPACES
 from bnao.streams import stream
@@ -192,6 +192,16 @@ def test_a_result_survives_json(config, controller):
     result = search(config, CountingSupernet(), controller)
 
     assert SearchResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+
+
+def test_genotypes_that_come_back_from_plain_data_know_how_their_output_forms():
+    genotypes = SPACES["darts"].random_genotypes(2, stream(0, "read again"))
+    ranked = tuple(Ranked(genotype, 0.5, None, 10.0, 10, 100, 1, 0, 0.0) for genotype in genotypes)
+
+    again = SearchResult.from_json(SearchResult("darts", 0, ranked).to_json())
+
+    assert [entry.genotype for entry in again.ranked] == genotypes
+    assert {entry.genotype.output for entry in again.ranked} == {"nodes"}
 
 
 def test_the_best_are_reranked_by_their_own_training(config, controller):
