@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bnao.config import AUTO, EvaluateConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages
 from bnao.genotype import Genotype
-from bnao.inheritance import Inheritance, Supernet
+from bnao.inheritance import Inheritance, SupernetWeights
 from bnao.protocols import Backend, Listener, StandAlone
 from bnao.ranking import Estimate, rank_agreement
 from bnao.run import Folder, Run, understanding
@@ -142,7 +142,7 @@ def evaluate(
     if not genotypes:
         return []
     whole = dataset.joined()
-    supernet = None if config.from_supernet is None else Supernet.of(config.from_supernet, config.network)
+    supernet = None if config.from_supernet is None else SupernetWeights.of(config.from_supernet, config.network)
     evaluations: list[Evaluation] = []
     for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset), strict=True)):
         tests = []

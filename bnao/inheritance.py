@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from bnao.config import NetworkConfig, SearchConfig
 from bnao.errors import ConfigError
-from bnao.genotype import Genotype
+from bnao.genotype import Cell, Genotype
 from bnao.journal import read_supernet
+from bnao.network import rules, stack
 from bnao.run import read_config
-from bnao.space import space_named
 from bnao.weights import Shapes, stand_alone_shapes
 
 
@@ -86,9 +86,10 @@ def inherited(
         source: where they are from, for the report.
     """
     shapes = stand_alone_shapes(genotype, network)
+    cells = [] if rules(network).residual else [genotype.cell(position.reduction) for position in stack(network)]
     weights, missing, other = {}, [], []
     for name, shape in shapes.items():
-        value = state.get(_in_supernet(name, genotype, network))
+        value = state.get(_in_supernet(name, cells))
         if value is None:
             missing.append(name)
         elif value.shape != shape:
@@ -98,18 +99,17 @@ def inherited(
     return Inheritance(source, weights, shapes, tuple(missing), tuple(other))
 
 
-def _in_supernet(name: str, genotype: Genotype, network: NetworkConfig) -> str:
-    """What a parameter of a genotype's own network is called in the supernet."""
+def _in_supernet(name: str, cells: Sequence[Cell]) -> str:
+    """What a parameter is called in the supernet, in whose cells (none, where sources are fixed) edges name theirs."""
     parts = name.split(".")
-    if len(parts) < 7 or parts[2] != "nodes" or space_named(network.space).rules.residual:
+    if not cells or parts[0] != "cells" or parts[2] != "nodes":
         return name
-    cell = genotype.cell(int(parts[1]) in (network.cells, 2 * network.cells + 1))
-    source = cell.nodes[int(parts[3])].edges[int(parts[5])].source
+    source = cells[int(parts[1])].nodes[int(parts[3])].edges[int(parts[5])].source
     return ".".join([*parts[:7], "source", str(source), *parts[7:]])
 
 
 @frozen(eq=False)
-class Supernet:
+class SupernetWeights:
     """The weights that a finished search left.
 
     Attributes:
@@ -123,7 +123,7 @@ class Supernet:
     state: Mapping[str, NDArray[np.float32]]
 
     @classmethod
-    def of(cls, folder: str, network: NetworkConfig) -> Supernet:
+    def of(cls, folder: str, network: NetworkConfig) -> SupernetWeights:
         """The supernet of a run, for networks of the same space.
 
         Raises:

@@ -14,9 +14,7 @@ from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages
 from bnao.genotype import Genotype
 from bnao.trained import Trained
-
-#: what a checkpoint or a weights file holds: arrays by canonical name, kernels as output x input x height x width
-State = Mapping[str, NDArray[np.float32]]
+from bnao.weights import State as State
 
 #: something happened: its kind under "event", and plain values
 Event = Mapping[str, Any]

@@ -20,9 +20,7 @@ from bnao.errors import BnaoError, GenotypeError, WeightsError
 from bnao.genotype import Cell, Edge, Genotype, Node
 from bnao.network import rules, stem_channels
 from bnao.space import SearchSpace, space_named
-from bnao.weights import Shapes, check_state, stand_alone_shapes
-
-State = Mapping[str, NDArray[np.float32]]
+from bnao.weights import Shapes, State, check_state, stand_alone_shapes
 
 _AUXILIARY = "auxiliary."
 

@@ -27,6 +27,9 @@ from bnao.streams import stream
 
 Shapes = dict[str, tuple[int, ...]]
 
+#: what a checkpoint or a weights file holds: arrays by canonical name, kernels as output x input x height x width
+State = Mapping[str, NDArray[np.float32]]
+
 #: what the names of momenta begin with in a network's state
 MOMENTUM = "momentum."
 

@@ -7,7 +7,7 @@ from attrs import evolve
 from bnao.config import NetworkConfig, SearchConfig
 from bnao.errors import ConfigError, RunError
 from bnao.formats import parse
-from bnao.inheritance import Supernet, inherited
+from bnao.inheritance import SupernetWeights, inherited
 from bnao.journal import RESULT, WEIGHTS
 from bnao.run import Run
 from bnao.size import parameters
@@ -79,19 +79,19 @@ def test_a_run_of_another_space_or_that_is_not_finished_is_refused(tmp_path):
     config = evolve(SearchConfig(), network=small("darts"))
     with Run.create(tmp_path / "run", config) as run:
         with pytest.raises(ConfigError, match="a search in space 'darts'; the networks to train are of space 'nao'"):
-            Supernet.of(str(run.folder), small("nao"))
+            SupernetWeights.of(str(run.folder), small("nao"))
         with pytest.raises(RunError, match="is not finished; only then it has weights"):
-            Supernet.of(str(run.folder), small("darts"))
+            SupernetWeights.of(str(run.folder), small("darts"))
         run.write_json(RESULT, {})
         with pytest.raises(RunError, match="it was scored by a table, and nothing was trained"):
-            Supernet.of(str(run.folder), small("darts"))
+            SupernetWeights.of(str(run.folder), small("darts"))
         run.write(WEIGHTS, to_bytes(state_of(small("darts"))))
 
-        supernet = Supernet.of(str(run.folder), small("darts"))
+        supernet = SupernetWeights.of(str(run.folder), small("darts"))
 
     assert supernet.inherited(parse("DARTS_V2"), small("darts")).missing == ()
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError):
-        Supernet.of(str(tmp_path), small("nao"))
+        SupernetWeights.of(str(tmp_path), small("nao"))

@@ -42,7 +42,7 @@ from bnao.config import PRESETS, STREAMED, EvaluateConfig, SearchConfig
 from bnao.errors import RunError
 from bnao.evaluate import RESULT, Evaluation, agreement, evaluate, sized, unreadable
 from bnao.genotype import Genotype
-from bnao.inheritance import Supernet
+from bnao.inheritance import SupernetWeights
 from bnao.journal import RESULT as SEARCH_RESULT
 from bnao.journal import read_pool
 from bnao.run import CONFIG, Run, check_is_free, check_same_settings, read_config, read_json
@@ -98,7 +98,8 @@ def command(
     --dataset imagenet the preset of that name.
     """
     searched = _searched(targets, file)
-    given = Given.of(targets, file) if searched is None and not (show_config and not targets) else Given(())
+    nothing = searched is not None or (show_config and not targets and file is None)
+    given = Given(()) if nothing else Given.of(targets, file)
     if searched is None:
         for option, value in (("--top", top), ("--random", n_random)):
             if value is not None:
@@ -257,7 +258,7 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
     # made once for nothing, so that what a backend cannot do is found before there is a folder
     backend.stand_alone(chosen.genotypes[0], own[0], dataset, seed=config.seed)
     if config.from_supernet is not None:  # likewise
-        Supernet.of(config.from_supernet, config.network)
+        SupernetWeights.of(config.from_supernet, config.network)
     with Run.open(folder) if known else Run.create(folder, config) as run:
         keep_about(run, about(about_images(dataset), config.machine, [backend]))
         log.info("%s", dataset.describe())
