@@ -100,12 +100,13 @@ def finished():
     return pathlib.Path("run")
 
 
-def start(*arguments, **environment):
-    """Start a command in a process of its own."""
+def start(*arguments, ctrl_c=signal.SIG_DFL, **environment):
+    """Start a command in a process of its own, which Ctrl-C stops even where the tests run in the background."""
     command = [sys.executable, "-c", "from bnao.cli import main; main()", *map(str, arguments)]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment,
+        stdin=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, ctrl_c),
+    )  # fmt: skip
 
 
 # --- the group
@@ -508,12 +509,37 @@ def test_a_stopped_search_says_how_to_go_on_and_ends_as_if_it_had_not_been(numbe
     _, told = process.communicate(timeout=60)
     resumed = bnao("search", "--resume", "a b", "--json")
 
-    assert process.returncode == 1
+    assert process.returncode == 128 + number
     again = "bnao search --resume 'a b'"
     assert shlex.split(again)[-1] == "a b"
     assert told.splitlines()[-1] == f"bnao: stopped; what was finished is kept; go on with: {again}"
     assert resumed.exit_code == 0
     assert (pathlib.Path("a b") / "result.json").read_bytes() == (finished / "result.json").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_keeps_nothing_ends_with_the_signals_exit_code_too(number, monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run in the background
+    monkeypatch.setattr("bnao.cli.show.Given.of", lambda *arguments: signal.raise_signal(number))
+    try:
+        result = bnao("show", "DARTS_V2")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert result.exit_code == 128 + number
+    assert result.stderr.splitlines()[-1] == "bnao: stopped"
+
+
+def test_a_search_that_was_started_with_ctrl_c_ignored_goes_on_ignoring_it(finished):
+    process = start(*PRETEND, "--out", "ignoring", ctrl_c=signal.SIG_IGN, PRETEND_SECONDS="0.05")
+    log = pathlib.Path("ignoring/log.jsonl")
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not (log.exists() and '"step": 2' in log.read_text()):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+    assert process.returncode == 0
 
 
 def test_a_search_killed_again_and_again_ends_as_if_it_had_not_been(finished):
@@ -767,7 +793,7 @@ def test_a_stopped_evaluation_goes_on_by_the_same_command(genotypes):
     _, told = process.communicate(timeout=60)
     result = bnao(*arguments, "--json")
 
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert told.splitlines()[-1].endswith("go on with: the same command with --out mine")
     assert len(json.loads(result.stdout)["evaluations"]) == 2
 

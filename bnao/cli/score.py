@@ -20,7 +20,6 @@ from bnao.cli.figures import duration, percent
 from bnao.cli.folders import ABOUT, about_images, check_same_data
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.progress import INTERVAL, telling
-from bnao.cli.stopping import stoppable
 from bnao.cli.tables import agreement_lines, numbered, peak_memory, spent_line, table
 from bnao.config import MachineConfig, SearchConfig
 from bnao.data import load_dataset
@@ -55,7 +54,7 @@ def command(context: click.Context, run: Path, top: int | None, as_json: bool, q
     machine = build(MachineConfig, given_settings(context), config.machine)
     config = attrs.evolve(config, machine=machine)
     start = time.monotonic()
-    with telling(quiet), stoppable():
+    with telling(quiet):
         scored = _scored(run, config, top)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
     _print(scored, run, config, as_json, spent)

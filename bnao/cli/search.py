@@ -18,7 +18,7 @@ from bnao.cli.folders import ABOUT, About, about, about_images, about_table, dat
 from bnao.cli.genotypes import show_command
 from bnao.cli.options import SectionedCommand, configured, given_options, layer_options, options_of
 from bnao.cli.progress import SearchTrack, following, telling
-from bnao.cli.stopping import going_on, stoppable
+from bnao.cli.stopping import going_on
 from bnao.cli.tables import peak_memory, search_report, spent_line
 from bnao.config import SearchConfig
 from bnao.controllers import CONTROLLERS
@@ -74,7 +74,7 @@ def command(
     if show_config:
         click.echo(to_toml(config), nl=False)
         return
-    with telling(quiet), stoppable():
+    with telling(quiet):
         if resume is not None and (resume / RESULT).is_file():
             click.echo(f"{resume} is finished already; nothing in it was changed", err=as_json)
             _print(read_result(resume), config, resume, as_json)
