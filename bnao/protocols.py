@@ -119,6 +119,44 @@ class Controller(Protocol):
         ...
 
 
+@runtime_checkable
+class Predicting(Controller, Protocol):
+    """A controller that can be asked what it expects; a search then compares that with the scores found."""
+
+    def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
+        """The predicted score of each, shape (n,), in any unit: only their order is used."""
+        ...
+
+
+@frozen
+class HeldOut:
+    """How a controller does on scored genotypes it did not learn from; None is what is not defined for so few.
+
+    Attributes:
+        learned_from: genotypes it learned from.
+        n: those held out.
+        pairwise_accuracy: share of their pairs that predicted and found scores order alike.
+        kendall_tau: of predicted and found scores.
+        reconstruction_distance: mean share of tokens that differ between a genotype and what its representation is
+            decoded to (Hamming), in [0, 1].
+    """
+
+    learned_from: int
+    n: int
+    pairwise_accuracy: float | None
+    kendall_tau: float | None
+    reconstruction_distance: float
+
+
+@runtime_checkable
+class Measured(Controller, Protocol):
+    """A controller that holds out a part of what it is given to learn from, and is measured on it."""
+
+    def held_out(self) -> HeldOut | None:
+        """The figures of the last ``fit``; None where nothing was held out."""
+        ...
+
+
 class StandAlone(Protocol):
     """One genotype's own network, trained from scratch."""
 

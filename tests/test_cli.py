@@ -23,6 +23,7 @@ from bnao.settings import build, settings_of
 from bnao.space import SPACES
 from bnao.streams import stream
 from bnao.testing import save_images
+from bnao.weights import read_weights
 from bnao.zoo import published
 
 KINDS = {"search": SearchConfig, "evaluate": EvaluateConfig}
@@ -456,7 +457,7 @@ def test_settings_beside_resume_are_refused_by_name(finished):
 
     told = refused(2, "search", "--resume", finished, "--rounds", 9, "--no-flip", "--preset", "quick", "--out", "x")
 
-    assert "leave out --rounds, --flip, --preset, --out" in told
+    assert "leave out --flip, --preset, --out" in told
     assert bytes_and_times(finished) == before
 
 
@@ -796,6 +797,87 @@ def test_a_stopped_evaluation_goes_on_by_the_same_command(genotypes):
     assert process.returncode == 130
     assert told.splitlines()[-1].endswith("go on with: the same command with --out mine")
     assert len(json.loads(result.stdout)["evaluations"]) == 2
+
+
+# --- a first pool from a file, more rounds, another's weights
+
+
+@pytest.fixture
+def pool_file():
+    """A file of five lines and four genotypes."""
+    genotypes = SPACES["nao"].random_genotypes(4, stream(0, "pool file"))
+    path = pathlib.Path("pool.txt")
+    path.write_text("\n".join(map(str, [*genotypes, genotypes[0]])) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(("pool", "size"), [((), 4), (("--pool", 9), 9), (("--pool", 3), 4)])
+def test_a_pools_file_is_the_first_pool_unless_a_larger_one_is_asked_for(pool_file, pool, size):
+    arguments = [*PRETEND[:5], *PRETEND[7:], "--pool-file", pool_file, *pool]  # without its own --pool
+
+    result = bnao(*arguments, "--out", "run")
+
+    assert result.exit_code == 0, result.output
+    content = json.loads(pathlib.Path("run/round-1-pool.json").read_text())
+    assert content["sources"] == {"file": 4, "random": size - 4}
+    assert tomllib.loads(pathlib.Path("run/config.toml").read_text())["pool"] == size
+    filled = f", {size - 4} random" if size > 4 else ""
+    told = f"round 1/2  {size} new genotypes (4 from the file{filled}; 1 lines of the file say again what others say)"
+    assert told in result.stderr
+
+
+def test_a_bad_line_of_a_pools_file_is_named_before_there_is_a_folder(pool_file):
+    pool_file.write_text(pool_file.read_text() + "0:sep_conv_9x9+1:skip_connect|...\n")
+
+    assert "pool.txt, line 6: " in refused(1, *PRETEND, "--pool-file", pool_file, "--out", "run")
+    assert not pathlib.Path("run").exists()
+
+
+def test_a_finished_run_gets_more_rounds_and_ends_as_one_that_was_started_with_them(finished):
+    assert bnao(*PRETEND, "--rounds", 3, "--out", "whole").exit_code == 0
+
+    result = bnao("search", "--resume", finished, "--rounds", 3)
+
+    assert result.exit_code == 0, result.output
+    assert "round 3/3 done" in result.stderr
+    names = sorted(path.name for path in finished.iterdir() if path.suffix in (".json", ".safetensors", ".toml"))
+    assert names == sorted(path.name for path in pathlib.Path("whole").iterdir() if path.name in names)
+    for name in names:
+        if name != "run.json":
+            assert (finished / name).read_bytes() == (pathlib.Path("whole") / name).read_bytes(), name
+    assert "has begun 3 rounds; rounds is 1" in refused_with_progress("search", "--resume", finished, "--rounds", 1)
+
+
+def refused_with_progress(*arguments):
+    """The last line of a command that ends with exit code 2."""
+    result = bnao(*arguments)
+    assert result.exit_code == 2, result.output
+    return result.stderr.splitlines()[-1]
+
+
+def test_a_search_begins_from_the_supernet_of_a_finished_one_and_says_so(finished):
+    result = bnao(*PRETEND, "--from-supernet", finished, "--out", "second")
+
+    assert result.exit_code == 0, result.output
+    assert tomllib.loads(pathlib.Path("second/config.toml").read_text())["from_supernet"] == str(finished)
+    first, second = (read_weights(f"{name}/supernet.safetensors")[0]["weight"] for name in (finished, "second"))
+    assert second[0] == pytest.approx(2 * first[0], rel=0.2)  # each adds shares of its sixteen steps
+    told = refused(2, *PRETEND, "--channels", 9, "--from-supernet", finished, "--out", "third")
+    assert "from_supernet is run, a search with channels = 8, and here channels = 9; they must agree" in told
+    assert not pathlib.Path("third").exists()
+
+
+def test_the_report_tells_how_the_scores_go_with_size(finished):
+    result = bnao("search", "--resume", finished)
+    bias = json.loads(bnao("search", "--resume", finished, "--json").stdout)["size_bias"]
+
+    assert re.search(
+        r"^size: Kendall tau of score and size is [+-]\d\.\d{3} \[.*\]; edges without parameters "
+        r"\(skip, pool, none\) are \d+\.\d % of those of the top 5 and \d+\.\d % of the first pool's$",
+        result.stdout, re.M,
+    )  # fmt: skip
+    assert bias["kendall_tau_of_score_and_size"]["n"] == 18
+    assert 0 < bias["parameter_free_edges_in_first_pool"] < 1
 
 
 # --- evaluate on images from disk

@@ -151,7 +151,10 @@ class SearchTrack:
         elif kind == "pool":
             self.loss = self.rate = None
             self._smooth = Smoothed()
-            sources = ", ".join(f"{n} {source}" for source, n in event["sources"].items() if n)
+            names = {"file": "from the file"}
+            sources = ", ".join(f"{n} {names.get(source, source)}" for source, n in event["sources"].items() if n)
+            if event.get("duplicates"):
+                sources += f"; {event['duplicates']} lines of the file say again what others say"
             told = f"round {self.round}/{self.config.rounds}  {event['genotypes']} new genotypes ({sources})"
             self._stand("training", 0, 1)
             self._left = self.still(self.round)
@@ -159,6 +162,17 @@ class SearchTrack:
             self.best = event["best"]
             told = f"round {self.round}/{self.config.rounds} done  best {plain_score(event['best'], self.as_share)}"
             self._left = self.still(self.round, scored=math.inf)
+        elif kind == "measured":
+            distance = event["reconstruction_distance"]
+            told = (
+                f"round {self.round}/{self.config.rounds}  controller on {event['n']} genotypes it did not learn from: "
+                f"{_order(event)}, reconstruction distance {distance:.3f}"
+            )
+        elif kind == "proposals":
+            told = (
+                f"round {self.round}/{self.config.rounds}  predicted against found scores of {event['proposals']} "
+                f"proposals: {_order(event)}"
+            )
         elif kind == "exhausted":
             told = f"round {self.round}/{self.config.rounds}  {event['message']}"
         elif kind == "rerank":
@@ -201,6 +215,14 @@ class SearchTrack:
         """Loss, rate, the best score so far and the time left."""
         best = None if self.best is None else f"best {plain_score(self.best, self.as_share)}"
         return _figures(self.loss, self.rate, best, self.speeds.left(self._left))
+
+
+def _order(figures: Mapping[str, float | None]) -> str:
+    """How two lists of scores order genotypes, in words."""
+    accuracy, tau = figures["pairwise_accuracy"], figures["kendall_tau"]
+    if accuracy is None or tau is None:
+        return "no order is defined"
+    return f"pairwise accuracy {percent(accuracy)}, Kendall tau {tau:.3f}"
 
 
 class EvaluationTrack:
