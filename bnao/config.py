@@ -205,6 +205,12 @@ class SearchConfig:
     n_seeds: int = setting(100, "Best genotypes whose representations are moved (K).", least=1)
     epochs: int = setting(50, "Supernet epochs a round.", least=1)
     steps: int | None = setting(None, "Supernet steps a round (N), instead of epochs.", least=1)
+    sharing: str = setting(
+        "weights",
+        "What genotypes share: the weights of one supernet, or none: each is trained alone (conventional NAO).",
+        choices=("weights", "none"),
+    )
+    alone_epochs: int = setting(25, "Sharing none: epochs that each genotype is trained alone.", least=1)
     from_supernet: str | None = setting(
         None, "Start from the supernet's weights of this finished run, of the same space, channels and cells."
     )

@@ -380,19 +380,28 @@ def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float
 def short_training(genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, epochs: int) -> float:
     """Dev accuracy after a short training on the train part alone, to re-rank a search's best.
 
+    The network and the recipe are those of ``short_config``.
+    """
+    short = short_config(config, epochs)
+    network = backend.stand_alone(genotype, short, dataset, seed=config.seed)
+    for _ in network.train(0):
+        pass
+    return accuracy(network, dataset.x_dev, dataset.y_dev)
+
+
+def short_config(config: SearchConfig, epochs: int) -> EvaluateConfig:
+    """Return the settings of a genotype's own training within a search.
+
     The network is the search's own size; the recipe is the paper's stand-alone one without the auxiliary head.
     """
     base = EvaluateConfig()
-    short = evolve(
+    return evolve(
         base,
         epochs=epochs,
         seed=config.seed,
         network=config.network,
         data=config.data,
         training=evolve(base.training, batch_size=config.training.batch_size, auxiliary=0.0, dropout_keep=1.0),
+        checkpoint_seconds=config.checkpoint_seconds,
         machine=config.machine,
     )
-    network = backend.stand_alone(genotype, short, dataset, seed=config.seed)
-    for _ in network.train(0):
-        pass
-    return accuracy(network, dataset.x_dev, dataset.y_dev)

@@ -103,6 +103,15 @@ class Supernet(Protocol):
         ...
 
 
+@runtime_checkable
+class Reporting(Protocol):
+    """A supernet whose scores take so long that it reports on the way."""
+
+    def report_to(self, tell: Callable[..., None]) -> None:
+        """From now on call ``tell`` with the kind of an event and its values."""
+        ...
+
+
 #: says whether a proposal is wanted: new, and within the budgets
 Accept = Callable[[Genotype], bool]
 

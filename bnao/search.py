@@ -11,6 +11,7 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from bnao.formats import read_lines
 from bnao.genotype import Genotype
 from bnao.inheritance import first_weights
 from bnao.journal import RESULT, Journal, rounds_begun
-from bnao.protocols import Controller, HeldOut, Listener, Measured, Predicting, Supernet
+from bnao.protocols import Controller, HeldOut, Listener, Measured, Predicting, Reporting, Supernet
 from bnao.ranking import defined, kendall_tau, pairwise_accuracy
 from bnao.run import CONFIG, Run, read_json, understanding
 from bnao.sampler import ProportionalSampler, sampler_of_round
@@ -306,6 +307,10 @@ class _Search:
         self.journal.log(event)
         self.listen(event)
 
+    def report(self, round: int, kind: str, **values: Any) -> None:
+        """Pass on what happens within the scoring of a round; the log does without."""
+        self.listen({"event": kind, "round": round + 1, **values})
+
     # --- train and score
 
     def load_weights(self) -> bool:
@@ -366,6 +371,8 @@ class _Search:
             self.scores |= known
             self.compare(round)
             return
+        if isinstance(self.supernet, Reporting):
+            self.supernet.report_to(partial(self.report, round))
         best = -math.inf
         for start in range(0, len(genotypes), _SCORED_AT_ONCE):
             some = genotypes[start : start + _SCORED_AT_ONCE]

@@ -14,6 +14,7 @@ import click
 from attrs import evolve, frozen
 
 from bnao import backends
+from bnao.alone import StandAloneScores
 from bnao.bias import size_bias
 from bnao.cli.folders import ABOUT, About, about, about_images, about_table, dated_folder, keep_about
 from bnao.cli.genotypes import show_command
@@ -158,11 +159,20 @@ def _parts(config: SearchConfig, controller_backend: str | None) -> _Parts:
     else:
         raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
     dataset = None if backend.name == "table" else load_dataset(config.data)
-    supernet = backend.supernet(config, dataset)
+    supernet = _supernet(config, backend, dataset)
     rerank = _rerank(config, backend, dataset) if config.rerank_epochs else None
     data = about_table(Path(config.table.table or "")) if dataset is None else about_images(dataset)
     facts = {**about(data, config.machine, used), "controller_backend": controller_backend}
     return _Parts(supernet, controller, rerank, facts)
+
+
+def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Supernet:
+    """The supernet, or what trains each genotype alone in its place."""
+    if config.sharing == "weights":
+        return backend.supernet(config, dataset)
+    if dataset is None:
+        raise ConfigError(f"backend {backend.name!r} trains nothing; sharing must be weights")
+    return StandAloneScores(config, backend, dataset)
 
 
 def _rerank(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Callable[[Genotype], float]:
@@ -192,6 +202,8 @@ def _resumed(config: SearchConfig, folder: Path, quiet: bool) -> SearchResult:
 
 def _searched(config: SearchConfig, parts: _Parts, run: Run, quiet: bool) -> SearchResult:
     keep_about(run, parts.about)
+    if isinstance(parts.supernet, StandAloneScores):
+        parts.supernet.folder = run
     again = f"bnao search --resume {shlex.quote(str(run.folder))}"
     log.info("%s", parts.about["data"]["description"])
     log.info("run folder: %s  (after a stop go on with: %s)", run.folder, again)
