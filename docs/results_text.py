@@ -506,7 +506,7 @@ def again() -> str:
 ## Run it again
 
 `cifar10.npz` holds `x_train`, `y_train`, `x_test`, `y_test` of CIFAR-10 (here made from JPEGs; `--dataset cifar10` takes
-the official archives). The tables are those named above. {COMMIT}
+the official archives). [tables.md](tables.md) says where the tables are from and how their CSV is made. {COMMIT}
 
 ```console
 bnao study agreement nasbench201_oneshot.csv --truth-column standalone_test_200 --score-column oneshot_supernet --score-column fewshot_supernet --out agreement
