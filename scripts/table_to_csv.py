@@ -329,6 +329,12 @@ def write(rows: Sequence[Row], path: Path) -> list[str]:
     return names
 
 
+def one_line(error: Exception) -> str:
+    """Return an error's message as one printable line, of 400 characters at most; damaged files get into messages."""
+    text = " ".join("".join(each if each.isprintable() else " " for each in str(error)).split())
+    return text if len(text) <= 400 else f"{text[:400]}..."
+
+
 def main() -> None:
     """Read, convert, write beside the output and rename."""
     parser = argparse.ArgumentParser(
@@ -357,11 +363,11 @@ def main() -> None:
     try:
         rows = converters[arguments.kind]()
     except (OSError, ValueError, csv.Error) as error:
-        parser.exit(1, f"{parser.prog}: {error}\n")
+        parser.exit(1, f"{parser.prog}: {one_line(error)}\n")
     try:
         names = write(rows, arguments.target)
     except OSError as error:
-        parser.exit(1, f"{parser.prog}: cannot write {arguments.target}: {error}\n")
+        parser.exit(1, f"{parser.prog}: cannot write {arguments.target}: {one_line(error)}\n")
     print(f"{arguments.target}: {len(rows):,} rows; {', '.join(names)}")
 
 

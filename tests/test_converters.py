@@ -313,6 +313,14 @@ def test_a_pickle_that_names_anything_else_is_refused_and_nothing_is_run(
     assert not ran.exists()
 
 
+def test_what_a_damaged_file_puts_into_a_message_is_one_short_printable_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "bench").write_bytes(b"F" + b"x\x01\xff" * 1000 + b"\n.")  # a float of protocol 0
+
+    told = refusal(monkeypatch, capsys, "nasbench201", tmp_path / "bench", tmp_path / "out.csv")
+
+    assert told[:-1].isprintable() and len(told) < 450
+
+
 def test_a_number_of_an_object_type_is_refused(tmp_path, monkeypatch, capsys):
     path = pbz2(tmp_path / "bench.pickle.pbz2", Evil(np.dtype, "O"))
 
