@@ -9,6 +9,7 @@ import sys
 
 import click
 import pytest
+from attrs import evolve
 from click.testing import CliRunner
 
 from bnao.cli import main
@@ -126,6 +127,9 @@ def test_the_sizes_that_the_page_on_the_paper_tells_are_counted_by_bnao():
         f"trains {multiply_adds(balanced, imagenet) / 1e6:.0f} M and {parameters(balanced, imagenet):,} parameters"
         in text
     )
+    mobile = [multiply_adds(balanced, evolve(imagenet, channels=channels)) / 1e6 for channels in (45, 46)]
+    assert mobile[0] < 600 < mobile[1]
+    assert f"45 channels are the most that keep the setting ({mobile[0]:.0f} M)" in text
 
 
 def test_the_gains_and_the_deviation_that_the_page_tells_are_those_of_the_results(monkeypatch):
