@@ -21,6 +21,10 @@ AUTO = 0
 SAMPLERS = ("proportional", "uniform", "budget")
 SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = ("nao", "evolution", "random")
+#: how a supernet chooses the set of weights that an edge trains (``bnao.genotype.edge_slots``)
+SLOT_RULES = ("hashed", "sorted")
+#: what a supernet's parameters off the path do at a step
+IDLE_MOMENTA = ("path", "dense")
 
 
 @frozen
@@ -40,6 +44,12 @@ class NetworkConfig:
     )
     cells: int = setting(3, "Normal cells of a stack (N); the network has 3N + 2 cells.", least=1)
     network: str = setting("cifar", "Stem: one 3x3 convolution, or three of stride 2.", choices=("cifar", "imagenet"))
+    slots: str = setting(
+        "hashed",
+        "Which of a node's two sets of supernet weights an edge trains: chosen by a hash of the node, so that both are "
+        "trained alike, or by the edges' sorted order.",
+        choices=SLOT_RULES,
+    )
     classes: int = setting(10, "Classes to tell apart.", least=2, from_data=True)
     image: tuple[int, int, int] = setting(
         (32, 32, 3), "Height, width and channels of an image.", from_data=True, converter=tuple
@@ -126,6 +136,12 @@ class TrainingConfig:
     momentum: float = setting(0.9, "Momentum of SGD.", least=0, most=1)
     weight_decay: float = setting(3e-4, "Weight decay (coupled, L2) on the path's parameters.", least=0)
     gradient_norm: float = setting(5.0, "Gradients are scaled down to this norm; 0 = never.", least=0)
+    idle_momentum: str = setting(
+        "path",
+        "Parameters that a step does not use keep value and momentum (path), or go on with momentum and weight decay "
+        "as if their gradient were 0 (dense).",
+        choices=IDLE_MOMENTA,
+    )
     drop_path_keep: float = setting(0.9, "Chance to keep an edge, at full depth and progress.", least=0.01, most=1)
 
 

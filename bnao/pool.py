@@ -74,23 +74,25 @@ def chosen_genotypes(
 def trained_genotypes(
     config: StudyConfig, ranked: Sequence[Genotype], known: Sequence[Genotype] | None
 ) -> list[Genotype]:
-    """The genotypes a supernet is trained on: the ranked ones first, then others, as many as ``config.trained``.
+    """Return the genotypes a supernet is trained on: the ranked ones, others of the truth, then random ones.
+
+    As many as ``config.trained``.
 
     Raises:
-        ConfigError: there are not so many.
+        GenotypeError: the space has not so many.
     """
     wanted = 0 if config.trained is None else config.trained - len(ranked)
     if not wanted:
         return list(ranked)
     rng = stream(config.seed, "study trained")
-    if known is None:
-        space = space_named(config.network.space, config.network.nodes)
-        return [*ranked, *space.random_genotypes(wanted, rng, exclude=ranked)]
     barred = set(ranked)
-    others = [genotype for genotype in known if genotype not in barred]
-    if len(others) < wanted:
-        raise ConfigError(f"trained is {config.trained}, and the truth has {len(known)} genotypes; ask for fewer")
-    return [*ranked, *(others[index] for index in rng.permutation(len(others))[:wanted])]
+    others = [genotype for genotype in known or () if genotype not in barred]
+    chosen = [*ranked, *(others[index] for index in rng.permutation(len(others))[:wanted])]
+    missing = wanted + len(ranked) - len(chosen)
+    if missing:
+        space = space_named(config.network.space, config.network.nodes)
+        chosen += space.random_genotypes(missing, rng, exclude=chosen)
+    return chosen
 
 
 def ranked_genotypes(

@@ -53,7 +53,7 @@ def test_the_defaults_are_the_papers():
     assert (search.rounds, search.pool, search.new, search.n_seeds, search.epochs) == (4, 1000, 300, 100, 50)
     assert (search.network.channels, search.network.cells) == (20, 3)
     assert space_named(search.network.space, search.network.nodes).nodes == 5
-    assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, 0.9)
+    assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9)
     assert (search.sampler, search.size, search.alpha, search.sample_from) == ("proportional", "parameters", 1.0, "new")
     assert (alone.epochs, alone.network.channels, alone.network.cells, alone.data.cutout) == (600, 36, 6, 16)
     assert attrs.astuple(alone.training) == (
@@ -137,7 +137,7 @@ BAD_SETTINGS = [
     ({"data": {"padd": 2}}, "[data] has no setting 'padd'; did you mean 'pad'?"),
     (
         {"network": {"classes": 3}},
-        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network",
+        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network, slots",
     ),
     (
         {"table": {"xyz": 3}},

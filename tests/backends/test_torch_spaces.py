@@ -11,7 +11,7 @@ from bnao.backends import load
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.evaluate import evaluate
 from bnao.formats import parse
-from bnao.genotype import Cell, Edge, Genotype, Node
+from bnao.genotype import Cell, Edge, Genotype, Node, edge_slots
 from bnao.run import Run
 from bnao.size import parameters
 from bnao.space import SPACES, space_named
@@ -234,8 +234,9 @@ def in_supernet(name, genotype, network):
     if parts[0] != "cells" or parts[2] != "nodes":
         return name
     cell = genotype.cell(int(parts[1]) in (network.cells, 2 * network.cells + 1))
-    source = cell.nodes[int(parts[3])].edges[int(parts[5])].source
-    return ".".join([*parts[:7], "source", str(source), *parts[7:]])
+    node, number = cell.nodes[int(parts[3])], int(parts[5])
+    slot, source = edge_slots(node)[number], node.edges[number].source
+    return ".".join([*parts[:5], str(slot), parts[6], "source", str(source), *parts[7:]])
 
 
 @pytest.mark.parametrize("space", ["darts", "snas"])

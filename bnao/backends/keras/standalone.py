@@ -89,7 +89,7 @@ class Network:
             inputs = fitted(position, before, last, weights, norm)
             mask = None if masks is None else masks[position.index]
             outputs = cell.outputs(self.rules.output)
-            states = states_of(position, cell, outputs, inputs, weights, norm, mask, shared=False)
+            states = states_of(position, cell, outputs, inputs, weights, norm, mask, slots=None)
             before, last = last, ops.concatenate(states, -1)
             if training and self.auxiliary and position.index == auxiliary_cell(self.network):
                 head = self._head(last, weights, norm)

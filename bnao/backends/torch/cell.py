@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bnao.backends.torch.layers import Layers
 from bnao.backends.torch.operations import Operations
-from bnao.genotype import Cell, Edge
+from bnao.genotype import Cell, Edge, edge_slots
 from bnao.network import Position
 
 
@@ -22,7 +22,7 @@ def states_of(
     masks: Sequence[Sequence[Tensor]] | None,
     path: list[Tensor],
     outputs: Sequence[int],
-    shared: bool,
+    slots: str | None,
 ) -> list[Tensor]:
     """The states that the cell gives out, in order, all of one size and of the cell's channels.
 
@@ -35,7 +35,8 @@ def states_of(
         masks: for each node and edge what its output is multiplied by (drop path); None: nothing is dropped.
         path: gets the parameters that are used.
         outputs: which states are given out.
-        shared: whether an edge holds an operation for each source (a supernet) or only its own.
+        slots: in a supernet, where an edge holds an operation for each source, how a node's edges choose their weights
+            (``bnao.genotype.edge_slots``); None in a stand-alone network.
     """
     name = f"cells.{position.index}"
     states = [
@@ -45,12 +46,13 @@ def states_of(
     active = _Active(operations, states)
     for index, node in enumerate(cell.nodes):
         summed, kept = [], []
-        for number, edge in enumerate(node.edges):
+        numbers = range(len(node.edges)) if slots is None else edge_slots(node, slots)
+        for number, (slot, edge) in enumerate(zip(numbers, node.edges, strict=True)):
             if edge.operation == "none":
                 continue
             stride = 2 if position.reduction and edge.source < cell.inputs else 1
-            place = f"{name}.nodes.{index}.edges.{number}.{edge.operation}"
-            if shared:
+            place = f"{name}.nodes.{index}.edges.{slot}.{edge.operation}"
+            if slots is not None:
                 place = f"{place}.source.{edge.source}"
             summed.append(_operated(operations, layers, place, edge, states, active, stride, path))
             if masks is not None:

@@ -85,7 +85,7 @@ class Network:
                     continue
                 outputs = cell.outputs(self.rules.output)
                 states = states_of(
-                    operations, self.layers, position, cell, before, last, mask, used, outputs, shared=False
+                    operations, self.layers, position, cell, before, last, mask, used, outputs, slots=None
                 )
                 before, last = last, operations.concatenated(states)
                 if training and self.auxiliary and position.index == auxiliary_cell(self.network):

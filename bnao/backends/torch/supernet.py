@@ -71,7 +71,7 @@ class Network:
                     continue
                 outputs = cell.outputs(self.rules.output)
                 states = states_of(
-                    operations, self.layers, position, cell, before, last, mask, path, outputs, shared=True
+                    operations, self.layers, position, cell, before, last, mask, path, outputs, self.network.slots
                 )
                 if not self.rules.mixes:
                     before, last = last, operations.concatenated(states)
@@ -140,7 +140,7 @@ class TorchSupernet:
         self.net = Network(self.network, config.seed, prepare(config.machine))
         self.epoch_steps = epoch_batches(len(dataset.y_train), config.training.batch_size)
         self.scored_images = len(dataset.y_dev)
-        self._optimizer = PathSGD(self.net.layers.weights, config.training)
+        self._optimizer = PathSGD(self.net.layers.weights, config.training, config.training.idle_momentum)
 
     def train(
         self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
