@@ -122,13 +122,13 @@ class _Dispatched:
     """A cell's output in front of its norm, of an architecture that is known."""
 
     def __init__(self, space: SearchSpace, weights: Weights, arch: NDArray[np.int32], masks: Tensor | None) -> None:
-        self._weights, self._masks = weights, masks
+        self._weights, self._masks, self._rules = weights, masks, space.rules
         (self._genotype,) = space.decode(arch)
 
     def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
         cell = self._genotype.cell(position.reduction)
         masks = None if self._masks is None else self._masks[position.index]
-        states = states_of(position, cell, cell.loose_ends, inputs, self._weights, by_batch, masks, shared=True)
+        states = states_of(position, cell, self._rules, inputs, self._weights, by_batch, masks, shared=True)
         kernels = [self._weights[f"cells.{position.index}.output.state.{state}"] for state in cell.loose_ends]
         return convolution(relu(ops.concatenate(states, -1)), ops.concatenate(kernels, 2))
 
