@@ -10,12 +10,17 @@ from attrs import field, frozen
 
 from bnao.errors import ConfigError
 from bnao.presets import EVALUATE_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
-from bnao.settings import Settings, build, setting
+from bnao.settings import Settings, build, setting, told
 
 C = TypeVar("C")
 
 
 MOST_ALPHA = 10
+#: far beyond any network that is trained; larger ones could be counted, but nothing could hold them
+MOST_CHANNELS = 16_384
+MOST_CELLS = 1_000
+MOST_CLASSES = 1_000_000
+MOST_PIXELS = 16_384
 #: channels that are yet to be chosen for each genotype by a budget
 AUTO = 0
 SAMPLERS = ("proportional", "uniform", "budget")
@@ -40,9 +45,10 @@ class NetworkConfig:
         "Channels of the first cells (C); they double at each reduction. auto (evaluate and show): as many as keep "
         "max_multiply_adds.",
         least=2,
+        most=MOST_CHANNELS,
         words={"auto": AUTO},
     )
-    cells: int = setting(3, "Normal cells of a stack (N); the network has 3N + 2 cells.", least=1)
+    cells: int = setting(3, "Normal cells of a stack (N); the network has 3N + 2 cells.", least=1, most=MOST_CELLS)
     network: str = setting("cifar", "Stem: one 3x3 convolution, or three of stride 2.", choices=("cifar", "imagenet"))
     slots: str = setting(
         "hashed",
@@ -50,14 +56,19 @@ class NetworkConfig:
         "trained alike, or by the edges' sorted order.",
         choices=SLOT_RULES,
     )
-    classes: int = setting(10, "Classes to tell apart.", least=2, from_data=True)
+    classes: int = setting(10, "Classes to tell apart.", least=2, most=MOST_CLASSES, from_data=True)
     image: tuple[int, int, int] = setting(
         (32, 32, 3), "Height, width and channels of an image.", from_data=True, converter=tuple
     )
 
     def __attrs_post_init__(self) -> None:
-        if len(self.image) != 3 or min(self.image) < 1:
-            raise ConfigError(f"image is {'x'.join(map(str, self.image))}; it must be HxWxC, such as 32x32x3")
+        whole = all(isinstance(side, int) and not isinstance(side, bool) for side in self.image)
+        if len(self.image) != 3 or not whole or min(self.image) < 1:
+            raise ConfigError(f"image is {'x'.join(map(told, self.image))}; it must be HxWxC, such as 32x32x3")
+        if max(self.image) > MOST_PIXELS:
+            raise ConfigError(
+                f"image is {'x'.join(map(told, self.image))}; height, width and channels must each be <= {MOST_PIXELS}"
+            )
         least = 8 if self.network == "cifar" else 32
         if min(self.image[:2]) < least:
             raise ConfigError(
@@ -98,7 +109,7 @@ class DataConfig:
         "a folder for each class.",
     )
     image_size: int | None = setting(
-        None, "Show the images at this height and width, pixels; else as they are.", least=8
+        None, "Show the images at this height and width, pixels; else as they are.", least=8, most=MOST_PIXELS
     )
     unreadable: str = setting(
         "fail",

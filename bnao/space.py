@@ -33,12 +33,15 @@ class Rules:
         output: which states a cell concatenates, one of ``bnao.genotype.OUTPUT_RULES``.
         always_fits: whether both inputs of every cell pass a ReLU, a 1x1 convolution and a norm (or a factorized
             reduce); else only where sizes or channels differ.
+        relu_before_reduce: whether a ``skip_connect`` of stride 2 is ReLU and a factorized reduce (DARTS); else it is
+            the factorized reduce alone (NAO), as a loose cell input always is.
         residual: whether residual blocks stand in place of reduction cells, with a stem of C channels and a norm in
             front of the classifier (NAS-Bench-201).
     """
 
     output: str = "loose ends"
     always_fits: bool = False
+    relu_before_reduce: bool = False
     residual: bool = False
 
     @property
@@ -329,6 +332,8 @@ _DARTS = (
     "dil_conv_3x3",
     "dil_conv_5x5",
 )
+#: of DARTS' network, whatever its cells give out
+_DARTS_RULES = Rules(always_fits=True, relu_before_reduce=True)
 _LARGE = (
     "skip_connect",
     "conv_1x1",
@@ -350,9 +355,11 @@ SPACES: dict[str, SearchSpace] = {
     for space in (
         SearchSpace("nao", _SMALL),
         SearchSpace("nao-large", _LARGE),
-        SearchSpace("darts", _DARTS, nodes=4, rules=Rules("nodes", always_fits=True)),
-        SearchSpace("snas", ("none", *_DARTS), nodes=4, rules=Rules("nodes", always_fits=True)),
-        SearchSpace("nasnet", (*_DARTS, "sep_conv_7x7", "conv_7x1_1x7"), rules=Rules("loose nodes", always_fits=True)),
+        SearchSpace("darts", _DARTS, nodes=4, rules=evolve(_DARTS_RULES, output="nodes")),
+        SearchSpace("snas", ("none", *_DARTS), nodes=4, rules=evolve(_DARTS_RULES, output="nodes")),
+        SearchSpace(
+            "nasnet", (*_DARTS, "sep_conv_7x7", "conv_7x1_1x7"), rules=evolve(_DARTS_RULES, output="loose nodes")
+        ),
         CompleteSpace(
             "nas-bench-201",
             ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"),

@@ -99,6 +99,7 @@ class Trained:
             **cells,
             "inputs": self.live.normal.inputs,
             "always_fit": rules(network).always_fits,
+            "relu_before_reduce": rules(network).relu_before_reduce,
             "stem": {"channels": [*stem_channels(network)], "stride": 1 if network.network == "cifar" else 2},
             "channels": network.channels,
             "cells": network.cells,

@@ -879,6 +879,28 @@ def test_without_its_folder_imagenet_says_what_that_must_look_like(genotypes):
     assert "--data-dir: train/<class>/*.JPEG and val/<class>/*.JPEG" in told
 
 
+def test_channels_that_are_auto_are_shown_by_the_word_and_read_back(genotypes):
+    arguments = ("evaluate", "--channels", "auto", "--max-multiply-adds", "600M", genotypes[0])
+
+    first = bnao(*arguments, "--show-config").stdout
+    pathlib.Path("shown.toml").write_text(first)
+
+    assert 'channels = "auto"' in first.splitlines()
+    assert bnao("evaluate", "--config", "shown.toml", genotypes[0], "--show-config").stdout == first
+
+
+@pytest.mark.parametrize("command", ["search", "evaluate", "study ranking"])
+@pytest.mark.parametrize("option", ["--channels", "--cells"])
+def test_a_network_beyond_all_that_is_trained_is_refused_by_every_command(command, option, genotypes):
+    given = genotypes[:1] if command == "evaluate" else ()
+
+    told = bnao(*command.split(), option, 999_999_999_999, "--out", "mine", *given)
+
+    assert told.exit_code == 2
+    assert f"error: [network] {option[2:]} is 999999999999; it must be >= " in told.stderr
+    assert not pathlib.Path("mine").exists()
+
+
 def test_a_search_on_imagenet_is_refused(photos):
     told = refused(1, *PRETEND, "--dataset", "imagenet", "--data-dir", photos)
 

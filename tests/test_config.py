@@ -12,7 +12,7 @@ from bnao.config import PRESETS, EvaluateConfig, NetworkConfig, SearchConfig, pr
 from bnao.controllers import CONTROLLERS
 from bnao.errors import BnaoError, ConfigError
 from bnao.sampler import SAMPLERS
-from bnao.settings import build, kinds_of, merged, read_toml, setting, settings_of, to_toml
+from bnao.settings import build, kinds_of, merged, read_toml, setting, settings_of, to_settings, to_toml
 from bnao.space import SPACES, space_named
 
 CONFIGS = [(config, name) for config, presets in PRESETS.items() for name in presets]
@@ -85,10 +85,67 @@ def test_the_imagenet_preset_is_the_papers():
 def test_a_word_stands_for_its_number_and_the_bounds_do_not_hold_for_it():
     assert NetworkConfig(channels="auto").channels == NetworkConfig(channels=0).channels == configs.AUTO == 0
     assert build(EvaluateConfig, {"network": {"channels": "auto"}}).network.channels == 0
-    for channels, told in ((1, "1; it must be >= 2, or 0 (auto)"), ("wide", "'wide'; it must be a whole number")):
+    for channels, told in (
+        (1, "1; it must be >= 2 and <= 16384, or 0 (auto)"),
+        ("wide", "'wide'; it must be a whole number"),
+    ):
         with pytest.raises(ConfigError) as error:
             NetworkConfig(channels=channels)
         assert str(error.value) == f"channels is {told}"
+
+
+def test_a_word_is_written_as_the_word_and_comes_back():
+    config = build(EvaluateConfig, {"network": {"channels": "auto"}})
+
+    assert to_settings(config)["network"]["channels"] == "auto"
+    assert read_back(config) == config
+    assert to_settings(build(EvaluateConfig, {"network": {"channels": 4}}))["network"]["channels"] == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"channels": 16_385}, "channels is 16385; it must be >= 2 and <= 16384, or 0 (auto)"),
+        ({"cells": 999_999_999_999}, "cells is 999999999999; it must be >= 1 and <= 1000"),
+        ({"cells": 10**5000}, "cells is a number of about 5000 digits; it must be >= 1 and <= 1000"),
+        ({"classes": 10**6 + 1}, "classes is 1000001; it must be >= 2 and <= 1000000"),
+        ({"image": (16_385, 32, 3)}, "image is 16385x32x3; height, width and channels must each be <= 16384"),
+        ({"image": (32, 10**5000, 3)}, "image is 32xa number of about 5000 digitsx3; height, width and"),
+        ({"image": (32, 32.5, 3)}, "image is 32x32.5x3; it must be HxWxC, such as 32x32x3"),
+        ({"image": (32, "32", 3)}, "image is 32x'32'x3; it must be HxWxC, such as 32x32x3"),
+    ],
+)
+def test_a_network_beyond_all_that_is_trained_is_refused(settings, told):
+    with pytest.raises(ConfigError) as error:
+        NetworkConfig(**settings)
+
+    assert str(error.value).startswith(told)
+
+
+def test_a_whole_number_beyond_any_float_is_not_a_finite_number():
+    with pytest.raises(ConfigError, match="band is a number of about 400 digits; it must be a finite number"):
+        configs.StudyConfig(band=10**400)
+
+
+def test_a_file_with_a_number_of_too_many_digits_is_refused(tmp_path):
+    (tmp_path / "long.toml").write_text(f"seed = {'9' * 5000}\n")
+
+    with pytest.raises(ConfigError, match=r"long.toml is not TOML: Exceeds the limit"):
+        read_toml(tmp_path / "long.toml")
+
+
+@given(
+    st.sampled_from([SearchConfig, EvaluateConfig, configs.StudyConfig, configs.ContestConfig]),
+    st.sampled_from(["channels", "cells", "nodes"]),
+    st.integers(-(2**70), 2**70) | st.just(10**5000),
+)
+def test_any_whole_number_in_a_section_of_the_network_is_taken_or_refused_by_its_name(config, name, number):
+    try:
+        built = build(config, {"network": {name: number}})
+    except ConfigError as error:
+        assert f"{name} is " in str(error)
+    else:
+        assert getattr(built.network, name) == number
 
 
 def test_what_work_may_go_on_without_is_left_out_of_what_is_fixed():

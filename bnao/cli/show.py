@@ -36,7 +36,9 @@ def _image_shape(context: click.Context, parameter: click.Parameter, value: str)
 @click.command("show", cls=SectionedCommand, params=options_of(NetworkConfig, "Network", defaults=_NETWORK))
 @click.argument("genotypes", nargs=-1, metavar="GENOTYPE...")
 @file_option
-@click.option("--classes", type=int, default=_NETWORK.classes, show_default=True, help="Classes to tell apart.")
+@click.option(
+    "--classes", type=WholeNumber(), default=_NETWORK.classes, show_default=True, help="Classes to tell apart."
+)
 @click.option(
     "--image", metavar="HxWxC", default="x".join(map(str, _NETWORK.image)), show_default=True, callback=_image_shape,
     help="Height, width and channels of an image.",

@@ -24,6 +24,7 @@ from bnao.backends.keras.operations import (
 from bnao.config import NetworkConfig
 from bnao.genotype import Cell, edge_slots
 from bnao.network import Position, stem_channels
+from bnao.space import Rules
 
 Weights = Mapping[str, Tensor]
 
@@ -64,7 +65,7 @@ def fitted(position: Position, before: Tensor, last: Tensor, weights: Weights, n
 def states_of(
     position: Position,
     cell: Cell,
-    outputs: Sequence[int],
+    rules: Rules,
     inputs: tuple[Tensor, Tensor],
     weights: Weights,
     norm: Norm,
@@ -76,7 +77,7 @@ def states_of(
     Args:
         position: the cell's place in the stack.
         cell: which edges there are.
-        outputs: which states are given out.
+        rules: which states are given out, and whether a strided identity begins with a ReLU.
         inputs: the fitted inputs.
         weights: parameters by canonical name.
         norm: how batch norms are computed.
@@ -97,7 +98,7 @@ def states_of(
             if slots is not None:
                 place = f"{place}.source.{each.source}"
             parameters = layer(weights, place, edge_layers(each.operation, stride))
-            output = edge(states[each.source], parameters, each.operation, stride, norm, place)
+            output = edge(states[each.source], parameters, each.operation, stride, rules, norm, place)
             if masks is not None:
                 output = dropped(output, masks[index, number])
             total = output if total is None else total + output
@@ -109,7 +110,7 @@ def states_of(
         reduced(states[state], layer(weights, f"{name}.loose.{state}", REDUCE), norm, f"{name}.loose.{state}")
         if position.reduction and state < cell.inputs
         else states[state]
-        for state in outputs
+        for state in cell.outputs(rules.output)
     ]
 
 

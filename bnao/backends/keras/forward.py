@@ -122,13 +122,14 @@ class _Dispatched:
     """A cell's output in front of its norm, of an architecture that is known."""
 
     def __init__(self, forward: Forward, weights: Weights, arch: NDArray[np.int32], masks: Tensor | None) -> None:
+        self._rules = forward.space.rules
         self._slots, self._weights, self._masks = forward.network.slots, weights, masks
         (self._genotype,) = forward.space.decode(arch)
 
     def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
         cell = self._genotype.cell(position.reduction)
         masks = None if self._masks is None else self._masks[position.index]
-        states = states_of(position, cell, cell.loose_ends, inputs, self._weights, by_batch, masks, self._slots)
+        states = states_of(position, cell, self._rules, inputs, self._weights, by_batch, masks, self._slots)
         kernels = [self._weights[f"cells.{position.index}.output.state.{state}"] for state in cell.loose_ends]
         return convolution(relu(ops.concatenate(states, -1)), ops.concatenate(kernels, 2))
 

@@ -256,7 +256,7 @@ def _edge_forward(kind: Kind) -> Callable[..., Tensor]:
         def branch(operation: str, side: int, stride: int) -> Tensor:
             at = strided if operation == "skip_connect" else slot
             weights = [stacks[index][at] for index in _own(kind, operation, stride)]
-            return tf.identity(edge((large, small)[side], weights, operation, stride, by_batch))
+            return tf.identity(edge((large, small)[side], weights, operation, stride, kind.space.rules, by_batch))
 
         return tf.switch_case(case, [lambda case=case: branch(*case) for case in _cases(kind)])
 
@@ -276,7 +276,7 @@ def _edge_backward(kind: Kind) -> Callable[..., tuple[Tensor, Tensor, Sequence[T
             inputs = [tf.identity((large, small)[side]), *(stacks[index][at] for index in own)]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(inputs)
-                output = edge(inputs[0], inputs[1:], operation, stride, by_batch)
+                output = edge(inputs[0], inputs[1:], operation, stride, kind.space.rules, by_batch)
             by_state, *by_own = tape.gradient(output, inputs, by_output)
             by_states = [_nothing(large), _nothing(large)]
             by_states[side] = by_state
