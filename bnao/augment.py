@@ -147,21 +147,35 @@ def jitter_factors(n: int, share: float, seed: int, step: int) -> NDArray[np.flo
     return stream(seed, "jitter", step).uniform(max(0.0, 1 - share), 1 + share, (3, n)).astype(np.float32)
 
 
-def jittered(images: NDArray[np.uint8], share: float, seed: int, step: int) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """Images, 0..255, whose brightness, contrast and saturation are changed by random factors, in this order.
+def hue_turns(n: int, most: float, seed: int, step: int) -> NDArray[np.float32]:
+    """How far the hues of a step's n images turn, shape (n,): shares of the colour circle, uniform within -most .. most."""
+    return stream(seed, "hue", step).uniform(-most, most, n).astype(np.float32)
+
+
+def jittered(
+    images: NDArray[np.uint8], share: float, seed: int, step: int, *, hue: float = 0.0
+) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """Images, 0..255, whose brightness, contrast, saturation and hue are changed at random, in this order.
 
     Args:
-        images: shape (n, height, width, channels), 1 or 3 channels; grey ones have no saturation.
-        share: see ``jitter_factors``; 0 changes nothing.
-        seed, step: decide the factors.
+        images: shape (n, height, width, channels), 1 or 3 channels; grey ones have neither saturation nor hue.
+        share: see ``jitter_factors``; 0 leaves brightness, contrast and saturation as they are.
+        seed, step: decide the changes.
+        hue: see ``hue_turns``; 0 leaves hues as they are.
 
     >>> grey = np.full((1, 8, 8, 1), 100, np.uint8)
     >>> bool(50 <= jittered(grey, 0.5, seed=0, step=0).mean() <= 150)
     True
     """
-    if not share:
-        return images
-    brightness, contrast, saturation = jitter_factors(len(images), share, seed, step)[..., None, None, None]
+    changed = _recoloured(images, jitter_factors(len(images), share, seed, step)) if share else images
+    if hue and images.shape[3] == 3:
+        return turned(changed, hue_turns(len(images), hue, seed, step))
+    return changed
+
+
+def _recoloured(images: NDArray[np.uint8], factors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Images, 0..255, in which brightness, contrast and saturation are multiplied by factors of shape (3, n)."""
+    brightness, contrast, saturation = factors[..., None, None, None]
     result = np.clip(images * brightness, 0, 255)
     grey = result @ _LUMA if result.shape[3] == 3 else result[..., 0]
     mean = grey.mean((1, 2))[:, None, None, None]
@@ -169,5 +183,35 @@ def jittered(images: NDArray[np.uint8], share: float, seed: int, step: int) -> N
     if result.shape[3] == 3:
         grey = (result @ _LUMA)[..., None]
         result = np.clip((result - grey) * saturation + grey, 0, 255)
-    jittered_images: NDArray[np.float32] = result.astype(np.float32)
-    return jittered_images
+    recoloured: NDArray[np.float32] = result.astype(np.float32)
+    return recoloured
+
+
+def turned(images: NDArray[np.uint8] | NDArray[np.float32], turns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Images whose hues are turned; value and saturation (HSV, Smith 1978) stay.
+
+    Args:
+        images: red, green and blue, shape (n, height, width, 3).
+        turns: shares of the colour circle, shape (n,).
+
+    >>> red = np.array([200, 0, 0], np.uint8).reshape(1, 1, 1, 3)
+    >>> turned(red, np.array([1 / 3], np.float32)).ravel().round().tolist()
+    [0.0, 200.0, 0.0]
+    """
+    red, green, blue = np.moveaxis(images.astype(np.float32), 3, 0)
+    value = np.maximum(np.maximum(red, green), blue)
+    chroma = value - np.minimum(np.minimum(red, green), blue)
+    # the hue in sixths of the circle, from red; of grey any, since its chroma is 0
+    scale = 1 / np.where(chroma > 0, chroma, 1)
+    hue = np.where(
+        value == red,
+        (green - blue) * scale,
+        np.where(value == green, (blue - red) * scale + 2, (red - green) * scale + 4),
+    )
+    hue += 6 * turns[:, None, None]
+    result = np.empty(images.shape, np.float32)
+    for channel, opposite in enumerate((5, 3, 1)):
+        # a channel is lowest over two sixths of the circle, highest over two, and changes evenly between
+        place = (hue + opposite) % 6
+        result[..., channel] = value - chroma * np.clip(np.minimum(place, 4 - place), 0, 1)
+    return result

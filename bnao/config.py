@@ -113,6 +113,12 @@ class DataConfig:
     jitter: float = setting(
         0.0, "Augmentation: brightness, contrast and saturation change by up to this share.", least=0, most=1
     )
+    hue: float = setting(
+        0.0,
+        "Augmentation: hues turn either way by up to this share of the colour circle; after jitter.",
+        least=0,
+        most=0.5,
+    )
     cutout: int = setting(0, "Augmentation: side of the square blanked in each image, pixels; 0 = none.", least=0)
 
 

@@ -404,11 +404,11 @@ def train_batch(dataset: Dataset, step: int, batch_size: int, seed: int, config:
         step: counts from 0 over the whole training; each epoch visits the images in its own order.
         batch_size: images of a batch; all, if there are fewer.
         seed: decides orders and augmentations.
-        config: crop, pad, flip, cutout and jitter.
+        config: crop, pad, flip, cutout, jitter and hue.
 
     Returns:
         Images of shape (batch, height, width, channels), C-contiguous, and labels of shape (batch,).
     """
     chosen = batch_places(dataset.n_train, step, batch_size, seed)
-    images = jittered(dataset.x_train[chosen], config.jitter, seed, step)
+    images = jittered(dataset.x_train[chosen], config.jitter, seed, step, hue=config.hue)
     return augmented(dataset.normalised(images), config, seed, step), dataset.y_train[chosen]

@@ -71,7 +71,7 @@ def test_the_imagenet_preset_is_the_papers():
         "imagenet",
     )
     assert (alone.data.dataset, alone.data.crop, alone.data.flip, alone.data.cutout) == ("imagenet", "resized", True, 0)
-    assert alone.data.jitter > 0
+    assert (alone.data.jitter, alone.data.hue) == (0.4, 0.2)  # "exactly follow DARTS" (Sec. 5.4)
     training = alone.training
     assert (training.batch_size, training.learning_rate, training.schedule, training.decay) == (
         128, 0.1, "exponential", 0.97,
@@ -79,7 +79,7 @@ def test_the_imagenet_preset_is_the_papers():
     assert (training.momentum, training.weight_decay, training.auxiliary, training.label_smoothing) == (
         0.9, 3e-5, 0.4, 0.1,
     )  # fmt: skip
-    assert (training.drop_path_keep, training.dropout_keep, training.gradient_norm) == (1, 1, 0)
+    assert (training.drop_path_keep, training.dropout_keep, training.gradient_norm) == (1, 1, 5)
 
 
 def test_a_word_stands_for_its_number_and_the_bounds_do_not_hold_for_it():
