@@ -148,7 +148,7 @@ def jitter_factors(n: int, share: float, seed: int, step: int) -> NDArray[np.flo
 
 
 def hue_turns(n: int, most: float, seed: int, step: int) -> NDArray[np.float32]:
-    """How far the hues of a step's n images turn, shape (n,): shares of the colour circle, uniform within -most .. most."""
+    """How far the hues of a step's n images turn: shares of the colour circle, within -most .. most, shape (n,)."""
     return stream(seed, "hue", step).uniform(-most, most, n).astype(np.float32)
 
 
@@ -198,7 +198,7 @@ def turned(images: NDArray[np.uint8] | NDArray[np.float32], turns: NDArray[np.fl
     >>> turned(red, np.array([1 / 3], np.float32)).ravel().round().tolist()
     [0.0, 200.0, 0.0]
     """
-    red, green, blue = np.moveaxis(images.astype(np.float32), 3, 0)
+    red, green, blue = np.moveaxis(images, 3, 0).astype(np.float32, order="C")
     value = np.maximum(np.maximum(red, green), blue)
     chroma = value - np.minimum(np.minimum(red, green), blue)
     # the hue in sixths of the circle, from red; of grey any, since its chroma is 0
@@ -212,6 +212,7 @@ def turned(images: NDArray[np.uint8] | NDArray[np.float32], turns: NDArray[np.fl
     result = np.empty(images.shape, np.float32)
     for channel, opposite in enumerate((5, 3, 1)):
         # a channel is lowest over two sixths of the circle, highest over two, and changes evenly between
-        place = (hue + opposite) % 6
+        place = hue + opposite
+        place -= 6 * np.floor(place / 6)
         result[..., channel] = value - chroma * np.clip(np.minimum(place, 4 - place), 0, 1)
     return result
