@@ -378,18 +378,29 @@ def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float
 
 
 def short_training(genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, epochs: int) -> float:
-    """Dev accuracy after a short training on the train part alone, to re-rank a search's best.
+    """Return the dev accuracy after a short training on the train part alone, to re-rank a search's best.
 
-    The network is the search's own size; the recipe is the paper's stand-alone one without the auxiliary head.
+    The authors' recipe: network, images, batches and SGD (rates, momentum, weight decay, gradient norm) are the
+    search's; auxiliary head, dropout and drop path are those of the paper's stand-alone training, but drop path
+    progresses as in the first of ``config.rerank_drop_path_epochs`` epochs.
     """
-    base = EvaluateConfig()
+    base, supernet = EvaluateConfig(), config.training
     short = evolve(
         base,
         epochs=epochs,
         seed=config.seed,
         network=config.network,
         data=config.data,
-        training=evolve(base.training, batch_size=config.training.batch_size, auxiliary=0.0, dropout_keep=1.0),
+        training=evolve(
+            base.training,
+            batch_size=supernet.batch_size,
+            learning_rate=supernet.learning_rate,
+            learning_rate_end=supernet.learning_rate_end,
+            momentum=supernet.momentum,
+            weight_decay=supernet.weight_decay,
+            gradient_norm=supernet.gradient_norm,
+            drop_path_epochs=config.rerank_drop_path_epochs,
+        ),
         machine=config.machine,
     )
     network = backend.stand_alone(genotype, short, dataset, seed=config.seed)

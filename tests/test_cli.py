@@ -390,6 +390,13 @@ def test_a_table_cannot_be_reranked_by_training(on_table):
     assert not pathlib.Path("run").exists()
 
 
+def test_a_table_is_searched_by_the_papers_preset_without_reranking(on_table):
+    result = bnao(*on_table, "--preset", "paper", "--controller", "random", "--rounds", 1, "--pool", 5, "--out", "run")
+
+    assert result.exit_code == 0
+    assert "rerank_epochs = 0\n" in pathlib.Path("run/config.toml").read_text()
+
+
 def test_a_folder_that_holds_anything_is_refused_and_left_alone(on_table):
     pathlib.Path("mine").mkdir()
     pathlib.Path("mine/letter.txt").write_text("dear")

@@ -51,13 +51,14 @@ def test_the_defaults_are_the_papers():
     search, alone = SearchConfig(), EvaluateConfig()
 
     assert (search.rounds, search.pool, search.new, search.n_seeds, search.epochs) == (4, 1000, 300, 100, 50)
+    assert (search.rerank_epochs, search.rerank_drop_path_epochs) == (10, 50)  # as the authors always re-rank
     assert (search.network.channels, search.network.cells) == (20, 3)
     assert space_named(search.network.space, search.network.nodes).nodes == 5
     assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, 0.9)
     assert (search.sampler, search.size, search.alpha, search.sample_from) == ("proportional", "parameters", 1.0, "new")
     assert (alone.epochs, alone.network.channels, alone.network.cells, alone.data.cutout) == (600, 36, 6, 16)
     assert attrs.astuple(alone.training) == (
-        128, 0.025, 0.0, "cosine", 0.97, 0.9, 5e-4, 5.0, 0.8, 0.6, 0.4, 0.0,
+        128, 0.025, 0.0, "cosine", 0.97, 0.9, 5e-4, 5.0, 0.8, None, 0.6, 0.4, 0.0,
     )  # fmt: skip
 
 

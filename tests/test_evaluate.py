@@ -17,6 +17,7 @@ from bnao.protocols import Step
 from bnao.run import Run
 from bnao.size import multiply_adds, parameters
 from bnao.space import SPACES
+from bnao.steps import stand_alone_steps
 from bnao.streamed import stream_dataset
 from bnao.streams import stream
 from bnao.testing import save_images, small_dataset
@@ -60,10 +61,11 @@ class School:
     name = "school"
 
     def __init__(self):
-        self.log, self.datasets = [], []
+        self.log, self.datasets, self.configs = [], [], []
 
     def stand_alone(self, genotype, config, dataset, *, seed):
         self.datasets.append(dataset)
+        self.configs.append(config)
         return Learner(dataset, config, seed, self.log)
 
 
@@ -185,6 +187,38 @@ def test_a_short_training_is_told_by_the_dev_part_after_so_many_epochs():
     assert [epoch for _, epoch in school.log] == [0, 1]
     assert school.datasets[0] is dataset  # not joined: the dev part is what it is told by
     assert 0 <= accuracy <= 1
+
+
+def test_a_short_training_is_by_the_authors_recipe():
+    school = School()
+    search = SearchConfig(network=NetworkConfig(channels=4, cells=1))
+
+    short_training(POOL[0], search, school, small_dataset(), epochs=search.rerank_epochs)
+
+    (config,) = school.configs
+    assert (config.epochs, config.network, config.data) == (10, search.network, search.data)
+    training = config.training
+    assert (training.auxiliary, training.dropout_keep, training.drop_path_keep) == (0.4, 0.6, 0.8)
+    assert (training.batch_size, training.momentum, training.weight_decay, training.gradient_norm) == (64, 0.9, 3e-4, 5)
+    assert (training.schedule, training.learning_rate, training.learning_rate_end) == ("cosine", 0.025, 0.001)
+    assert training.drop_path_epochs == 50
+
+
+def test_a_short_trainings_steps_drop_paths_as_the_first_of_fifty_epochs():
+    dataset, school = small_dataset(), School()
+    search = evolve(SearchConfig(), network=NetworkConfig(channels=4, cells=1))
+    short_training(POOL[0], search, school, dataset, epochs=10)
+    (config,) = school.configs
+    network = dataset.network(config.network)
+
+    steps = list(stand_alone_steps(config, dataset, network, features=8, seed=0, start=0))
+
+    # two steps an epoch: step t of 20, of which full progress would be 100; kept ones are divided by their chance
+    assert len(steps) == 20
+    for step in steps:
+        assert step.masks[-1].max() == pytest.approx(1 / (1 - 0.2 * (step.step + 1) / 100))
+    assert steps[-1].rate == pytest.approx(0.001, abs=2e-4)  # the cosine is over at the end of the 10 epochs
+    assert steps[0].dropout.max() == pytest.approx(1 / 0.6)
 
 
 # --- starting from a supernet
