@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bnao.config import DataConfig
 from bnao.streams import stream
@@ -19,17 +19,20 @@ _TRIES = 10
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def augmented(images: NDArray[np.float32], config: DataConfig, seed: int, step: int) -> NDArray[np.float32]:
+def augmented(
+    images: NDArray[np.float32], config: DataConfig, seed: int, step: int, *, black: ArrayLike = 0.0
+) -> NDArray[np.float32]:
     """Normalised images mirrored, shifted and cut out at random, as the settings say.
 
-    Half of them are mirrored; each is padded by the mean (0) and cropped to its size again at a random place, or
-    a random part of it is enlarged to its size; in each a square centred on a random pixel is set to the mean, the
-    part of it that lies within the image.
+    Half of them are mirrored; each is padded and cropped to its size again at a random place, or a random part of it
+    is enlarged to its size; in each a square centred on a random pixel is set to the mean (0), the part of it that
+    lies within the image.
 
     Args:
         images: shape (n, height, width, channels).
-        config: crop, pad, flip and cutout; one that is off does not change what the others draw.
+        config: crop, pad, pad_with, flip and cutout; one that is off does not change what the others draw.
         seed, step: decide the draws.
+        black: what a black pixel is once it is normalised, of each channel; for ``pad_with`` zero.
 
     >>> images = np.ones((1, 8, 8, 1), np.float32)
     >>> int(augmented(images, DataConfig(pad=0, flip=False, cutout=1), seed=0, step=0).sum())
@@ -40,13 +43,25 @@ def augmented(images: NDArray[np.float32], config: DataConfig, seed: int, step: 
     # all are drawn whatever is used, so that a setting does not change what the others draw
     down, right, mirror, row, column = stream(seed, "augment", step).random((5, n))
 
-    padded = np.zeros((n, height + 2 * pad, width + 2 * pad, channels), np.float32)
+    padded = np.empty((n, height + 2 * pad, width + 2 * pad, channels), np.float32)
+    if config.pad_with == "mean":
+        padded[...] = 0
+    elif config.pad_with == "zero" and pad:
+        # an image of one colour first, so that the copy's inner loop runs over an image and not over a pixel
+        padded[...] = np.broadcast_to(np.asarray(black, np.float32), padded.shape[1:]).copy()
     inside = padded[:, pad : pad + height, pad : pad + width]
     inside[...] = images
     if config.flip:
         chosen = mirror < 0.5
         for channel in range(channels):  # by channel, NumPy's inner loop runs over a row and not over a pixel
             inside[chosen, :, :, channel] = images[chosen, :, ::-1, channel]
+
+    if config.pad_with == "reflect" and pad:
+        rows, columns = (pad + np.pad(np.arange(length), pad, "reflect") for length in (height, width))
+        for edge in (slice(pad), slice(-pad, None)):
+            padded[:, pad : pad + height, edge] = padded[:, pad : pad + height, columns[edge]]
+        for edge in (slice(pad), slice(-pad, None)):
+            padded[:, edge] = padded[:, rows[edge]]
 
     crops = np.lib.stride_tricks.sliding_window_view(padded, (height, width, channels), axis=(1, 2, 3))
     places = 2 * pad + 1

@@ -109,6 +109,11 @@ class DataConfig:
         choices=("shift", "resized"),
     )
     pad: int = setting(4, "Augmentation: pixels padded on each side before a random crop.", least=0)
+    pad_with: str = setting(
+        "zero",
+        "Augmentation: pad with black, as the authors do; with the train images' mean; or with the mirrored border.",
+        choices=("zero", "mean", "reflect"),
+    )
     flip: bool = setting(True, "Augmentation: mirror half of the images.")
     jitter: float = setting(
         0.0, "Augmentation: brightness, contrast and saturation change by up to this share.", least=0, most=1

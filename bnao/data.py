@@ -208,6 +208,11 @@ class Dataset:
         result -= offset
         return result
 
+    @property
+    def black(self) -> NDArray[np.float32]:
+        """What a black pixel is once it is normalised, shape (channels,)."""
+        return -self._scale_and_offset[1][0, 0]
+
     def network(self, config: NetworkConfig) -> NetworkConfig:
         """The network's settings with these classes and this image filled in.
 
@@ -404,11 +409,12 @@ def train_batch(dataset: Dataset, step: int, batch_size: int, seed: int, config:
         step: counts from 0 over the whole training; each epoch visits the images in its own order.
         batch_size: images of a batch; all, if there are fewer.
         seed: decides orders and augmentations.
-        config: crop, pad, flip, cutout, jitter and hue.
+        config: crop, pad, pad_with, flip, cutout, jitter and hue.
 
     Returns:
         Images of shape (batch, height, width, channels), C-contiguous, and labels of shape (batch,).
     """
     chosen = batch_places(dataset.n_train, step, batch_size, seed)
     images = jittered(dataset.x_train[chosen], config.jitter, seed, step, hue=config.hue)
-    return augmented(dataset.normalised(images), config, seed, step), dataset.y_train[chosen]
+    shown = augmented(dataset.normalised(images), config, seed, step, black=dataset.black)
+    return shown, dataset.y_train[chosen]

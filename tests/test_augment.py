@@ -36,12 +36,19 @@ def test_half_of_the_images_are_mirrored_left_to_right(channels):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_crop_shows_the_image_shifted_by_up_to_the_padding_with_the_mean_around_it(channels):
+@pytest.mark.parametrize("ground", ["zero", "mean", "reflect"])
+def test_a_crop_shows_the_image_shifted_by_up_to_the_padding_with_the_ground_around_it(channels, ground):
     images = random_images(500, height=8, width=10, channels=channels)
+    black = np.array([-1.5, -2.5, -3.5][:channels])
 
-    shown = augmented(images, DataConfig(pad=2, flip=False), seed=0, step=0)
+    shown = augmented(images, DataConfig(pad=2, flip=False, pad_with=ground), seed=0, step=0, black=black)
 
-    surrounded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    if ground == "reflect":
+        surrounded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
+    else:
+        surrounded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+        outside = np.pad(np.zeros((8, 10)), 2, constant_values=1).astype(bool)
+        surrounded[:, outside] = black if ground == "zero" else 0
     shifts = []
     for index in range(500):
         found = [
@@ -53,6 +60,27 @@ def test_a_crop_shows_the_image_shifted_by_up_to_the_padding_with_the_mean_aroun
         assert len(found) == 1
         shifts += found
     assert len(set(shifts)) == 25  # every shift occurs: the chance that one does not is 4 * 10**-8
+
+
+def test_a_mirrored_image_has_a_mirrored_border_and_a_wide_one_is_mirrored_again():
+    ramp = np.broadcast_to(np.arange(8, dtype=np.float32)[:, None], (200, 8, 8, 1))
+
+    shown = augmented(ramp, DataConfig(pad=20, pad_with="reflect"), seed=0, step=0)
+
+    steps = np.abs(np.diff(shown[..., 0], axis=2))
+    assert (steps == 1).all()  # a neighbour is a neighbour, whatever is mirrored
+    assert (shown.std(axis=1) == 0).all()
+
+
+def test_shifts_and_flips_do_not_depend_on_what_is_padded_with():
+    images = np.abs(random_images(40)) + 1
+
+    blacks, means, mirrors = (
+        augmented(images, DataConfig(pad=2, pad_with=ground), seed=0, step=3) for ground in ("zero", "mean", "reflect")
+    )
+
+    assert (blacks == means).all()  # with black at its default, 0
+    assert (mirrors == means)[means != 0].all()
 
 
 def cut_areas(side, n=20_000):

@@ -301,3 +301,20 @@ def test_a_batch_is_contiguous_float32_with_int64_labels(tiny_dataset):
     assert images.flags.c_contiguous and images.flags.writeable
     assert labels.shape == (32,)
     assert labels.dtype == np.int64
+
+
+def test_a_crop_is_padded_with_black_as_images_on_a_black_ground_have_it():
+    x = np.zeros((40, 8, 8, 3), np.uint8)
+    x[:, 2:6, 2:6] = [200, 100, 50]
+    y = np.arange(40) % 2
+    dataset = Dataset("on black", x, y, x[:0], y[:0], x, y, ("a", "b"))
+
+    images, _ = train_batch(dataset, step=0, batch_size=40, seed=0, config=DataConfig(pad=2))
+    on_mean, _ = train_batch(dataset, step=0, batch_size=40, seed=0, config=DataConfig(pad=2, pad_with="mean"))
+
+    # shifted by up to 2 the square stays whole, and all around it is black, the padding too
+    black, coloured = dataset.normalised(x[:1])[0, 0, 0], dataset.normalised(x[:1])[0, 4, 4]
+    assert dataset.black.tolist() == black.tolist()
+    assert ((images == black).all(3) | (images == coloured).all(3)).all()
+    assert (images == coloured).all(3).sum(axis=(1, 2)).tolist() == [16] * 40
+    assert (on_mean == 0).any()
