@@ -97,6 +97,7 @@ class DataConfig:
         fixed=False,
     )
     dev_share: float = setting(0.1, "Share of the train images kept for scoring (the dev part).", least=0.001, most=0.9)
+    split_seed: int = setting(0, "Decides which of the train images are the dev part.", least=0)
     dev_images: int | None = setting(
         None, "Score on this many of the dev images, always the same; else on all.", least=1
     )

@@ -493,6 +493,23 @@ def test_a_run_whose_data_have_changed_is_not_gone_on_with(on_table, table):
     assert f"run was started with other data: table {table}, fingerprint {first}; now it is" in told
 
 
+def test_a_run_is_not_gone_on_with_on_another_split(finished):
+    (finished / "result.json").unlink()
+    config = (finished / "config.toml").read_text()
+    assert "split_seed = 0\n" in config
+    (finished / "config.toml").write_text(config.replace("split_seed = 0\n", "split_seed = 1\n"))
+
+    assert "run was started with other data: " in refused(1, "search", "--resume", finished)
+
+
+def test_a_searchs_folder_is_named_by_its_split_if_it_is_another():
+    result = bnao(*PRETEND, "--split-seed", 3)
+
+    (folder,) = pathlib.Path("runs").iterdir()
+    assert result.exit_code == 0
+    assert folder.name.endswith("-seed0-split3")
+
+
 def test_a_changed_version_is_a_warning(finished, monkeypatch):
     (finished / "result.json").unlink()
     monkeypatch.setenv("PRETEND_VERSION", "2.0")

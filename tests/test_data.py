@@ -148,14 +148,32 @@ def test_train_and_dev_share_no_image_and_lose_none(tmp_path):
     assert (dataset.y_dev == labels[dev]).all()
 
 
-def test_the_split_is_the_seeds(tmp_path):
-    config = DataConfig(data=numbered_file(tmp_path, np.arange(300) % 3))
+def test_the_split_is_the_split_seeds(tmp_path):
+    path = numbered_file(tmp_path, np.arange(300) % 3)
+    first, again, other = (load_dataset(DataConfig(data=path, split_seed=seed)) for seed in (7, 7, 8))
 
-    first, again, other = (load_dataset(config, seed=seed) for seed in (7, 7, 8))
-
-    assert first.fingerprint == again.fingerprint
+    assert first.fingerprint == again.fingerprint != other.fingerprint
     assert numbers(first.x_dev) != numbers(other.x_dev)
+    assert np.bincount(first.y_dev).tolist() == np.bincount(other.y_dev).tolist() == [10, 10, 10]
     assert numbers(first.x_test) == numbers(other.x_test)
+
+
+def test_the_usual_split_is_that_of_before_there_was_a_split_seed(tmp_path):
+    path = numbered_file(tmp_path, np.arange(60) % 3)
+
+    assert numbers(load_dataset(DataConfig(data=path)).x_dev) == [5, 21, 30, 37, 50, 52]
+    assert numbers(load_dataset(DataConfig(data=path, dev_images=3)).x_dev) == [30, 37, 50]
+
+
+def test_another_split_is_of_the_same_images(tmp_path):
+    path = numbered_file(tmp_path, np.arange(300) % 3)
+
+    one, other = (load_dataset(DataConfig(data=path, train_images=90, split_seed=seed)) for seed in (0, 1))
+    whole = [load_dataset(DataConfig(data=path, train_images=90, split_seed=seed), dev=False) for seed in (0, 1)]
+
+    assert numbers(one.x_dev) != numbers(other.x_dev)
+    assert sorted(numbers(one.x_train) + numbers(one.x_dev)) == sorted(numbers(other.x_train) + numbers(other.x_dev))
+    assert whole[0].fingerprint == whole[1].fingerprint
 
 
 def test_without_a_dev_part_all_images_are_to_train_on(tmp_path):

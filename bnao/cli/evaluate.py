@@ -57,7 +57,7 @@ log = logging.getLogger("bnao.cli")
 _TOP = 5
 
 # all images are trained on or tested, so there is no dev part to set
-_WITHOUT = (("data", "dev_share"), ("data", "dev_images"))
+_WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"))
 
 
 @click.command("evaluate", cls=SectionedCommand, params=options_of(EvaluateConfig, "Evaluation", without=_WITHOUT))

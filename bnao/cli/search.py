@@ -105,13 +105,14 @@ def _refuse_beside_resume(context: click.Context) -> None:
 
 
 def _new_folder(config: SearchConfig) -> Path:
-    """A folder that does not exist yet, named by the time, the data and the seed."""
+    """A folder that does not exist yet, named by the time, the data, the seed and the split if that is another."""
     data, table = config.data.data, config.table.table
     if config.machine.backend == "table" and table is not None:
         name = Path(table).stem
     else:
         name = config.data.dataset if data is None else Path(data).stem
-    return dated_folder(f"<when>-{name}-seed{config.seed}")
+    split = f"-split{config.data.split_seed}" if config.data.split_seed else ""
+    return dated_folder(f"<when>-{name}-seed{config.seed}{split}")
 
 
 # --- what a search needs
