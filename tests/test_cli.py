@@ -173,7 +173,7 @@ def test_a_value_that_cannot_be_is_refused_as_usage(arguments, told):
     ("command", "kind", "left_out"),
     [
         ("search", SearchConfig, set()),
-        ("evaluate", EvaluateConfig, {("data", "dev_share"), ("data", "dev_images")}),
+        ("evaluate", EvaluateConfig, {("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images")}),
     ],
 )
 def test_every_setting_has_one_option_with_its_help(command, kind, left_out):
@@ -657,6 +657,20 @@ def test_the_table_of_an_evaluation_has_mean_deviation_and_size(genotypes):
     assert "test error (mean ± sd, repeats)" in result.stdout
     assert re.search(r"^1 +\d+\.\d\d % ± \d+\.\d\d % \(2\) +[\d,]+ +[\d,]+$", result.stdout, re.M)
     assert "genotype 3/3  repeat 2/2  test error" in result.stderr
+
+
+def test_an_evaluation_tells_the_classes_by_their_names(genotypes):
+    result = bnao(*EVALUATE, "--out", "here", genotypes[0])
+
+    content = json.loads(pathlib.Path("here/evaluation.json").read_text())
+    assert content["class_names"][:2] == ["T-shirt/top", "Trouser"]
+    errors = dict(zip(content["class_names"], content["evaluations"][0]["class_errors"], strict=True))
+    first, second, third = sorted(errors.values(), reverse=True)[:3]
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("its hardest classes: ")]
+    told = re.fullmatch(r"its hardest classes: (.+) \((.+) %\), (.+) \((.+) %\), (.+) \((.+) %\)", line)
+    assert [f"{100 * error:.1f}" for error in (first, second, third)] == [told[2], told[4], told[6]]
+    assert [errors[told[place]] for place in (1, 3, 5)] == [first, second, third]
+    assert json.loads(pathlib.Path("here/run.json").read_text())["data"]["class_names"] == content["class_names"]
 
 
 def test_a_file_gives_genotypes_too_and_each_is_trained_once(genotypes):

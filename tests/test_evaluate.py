@@ -395,9 +395,69 @@ def test_with_given_channels_nothing_is_told_of_them_or_of_five_guesses(config, 
         content = run.read_json(RESULT)
 
     assert set(entry) == {
-        "genotype", "test_error", "standard_deviation", "test_errors", "parameters", "multiply_adds",
+        "genotype", "test_error", "standard_deviation", "test_errors", "parameters", "multiply_adds", "class_errors",
     }  # fmt: skip
-    assert set(content) == {"format", "evaluations"}
+    assert set(content) == {"format", "class_names", "evaluations"}
+
+
+# --- classes
+
+
+class Blind(Learner):
+    """Knows every test image but the first of class 1 and, from the second seed on, all of class 2."""
+
+    def logits(self, images):
+        told = self.labels.copy()
+        told[np.flatnonzero(told == 1)[0]] = 0
+        if self.seed:
+            told[told == 2] = 3
+        return np.eye(4, dtype=np.float32)[told]
+
+
+class BlindSchool(School):
+    def stand_alone(self, genotype, config, dataset, *, seed):
+        return Blind(dataset, config, seed, self.log)
+
+
+def test_errors_are_told_by_class_with_the_classes_names(config, tmp_path):
+    dataset = small_dataset()  # 64 test images, 16 of each class
+
+    with Run.create(tmp_path / "run", config) as run:
+        (done,) = evaluate(POOL[:1], config, BlindSchool(), dataset, run=run)
+        content = run.read_json(RESULT)
+    with Run.open(tmp_path / "run") as run:
+        again = evaluate(POOL[:1], config, BlindSchool(), dataset, run=run)
+
+    assert done.class_errors == (0, 1 / 16, 0.5, 0)  # the mean of the two repeats
+    assert again == [done]
+    assert content["class_names"] == ["upper left", "upper right", "lower left", "lower right"]
+    assert content["evaluations"][0]["class_errors"] == [0, 1 / 16, 0.5, 0]
+
+
+def test_a_class_without_test_images_has_no_error(config):
+    dataset = small_dataset()
+    others = dataset.y_test != 2
+    dataset = evolve(dataset, x_test=dataset.x_test[others], y_test=dataset.y_test[others])
+
+    (done,) = evaluate(POOL[:1], config, BlindSchool(), dataset)
+
+    assert done.class_errors == (0, 1 / 16, None, 0)
+
+
+def test_a_training_that_was_tested_before_errors_were_told_by_class_is_not_made_again(config, tmp_path):
+    with Run.create(tmp_path / "run", config) as run:
+        evaluate(POOL[:1], config, School(), small_dataset(), run=run)
+    for path in (tmp_path / "run" / "trainings").glob("*.json"):
+        content = json.loads(path.read_text())
+        del content["class_errors"]
+        path.write_text(json.dumps(content))
+    again = School()
+
+    with Run.open(tmp_path / "run") as run:
+        (done,) = evaluate(POOL[:1], config, again, small_dataset(), run=run)
+
+    assert again.log == []
+    assert done.class_errors == ()
 
 
 # --- images from disk
