@@ -57,11 +57,11 @@ def augmented(
             inside[chosen, :, :, channel] = images[chosen, :, ::-1, channel]
 
     if config.pad_with == "reflect" and pad:
-        rows, columns = (pad + np.pad(np.arange(length), pad, "reflect") for length in (height, width))
+        from_rows, from_columns = (pad + np.pad(np.arange(length), pad, "reflect") for length in (height, width))
         for edge in (slice(pad), slice(-pad, None)):
-            padded[:, pad : pad + height, edge] = padded[:, pad : pad + height, columns[edge]]
+            padded[:, pad : pad + height, edge] = padded[:, pad : pad + height, from_columns[edge]]
         for edge in (slice(pad), slice(-pad, None)):
-            padded[:, edge] = padded[:, rows[edge]]
+            padded[:, edge] = padded[:, from_rows[edge]]
 
     crops = np.lib.stride_tricks.sliding_window_view(padded, (height, width, channels), axis=(1, 2, 3))
     places = 2 * pad + 1

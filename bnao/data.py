@@ -211,7 +211,8 @@ class Dataset:
     @property
     def black(self) -> NDArray[np.float32]:
         """What a black pixel is once it is normalised, shape (channels,)."""
-        return -self._scale_and_offset[1][0, 0]
+        black: NDArray[np.float32] = -self._scale_and_offset[1][0, 0]
+        return black
 
     def network(self, config: NetworkConfig) -> NetworkConfig:
         """The network's settings with these classes and this image filled in.
