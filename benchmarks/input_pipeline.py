@@ -79,7 +79,9 @@ def main() -> None:
     a = parser.parse_args()
     with tempfile.TemporaryDirectory() as own, refusals(parser):
         root = Path(a.data_dir) if a.data_dir else made(Path(own), a.images)
-        config = DataConfig(dataset="imagenet", data_dir=str(root), image_size=a.image_size, crop="resized", jitter=0.4)
+        config = DataConfig(
+            dataset="imagenet", data_dir=str(root), image_size=a.image_size, crop="resized", jitter=0.4, hue=0.2
+        )
         train = stream_dataset(config, 0).train
         some = np.linspace(0, len(train.names) - 1, min(400, len(train.names))).astype(int)
         size = statistics.fmean(os.path.getsize(train.path(place)) for place in some)

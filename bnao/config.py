@@ -118,6 +118,7 @@ class DataConfig:
         fixed=False,
     )
     dev_share: float = setting(0.1, "Share of the train images kept for scoring (the dev part).", least=0.001, most=0.9)
+    split_seed: int = setting(0, "Decides which of the train images are the dev part.", least=0)
     dev_images: int | None = setting(
         None, "Score on this many of the dev images, always the same; else on all.", least=1
     )
@@ -130,9 +131,20 @@ class DataConfig:
         choices=("shift", "resized"),
     )
     pad: int = setting(4, "Augmentation: pixels padded on each side before a random crop.", least=0)
+    pad_with: str = setting(
+        "zero",
+        "Augmentation: pad with black, as the authors do; with the train images' mean; or with the mirrored border.",
+        choices=("zero", "mean", "reflect"),
+    )
     flip: bool = setting(True, "Augmentation: mirror half of the images.")
     jitter: float = setting(
         0.0, "Augmentation: brightness, contrast and saturation change by up to this share.", least=0, most=1
+    )
+    hue: float = setting(
+        0.0,
+        "Augmentation: hues turn either way by up to this share of the colour circle; after jitter.",
+        least=0,
+        most=0.5,
     )
     cutout: int = setting(0, "Augmentation: side of the square blanked in each image, pixels; 0 = none.", least=0)
 
@@ -238,7 +250,12 @@ class SearchConfig:
     max_parameters: int | None = setting(None, "Only genotypes of at most this many parameters.", least=1)
     max_multiply_adds: int | None = setting(None, "Only genotypes of at most this many multiply-adds.", least=1)
     top: int = setting(5, "Genotypes in the final table.", least=1)
-    rerank_epochs: int = setting(0, "Train the final ones alone for so many epochs and rank by that; 0 = off.", least=0)
+    rerank_epochs: int = setting(
+        10, "Train the final ones alone for so many epochs and rank by that; 0 = off.", least=0
+    )
+    rerank_drop_path_epochs: int = setting(
+        50, "Epochs over which drop path progresses in these trainings, which may be stopped before.", least=1
+    )
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a round.", least=0)
     network: NetworkConfig = field(factory=NetworkConfig, kw_only=True)
     data: DataConfig = field(factory=DataConfig, kw_only=True)
@@ -264,6 +281,9 @@ class StandAloneTrainingConfig:
     weight_decay: float = setting(5e-4, "Weight decay (coupled, L2).", least=0)
     gradient_norm: float = setting(5.0, "Gradients are scaled down to this norm; 0 = never.", least=0)
     drop_path_keep: float = setting(0.8, "Chance to keep an edge, at full depth and progress.", least=0.01, most=1)
+    drop_path_epochs: int | None = setting(
+        None, "Epochs over which drop path progresses, if not those of the training; it may be stopped before.", least=1
+    )
     dropout_keep: float = setting(0.6, "Chance to keep a feature in front of the classifier.", least=0.01, most=1)
     auxiliary: float = setting(0.4, "Weight of the auxiliary head's loss; 0 = no head.", least=0)
     label_smoothing: float = setting(0.0, "Share of the target spread evenly over the classes.", least=0, most=0.99)

@@ -130,7 +130,8 @@ def search(
         controller: proposes the genotypes of each later round.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
         size: sizes of genotypes, any unit, in place of ``config.size``.
-        rerank: a genotype's accuracy after a short training of its own; ranks the best ``config.top`` at the end.
+        rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
+            the end, such as ``bnao.evaluate.short_training``; None: they stay in the order of their scores.
         listen: is told every event.
 
     Returns:

@@ -173,7 +173,7 @@ def test_a_value_that_cannot_be_is_refused_as_usage(arguments, told):
     ("command", "kind", "left_out"),
     [
         ("search", SearchConfig, set()),
-        ("evaluate", EvaluateConfig, {("data", "dev_share"), ("data", "dev_images")}),
+        ("evaluate", EvaluateConfig, {("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images")}),
     ],
 )
 def test_every_setting_has_one_option_with_its_help(command, kind, left_out):
@@ -390,6 +390,13 @@ def test_a_table_cannot_be_reranked_by_training(on_table):
     assert not pathlib.Path("run").exists()
 
 
+def test_a_table_is_searched_by_the_papers_preset_without_reranking(on_table):
+    result = bnao(*on_table, "--preset", "paper", "--controller", "random", "--rounds", 1, "--pool", 5, "--out", "run")
+
+    assert result.exit_code == 0
+    assert "rerank_epochs = 0\n" in pathlib.Path("run/config.toml").read_text()
+
+
 def test_a_folder_that_holds_anything_is_refused_and_left_alone(on_table):
     pathlib.Path("mine").mkdir()
     pathlib.Path("mine/letter.txt").write_text("dear")
@@ -484,6 +491,23 @@ def test_a_run_whose_data_have_changed_is_not_gone_on_with(on_table, table):
     told = refused(1, "search", "--resume", "run")
 
     assert f"run was started with other data: table {table}, fingerprint {first}; now it is" in told
+
+
+def test_a_run_is_not_gone_on_with_on_another_split(finished):
+    (finished / "result.json").unlink()
+    config = (finished / "config.toml").read_text()
+    assert "split_seed = 0\n" in config
+    (finished / "config.toml").write_text(config.replace("split_seed = 0\n", "split_seed = 1\n"))
+
+    assert "run was started with other data: " in refused(1, "search", "--resume", finished)
+
+
+def test_a_searchs_folder_is_named_by_its_split_if_it_is_another():
+    result = bnao(*PRETEND, "--split-seed", 3)
+
+    (folder,) = pathlib.Path("runs").iterdir()
+    assert result.exit_code == 0
+    assert folder.name.endswith("-seed0-split3")
 
 
 def test_a_changed_version_is_a_warning(finished, monkeypatch):
@@ -633,6 +657,20 @@ def test_the_table_of_an_evaluation_has_mean_deviation_and_size(genotypes):
     assert "test error (mean ± sd, repeats)" in result.stdout
     assert re.search(r"^1 +\d+\.\d\d % ± \d+\.\d\d % \(2\) +[\d,]+ +[\d,]+$", result.stdout, re.M)
     assert "genotype 3/3  repeat 2/2  test error" in result.stderr
+
+
+def test_an_evaluation_tells_the_classes_by_their_names(genotypes):
+    result = bnao(*EVALUATE, "--out", "here", genotypes[0])
+
+    content = json.loads(pathlib.Path("here/evaluation.json").read_text())
+    assert content["class_names"][:2] == ["T-shirt/top", "Trouser"]
+    errors = dict(zip(content["class_names"], content["evaluations"][0]["class_errors"], strict=True))
+    first, second, third = sorted(errors.values(), reverse=True)[:3]
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("its hardest classes: ")]
+    told = re.fullmatch(r"its hardest classes: (.+) \((.+) %\), (.+) \((.+) %\), (.+) \((.+) %\)", line)
+    assert [f"{100 * error:.1f}" for error in (first, second, third)] == [told[2], told[4], told[6]]
+    assert [errors[told[place]] for place in (1, 3, 5)] == [first, second, third]
+    assert json.loads(pathlib.Path("here/run.json").read_text())["data"]["class_names"] == content["class_names"]
 
 
 def test_a_file_gives_genotypes_too_and_each_is_trained_once(genotypes):

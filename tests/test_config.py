@@ -51,13 +51,14 @@ def test_the_defaults_are_the_papers():
     search, alone = SearchConfig(), EvaluateConfig()
 
     assert (search.rounds, search.pool, search.new, search.n_seeds, search.epochs) == (4, 1000, 300, 100, 50)
+    assert (search.rerank_epochs, search.rerank_drop_path_epochs) == (10, 50)  # as the authors always re-rank
     assert (search.network.channels, search.network.cells) == (20, 3)
     assert space_named(search.network.space, search.network.nodes).nodes == 5
     assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9)
     assert (search.sampler, search.size, search.alpha, search.sample_from) == ("proportional", "parameters", 1.0, "new")
     assert (alone.epochs, alone.network.channels, alone.network.cells, alone.data.cutout) == (600, 36, 6, 16)
     assert attrs.astuple(alone.training) == (
-        128, 0.025, 0.0, "cosine", 0.97, 0.9, 5e-4, 5.0, 0.8, 0.6, 0.4, 0.0,
+        128, 0.025, 0.0, "cosine", 0.97, 0.9, 5e-4, 5.0, 0.8, None, 0.6, 0.4, 0.0,
     )  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def test_the_imagenet_preset_is_the_papers():
         "imagenet",
     )
     assert (alone.data.dataset, alone.data.crop, alone.data.flip, alone.data.cutout) == ("imagenet", "resized", True, 0)
-    assert alone.data.jitter > 0
+    assert (alone.data.jitter, alone.data.hue) == (0.4, 0.2)  # "exactly follow DARTS" (Sec. 5.4)
     training = alone.training
     assert (training.batch_size, training.learning_rate, training.schedule, training.decay) == (
         128, 0.1, "exponential", 0.97,
@@ -79,7 +80,7 @@ def test_the_imagenet_preset_is_the_papers():
     assert (training.momentum, training.weight_decay, training.auxiliary, training.label_smoothing) == (
         0.9, 3e-5, 0.4, 0.1,
     )  # fmt: skip
-    assert (training.drop_path_keep, training.dropout_keep, training.gradient_norm) == (1, 1, 0)
+    assert (training.drop_path_keep, training.dropout_keep, training.gradient_norm) == (1, 1, 5)
 
 
 def test_a_word_stands_for_its_number_and_the_bounds_do_not_hold_for_it():

@@ -109,6 +109,8 @@ def test_the_genotypes_that_are_trained_begin_with_those_that_are_ranked():
         {"alone_epochs": 3},
         {"network": {"channels": 6}},
         {"data": {"flip": False}},
+        {"data": {"pad_with": "mean"}},
+        {"data": {"hue": 0.1}},
         {"alone": {"learning_rate": 0.5}},
         {"machine": {"precision": "bfloat16"}},
     ],
@@ -122,7 +124,11 @@ def test_a_stored_training_is_another_when_anything_that_matters_changes(change)
 
     assert name(build(StudyConfig, change, SMALL)) != name(SMALL)
     assert name(SMALL, seed=1) != name(SMALL)
-    same = {"machine": {"device": "cpu", "threads": 2}, "data": {"data_dir": "elsewhere"}, "checkpoint_seconds": 5.0}
+    same = {
+        "machine": {"device": "cpu", "threads": 2},
+        "data": {"data_dir": "elsewhere", "split_seed": 3},
+        "checkpoint_seconds": 5.0,
+    }
     assert name(build(StudyConfig, same, SMALL)) == name(SMALL)
     # the space's own number of nodes, said or not
     assert name(build(StudyConfig, {"network": {"nodes": 5}}, SMALL)) == name(

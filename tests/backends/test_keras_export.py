@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import zipfile
 
 import numpy as np
 import pytest
@@ -123,6 +124,17 @@ def test_a_keras_file_loads_where_bnao_is_not_installed(tmp_path):
 
     wanted = load("keras").logits(trained)(images)
     assert abs(np.load(tmp_path / "logits.npy") - wanted).max() < 1e-5 * max(1, abs(wanted).max())
+
+
+def test_a_keras_file_carries_the_names_of_classes(tmp_path):
+    trained = drawn_network(NETWORKS["grey, odd"])
+
+    export(trained, "keras", load("keras"), tmp_path / "net.keras")
+
+    with zipfile.ZipFile(tmp_path / "net.keras") as archive:
+        about = json.loads(archive.read("bnao.json"))
+    assert about == json.loads(trained.about_json())
+    assert about["class_names"] == ["class 0", "class 1", "class 2"]
 
 
 def test_a_keras_model_has_standard_layers_named_after_the_parameters(tmp_path):

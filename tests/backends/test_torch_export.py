@@ -25,7 +25,7 @@ from bnao.size import parameters
 from bnao.space import SPACES, space_named
 from bnao.streams import stream
 from bnao.trained import with_statistics
-from bnao.weights import stand_alone_shapes
+from bnao.weights import read_weights, stand_alone_shapes
 
 torch = pytest.importorskip("torch")
 
@@ -252,7 +252,32 @@ def test_names_of_classes_stand_in_the_python_file_as_they_are(tmp_path):
     assert made["ARCHITECTURE"]["class_names"] == list(names)
 
 
+def test_a_program_and_weights_carry_the_names_of_classes(tmp_path):
+    names = ("cat", "two\nlines", "café", "\ud800")
+    network = evolve(NETWORKS["colour"], classes=len(names))
+    trained = trained_network(drawn(network)[0], network, names)
+
+    export(trained, "torch", load("torch"), tmp_path / "net.pt2")
+
+    extra = {"bnao.json": ""}
+    torch.export.load(tmp_path / "net.pt2", extra_files=extra)
+    assert json.loads(extra["bnao.json"]) == json.loads(trained.about_json())
+    assert json.loads(extra["bnao.json"])["class_names"] == list(names)
+    assert read_weights(tmp_path / "net.safetensors")[1]["class_names"] == list(names)
+
+
 # --- ONNX
+
+
+def test_an_onnx_files_metadata_name_the_classes(model):
+    import onnx
+
+    path, trained = model
+
+    metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+    assert json.loads(metadata["class_names"]) == list(trained.class_names) == ["class 0", "class 1", "class 2"]
+    assert metadata["bnao"] == trained.about_json()
 
 
 @pytest.fixture
