@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages
+from bnao.errors import ProtocolError
 from bnao.genotype import Genotype
 from bnao.trained import Trained
 from bnao.weights import State as State
@@ -117,6 +118,34 @@ class Controller(Protocol):
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
         """At most n distinct genotypes that ``accept`` admits, from the best known ones (seeds, best first)."""
         ...
+
+
+def check_provides(given: object, protocol: type, name: str) -> None:
+    """Check that an object has every attribute and method of a protocol of this page.
+
+    Args:
+        given: what is to be used.
+        protocol: ``Supernet``, ``Controller`` or ``StandAlone``.
+        name: how an error calls the object.
+
+    Raises:
+        ProtocolError: something is missing, or it is a class and no object of it; one line names all.
+
+    >>> check_provides(object(), Controller, "controller")
+    Traceback (most recent call last):
+        ...
+    bnao.errors.ProtocolError: the controller, of class object, lacks fit() and propose(); see bnao.protocols.Controller
+    """
+    methods = [each for each, value in vars(protocol).items() if callable(value) and not each.startswith("_")]
+    attributes = [each for each in getattr(protocol, "__annotations__", {}) if each not in methods]
+    see = f"see {protocol.__module__}.{protocol.__name__}"
+    if isinstance(given, type):
+        raise ProtocolError(f"the {name} is the class {given.__name__}; give an object of it; {see}")
+    missing = [each for each in attributes if not hasattr(given, each)]
+    missing += [f"{each}()" for each in methods if not callable(getattr(given, each, None))]
+    if missing:
+        named = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        raise ProtocolError(f"the {name}, of class {type(given).__name__}, lacks {named}; {see}")
 
 
 class StandAlone(Protocol):
