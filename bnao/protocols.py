@@ -22,6 +22,35 @@ Event = Mapping[str, Any]
 #: is told every event
 Listener = Callable[[Event], None]
 
+_TRAINING = ("genotype", "of", "repeat")
+#: every event of search, evaluate and ranking_study by its kind, with its fields besides "event"; docs/events.md says
+#: when each is told and what its fields mean
+EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "search": {
+        "pool": ("round", "genotypes", "sources"),
+        "step": ("round", "step", "steps", "loss", "rate", "genotype", "seconds"),
+        "score": ("round", "scored", "of", "best"),
+        "round": ("round", "rounds", "best", "genotype"),
+        "controller": ("round", "epoch", "epochs", "loss", "rate"),
+        "exhausted": ("round", "message"),
+        "rerank": ("trained", "of", "accuracy"),
+        "end": ("best", "score"),
+    },
+    "evaluate": {
+        "step": (*_TRAINING, "epoch", "epochs", "step", "steps", "loss", "rate"),
+        "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
+        "trained": (*_TRAINING, "test_error"),
+    },
+    "ranking_study": {
+        "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
+        "trained": (*_TRAINING, "test_error", "known"),
+        "step": ("sampler", "seed", "step", "steps", "loss", "rate", "seconds"),
+        "score": ("sampler", "seed", "epochs", "scored", "of"),
+        "supernet": ("sampler", "seed"),
+        "end": (),
+    },
+}
+
 
 @frozen
 class Step:

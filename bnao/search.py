@@ -134,7 +134,7 @@ def search(
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own; ranks the best ``config.top`` at the end.
-        listen: is told every event.
+        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
     Returns:
         Every genotype that was scored, best first.

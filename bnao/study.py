@@ -398,7 +398,7 @@ def ranking_study(
         genotypes: those that are ranked; by default they are chosen at random.
         run: a folder for what is finished, and at the end for study.json; a study that was killed goes on from it.
         store: a folder for stand-alone trainings, which many studies may share.
-        listen: is told every event.
+        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
     Raises:
         ConfigError: too few genotypes for what is asked.
