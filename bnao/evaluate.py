@@ -15,6 +15,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
+from bnao.classification import label_ranks
 from bnao.config import AUTO, EvaluateConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages
 from bnao.genotype import Genotype
@@ -347,19 +348,6 @@ class Training:
             unreadable = json.dumps({**left_out, **self.dataset.unreadable})
             about: dict[str, str | int] = {"step": step, "losses": repr(losses), "unreadable": unreadable}
             self.folder.write(self._checkpoint_name, to_bytes(network.state(), about))
-
-
-def label_ranks(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many classes come before each image's label, shape (n,): 0 where its logit is the largest.
-
-    Of equal logits the first class comes first.
-
-    >>> label_ranks(np.array([[1, 3, 2], [5, 5, 5]], np.float32), np.array([2, 1])).tolist()
-    [1, 1]
-    """
-    order = np.argsort(-logits, axis=1, kind="stable")
-    ranks: NDArray[np.int64] = (order == np.asarray(labels)[:, None]).argmax(1)
-    return ranks
 
 
 def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:

@@ -133,6 +133,15 @@ class Supernet(Protocol):
         ...
 
 
+@runtime_checkable
+class GivesLogits(Protocol):
+    """A supernet that also tells what its scores are made of; none must."""
+
+    def logits(self, genotype: Genotype, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Shape (n, classes) for images (n, height, width, channels), in the batches that ``score`` would make."""
+        ...
+
+
 #: says whether a proposal is wanted: new, and within the budgets
 Accept = Callable[[Genotype], bool]
 

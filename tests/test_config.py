@@ -252,7 +252,12 @@ def test_the_settings_name_the_spaces_samplers_and_controllers_that_there_are():
 @pytest.mark.parametrize(
     ("kind", "section", "value", "told"),
     [
-        (SearchConfig, "data", "my.npz", "data is 'my.npz'; it must be a DataConfig, such as DataConfig(data='my.npz')"),
+        (
+            SearchConfig,
+            "data",
+            "my.npz",
+            "data is 'my.npz'; it must be a DataConfig, such as DataConfig(data='my.npz')",
+        ),
         (SearchConfig, "data", "cifar100", "it must be a DataConfig, such as DataConfig(dataset='cifar100')"),
         (SearchConfig, "training", {"momentum": 0.5}, "a TrainingConfig, such as TrainingConfig(momentum=0.5)"),
         (SearchConfig, "table", "t.csv", "a TableConfig, such as TableConfig(table='t.csv')"),
@@ -275,5 +280,7 @@ def test_every_section_of_every_config_refuses_another_type():
         if attrs.has(kind):
             for attribute in attrs.fields(kind):
                 if attrs.has(attribute.type):
-                    with pytest.raises(ConfigError, match=f"^{attribute.name} is 7; it must be a {attribute.type.__name__}"):
+                    with pytest.raises(
+                        ConfigError, match=f"^{attribute.name} is 7; it must be a {attribute.type.__name__}"
+                    ):
                         kind(**{attribute.name: 7})
