@@ -20,7 +20,7 @@ COMMANDS = {
     "search": "Find good architectures by Balanced one-shot NAO.",
     "evaluate": "Train found genotypes from scratch and test them.",
     "export": "Write a trained network as ONNX, for PyTorch or Keras, or as Python.",
-    "score": "Score a run's genotypes again by its shared weights, in any backend.",
+    "score": "Score genotypes by a run's shared weights, in any backend.",
     "study": "Measure how far a ranking can be trusted.",
     "zoo": "List published cells, claimed and counted.",
     "show": "Say what genotypes are: in words, drawn, and their size.",
