@@ -24,6 +24,8 @@ COMMANDS = {
     "study": "Measure how far a ranking can be trusted.",
     "zoo": "List published cells, claimed and counted.",
     "show": "Say what genotypes are: in words, drawn, and their size.",
+    "random": "Print random genotypes of a space, within budgets.",
+    "neighbours": "Print all genotypes that differ from one in a single edge.",
     "draw": "Draw a genotype's cells as graphs: SVG, PNG or PDF.",
     "backends": "List the backends, their versions and devices.",
 }
