@@ -57,6 +57,11 @@ def random_genotypes(
         if most is not None
     }
     space, rng = space_named(network.space, network.nodes), stream(seed, "random genotypes")
+    if n > space.genotypes:
+        raise GenotypeError(
+            f"space {space.name!r} with {space.nodes} nodes has {space.genotypes:,} genotypes, and {n:,} are wanted; ask "
+            f"for fewer or for more nodes"
+        )
     if not budgets:
         return space.random_genotypes(n, rng)
     chosen: list[Genotype] = []

@@ -5,6 +5,7 @@ Paper: Sec. 2; the space ``nao`` is the one of ENAS and of NAO with weight shari
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
@@ -98,6 +99,20 @@ class SearchSpace:
     def length(self) -> int:
         """Tokens of a genotype: a source and an operation for every edge."""
         return int(np.prod(self.shape))
+
+    @property
+    def genotypes(self) -> int:
+        """How many different genotypes there are: a node's edges have no order.
+
+        >>> SPACES["nao"].genotypes, SPACES["nas-bench-201"].genotypes
+        (43873177410562500000000, 15625)
+        """
+        of_a_cell = 1
+        for node in range(self.nodes):
+            # edges of one node are drawn with replacement and without order
+            choices = (self.inputs + node) * len(self.operations)
+            of_a_cell *= math.comb(choices + self.edges - 1, self.edges)
+        return int(of_a_cell**self.cells)
 
     @property
     def readable_states(self) -> int:
@@ -302,6 +317,11 @@ class CompleteSpace(SearchSpace):
     def shape(self) -> tuple[int, int, int, int]:
         """(1, edges of the cell, 1, 2): no two edges of a node may change places, since each has its source."""
         return self.cells, len(self.places), 1, 2
+
+    @property
+    def genotypes(self) -> int:
+        """How many different genotypes there are: any operation on every edge."""
+        return int(len(self.operations) ** (self.cells * len(self.places)))
 
     def edges_of(self, node: int) -> int:
         """Edges that a node sums: one from every earlier state."""
