@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from bnao.streams import stream
 _TRIES = 300
 # and at least so many in all
 _LEAST_TRIES = 3000
+# whose sizes are counted together
+_AT_ONCE = 50
 # of random genotypes, from which the median or the range of sizes is taken
 _SAMPLE = 1000
 
@@ -59,28 +62,27 @@ def random_genotypes(
     space, rng = space_named(network.space, network.nodes), stream(seed, "random genotypes")
     if n > space.genotypes:
         raise GenotypeError(
-            f"space {space.name!r} with {space.nodes} nodes has {space.genotypes:,} genotypes, and {n:,} are wanted; ask "
-            f"for fewer or for more nodes"
+            f"space {space.name!r} with {space.nodes} nodes has {space.genotypes:,} genotypes, and {n:,} are wanted; "
+            f"ask for fewer or for more nodes"
         )
     if not budgets:
         return space.random_genotypes(n, rng)
     chosen: list[Genotype] = []
-    looked_at = 0
+    seen: set[Genotype] = set()
     while len(chosen) < n:
+        wanted = min(max(n, _AT_ONCE), space.genotypes - len(seen))
         try:
-            some = space.random_genotypes(n, rng, exclude=chosen)
-        except GenotypeError:
-            if not looked_at:
-                raise
-            some = []  # fewer are left than are wanted
+            some = space.random_genotypes(wanted, rng, exclude=seen)
+        except GenotypeError:  # all but a few were seen
+            some = []
+        seen.update(some)
         within = np.ones(len(some), dtype=bool)
         for most, count in budgets.values():
             within &= count(some, network) <= most if some else within
-        chosen += [genotype for genotype, keeps in zip(some, within.tolist(), strict=True) if keeps]
-        looked_at += n
-        if len(chosen) < n and (not some or looked_at >= max(_LEAST_TRIES, _TRIES * n)):
+        chosen += itertools.compress(some, within)
+        if len(chosen) < n and (not some or len(seen) >= max(_LEAST_TRIES, _TRIES * n)):
             raise ConfigError(
-                f"only {len(chosen)} of {looked_at:,} random genotypes keep the budget ({', '.join(budgets)}), and {n} "
+                f"only {len(chosen)} of {len(seen):,} random genotypes keep the budget ({', '.join(budgets)}), and {n} "
                 f"are wanted; allow more, or take fewer channels, cells or genotypes"
             )
     return chosen[:n]

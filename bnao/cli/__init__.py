@@ -19,6 +19,7 @@ from bnao.errors import BnaoError, ConfigError
 COMMANDS = {
     "search": "Find good architectures by Balanced one-shot NAO.",
     "evaluate": "Train found genotypes from scratch and test them.",
+    "test": "Test a trained network again, also on other images.",
     "export": "Write a trained network as ONNX, for PyTorch or Keras, or as Python.",
     "score": "Score genotypes by a run's shared weights, in any backend.",
     "study": "Measure how far a ranking can be trusted.",
