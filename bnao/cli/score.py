@@ -80,11 +80,12 @@ def command(
     start = time.monotonic()
     with telling(quiet), stoppable():
         scored = _scored_own(run, config, top) if given is None else _scored_given(run, config, given)
-    spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
+    seconds, memory = round(time.monotonic() - start, 1), peak_memory()
+    spent = {"seconds": seconds, "peak_memory_bytes": memory}
     if as_json:
         click.echo(json.dumps(scored.content(run, config) | spent))
     else:
-        lines = [*scored.lines(config), spent_line(spent["seconds"], spent["peak_memory_bytes"])]
+        lines = [*scored.lines(config), spent_line(seconds, memory)]
         click.echo("\n".join(lines))
 
 

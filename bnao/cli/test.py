@@ -73,7 +73,8 @@ def command(context: click.Context, source: str, genotype: str | None, as_json: 
         check_fits(trained, dataset)
         _warn_of_names(trained, dataset)
         found = classify_test_images(trained, backend, dataset, config.machine)
-    spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
+    seconds, memory = round(time.monotonic() - start, 1), peak_memory()
+    spent = {"seconds": seconds, "peak_memory_bytes": memory}
     tells_top5 = dataset.tells_top5 or found.classes > 10
     if as_json:
         about = {"format": 1, "weights": str(file), "genotype": str(trained.genotype), "data": dataset.describe()}
@@ -84,7 +85,7 @@ def command(context: click.Context, source: str, genotype: str | None, as_json: 
         )
     else:
         lines = _lines(trained, file, found, dataset, tells_top5)
-        click.echo("\n".join([*lines, "", spent_line(spent["seconds"], spent["peak_memory_bytes"])]))
+        click.echo("\n".join([*lines, "", spent_line(seconds, memory)]))
 
 
 def _config(file: Path, given: Settings) -> EvaluateConfig:
