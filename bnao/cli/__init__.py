@@ -20,7 +20,7 @@ COMMANDS = {
     "search": "Find good architectures by Balanced one-shot NAO.",
     "evaluate": "Train found genotypes from scratch and test them.",
     "test": "Test a trained network again, also on other images.",
-    "export": "Write a trained network as ONNX, for PyTorch or Keras, or as Python.",
+    "export": "Write a trained network as ONNX, PyTorch, Keras or Python.",
     "score": "Score genotypes by a run's shared weights, in any backend.",
     "study": "Measure how far a ranking can be trusted.",
     "zoo": "List published cells, claimed and counted.",
