@@ -6,11 +6,11 @@ The defaults are the paper's (Sec. 5 and its appendix; SPEC section 8); presets 
 import math
 from typing import TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 
 from bnao.errors import ConfigError
 from bnao.presets import EVALUATE_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
-from bnao.settings import Settings, build, setting, told
+from bnao.settings import Settings, build, section, setting, told
 
 C = TypeVar("C")
 
@@ -257,12 +257,12 @@ class SearchConfig:
         50, "Epochs over which drop path progresses in these trainings, which may be stopped before.", least=1
     )
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a round.", least=0)
-    network: NetworkConfig = field(factory=NetworkConfig, kw_only=True)
-    data: DataConfig = field(factory=DataConfig, kw_only=True)
-    training: TrainingConfig = field(factory=TrainingConfig, kw_only=True)
-    controller: ControllerConfig = field(factory=ControllerConfig, kw_only=True)
-    table: TableConfig = field(factory=TableConfig, kw_only=True)
-    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+    network: NetworkConfig = section(NetworkConfig)
+    data: DataConfig = section(DataConfig)
+    training: TrainingConfig = section(TrainingConfig)
+    controller: ControllerConfig = section(ControllerConfig)
+    table: TableConfig = section(TableConfig)
+    machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
@@ -304,10 +304,10 @@ class EvaluateConfig:
         None, "Start from the weights of this finished run's supernet, where shapes agree; else from random ones."
     )
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
-    network: NetworkConfig = field(factory=lambda: NetworkConfig(channels=36, cells=6), kw_only=True)
-    data: DataConfig = field(factory=lambda: DataConfig(cutout=16), kw_only=True)
-    training: StandAloneTrainingConfig = field(factory=StandAloneTrainingConfig, kw_only=True)
-    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+    network: NetworkConfig = section(lambda: NetworkConfig(channels=36, cells=6))
+    data: DataConfig = section(lambda: DataConfig(cutout=16))
+    training: StandAloneTrainingConfig = section(StandAloneTrainingConfig)
+    machine: MachineConfig = section(MachineConfig)
 
 
 @frozen
@@ -369,11 +369,11 @@ class StudyConfig:
     top: int = setting(10, "The k of precision at the top.", least=1)
     resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
-    network: NetworkConfig = field(factory=NetworkConfig, kw_only=True)
-    data: DataConfig = field(factory=DataConfig, kw_only=True)
-    training: TrainingConfig = field(factory=TrainingConfig, kw_only=True)
-    alone: StandAloneTrainingConfig = field(factory=StandAloneTrainingConfig, kw_only=True)
-    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+    network: NetworkConfig = section(NetworkConfig)
+    data: DataConfig = section(DataConfig)
+    training: TrainingConfig = section(TrainingConfig)
+    alone: StandAloneTrainingConfig = section(StandAloneTrainingConfig)
+    machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
@@ -424,9 +424,9 @@ class ContestConfig:
     pool: int = setting(100, "Random genotypes of the first round.", least=2)
     queries: int = setting(2000, "Genotypes a search may score.", least=2)
     n_seeds: int = setting(100, "Best genotypes whose representations are moved (K).", least=1)
-    network: NetworkConfig = field(factory=NetworkConfig, kw_only=True)
-    controller: ControllerConfig = field(factory=lambda: ControllerConfig(epochs=200), kw_only=True)
-    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+    network: NetworkConfig = section(NetworkConfig)
+    controller: ControllerConfig = section(lambda: ControllerConfig(epochs=200))
+    machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
         if self.queries <= self.pool:
@@ -466,8 +466,8 @@ class PredictorConfig:
     seeds: int = setting(5, "Trainings of each size, each with its own seed.", least=1)
     steps: int = setting(3000, "Adam steps of each training, about.", least=1)
     most_held_out: int = setting(5000, "At most so many of the others are predicted.", least=3)
-    controller: ControllerConfig = field(factory=ControllerConfig, kw_only=True)
-    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+    controller: ControllerConfig = section(ControllerConfig)
+    machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
         if not self.parts or min(self.parts) < 2:

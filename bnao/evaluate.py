@@ -15,6 +15,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
+from bnao.classification import class_errors, label_ranks
 from bnao.config import AUTO, EvaluateConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages
 from bnao.genotype import Genotype
@@ -130,7 +131,7 @@ def evaluate(
         run: a folder for weights and results. What it holds of finished trainings is not done again, and a
             training that was killed goes on from its last checkpoint. None: nothing is kept.
         scores: one-shot scores of the genotypes; with them the folder also gets the rank agreement.
-        listen: is told every event.
+        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
     Returns:
         One evaluation a genotype, in the order given.
@@ -371,35 +372,6 @@ class Training:
             unreadable = json.dumps({**left_out, **self.dataset.unreadable})
             about: dict[str, str | int] = {"step": step, "losses": repr(losses), "unreadable": unreadable}
             self.folder.write(self._checkpoint_name, to_bytes(network.state(), about))
-
-
-def label_ranks(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many classes come before each image's label, shape (n,): 0 where its logit is the largest.
-
-    Of equal logits the first class comes first.
-
-    >>> label_ranks(np.array([[1, 3, 2], [5, 5, 5]], np.float32), np.array([2, 1])).tolist()
-    [1, 1]
-    """
-    order = np.argsort(-logits, axis=1, kind="stable")
-    ranks: NDArray[np.int64] = (order == np.asarray(labels)[:, None]).argmax(1)
-    return ranks
-
-
-def class_errors(wrong: NDArray[np.bool_], labels: NDArray[np.int64], classes: int) -> tuple[float | None, ...]:
-    """Return the share of each class' images that are told wrong; None for a class without images.
-
-    Args:
-        wrong: whether each image is told wrong, shape (n,).
-        labels: shape (n,), 0 .. classes - 1.
-        classes: how many there are.
-
-    >>> class_errors(np.array([True, False, False]), np.array([0, 0, 2]), classes=3)
-    (0.5, None, 0.0)
-    """
-    images = np.bincount(labels, minlength=classes).tolist()
-    misses = np.bincount(labels, weights=wrong, minlength=classes).tolist()
-    return tuple(round(miss / n, 6) if n else None for miss, n in zip(misses, images, strict=True))
 
 
 def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:

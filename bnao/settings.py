@@ -2,10 +2,11 @@
 
 import difflib
 import math
+import os
 import tomllib
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -126,6 +127,46 @@ def setting(
     if meant:
         converter = lambda value: meant.get(value, value) if isinstance(value, str) else value  # noqa: E731
     return field(default=default, validator=validate, metadata=metadata, converter=converter, kw_only=True)
+
+
+def section(factory: Callable[[], Any]) -> Any:
+    """A field that holds settings of their own, such as ``data`` of a search.
+
+    Args:
+        factory: makes the section's defaults.
+
+    Raises:
+        ConfigError: on creation, a value that is no such section; what would be right is named.
+    """
+
+    def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+        kind = attribute.type
+        assert kind is not None
+        if not isinstance(value, kind):
+            given = f"a {type(value).__name__}" if attrs.has(type(value)) else repr(value)
+            raise ConfigError(f"{attribute.name} is {given}; it must be a {_example(kind, attribute.name, value)}")
+
+    return field(factory=factory, validator=validate, kw_only=True)
+
+
+def _example(kind: type, name: str, value: object) -> str:
+    """A section's class, and a call of it with what was given in its place, where that can be meant."""
+    if isinstance(value, Mapping):
+        tried = [dict(value)]
+    elif isinstance(value, (str, os.PathLike)):
+        texts = [each for each in attrs.fields(kind) if str in kinds_of(each)]
+        # a text that is a setting's choice, else the setting that has the section's name
+        tried = [{each.name: os.fspath(value)} for each in texts if each.metadata["choices"] or each.name == name]
+    else:
+        tried = []
+    for settings in tried:
+        try:
+            kind(**settings)
+        except (ConfigError, TypeError):
+            continue
+        given = ", ".join(f"{setting}={it!r}" for setting, it in settings.items())
+        return f"{kind.__name__}, such as {kind.__name__}({given})"
+    return kind.__name__
 
 
 def settings_of(config: type) -> Iterator[tuple[tuple[str, ...], "Attribute[Any]"]]:

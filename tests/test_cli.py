@@ -1,6 +1,7 @@
 """The command line, on tables and on a backend that pretends to train: no framework is needed."""
 
 import json
+import math
 import os
 import pathlib
 import re
@@ -18,7 +19,9 @@ from click.testing import CliRunner
 
 from bnao.cli import COMMANDS, main
 from bnao.config import PRESETS, EvaluateConfig, SearchConfig, preset
+from bnao.data import load_dataset
 from bnao.run import Run
+from bnao.search import search
 from bnao.settings import build, settings_of
 from bnao.space import SPACES
 from bnao.streams import stream
@@ -1032,8 +1035,8 @@ def test_a_run_is_scored_again_by_its_weights_and_nothing_in_it_is_changed(finis
 def test_the_scores_of_now_stand_beside_those_of_the_run(finished):
     said = bnao("score", finished, "--top", 4)
 
-    assert re.search(r"rank in the run +score by pretend +score in the run", said.stdout)
-    assert re.search(r"^ +4 +\S+ % +\S+ %$", said.stdout, re.M)
+    assert re.search(r"rank in the run +score by pretend +score in the run +log-likelihood", said.stdout)
+    assert re.search(r"^ +4 +\S+ % +\S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
     assert "n = 4" in said.stdout
     assert "the largest difference of a score is 0.00 %" in said.stdout
 
@@ -1054,3 +1057,108 @@ def test_what_cannot_be_scored_again_is_told_in_a_line(finished, on_table):
         assert len(said.stderr.strip().splitlines()) <= 4
     (finished / "result.json").unlink()
     assert "run is not finished" in bnao("score", finished).stderr
+
+
+def test_any_genotypes_of_the_space_are_scored_by_accuracy_and_log_likelihood(finished, genotypes):
+    ranked = json.loads((finished / "result.json").read_text())["ranked"]
+    known = ranked[3]
+    pathlib.Path("pool.txt").write_text(f"# a comment\n{known['genotype']}\n")
+
+    said = bnao("score", finished, "NAONet-V2", genotypes[0], "--file", "pool.txt", "--json")
+
+    content = json.loads(said.stdout)
+    assert (content["backend"], content["images"]) == ("pretend", 600)
+    assert [entry["genotype"] for entry in content["scores"]] == [
+        str(published("NAONet-V2").genotype), str(genotypes[0]), known["genotype"]
+    ]  # fmt: skip
+    assert content["scores"][2]["score"] == known["score"]
+    for entry in content["scores"]:
+        p, n = entry["score"], 600
+        assert entry["standard_error"] == pytest.approx((p * (1 - p) / n) ** 0.5)
+        # the pretended logits are 1 for one of ten classes, the label or the next, and 0 for the others
+        right, wrong = 1 - math.log(math.e + 9), -math.log(math.e + 9)
+        assert entry["log_likelihood"] == pytest.approx(p * right + (1 - p) * wrong)
+        # the two values are 1 apart, so their variance is p (1 - p) n / (n - 1)
+        assert entry["log_likelihood_standard_error"] == pytest.approx((p * (1 - p) / (n - 1)) ** 0.5)
+
+
+def test_the_table_of_given_genotypes_has_both_measures_with_their_errors(finished):
+    said = bnao("score", finished, "NAONet-V2")
+
+    assert re.search(r"^genotype +score by pretend +log-likelihood$", said.stdout, re.M)
+    assert re.search(r"^ +1 +\S+ % ± \S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
+    assert f"   1  {published('NAONet-V2').genotype}" in said.stdout
+    assert "on 600 dev images; errors are standard errors" in said.stdout
+
+
+def test_genotypes_of_a_table_have_its_scores_and_no_log_likelihood(on_table, table):
+    assert bnao(*on_table, "--out", "table").exit_code == 0
+    genotype = table.read_text().splitlines()[7].split('"')[1]
+
+    said, as_json = bnao("score", "table", genotype), bnao("score", "table", genotype, "--json")
+
+    assert re.search(r"^ +1 +0\.56$", said.stdout, re.M)
+    assert "backend 'table' gives no logits, and so no log-likelihood" in said.stdout
+    (entry,) = json.loads(as_json.stdout)["scores"]
+    assert (entry["score"], entry["standard_error"], entry["log_likelihood"]) == (0.56, None, None)
+    assert "the table has no row for 0:sep_conv" in refused(1, "score", "table", "NAONet-V2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("DARTS_V2",), 1, "DARTS_V2 is of space 'darts' with 4 nodes, where space 'nao' with 5 is asked for"),
+        (("0:sep_conv_3x3",), 1, "1 cell; a genotype of space 'nao' has 2"),
+        (("NAONet-V2", "--top", 2), 2, "--top is for the run's own genotypes"),
+        (("--file", "absent.txt"), 2, "cannot read absent.txt"),
+    ],
+)
+def test_genotypes_that_cannot_be_scored_are_told_in_a_line(finished, arguments, code, told):
+    assert told in refused(code, "score", finished, *arguments)
+
+
+# --- a folder that a Python search made
+
+
+@pytest.fixture
+def made_in_python():
+    """The folder of a search by bnao.search, which does not say on which images it was made."""
+    config = build(
+        SearchConfig,
+        {
+            "rounds": 2, "pool": 12, "new": 6, "steps": 8, "controller": {"epochs": 3},
+            "data": {"dataset": "fashion-mnist"}, "machine": {"backend": "pretend"},
+        },
+    )  # fmt: skip
+    dataset = load_dataset(config.data)
+    with Run.create("python", config) as run:
+        search(config, pretend_backend.BACKEND.supernet(config, dataset), pretend_backend._Controller(config), run=run)
+    return pathlib.Path("python")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("score",),
+        ("score", "--top", 3, "--json"),
+        ("evaluate", "--top", 2, "--epochs", 1, "--quiet"),
+        ("evaluate", "--random", 2, "--epochs", 1, "--quiet"),
+        ("search", "--resume"),
+    ],
+)
+def test_a_folder_that_a_python_search_made_is_read_by_every_command(made_in_python, arguments):
+    at = 2 if arguments[-1] == "--resume" else 1
+
+    said = bnao(*arguments[:at], made_in_python, *arguments[at:])
+
+    assert said.exit_code == 0, said.output
+    assert "bnao: error" not in said.stderr
+
+
+def test_scores_of_a_python_search_are_those_it_found_and_its_images_are_named(made_in_python):
+    ranked = json.loads((made_in_python / "result.json").read_text())["ranked"]
+
+    said = bnao("score", made_in_python, "--json")
+
+    assert [entry["score"] for entry in json.loads(said.stdout)["scores"]] == [entry["score"] for entry in ranked]
+    assert "python does not say which images it is of (no run.json); taken are: fashion-mnist: 2,700" in said.stderr

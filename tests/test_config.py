@@ -305,3 +305,40 @@ def test_the_settings_name_the_spaces_samplers_and_controllers_that_there_are():
     assert set(configs.SPACE_NAMES) == set(SPACES)
     assert set(configs.SAMPLERS) == set(SAMPLERS)
     assert set(configs.CONTROLLERS) == {"nao", *CONTROLLERS}
+
+
+@pytest.mark.parametrize(
+    ("kind", "section", "value", "told"),
+    [
+        (
+            SearchConfig,
+            "data",
+            "my.npz",
+            "data is 'my.npz'; it must be a DataConfig, such as DataConfig(data='my.npz')",
+        ),
+        (SearchConfig, "data", "cifar100", "it must be a DataConfig, such as DataConfig(dataset='cifar100')"),
+        (SearchConfig, "training", {"momentum": 0.5}, "a TrainingConfig, such as TrainingConfig(momentum=0.5)"),
+        (SearchConfig, "table", "t.csv", "a TableConfig, such as TableConfig(table='t.csv')"),
+        (SearchConfig, "network", None, "network is None; it must be a NetworkConfig"),
+        (EvaluateConfig, "training", configs.TrainingConfig(), "training is a TrainingConfig; it must be a StandAlone"),
+        (configs.StudyConfig, "alone", 5, "alone is 5; it must be a StandAloneTrainingConfig"),
+        (configs.ContestConfig, "controller", "nao", "a ControllerConfig, such as ControllerConfig(controller='nao')"),
+        (configs.PredictorConfig, "machine", "cuda", "machine is 'cuda'; it must be a MachineConfig"),
+    ],
+)
+def test_a_section_of_another_type_is_refused_at_once_by_its_name(kind, section, value, told):
+    with pytest.raises(ConfigError) as refusal:
+        kind(**{section: value})
+
+    assert told in str(refusal.value)
+
+
+def test_every_section_of_every_config_refuses_another_type():
+    for kind in vars(configs).values():
+        if attrs.has(kind):
+            for attribute in attrs.fields(kind):
+                if attrs.has(attribute.type):
+                    with pytest.raises(
+                        ConfigError, match=f"^{attribute.name} is 7; it must be a {attribute.type.__name__}"
+                    ):
+                        kind(**{attribute.name: 7})

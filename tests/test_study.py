@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 from pretend_backend import _Backend as PretendBackend
 
+from bnao import plots
 from bnao.config import Arm, NetworkConfig, StudyConfig, preset
 from bnao.data import load_dataset
 from bnao.errors import ConfigError, DataError
@@ -169,6 +170,14 @@ def test_nothing_is_trained_twice_and_a_stopped_study_ends_with_the_same_figures
 
     assert again.trained == 12 - 7  # of 6 genotypes, 2 repeats
     assert resumed.to_json() == whole.to_json()
+
+
+def test_a_study_leaves_its_file_in_its_folder_which_pictures_are_drawn_from(tmp_path):
+    study = studied(SMALL, PretendBackend(), tmp_path)
+
+    content = json.loads((tmp_path / "study" / "study.json").read_text())
+
+    assert plots.study_of(content).to_json() == study.to_json()
 
 
 @pytest.mark.parametrize("after", [3, 4, 5, 8, 13, 20, 31])

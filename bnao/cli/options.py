@@ -131,12 +131,13 @@ def options_of(
     Args:
         kind: the config class.
         heading: what the help calls the settings outside any section.
-        defaults: holds the defaults, if not ``kind()``.
+        defaults: holds the defaults, if not ``kind()``; an empty mapping tells none.
         without: settings that get no option.
     """
     options: dict[str, click.Parameter] = {}
+    # a command with defaults of its own has no presets
+    quick = PRESETS.get(kind, {}).get(DEFAULT_PRESET, {}) if defaults is None else {}
     defaults = kind() if defaults is None else defaults
-    quick = PRESETS.get(kind, {}).get(DEFAULT_PRESET, {})
     for path, attribute in settings_of(kind):
         if path in without:
             continue

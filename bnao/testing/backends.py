@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 
+from bnao.classification import Classification
 from bnao.config import (
     DataConfig,
     EvaluateConfig,
@@ -21,7 +22,8 @@ from bnao.config import (
 from bnao.data import Dataset
 from bnao.errors import WeightsError
 from bnao.genotype import Genotype, edge_slots
-from bnao.protocols import Backend, Exporting, State
+from bnao.protocols import Backend, Exporting, GivesLogits, State
+from bnao.scoring import classify_test_images, score_genotypes
 from bnao.size import parameters, supernet_parameters
 from bnao.space import space_named
 from bnao.streamed import stream_dataset
@@ -243,6 +245,23 @@ class BackendContract:
         assert ((together >= 0) & (together <= 1)).all()
         assert (together * len(dataset.y_dev) % 1 == 0).all()  # shares of the dev images
 
+    def test_scores_by_logits_are_the_supernets_own_and_bring_log_likelihoods(
+        self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
+    ) -> None:
+        supernet = backend.supernet(config, dataset)
+        _train(supernet, genotypes, 8)
+        if not isinstance(supernet, GivesLogits):
+            pytest.skip(f"supernets of backend {backend.name!r} give no logits")
+
+        scored = score_genotypes(genotypes, supernet, dataset)
+
+        assert [entry.score for entry in scored] == supernet.score(genotypes).tolist()
+        for genotype, entry in zip(genotypes, scored, strict=True):
+            logits = supernet.logits(genotype, dataset.x_dev).astype(np.float64)
+            shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+            right = shares[np.arange(len(dataset.y_dev)), dataset.y_dev]
+            assert entry.log_likelihood == pytest.approx(float(np.log(right).mean()))
+
     def test_scoring_leaves_the_weights_as_they_were(
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
     ) -> None:
@@ -299,6 +318,21 @@ class BackendContract:
         other.load_state(_copied(network.state()))
 
         assert (other.logits(dataset.x_test) == network.logits(dataset.x_test)).all()
+
+    def test_a_stored_network_tested_again_has_the_same_accuracy(
+        self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
+    ) -> None:
+        network = backend.stand_alone(genotypes[0], evolve(short, epochs=3), dataset, seed=0)
+        for _ in network.train():
+            pass
+        about = about_training(genotypes[0], dataset.network(short.network), dataset, 0, 0.5)
+        trained = trained_of(without_momenta(network.state()), about, "the trained network")
+
+        found = classify_test_images(trained, backend, dataset, short.machine)
+
+        expected = Classification.of([(network.logits(dataset.x_test), dataset.y_test)])
+        assert found.ranks.tolist() == expected.ranks.tolist()
+        assert found.log_likelihood == expected.log_likelihood
 
     def test_a_trained_network_by_itself_gives_the_same_logits(
         self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
