@@ -30,7 +30,9 @@ def _image_shape(context: click.Context, parameter: click.Parameter, value: str)
 
 #: the options ``--classes`` and ``--image``
 image_options = all_of(
-    click.option("--classes", type=WholeNumber(), default=NETWORK.classes, show_default=True, help="Number of classes."),
+    click.option(
+        "--classes", type=WholeNumber(), default=NETWORK.classes, show_default=True, help="Number of classes.",
+    ),
     click.option(
         "--image", metavar="HxWxC", default="x".join(map(str, NETWORK.image)), show_default=True, callback=_image_shape,
         help="Height, width and channels of an image.",
