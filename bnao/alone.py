@@ -5,7 +5,7 @@ Source: *Neural Architecture Optimization*, Luo et al., arXiv 1808.07233; what o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,14 +54,14 @@ class StandAloneScores:
         self._dataset = evolve(dataset, x_test=dataset.x_dev, y_test=dataset.y_dev)
         self._training = short_config(config, config.alone_epochs)
         self._scores: dict[Genotype, float] = {}
-        self._tell: Callable[..., None] = lambda kind, **values: None
+        self._tell: Callable[[Genotype, Mapping[str, Any]], None] = lambda genotype, values: None
         # made once for nothing, so that what a backend cannot do is found before there is a folder
         space = space_named(config.network.space, config.network.nodes)
         (any_one,) = space.random_genotypes(1, stream(config.seed, "any genotype"))
         backend.stand_alone(any_one, self._training, self._dataset, seed=config.seed)
 
-    def report_to(self, tell: Callable[..., None]) -> None:
-        """Call ``tell`` after each epoch of a training: the kind is ``alone``, the values the epoch's."""
+    def report_to(self, tell: Callable[[Genotype, Mapping[str, Any]], None]) -> None:
+        """Call ``tell`` after each epoch of a training, with the genotype and the epoch's values."""
         self._tell = tell
 
     def train(
@@ -86,7 +86,7 @@ class StandAloneScores:
 
         def tell(kind: str, **values: Any) -> None:
             if kind == "epoch":
-                self._tell("alone", **values)
+                self._tell(genotype, values)
 
         return round_off(1 - training.tested(tell).error)
 

@@ -26,7 +26,16 @@ from bnao.formats import read_lines
 from bnao.genotype import Genotype
 from bnao.inheritance import first_weights
 from bnao.journal import RESULT, Journal, rounds_begun
-from bnao.protocols import Controller, HeldOut, Listener, Measured, Predicting, Reporting, Supernet
+from bnao.protocols import (
+    Controller,
+    HeldOut,
+    Listener,
+    Measured,
+    Predicting,
+    Reporting,
+    Supernet,
+    check_provides,
+)
 from bnao.ranking import defined, kendall_tau, pairwise_accuracy
 from bnao.run import CONFIG, Run, read_json, understanding
 from bnao.sampler import ProportionalSampler, sampler_of_round
@@ -167,12 +176,16 @@ def search(
 
     Args:
         config: all settings.
-        supernet: holds and trains the weights all genotypes share.
-        controller: proposes the genotypes of each later round.
+        supernet: holds and trains the weights all genotypes share: attributes ``network``, ``epoch_steps``,
+            ``scored_images`` and ``candidates``, methods ``train``, ``score``, ``sizes``, ``state`` and
+            ``load_state``; see ``bnao.protocols.Supernet``.
+        controller: proposes the genotypes of each later round: methods ``fit`` and ``propose``; see
+            ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
         size: sizes of genotypes, any unit, in place of ``config.size``.
-        rerank: a genotype's accuracy after a short training of its own; ranks the best ``config.top`` at the end.
-        listen: is told every event.
+        rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
+            the end, such as ``bnao.evaluate.short_training``; None: they stay in the order of their scores.
+        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
     Returns:
         Every genotype that was scored, best first.
@@ -186,6 +199,7 @@ def search(
         GenotypeError: a line of ``config.pool_file`` is not a genotype of the space.
         WeightsError: the weights of ``config.from_supernet`` are damaged, or of other shapes.
         SizeError: ``size`` gave one that is not finite and positive.
+        ProtocolError: the supernet or the controller lacks an attribute or a method; all of them are named.
 
     >>> from bnao.backends.table import TableSupernet
     >>> from bnao.controllers import RandomController
@@ -241,14 +255,14 @@ class _Pool:
     Attributes:
         genotypes: the pool.
         sources: how many came from where.
-        duplicates: lines of the pool's file that say again what another line says; None where there is no file.
+        duplicates: lines of the pool's file that say again what another line says.
         predicted: scores that the controller expects.
         held_out: how it had learned.
     """
 
     genotypes: list[Genotype]
     sources: Mapping[str, int]
-    duplicates: int | None = None
+    duplicates: int = 0
     predicted: Mapping[Genotype, float] = field(factory=dict)
     held_out: HeldOut | None = None
 
@@ -265,6 +279,8 @@ class _Search:
         size: SizeFunction | None,
         listen: Listener,
     ) -> None:
+        check_provides(supernet, Supernet, "supernet")
+        check_provides(controller, Controller, "controller")
         self.config, self.supernet, self.controller, self.journal = config, supernet, controller, journal
         self.size, self.listen = size, listen
         self.network = supernet.network
@@ -307,9 +323,10 @@ class _Search:
         self.journal.log(event)
         self.listen(event)
 
-    def report(self, round: int, kind: str, **values: Any) -> None:
-        """Pass on what happens within the scoring of a round; the log does without."""
-        self.listen({"event": kind, "round": round + 1, **values})
+    def alone(self, round: int, genotype: Genotype, values: Mapping[str, Any]) -> None:
+        """Pass on an epoch of a genotype's own training; the log does without."""
+        pool = [other for other, born in self.born.items() if born == self.born[genotype]]
+        self.listen({"event": "alone", "round": round + 1, "genotype": pool.index(genotype), **values})
 
     # --- train and score
 
@@ -372,7 +389,7 @@ class _Search:
             self.compare(round)
             return
         if isinstance(self.supernet, Reporting):
-            self.supernet.report_to(partial(self.report, round))
+            self.supernet.report_to(partial(self.alone, round))
         best = -math.inf
         for start in range(0, len(genotypes), _SCORED_AT_ONCE):
             some = genotypes[start : start + _SCORED_AT_ONCE]
@@ -433,8 +450,10 @@ class _Search:
             self.journal.keep_pool(
                 round, self.space.name, pool.genotypes, sizes, pool.sources, pool.predicted, pool.held_out
             )
-            duplicates = {} if pool.duplicates is None else {"duplicates": pool.duplicates}
-            self.tell("pool", round=round + 1, genotypes=len(pool.genotypes), sources=pool.sources, **duplicates)
+            self.tell(
+                "pool", round=round + 1, genotypes=len(pool.genotypes), sources=pool.sources,
+                duplicates=pool.duplicates,
+            )  # fmt: skip
         return pool.genotypes
 
     def remember(self, round: int, predicted: Mapping[Genotype, float], held_out: HeldOut | None) -> None:

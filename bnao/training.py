@@ -75,17 +75,24 @@ def drop_path_masks(
 
 
 def path_masks(
-    network: NetworkConfig, seed: int, step: int, steps: int, keep: float, batch: int
+    network: NetworkConfig, seed: int, step: int, keep: float, batch: int, *, place: int, places: int
 ) -> NDArray[np.float32] | None:
-    """The drop-path masks of a step of so many, as ``drop_path_masks`` gives them; None where all is kept.
+    """Return the drop-path masks of a step, as ``drop_path_masks`` makes them; None where all is kept.
 
-    >>> path_masks(NetworkConfig(cells=1), seed=0, step=0, steps=9, keep=1.0, batch=2) is None
+    Args:
+        network: its space and stack.
+        seed, step: decide the masks; step counts over the whole training.
+        keep: the chance to keep an edge at full depth and progress.
+        batch: images of the step.
+        place, places: progress, the t of T of ``keep_probabilities``; from the last place on it is full.
+
+    >>> path_masks(NetworkConfig(cells=1), seed=0, step=0, keep=1.0, batch=2, place=0, places=9) is None
     True
     """
     if keep == 1:
         return None
     space = space_named(network.space, network.nodes)
-    kept = keep_probabilities(len(stack(network)), step, steps, keep)
+    kept = keep_probabilities(len(stack(network)), min(place, places - 1), places, keep)
     return drop_path_masks(seed, step, kept, space.nodes, space.edges, batch)
 
 

@@ -10,9 +10,9 @@ from attrs import evolve
 from bnao.backends.table import TableSupernet
 from bnao.config import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.controllers import EvolutionController, RandomController
-from bnao.errors import ConfigError, GenotypeError, RunError, SizeError
+from bnao.errors import ConfigError, GenotypeError, ProtocolError, RunError, SizeError
 from bnao.formats import written
-from bnao.protocols import Epoch, HeldOut, Step
+from bnao.protocols import Controller, Epoch, HeldOut, Step, Supernet
 from bnao.run import Run
 from bnao.sampler import ProportionalSampler
 from bnao.search import Learning, Ranked, SearchResult, add_rounds, check_start, read_result, search
@@ -540,6 +540,7 @@ def test_a_search_begins_with_the_weights_of_another_and_needs_its_folder_no_mor
         ({"cells": 2}, "cells = 2"),
         ({"nodes": 4}, "nodes = 4, and here nodes = 5"),
         ({"space": "darts"}, "space = darts"),
+        ({"slots": "sorted"}, "slots = sorted, and here slots = hashed; they must agree"),
     ],
 )
 def test_a_supernet_of_another_network_is_no_first_supernet(config, controller, tmp_path, change, told):
@@ -636,3 +637,33 @@ def test_what_the_controller_learned_survives_a_kill_after_any_event(config, tmp
         with Run.open(folder) as run:
             assert search(config, OfSize(), controller, run=run) == whole
         assert _contents(folder) == _contents(tmp_path / "whole")
+
+
+def test_all_that_a_supernet_or_a_controller_lacks_is_said_in_one_line(config, controller):
+    class Half:
+        network = NETWORK
+        candidates = None
+
+        def train(self, pool, drawn, *, round, start=0): ...
+
+        def score(self, genotypes): ...
+
+        state = None
+
+    with pytest.raises(ProtocolError) as refusal:
+        search(config, Half(), controller)
+    assert str(refusal.value) == (
+        "the supernet, of class Half, lacks epoch_steps, scored_images, sizes(), state() and load_state(); "
+        "see bnao.protocols.Supernet"
+    )
+    with pytest.raises(TypeError, match=r"the controller, of class Half, lacks fit\(\) and propose\(\); see bnao"):
+        search(config, CountingSupernet(), Half())
+    with pytest.raises(ProtocolError, match="the supernet is the class CountingSupernet; give an object of it"):
+        search(config, CountingSupernet, controller)
+
+
+def test_what_a_search_needs_of_its_parts_is_named_where_it_is_documented():
+    for protocol in (Supernet, Controller):
+        for name in [*getattr(protocol, "__annotations__", {}), *vars(protocol)]:
+            if not name.startswith("_"):
+                assert f"``{name}``" in search.__doc__, name

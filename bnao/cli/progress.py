@@ -140,9 +140,8 @@ class SearchTrack:
             self._left = self.still(self.round, step=event["step"])
         elif kind == "alone":
             self.loss, self.rate = event["loss"], event["rate"]
-            self._alone += 1
-            trained, new = self._alone // event["epochs"], self.new(self.round)
-            self._stand("trained alone", trained, new)
+            self._alone = event["genotype"] * event["epochs"] + event["epoch"]
+            self._stand("trained alone", self._alone // event["epochs"], self.new(self.round))
             self.phase += f"  epoch {event['epoch']}/{event['epochs']}"
             self._left = self.still(self.round)
         elif kind == "score":

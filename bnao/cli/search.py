@@ -33,7 +33,7 @@ from bnao.journal import RESULT
 from bnao.protocols import Backend, Controller, Supernet
 from bnao.run import FORMAT, Run, check_is_free, read_config
 from bnao.search import SearchResult, add_rounds, check_start, read_result, search
-from bnao.settings import to_toml
+from bnao.settings import Settings, to_toml
 from bnao.space import space_named
 
 log = logging.getLogger("bnao.cli")
@@ -112,23 +112,28 @@ def _refuse_beside_resume(context: click.Context) -> None:
 
 def _configured(context: click.Context, preset_name: str | None, config_file: Path | None) -> SearchConfig:
     """The settings of a new run; a pool from a file is as large as the file, unless a larger size is given."""
-    config = configured(context, SearchConfig, preset_name, config_file)
+    on_table = given_settings(context).get("machine", {}).get("backend") == "table"
+    # a table trains nothing, so what the preset says of re-ranking is not for it
+    below: Settings = {"rerank_epochs": 0} if on_table else {}
+    config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
     if config.pool_file is None:
         return config
     lines = read_lines(config.pool_file, space_named(config.network.space, config.network.nodes))
     genotypes = len({genotype for _, genotype in lines})
-    config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: {"pool": max(2, genotypes)})
+    below = {**below, "pool": max(2, genotypes)}
+    config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
     return evolve(config, pool=max(config.pool, genotypes))
 
 
 def _new_folder(config: SearchConfig) -> Path:
-    """A folder that does not exist yet, named by the time, the data and the seed."""
+    """A folder that does not exist yet, named by the time, the data, the seed and the split if that is another."""
     data, table = config.data.data, config.table.table
     if config.machine.backend == "table" and table is not None:
         name = Path(table).stem
     else:
         name = config.data.dataset if data is None else Path(data).stem
-    return dated_folder(f"<when>-{name}-seed{config.seed}")
+    split = f"-split{config.data.split_seed}" if config.data.split_seed else ""
+    return dated_folder(f"<when>-{name}-seed{config.seed}{split}")
 
 
 # --- what a search needs

@@ -17,6 +17,7 @@ from bnao.cli.tables import predictor_report
 from bnao.config import ControllerConfig, NetworkConfig, PredictorConfig, SearchConfig
 from bnao.errors import ConfigError
 from bnao.predictor import PredictorStudy, predictor_study
+from bnao.protocols import Predicting
 from bnao.settings import build
 from bnao.space import SPACES
 

@@ -81,11 +81,10 @@ class Network:
                 cell = self.genotype.cell(position.reduction)
                 mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
                 if self.rules.residual:
-                    last = one_cell(operations, self.layers, position, cell, last, mask, used)
+                    last = one_cell(operations, self.layers, position, cell, last, mask, used, self.rules)
                     continue
-                outputs = cell.outputs(self.rules.output)
                 states = states_of(
-                    operations, self.layers, position, cell, before, last, mask, used, outputs, shared=False
+                    operations, self.layers, position, cell, before, last, mask, used, self.rules, slots=None
                 )
                 before, last = last, operations.concatenated(states)
                 if training and self.auxiliary and position.index == auxiliary_cell(self.network):
