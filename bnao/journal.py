@@ -66,7 +66,7 @@ def read_supernet(folder: Path) -> State:
     if not (folder / RESULT).is_file():
         raise RunError(f"{folder} is not finished; only then it has weights and scores")
     if not (folder / WEIGHTS).is_file():
-        raise RunError(f"{folder} has no {WEIGHTS}: its genotypes share no weights")
+        raise RunError(f"{folder} has no {WEIGHTS}: its genotypes share no weights (sharing none, or a table)")
     return read_weights(folder / WEIGHTS)[0]
 
 

@@ -1155,7 +1155,7 @@ def test_what_cannot_be_scored_again_is_told_in_a_line(finished, on_table):
     for arguments, told in (
         ([finished / "other"], "other"),
         ([finished, "--top", 999], "--top is 999; run has 18 genotypes"),
-        (["table"], "table has no supernet.safetensors: it was scored by a table"),
+        (["table"], "table has no supernet.safetensors: its genotypes share no weights"),
         ([finished, "--backend", "table"], "backend 'table' has no weights"),
         ([finished, "--backend", "abacus"], "no backend 'abacus'"),
     ):

@@ -112,9 +112,10 @@ def _refuse_beside_resume(context: click.Context) -> None:
 
 def _configured(context: click.Context, preset_name: str | None, config_file: Path | None) -> SearchConfig:
     """The settings of a new run; a pool from a file is as large as the file, unless a larger size is given."""
-    on_table = given_settings(context).get("machine", {}).get("backend") == "table"
-    # a table trains nothing, so what the preset says of re-ranking is not for it
-    below: Settings = {"rerank_epochs": 0} if on_table else {}
+    config = configured(context, SearchConfig, preset_name, config_file)
+    # what the preset says of re-ranking is not for a table, which trains nothing, nor for those trained alone already
+    shares = config.machine.backend != "table" and config.sharing == "weights"
+    below: Settings = {} if shares else {"rerank_epochs": 0}
     config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
     if config.pool_file is None:
         return config
