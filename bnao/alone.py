@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bnao.config import SearchConfig
 from bnao.data import Dataset
+from bnao.errors import ConfigError
 from bnao.evaluate import Training, genotype_digest, short_config
 from bnao.genotype import Genotype
 from bnao.protocols import Backend, State, Step
@@ -36,6 +37,7 @@ class StandAloneScores:
             checkpoint. None: nothing is kept.
 
     Raises:
+        ConfigError: ``config.sharing`` is not none.
         BackendError: the backend cannot train a network of this space.
     """
 
@@ -46,6 +48,8 @@ class StandAloneScores:
     def __init__(
         self, config: SearchConfig, backend: Backend, dataset: Dataset, *, folder: Folder | None = None
     ) -> None:
+        if config.sharing != "none":
+            raise ConfigError(f"sharing is {config.sharing}; it must be none where each genotype is trained alone")
         self.network = dataset.network(config.network)
         self.scored_images = len(dataset.y_dev)
         self.folder = folder
@@ -81,7 +85,7 @@ class StandAloneScores:
         name = f"candidates/{genotype_digest(genotype)}"
         training = Training(
             genotype, self._training, self._backend, self._dataset,
-            seed=self._config.seed, folder=self.folder, name=name, keep_weights=False,
+            seed=self._config.seed, folder=self.folder, name=name, about={"tested_on": "dev part"}, keep_weights=False,
         )  # fmt: skip
 
         def tell(kind: str, **values: Any) -> None:

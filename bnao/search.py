@@ -195,7 +195,7 @@ def search(
         RunError: the folder cannot be written; what was finished is kept. Or the run of ``config.from_supernet`` is
             not finished.
         ConfigError: the budget admits too few genotypes, or not those of ``config.pool_file``; the supernet of
-            ``config.from_supernet`` is another.
+            ``config.from_supernet`` is another; ``config.sharing`` is none, and the supernet shares weights.
         GenotypeError: a line of ``config.pool_file`` is not a genotype of the space.
         WeightsError: the weights of ``config.from_supernet`` are damaged, or of other shapes.
         SizeError: ``size`` gave one that is not finite and positive.
@@ -281,6 +281,11 @@ class _Search:
     ) -> None:
         check_provides(supernet, Supernet, "supernet")
         check_provides(controller, Controller, "controller")
+        if config.sharing == "none" and supernet.epoch_steps:
+            raise ConfigError(
+                f"sharing is none, and the supernet, of class {type(supernet).__name__}, trains weights that are "
+                "shared; take a bnao.alone.StandAloneScores"
+            )
         self.config, self.supernet, self.controller, self.journal = config, supernet, controller, journal
         self.size, self.listen = size, listen
         self.network = supernet.network

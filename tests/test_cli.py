@@ -449,6 +449,37 @@ def test_the_final_genotypes_can_be_ranked_by_a_training_of_their_own():
     assert alone[3] is None
 
 
+def test_a_search_without_sharing_trains_each_genotype_alone_and_goes_on_after_a_kill():
+    apart = (*PRETEND, "--sharing", "none", "--alone-epochs", 2, "--preset", "paper", "--dataset", "fashion-mnist")
+    assert bnao(*apart, "--out", "whole").exit_code == 0
+    process = start(*apart, "--out", "killed", PRETEND_SECONDS="0.1")
+    until = time.monotonic() + 60
+    while time.monotonic() < until and len(list(pathlib.Path("killed").glob("candidates/*.json"))) < 3:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate(timeout=60)
+    left = {path.name: path.stat().st_mtime_ns for path in pathlib.Path("killed").glob("candidates/*.json")}
+    resumed = bnao("search", "--resume", "killed")
+
+    assert 3 <= len(left) < 18
+    assert resumed.exit_code == 0
+    assert len(list(pathlib.Path("killed").glob("candidates/*"))) == 18
+    assert all(pathlib.Path("killed/candidates", name).stat().st_mtime_ns == time for name, time in left.items())
+    assert pathlib.Path("killed/result.json").read_bytes() == pathlib.Path("whole/result.json").read_bytes()
+    assert "rerank_epochs = 0\n" in pathlib.Path("whole/config.toml").read_text()
+    assert not pathlib.Path("whole/supernet.safetensors").exists()
+    assert "updates:" not in resumed.stdout
+    assert "next: bnao evaluate killed --top 5" in resumed.stdout
+    assert "share no weights" in refused(1, "score", "killed")
+
+
+def test_a_table_shares_nothing_that_could_be_trained_apart(on_table):
+    told = refused(2, *on_table, "--sharing", "none", "--out", "run")
+
+    assert told == "error: backend 'table' trains nothing; sharing must be weights"
+    assert not pathlib.Path("run").exists()
+
+
 def test_a_finished_run_resumed_says_so_and_changes_nothing(finished):
     before = bytes_and_times(finished)
 
