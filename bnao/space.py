@@ -35,7 +35,8 @@ class Rules:
         always_fits: whether both inputs of every cell pass a ReLU, a 1x1 convolution and a norm (or a factorized
             reduce); else only where sizes or channels differ.
         relu_before_reduce: whether a ``skip_connect`` of stride 2 is ReLU and a factorized reduce (DARTS); else it is
-            the factorized reduce alone (NAO), as a loose cell input always is.
+            the factorized reduce alone (NAO), as a loose cell input always is. With the ReLU it is an operation of its
+            own, which drop path drops in a stand-alone network; a bare identity or reduce is never dropped there.
         residual: whether residual blocks stand in place of reduction cells, with a stem of C channels and a norm in
             front of the classifier (NAS-Bench-201).
     """

@@ -18,7 +18,7 @@ from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages, epoch_batches, train_batch
 from bnao.errors import DivergedError
 from bnao.genotype import Genotype
-from bnao.training import cosine, dropout_mask, path_masks, stand_alone_rate
+from bnao.training import cosine, dropout_mask, path_masks, stand_alone_rate, undropped_edges
 
 # dev images scored in one batch: the batch's own statistics normalise it, so all genotypes share the batches
 _SCORED_AT_ONCE = 500
@@ -101,11 +101,18 @@ def stand_alone_epoch_steps(config: EvaluateConfig, dataset: LabelledImages) -> 
 
 
 def stand_alone_steps(
-    config: EvaluateConfig, dataset: LabelledImages, network: NetworkConfig, features: int, seed: int, start: int
+    genotype: Genotype,
+    config: EvaluateConfig,
+    dataset: LabelledImages,
+    network: NetworkConfig,
+    features: int,
+    seed: int,
+    start: int,
 ) -> Iterator[StandAloneStep]:
     """The steps of a stand-alone training, from ``start`` on.
 
     Args:
+        genotype: whose network it is; drop path leaves its identities alone.
         config: the training.
         dataset: its train part is used.
         network: the network's settings, with the data's classes and image.
@@ -117,12 +124,15 @@ def stand_alone_steps(
     batch = min(training.batch_size, dataset.n_train)
     epoch_steps = stand_alone_epoch_steps(config, dataset)
     steps = range(start, epoch_steps * config.epochs)
+    undropped = undropped_edges(genotype, network)
     growing = epoch_steps * (training.drop_path_epochs or config.epochs)
     with closing(dataset.train_batches(steps, batch, seed, config.data)) as batches:
         for step, (images, labels) in zip(steps, batches, strict=True):
             rate = stand_alone_rate(training, step, epoch_steps, config.epochs)
             keep = training.drop_path_keep
             masks = path_masks(network, seed, step, keep, len(labels), place=step, places=growing)
+            if masks is not None:
+                masks[undropped] = 1
             dropout = None
             if training.dropout_keep < 1:
                 dropout = dropout_mask(seed, step, training.dropout_keep, (len(labels), features))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnao.config import NetworkConfig, StandAloneTrainingConfig
+from bnao.genotype import Genotype
 from bnao.network import stack
 from bnao.space import space_named
 from bnao.streams import stream
@@ -94,6 +95,32 @@ def path_masks(
     space = space_named(network.space, network.nodes)
     kept = keep_probabilities(len(stack(network)), min(place, places - 1), places, keep)
     return drop_path_masks(seed, step, kept, space.nodes, space.edges, batch)
+
+
+def undropped_edges(genotype: Genotype, network: NetworkConfig) -> NDArray[np.bool_]:
+    """Return which edges drop path leaves alone in a genotype's own network: its identities.
+
+    So in the authors' networks; a strided identity that begins with a ReLU (DARTS) is dropped like any operation.
+    The supernet drops every edge.
+
+    Returns:
+        Shape (cells, nodes, edges).
+
+    >>> from bnao.formats import parse
+    >>> undropped_edges(parse("NAONet-V2"), NetworkConfig(cells=1))[0].astype(int).tolist()
+    [[0, 0], [0, 1], [0, 0], [0, 0], [0, 0]]
+    """
+    space = space_named(network.space, network.nodes)
+    positions = stack(network)
+    undropped = np.zeros((len(positions), space.nodes, space.edges), dtype=bool)
+    for position in positions:
+        cell = genotype.cell(position.reduction)
+        for index, node in enumerate(cell.nodes):
+            for number, edge in enumerate(node.edges):
+                strided = position.reduction and edge.source < cell.inputs
+                dropped = edge.operation != "skip_connect" or (strided and space.rules.relu_before_reduce)
+                undropped[position.index, index, number] = not dropped
+    return undropped
 
 
 def dropout_mask(seed: int, step: int, keep: float, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -211,7 +211,7 @@ def test_a_short_trainings_steps_drop_paths_as_the_first_of_fifty_epochs():
     (config,) = school.configs
     network = dataset.network(config.network)
 
-    steps = list(stand_alone_steps(config, dataset, network, features=8, seed=0, start=0))
+    steps = list(stand_alone_steps(POOL[0], config, dataset, network, features=8, seed=0, start=0))
 
     # two steps an epoch: step t of 20, of which full progress would be 100; kept ones are divided by their chance
     assert len(steps) == 20

@@ -152,7 +152,10 @@ class KerasStandAlone:
     def train(self, start: int = 0) -> Generator[Step, None, None]:
         """Train to the end by the paper's recipe, from step ``start`` on; yields after each step."""
         net = self._net
-        for step in stand_alone_steps(self._config, self._dataset, net.network, net.features, self._seed, start):
+        features = net.features
+        for step in stand_alone_steps(
+            net.genotype, self._config, self._dataset, net.network, features, self._seed, start
+        ):
             loss = self._step(step)
             check_loss(loss, step.place, step.rate, net.genotype)
             yield Step(step.step, 0, loss, step.rate)
