@@ -43,7 +43,7 @@ class StandAloneScores:
 
     #: no step trains weights that are shared
     epoch_steps = 0
-    candidates = None
+    candidates: Sequence[Genotype] | None = None
 
     def __init__(
         self, config: SearchConfig, backend: Backend, dataset: Dataset, *, folder: Folder | None = None
@@ -51,7 +51,7 @@ class StandAloneScores:
         if config.sharing != "none":
             raise ConfigError(f"sharing is {config.sharing}; it must be none where each genotype is trained alone")
         self.network = dataset.network(config.network)
-        self.scored_images = len(dataset.y_dev)
+        self.scored_images: int | None = len(dataset.y_dev)
         self.folder = folder
         self._config, self._backend = config, backend
         # a training is tested on the test part of what it is given
