@@ -294,6 +294,25 @@ class Arm:
 
 
 @frozen
+class PlannedSupernet:
+    """A supernet that a study trains.
+
+    Attributes:
+        arm: its sampler.
+        seed: its seed.
+        epochs: after which it is scored; it is trained to the last of them.
+    """
+
+    arm: Arm
+    seed: int
+    epochs: tuple[int, ...]
+
+
+#: what the epochs of a ranking study are marks of
+MARKS = ("own", "along")
+
+
+@frozen
 class StudyConfig:
     """The ranking study (paper Sec. 3, Tables 2, 3 and 6): one-shot scores against stand-alone accuracies."""
 
@@ -306,15 +325,25 @@ class StudyConfig:
         choices=("diverse", "similar", "spread"),
     )
     band: float = setting(0.05, "Sizes similar: the share by which a size may differ from the median.", least=0.0001)
-    truth: str | None = setting(None, "CSV with a genotype and an accuracy in each row, in place of training.")
-    truth_column: str | None = setting(None, "Its column of accuracies; else score, accuracy or best_test_acc.")
+    truth: str | None = setting(
+        None,
+        "In place of training: a CSV with a genotype and an accuracy in each row, or the folder of an evaluation or of "
+        "another study, all of whose genotypes are ranked.",
+    )
+    truth_column: str | None = setting(None, "A CSV's column of accuracies; else score, accuracy or best_test_acc.")
     trained: int | None = setting(
         None, "Genotypes the supernet is trained on, the ranked ones among them; else just these.", least=3
     )
     samplers: str = setting(
         "uniform,proportional", "Whom to compare: uniform, proportional, proportional:ALPHA, budget; by commas."
     )
-    epochs: str = setting("5,10,20,30,50", "Supernet epochs to score after; the last is how long it is trained.")
+    epochs: str = setting("5,10,20,30,50", "Supernet epochs to score after, by commas.")
+    marks: str = setting(
+        "own",
+        "Supernets: one for each of these epochs, with its own cosine (own), or one for them all, scored along the way "
+        "(along).",
+        choices=MARKS,
+    )
     seeds: int = setting(3, "Supernets of each sampler, each with its own seed.", least=1)
     repeats: int = setting(1, "Stand-alone trainings of each genotype, each with its own seed.", least=1)
     alone_epochs: int = setting(600, "Epochs of each stand-alone training.", least=1)
@@ -332,7 +361,7 @@ class StudyConfig:
         width(self.network)
         if len(set(self.arms)) < len(self.arms):
             raise ConfigError(f"samplers is {self.samplers!r}; it names one twice")
-        if self.marks[0] < 1 or list(self.marks) != sorted(set(self.marks)):
+        if self.scored_epochs[0] < 1 or list(self.scored_epochs) != sorted(set(self.scored_epochs)):
             raise ConfigError(f"epochs is {self.epochs!r}; it must be whole numbers >= 1 that rise, such as 5,10,20")
         if self.trained is not None and self.trained < self.genotypes:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
@@ -343,8 +372,8 @@ class StudyConfig:
         return tuple(Arm.parse(text) for text in self.samplers.split(","))
 
     @property
-    def marks(self) -> tuple[int, ...]:
-        """The epochs after which a supernet is scored."""
+    def scored_epochs(self) -> tuple[int, ...]:
+        """The epochs after which supernets are scored."""
         try:
             return tuple(int(text) for text in self.epochs.split(","))
         except ValueError:
@@ -352,110 +381,21 @@ class StudyConfig:
                 f"epochs is {self.epochs!r}; it must be whole numbers >= 1 that rise, such as 5,10,20"
             ) from None
 
-
-@frozen
-class Entrant:
-    """A controller in a comparison: its name, the genotypes of each of its rounds, and its searches."""
-
-    name: str
-    new: int
-    seeds: int
-
-
-@frozen
-class ContestConfig:
-    """Controllers compared on a benchmark table."""
-
-    seed: int = setting(0, "The first search's seed; the next ones follow.", least=0)
-    controllers: str = setting(
-        "random:100:100,evolution:50:100,nao:380:20",
-        "Whom to compare, by commas: controller, genotypes of a round after the first, and searches.",
-    )
-    table: str | None = setting(None, "CSV with a genotype, a score and a test accuracy in each row.")
-    score_column: str | None = setting(None, "What a search is told; else score, accuracy, ... or c10_valid_200.")
-    test_column: str | None = setting(None, "What it is judged by.")
-    pool: int = setting(100, "Random genotypes of the first round.", least=2)
-    queries: int = setting(2000, "Genotypes a search may score.", least=2)
-    n_seeds: int = setting(100, "Best genotypes whose representations are moved (K).", least=1)
-    network: NetworkConfig = field(factory=NetworkConfig, kw_only=True)
-    controller: ControllerConfig = field(factory=lambda: ControllerConfig(epochs=200), kw_only=True)
-    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        if self.queries <= self.pool:
-            raise ConfigError(f"queries is {self.queries}; it must be more than the first round's {self.pool}")
-        if len({entrant.name for entrant in self.entries}) < len(self.entries):
-            raise ConfigError(f"controllers is {self.controllers!r}; it names one twice")
-
     @property
-    def entries(self) -> tuple[Entrant, ...]:
-        """The controllers to compare."""
-        return tuple(_entrant(text.strip()) for text in self.controllers.split(","))
+    def supernets(self) -> tuple["PlannedSupernet", ...]:
+        """The supernets of the study in the order of their training.
 
-
-def _entrant(text: str) -> Entrant:
-    name, *numbers = text.split(":")
-    try:
-        new, seeds = (int(number) for number in numbers)
-    except ValueError:
-        new = seeds = 0
-    if name not in CONTROLLERS or new < 1 or seeds < 1:
-        raise ConfigError(
-            f"controllers has {text!r}; each is {', '.join(CONTROLLERS)} with the genotypes of a round and the number "
-            f"of searches, such as evolution:50:100"
+        Every sampler's first seed goes before any second one and short trainings go before long ones, so that what is
+        there early can be compared.
+        """
+        epochs = self.scored_epochs
+        lengths = [epochs] if self.marks == "along" else [(mark,) for mark in epochs]
+        return tuple(
+            PlannedSupernet(arm, seed, length)
+            for seed in range(self.seed, self.seed + self.seeds)
+            for length in lengths
+            for arm in self.arms
         )
-    return Entrant(name, new, seeds)
-
-
-@frozen
-class PredictorConfig:
-    """The NAO controller's predictor alone, on a benchmark table."""
-
-    seed: int = setting(0, "The first training's seed; the next ones follow.", least=0)
-    space: str = setting("nao", "Space of the table's genotypes.", choices=SPACE_NAMES)
-    table: str | None = setting(None, "CSV with a genotype and a score in each row.")
-    score_column: str | None = setting(None, "Its column of scores; else score, accuracy or best_test_acc.")
-    sizes: str = setting("50,100,200,500,1000,2000,5000", "Genotypes to learn from, by commas.")
-    seeds: int = setting(5, "Trainings of each size, each with its own seed.", least=1)
-    steps: int = setting(3000, "Adam steps of each training, about.", least=1)
-    most_held_out: int = setting(5000, "At most so many of the others are predicted.", least=3)
-    controller: ControllerConfig = field(factory=ControllerConfig, kw_only=True)
-    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        if not self.parts or min(self.parts) < 2:
-            raise ConfigError(f"sizes is {self.sizes!r}; each must be >= 2")
-
-    @property
-    def parts(self) -> tuple[int, ...]:
-        """The numbers of genotypes to learn from."""
-        try:
-            return tuple(int(text) for text in self.sizes.split(","))
-        except ValueError:
-            raise ConfigError(f"sizes is {self.sizes!r}; it must be whole numbers >= 2, such as 50,100") from None
-
-
-@frozen
-class PremiseConfig:
-    """Size and accuracy in benchmark tables."""
-
-    tables: str = setting("", "CSV files, by commas.")
-    size_column: str | None = setting(None, "Column of sizes; else size, params or one that begins so.")
-    columns: str = setting("", "Columns of accuracies, by commas; else all whose names tell epochs.")
-    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
-
-
-@frozen
-class AgreementConfig:
-    """Published scores against published accuracies."""
-
-    table: str = setting("", "The CSV file.")
-    truth_column: str = setting("", "Column of accuracies.")
-    score_columns: str = setting("", "Columns of scores, by commas.")
-    among: str | None = setting(None, "Only the genotypes of this study.")
-    draw: int = setting(50, "Genotypes of a random draw.", least=2)
-    draws: int = setting(1000, "How many of these.", least=2)
-    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
 
 
 PRESETS: dict[type, dict[str, Settings]] = {

@@ -76,20 +76,27 @@ def trained_genotypes(
 ) -> list[Genotype]:
     """The genotypes a supernet is trained on: the ranked ones first, then others, as many as ``config.trained``.
 
+    Args:
+        config: how many.
+        ranked: the ranked ones.
+        known: genotypes to choose the others among; None, or no others in it: all of the space.
+
     Raises:
         ConfigError: there are not so many.
     """
     wanted = 0 if config.trained is None else config.trained - len(ranked)
+    if wanted < 0 and config.trained is not None:
+        raise ConfigError(f"trained is {config.trained}; the {len(ranked)} ranked genotypes are among them")
     if not wanted:
         return list(ranked)
     rng = stream(config.seed, "study trained")
-    if known is None:
+    barred = set(ranked)
+    others = [genotype for genotype in known or () if genotype not in barred]
+    if not others:
         space = space_named(config.network.space, config.network.nodes)
         return [*ranked, *space.random_genotypes(wanted, rng, exclude=ranked)]
-    barred = set(ranked)
-    others = [genotype for genotype in known if genotype not in barred]
     if len(others) < wanted:
-        raise ConfigError(f"trained is {config.trained}, and the truth has {len(known)} genotypes; ask for fewer")
+        raise ConfigError(f"trained is {config.trained}, and the truth has {len(known or ())} genotypes; ask for fewer")
     return [*ranked, *(others[index] for index in rng.permutation(len(others))[:wanted])]
 
 

@@ -1,4 +1,4 @@
-"""What a ranking is held against: each genotype's accuracy, trained alone or from a table (Sec. 3).
+"""What a ranking is held against: each genotype's accuracy, trained alone, or from a file (Sec. 3).
 
 Stand-alone trainings are kept in a store by all that they depend on, so none is made twice, whichever study asks.
 """
@@ -9,21 +9,27 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bnao.benchmark import read_truth
 from bnao.config import EvaluateConfig, StudyConfig
 from bnao.data import Dataset
-from bnao.errors import DataError
+from bnao.errors import ConfigError, DataError, GenotypeError
+from bnao.evaluate import RESULT as EVALUATION
 from bnao.evaluate import Training
 from bnao.genotype import Genotype
 from bnao.protocols import Backend
-from bnao.run import Folder
+from bnao.run import CONFIG, Folder, read_json, understanding
 from bnao.search import round_off
-from bnao.settings import to_settings
-from bnao.space import space_named
+from bnao.settings import read_toml, to_settings
+from bnao.space import SearchSpace, space_named
+
+#: a study's file
+STUDY = "study.json"
 
 #: is told the kind of an event and its values
 Tell = Callable[..., None]
@@ -122,15 +128,87 @@ def _tell_epochs(tell: Tell, place: Mapping[str, Any], kind: str, **values: Any)
         tell(kind, **place, **values)
 
 
-def known_truth(genotypes: Sequence[Genotype], truth: Mapping[Genotype, float]) -> NDArray[np.float64]:
-    """The accuracies a table gives, shape (1, n).
+def known_truth(
+    genotypes: Sequence[Genotype], truth: Mapping[Genotype, float | Sequence[float]]
+) -> NDArray[np.float64]:
+    """Return the accuracies that are known, shape (repeats, n).
 
     Raises:
-        DataError: it lacks a genotype; how many, and the first.
+        DataError: one lacks a genotype, how many and the first; or one has more repeats than another.
     """
     missing = [genotype for genotype in genotypes if genotype not in truth]
     if missing:
         raise DataError(
             f"the truth has no row for {len(missing)} of the {len(genotypes)} genotypes; the first is {missing[0]}"
         )
-    return np.array([[round_off(truth[genotype]) for genotype in genotypes]])
+    rows = [np.atleast_1d(np.asarray(truth[genotype], np.float64)).tolist() for genotype in genotypes]
+    for genotype, row in zip(genotypes, rows, strict=True):
+        if len(row) != len(rows[0]):
+            raise DataError(
+                f"the truth has {len(rows[0])} accuracies of the first genotype and {len(row)} of {genotype}; each "
+                f"needs one for each repeat"
+            )
+    return np.array([[round_off(value) for value in row] for row in rows]).T
+
+
+def truth_file(path: Path) -> Path:
+    """Return the file that a truth is read from: a CSV, evaluation.json or study.json, or that of a folder.
+
+    Raises:
+        DataError: a folder without either; what would be right.
+    """
+    if not path.is_dir():
+        return path
+    for name in (STUDY, EVALUATION):
+        if (path / name).is_file():
+            return path / name
+    raise DataError(
+        f"{path} has no {STUDY} and no {EVALUATION}; a truth is a CSV file, or the folder of a finished ranking study "
+        f"or of an evaluation"
+    )
+
+
+def read_accuracies(path: Path, space: SearchSpace, column: str | None = None) -> dict[Genotype, tuple[float, ...]]:
+    """Read each genotype's accuracies, one for each repeat of its training.
+
+    Args:
+        path: a CSV file (see ``bnao.benchmark.read_truth``), or the evaluation.json or study.json of a folder; a
+            study's file alone is enough.
+        space: of the genotypes.
+        column: of a CSV's accuracies.
+
+    Returns:
+        By genotype, in the file's order; of an evaluation in [0, 1], else in the file's unit.
+
+    Raises:
+        DataError: as for ``read_truth``; a study of another kind, or genotypes of another space.
+        RunError: the JSON file is not what bnao wrote.
+        ConfigError: a column of a file that has none.
+    """
+    if path.suffix != ".json":
+        return {genotype: (value,) for genotype, value in read_truth(path, space, column).items()}
+    if column is not None:
+        raise ConfigError(f"truth_column is {column!r}, and {path} is no CSV file; leave it out")
+    content = read_json(path)
+    kind = "evaluation" if "evaluations" in content else content.get("kind")
+    if kind not in ("evaluation", "ranking"):
+        raise DataError(
+            f"{path} is of a study of kind {kind!r}, which has no accuracies of genotypes; a truth is a CSV file, or "
+            f"the folder of a ranking study or of an evaluation"
+        )
+    with understanding(path):
+        if kind == "evaluation":
+            rows = content["evaluations"]
+            listed = [(row["genotype"], [1 - float(error) for error in row["test_errors"]]) for row in rows]
+        else:
+            listed = [(row["genotype"], row["truth"]) for row in content["genotypes"]]
+        read = {Genotype.parse(text): tuple(map(float, values)) for text, values in listed}
+        named = None if kind == "evaluation" else str(content["space"])
+    if kind == "evaluation" and (path.parent / CONFIG).is_file():
+        named = read_toml(path.parent / CONFIG).get("network", {}).get("space")
+    if named is not None and named != space.name:
+        raise DataError(f"{path} is of space {named!r}, and the study is of {space.name!r}; give --space {named}")
+    try:
+        return {space.check(genotype): values for genotype, values in read.items()}
+    except GenotypeError as error:
+        raise DataError(f"{path} is of another space than the study: {error}; give its --space and --nodes") from None

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 from pretend_backend import _Backend as PretendBackend
 
-from bnao.config import Arm, NetworkConfig, StudyConfig, preset
+from bnao.config import Arm, NetworkConfig, PlannedSupernet, StudyConfig, preset
 from bnao.data import load_dataset
 from bnao.errors import ConfigError, DataError
 from bnao.pool import chosen_genotypes, trained_genotypes
@@ -16,7 +16,8 @@ from bnao.settings import build
 from bnao.size import parameters
 from bnao.space import SPACES, space_named
 from bnao.streams import stream
-from bnao.study import RankingStudy, ranking_study, supernet_config
+from bnao.study import RankingStudy, ranking_study
+from bnao.supernets import supernet_config
 from bnao.testing import small_dataset
 from bnao.truth import alone_config, known_truth, training_name
 
@@ -61,6 +62,7 @@ def test_a_sampler_is_named_with_its_power_of_the_size(text, arm):
         ({"samplers": "uniform,uniform"}, r"it names one twice"),
         ({"epochs": "5,x"}, r"epochs is '5,x'; it must be whole numbers >= 1 that rise"),
         ({"epochs": "5,3"}, r"epochs is '5,3'"),
+        ({"marks": "each"}, r"marks is 'each'; it can be own, along"),
         ({"epochs": "0,3"}, r"epochs is '0,3'"),
         ({"genotypes": 2}, r"genotypes is 2; it must be >= 3"),
         ({"genotypes": 9, "trained": 8}, r"trained is 8; the 9 ranked genotypes are among them"),
@@ -165,9 +167,11 @@ def test_nothing_is_trained_twice_and_a_stopped_study_ends_with_the_same_figures
     assert resumed.to_json() == whole.to_json()
 
 
+@pytest.mark.parametrize("marks", ["own", "along"])
 @pytest.mark.parametrize("after", [3, 4, 5, 8, 13, 20, 31])
-def test_a_study_that_is_stopped_within_a_supernet_ends_with_the_same_figures(tmp_path, after):
-    whole = studied(SMALL, PretendBackend(), tmp_path / "whole")
+def test_a_study_that_is_stopped_within_a_supernet_ends_with_the_same_figures(tmp_path, after, marks):
+    small = evolve(SMALL, marks=marks)
+    whole = studied(small, PretendBackend(), tmp_path / "whole")
 
     class Stopping(PretendBackend):
         left = after
@@ -186,7 +190,7 @@ def test_a_study_that_is_stopped_within_a_supernet_ends_with_the_same_figures(tm
             made.train = stopping
             return made
 
-    config = evolve(SMALL, checkpoint_seconds=0.0)
+    config = evolve(small, checkpoint_seconds=0.0)
     with pytest.raises(KeyboardInterrupt):
         studied(config, Stopping(), tmp_path / "cut")
 
@@ -194,7 +198,9 @@ def test_a_study_that_is_stopped_within_a_supernet_ends_with_the_same_figures(tm
 
 
 def test_every_sampler_and_seed_is_scored_at_every_mark(tmp_path):
-    study = studied(evolve(SMALL, samplers="uniform,proportional,proportional:2"), PretendBackend(), tmp_path)
+    config = evolve(SMALL, samplers="uniform,proportional,proportional:2", marks="along")
+
+    study = studied(config, PretendBackend(), tmp_path)
 
     assert [str(arm) for arm in study.arms] == ["uniform", "proportional", "proportional:2"]
     assert [(str(s.arm), s.seed) for s in study.supernets] == [
@@ -210,8 +216,51 @@ def test_every_sampler_and_seed_is_scored_at_every_mark(tmp_path):
     assert expected == pytest.approx(study.sizes / study.sizes.sum())  # Eq. 4
 
 
-def test_a_study_is_read_back_from_its_json(tmp_path):
-    study = studied(SMALL, PretendBackend(), tmp_path)
+class Recording(PretendBackend):
+    """Notes the settings of each supernet."""
+
+    def __init__(self):
+        super().__init__()
+        self.made = []
+
+    def supernet(self, config, dataset):
+        self.made.append(config)
+        return super().supernet(config, dataset)
+
+
+def test_a_mark_of_its_own_is_the_score_of_a_study_of_that_length(tmp_path):
+    genotypes = space_named("nao", 2).random_genotypes(6, stream(0, "truth"))
+    truth = {genotype: index / 10 for index, genotype in enumerate(genotypes)}
+    backend = Recording()
+
+    both = studied(SMALL, backend, tmp_path / "both", truth=truth)
+    short = studied(evolve(SMALL, epochs="1"), PretendBackend(), tmp_path / "short", truth=truth)
+    along = studied(evolve(SMALL, marks="along"), PretendBackend(), tmp_path / "along", truth=truth)
+
+    # short ones go first, and every sampler's first seed before any second one
+    made = [(config.seed, config.epochs, config.sampler) for config in backend.made]
+    samplers = ("uniform", "proportional")
+    assert made == [(seed, epochs, sampler) for seed in (0, 1) for epochs in (1, 2) for sampler in samplers]
+    assert both.scored_epochs == along.scored_epochs == (1, 2)
+    assert [s.epochs for s in both.supernets] == 4 * [(1,), (2,)]
+    assert [s.epochs for s in along.supernets] == 4 * [(1, 2)]
+    for arm in both.arms:
+        assert (both.scores(arm, 1) == short.scores(arm, 1)).all()
+        assert (both.scores(arm, 2) == along.scores(arm, 2)).all()  # the last mark ends the cosine either way
+    assert both.to_json()["marks"] == "own"
+    assert along.to_json()["marks"] == "along"
+
+
+def test_a_study_from_before_there_was_a_choice_was_scored_along_the_way(tmp_path):
+    content = studied(evolve(SMALL, marks="along"), PretendBackend(), tmp_path).to_json()
+    old = {name: value for name, value in content.items() if name != "marks"}
+
+    assert RankingStudy.from_json(old).to_json() == content
+
+
+@pytest.mark.parametrize("marks", ["own", "along"])
+def test_a_study_is_read_back_from_its_json(tmp_path, marks):
+    study = studied(evolve(SMALL, marks=marks), PretendBackend(), tmp_path)
     content = json.loads(json.dumps(study.to_json()))
 
     again = RankingStudy.from_json(content)
@@ -235,6 +284,28 @@ def test_a_given_truth_takes_the_place_of_training(tmp_path):
     assert set(study.genotypes) <= set(genotypes)
     assert study.truth.tolist() == [truth[genotype] for genotype in study.genotypes]
     assert study.reliability == {}
+
+
+def test_a_truth_may_have_repeats_and_each_genotype_equally_many():
+    genotypes = space_named("nao", 2).random_genotypes(3, stream(0, "truth"))
+
+    truths = known_truth(genotypes, {genotypes[0]: (0.5, 0.6), genotypes[1]: (0.7, 0.8), genotypes[2]: (0.1, 0.2)})
+
+    assert truths.tolist() == [[0.5, 0.7, 0.1], [0.6, 0.8, 0.2]]
+    with pytest.raises(DataError, match=r"the truth has 2 accuracies of the first genotype and 1 of 0:"):
+        known_truth(genotypes[:2], {genotypes[0]: (0.5, 0.6), genotypes[1]: 0.7})
+
+
+def test_others_than_the_ranked_are_of_the_space_where_the_truth_has_none():
+    known = space_named("nao", 2).random_genotypes(6, stream(0, "known"))
+    config = evolve(SMALL, trained=20, network=NETWORK)
+
+    trained = trained_genotypes(config, known, known)
+
+    assert trained[:6] == known
+    assert trained == trained_genotypes(config, known, None)
+    with pytest.raises(ConfigError, match=r"trained is 3; the 6 ranked genotypes are among them"):
+        trained_genotypes(evolve(config, genotypes=3, trained=3), known, known)
 
 
 def test_a_truth_that_lacks_a_genotype_says_how_many_and_which():
@@ -262,13 +333,13 @@ def test_too_few_genotypes_are_refused(tmp_path):
 
 
 def test_a_supernet_of_a_study_has_its_sampler_and_seed():
-    config = supernet_config(SMALL, Arm("proportional", 2.0), 7)
+    config = supernet_config(SMALL, PlannedSupernet(Arm("proportional", 2.0), 7, (1, 2)))
 
     assert (config.rounds, config.epochs, config.sampler, config.alpha, config.seed) == (1, 2, "proportional", 2.0, 7)
 
 
 def test_the_presets_are_settings_that_can_be():
-    assert preset(StudyConfig, "paper").marks == (5, 10, 20, 30, 50)  # Table 6
+    assert preset(StudyConfig, "paper").scored_epochs == (5, 10, 20, 30, 50)  # Table 6
     assert preset(StudyConfig, "quick").genotypes < 50
     assert set(SPACES) >= {"nao", "nas-bench-201"}
     assert load_dataset(preset(StudyConfig, "quick").data).describe().startswith("fashion-mnist: 1,200 train, 300 dev")

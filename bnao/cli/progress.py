@@ -283,18 +283,18 @@ class StudyTrack:
         batches = scored_images / config.training.batch_size
         self.speeds = Speeds({"score": (batches / 3, "step"), "step": (1 / alone_steps, "epoch")})
         self._config, self._last, self._smooth, self._scored = config, start, Smoothed(), 0
-        self._supernets = 0
+        self._planned, self._supernets, self._epoch_steps = config.supernets, 0, supernet_steps
         self._left: dict[str, float] = {
             "epoch": genotypes * config.repeats * config.alone_epochs * trains,
-            "step": config.marks[-1] * supernet_steps * config.seeds * len(config.arms),
-            "score": genotypes * len(config.marks) * config.seeds * len(config.arms),
+            "step": self._steps_from(0),
+            "score": self._scores_from(0),
         }
 
     def update(self, event: Event, now: float) -> str | None:
         """Take in an event of ``bnao.study``."""
         kind, units, told = event["event"], 1, None
         config = self._config
-        supernets = config.seeds * len(config.arms)
+        supernets = len(self._planned)
         if kind in ("epoch", "trained"):
             trainings = (event["repeat"] - 1) * event["of"] + event["genotype"] - 1
             name = f"alone  genotype {event['genotype']}/{event['of']}"
@@ -316,7 +316,8 @@ class StudyTrack:
             self.loss, self.rate = self._smooth.add(event["loss"]), event["rate"]
             self._place = f"{self._name(event)}  step {event['step']}/{event['steps']}"
             self.share = event["step"] / event["steps"]
-            self._left["step"] = (supernets - self._supernets) * event["steps"] - event["step"]
+            self._epoch_steps = event["steps"] // self._planned[self._supernets].epochs[-1]
+            self._left["step"] = self._steps_from(self._supernets) - event["step"]
         elif kind == "score":
             units = event["scored"] - self._scored
             self._scored = event["scored"] % event["of"]
@@ -326,13 +327,20 @@ class StudyTrack:
         elif kind == "supernet":
             self._supernets += 1
             self._smooth = Smoothed()
-            self._left["score"] = self.genotypes * len(config.marks) * (supernets - self._supernets)
-            told = f"supernet {self._supernets}/{supernets}  {event['sampler']}, seed {event['seed']}: done"
+            self._left |= {"step": self._steps_from(self._supernets), "score": self._scores_from(self._supernets)}
+            told = f"supernet {self._supernets}/{supernets}  {_supernet(event)}: done"
         return self._told(told, kind, units, now)
 
+    def _steps_from(self, first: int) -> int:
+        """Steps of the supernets from one on."""
+        return self._epoch_steps * sum(planned.epochs[-1] for planned in self._planned[first:])
+
+    def _scores_from(self, first: int) -> int:
+        """Genotypes that are scored in the supernets from one on."""
+        return self.genotypes * sum(len(planned.epochs) for planned in self._planned[first:])
+
     def _name(self, event: Event) -> str:
-        supernets = self._config.seeds * len(self._config.arms)
-        return f"supernet {self._supernets + 1}/{supernets} ({event['sampler']}, seed {event['seed']})"
+        return f"supernet {self._supernets + 1}/{len(self._planned)} ({_supernet(event)})"
 
     def _told(self, told: str | None, kind: str, units: float, now: float) -> str | None:
         self.speeds.add(kind, units, now - self._last)
@@ -346,6 +354,11 @@ class StudyTrack:
     def figures(self) -> list[str]:
         """Loss, rate and the time left."""
         return _figures(self.loss, self.rate, None, self.speeds.left(self._left))
+
+
+def _supernet(event: Event) -> str:
+    """Name the supernet of an event."""
+    return f"{event['sampler']}, seed {event['seed']}, {event['length']} epoch{'s' * (event['length'] > 1)}"
 
 
 def _figures(loss: float | None, rate: float | None, best: str | None, left: float | None) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from bnao.benchmark import read_truth
 from bnao.cli.folders import about, about_images, about_table
 from bnao.cli.genotypes import Given
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
@@ -24,6 +23,7 @@ from bnao.run import Folder
 from bnao.settings import to_toml
 from bnao.space import space_named
 from bnao.study import RankingStudy, ranking_study
+from bnao.truth import read_accuracies, truth_file
 
 log = logging.getLogger("bnao.cli")
 
@@ -53,9 +53,9 @@ def command(
 ) -> None:
     """Compare the order of one-shot scores with that of stand-alone accuracies, under each sampler.
 
-    Genotypes are trained alone (or have a --truth); then supernets over just these are trained under each of
-    --samplers and scored along the way. In the help, "default" is the paper's setting and "quick" what that preset
-    has instead. A study that was stopped goes on with the same command and --out.
+    Genotypes are trained alone, or have a --truth of a table or of another folder; then supernets over just these are
+    trained under each of --samplers and scored. In the help, "default" is the paper's setting and "quick" what that
+    preset has instead. A study that was stopped goes on with the same command and --out.
     """
     config = configured(context, StudyConfig, preset_name, config_file)
     if show_config:
@@ -67,13 +67,16 @@ def command(
 def _studied(config: StudyConfig, folder: Path, store: Path, file: Path | None, quiet: bool) -> RankingStudy:
     space = space_named(config.network.space, config.network.nodes)
     given = None if file is None else Given.of((), file).genotypes(space)
-    truth = None if config.truth is None else read_truth(Path(config.truth), space, config.truth_column)
+    source = None if config.truth is None else truth_file(Path(config.truth))
+    truth = None if source is None else read_accuracies(source, space, config.truth_column)
+    if source is not None and truth is not None and source.suffix == ".json" and given is None:
+        given = list(truth)  # of a folder all are ranked, in its order
     backend = framework(config.machine, "trains no supernet")
     dataset = load_dataset(config.data)
     whole = None if truth is not None else load_dataset(config.data, dev=False)
     facts: Mapping[str, Any] = about(about_images(dataset), config.machine, [backend])
-    if config.truth is not None:
-        facts = {**facts, "truth": about_table(Path(config.truth))}
+    if source is not None:
+        facts = {**facts, "truth": about_table(source)}
     track = StudyTrack(
         config,
         config.genotypes if given is None else len(set(given)),

@@ -195,14 +195,14 @@ def ranking_report(study: RankingStudy) -> list[str]:
     heads = ["sampler", "epochs", "pairwise accuracy", "Kendall tau", "Spearman", f"precision at {study.top}"]
     heads.append("gain by size")
     rows, less = [], []
-    for epochs in study.marks:
+    for epochs in study.scored_epochs:
         found = study.comparisons[epochs]
         for arm, figures in found.estimates.items():
             gain = study.gained_by_size(Arm.parse(arm), epochs)
             rows.append([arm, str(epochs), *(_estimate(figures[name]) for name in names), _estimate(gain, sign="+")])
         for arm, figures in found.differences.items():
             less.append([arm, str(epochs), *(_estimate(figures[name], sign="+") for name in names)])
-    n, seeds = len(study.genotypes), len(study.supernets) // len(study.arms)
+    n, seeds = len(study.genotypes), len(study.supernets_of(study.arms[0], study.scored_epochs[-1]))
     lines = [
         f"one-shot against {'stand-alone accuracy' if len(study.truths) > 1 else 'the truth'}: n = {n} genotypes, "
         f"mean over {seeds} supernet{'s' * (seeds > 1)} of each sampler trained on {study.trained:,} genotypes; in "
