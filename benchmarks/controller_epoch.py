@@ -11,6 +11,7 @@ import json
 import statistics
 import time
 
+from arguments import file, refusals, whole
 from pairs import ratio
 
 
@@ -42,15 +43,16 @@ def measure(backend: str, sequences: int, epochs: int, threads: int | None, seed
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("sequences", 1000), ("epochs", 7), ("seed", 0)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    for name, default, least in (("sequences", 1000, 2), ("epochs", 7, 1), ("seed", 0, 0)):
+        parser.add_argument(f"--{name}", type=whole(least), default=default)
     parser.add_argument("--backend", default="torch", choices=("torch", "keras"))
-    parser.add_argument("--threads", type=int, help="CPU threads of ours; else the framework's own choice")
-    parser.add_argument("--yardstick", help="path of naive_controller.py")
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--threads", type=whole(1), help="CPU threads of ours; else the framework's own choice")
+    parser.add_argument("--yardstick", type=file, help="path of naive_controller.py")
+    parser.add_argument("--pairs", type=whole(1), default=3)
     chosen = vars(parser.parse_args())
     yardstick, pairs = chosen.pop("yardstick"), chosen.pop("pairs")
-    ours = {**measure(**chosen), "sequences": chosen["sequences"]}
+    with refusals(parser):
+        ours = {**measure(**chosen), "sequences": chosen["sequences"]}
     if yardstick is not None:
         options = [text for name, value in chosen.items() if value is not None for text in (f"--{name}", str(value))]
         same = ["--sequences", str(chosen["sequences"])]

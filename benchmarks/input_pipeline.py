@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
+from arguments import folder, refusals, whole
 from PIL import Image
 
 from bnao.config import DataConfig
@@ -43,9 +44,9 @@ def made(root: Path, n: int) -> Path:
     """A folder of so many images to train on, in ten classes."""
     for number in range(n):
         for part in ("train", "val")[: 2 if number < 10 else 1]:
-            folder = root / part / f"class-{number % 10}"
-            folder.mkdir(parents=True, exist_ok=True)
-            photo(stream(0, "photo", number)).save(folder / f"{number}.JPEG", quality=90)
+            of_class = root / part / f"class-{number % 10}"
+            of_class.mkdir(parents=True, exist_ok=True)
+            photo(stream(0, "photo", number)).save(of_class / f"{number}.JPEG", quality=90)
     return root
 
 
@@ -71,14 +72,16 @@ def measured(config: DataConfig, workers: int, batch_size: int, steps: int) -> d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--data-dir", help="folder with train/ and val/; else images are made")
-    for name, default in (("images", 400), ("image-size", 224), ("batch-size", 128), ("steps", 5)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--workers", type=whole(0), nargs="+", default=[0, 1, 2])
+    parser.add_argument("--data-dir", type=folder, help="folder with train/ and val/; else images are made")
+    for name, default, least in (("images", 400, 10), ("image-size", 224, 8), ("batch-size", 128, 1), ("steps", 5, 1)):
+        parser.add_argument(f"--{name}", type=whole(least), default=default)
     a = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(a.data_dir) if a.data_dir else made(Path(folder), a.images)
-        config = DataConfig(dataset="imagenet", data_dir=str(root), image_size=a.image_size, crop="resized", jitter=0.4)
+    with tempfile.TemporaryDirectory() as own, refusals(parser):
+        root = Path(a.data_dir) if a.data_dir else made(Path(own), a.images)
+        config = DataConfig(
+            dataset="imagenet", data_dir=str(root), image_size=a.image_size, crop="resized", jitter=0.4, hue=0.2
+        )
         train = stream_dataset(config, 0).train
         some = np.linspace(0, len(train.names) - 1, min(400, len(train.names))).astype(int)
         size = statistics.fmean(os.path.getsize(train.path(place)) for place in some)

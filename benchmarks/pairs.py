@@ -10,9 +10,15 @@ from collections.abc import Sequence
 
 
 def run_json(command: Sequence[str]) -> dict[str, float]:
-    """The JSON object a script prints."""
-    done = subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    """The JSON object a script prints; where it fails, end with the last line of its errors."""
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    if done.returncode:
+        told = done.stderr.strip().splitlines() or ["it printed no error"]
+        sys.exit(f"{command[0]} ended with exit code {done.returncode}: {told[-1]}")
+    try:
+        return json.loads(done.stdout.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        sys.exit(f"{command[0]} printed no JSON line; a yardstick prints its figures as one")
 
 
 def ratio(ours: Sequence[str], yardstick: Sequence[str], figure: str, pairs: int) -> dict[str, object]:

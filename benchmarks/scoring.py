@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 import torch
+from arguments import file, refusals, whole
 
 from bnao import NetworkConfig, SearchConfig, load_backend
 from bnao.backends.torch.supernet import images_of
@@ -24,10 +25,17 @@ from bnao.streams import stream
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("genotypes", 100), ("images", 1000), ("channels", 8), ("cells", 1), ("image", 32)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--yardstick", required=True, help="path of naive_supernet.py")
+    sizes = (("genotypes", 100, 1), ("images", 1000, 10), ("channels", 8, 2), ("cells", 1, 1), ("image", 32, 8))
+    for name, default, least in sizes:
+        parser.add_argument(f"--{name}", type=whole(least), default=default)
+    parser.add_argument("--yardstick", type=file, required=True, help="path of naive_supernet.py")
     a = parser.parse_args()
+    with refusals(parser):
+        print(json.dumps({**measure(a), **{name: value for name, value in vars(a).items() if name != "yardstick"}}))
+
+
+def measure(a: argparse.Namespace) -> dict[str, float]:
+    """Images a second of both, and the median of their ratios."""
     rng = stream(0, "benchmark")
     x = rng.integers(0, 256, (a.images, a.image, a.image, 3), dtype=np.uint8)
     y = np.arange(a.images) % 10
@@ -61,12 +69,11 @@ def main() -> None:
     supernet.score(pool[:5])
     times = [(seconds(lambda: supernet.score(pool)), seconds(forward)) for _ in range(3)]
     total = a.genotypes * a.images
-    figures = {
+    return {
         "images_per_second": total / statistics.median(ours for ours, _ in times),
         "plain_images_per_second": total / statistics.median(theirs for _, theirs in times),
         "ratio": statistics.median(theirs / ours for ours, theirs in times),
     }
-    print(json.dumps({**figures, **{name: value for name, value in vars(a).items() if name != "yardstick"}}))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from arguments import refusals, whole
 from torch.profiler import ProfilerActivity, profile
 
 from bnao import NetworkConfig, SearchConfig, load_backend
@@ -23,9 +24,16 @@ from bnao.streams import stream
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("cells", 500), ("images", 1000), ("steps", 100), ("channels", 16), ("threads", 1)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    sizes = (("cells", 500, 1), ("images", 1000, 64), ("steps", 100, 1), ("channels", 16, 2), ("threads", 1, 1))
+    for name, default, least in sizes:
+        parser.add_argument(f"--{name}", type=whole(least), default=default)
     a = parser.parse_args()
+    with refusals(parser):
+        print(json.dumps({**measure(a), **vars(a)}))
+
+
+def measure(a: argparse.Namespace) -> dict[str, float]:
+    """The figures of one supernet that is trained and scores."""
     rng = stream(0, "benchmark")
     x = rng.integers(0, 256, (a.images, 32, 32, 3), dtype=np.uint8)
     y = np.arange(a.images) % 10
@@ -57,14 +65,13 @@ def main() -> None:
     supernet.score(pool[:2])
     trained, scored = seconds(train), seconds(lambda: supernet.score(pool))
     few = pool[:20]
-    figures = {
+    return {
         "trained_images_per_second": a.steps * 64 / trained,
         "scored_images_per_second": len(pool) * a.images / scored,
         "seconds_to_score": scored,
         "share_outside_convolutions_training": outside(train),
         "share_outside_convolutions_scoring": outside(lambda: supernet.score(few)),
     }
-    print(json.dumps({**figures, **vars(a)}))
 
 
 if __name__ == "__main__":

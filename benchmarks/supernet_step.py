@@ -13,6 +13,7 @@ import statistics
 import time
 
 import numpy as np
+from arguments import file, refusals, whole
 from pairs import ratio
 
 
@@ -66,16 +67,19 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    sizes = (("channels", 20), ("cells", 3), ("image", 32), ("batch", 64), ("steps", 16), ("seed", 0))
-    for name, default in sizes:
-        parser.add_argument(f"--{name}", type=int, default=default)
+    sizes = (
+        ("channels", 20, 2), ("cells", 3, 1), ("image", 32, 8), ("batch", 64, 2), ("steps", 16, 1), ("seed", 0, 0),
+    )  # fmt: skip
+    for name, default, least in sizes:
+        parser.add_argument(f"--{name}", type=whole(least), default=default)
     parser.add_argument("--backend", default="torch", choices=("torch", "keras"))
-    parser.add_argument("--yardstick", help="path of naive_supernet.py")
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--yardstick", type=file, help="path of naive_supernet.py")
+    parser.add_argument("--pairs", type=whole(1), default=3)
     chosen = vars(parser.parse_args())
     yardstick, pairs = chosen.pop("yardstick"), chosen.pop("pairs")
     if yardstick is None:
-        print(json.dumps({**measure(**chosen), **chosen}))
+        with refusals(parser):
+            print(json.dumps({**measure(**chosen), **chosen}))
         return
     options = [text for name, value in chosen.items() for text in (f"--{name}", str(value))]
     others = [text for name, value in chosen.items() if name != "backend" for text in (f"--{name}", str(value))]

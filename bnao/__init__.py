@@ -10,11 +10,13 @@ from bnao.errors import BnaoError
 from bnao.evaluate import evaluate
 from bnao.formats import parse, written
 from bnao.genotype import Cell, Edge, Genotype, Node
+from bnao.pool import random_genotypes
 from bnao.ranking import compared, kendall_tau, pairwise_accuracy, rank_agreement, spearman
 from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
+from bnao.scoring import classify_test_images, score_genotypes
 from bnao.search import search
 from bnao.size import multiply_adds, parameters
-from bnao.space import SPACES, SearchSpace
+from bnao.space import SPACES, SearchSpace, neighbours
 from bnao.study import RankingStudy, ranking_study
 from bnao.zoo import published
 
@@ -37,18 +39,22 @@ __all__ = [
     "StudyConfig",
     "UniformSampler",
     "__version__",
+    "classify_test_images",
     "compared",
     "evaluate",
     "kendall_tau",
     "load_backend",
     "load_dataset",
     "multiply_adds",
+    "neighbours",
     "pairwise_accuracy",
     "parameters",
     "parse",
     "published",
+    "random_genotypes",
     "rank_agreement",
     "ranking_study",
+    "score_genotypes",
     "search",
     "spearman",
     "written",

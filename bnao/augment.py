@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bnao.config import DataConfig
 from bnao.streams import stream
@@ -19,17 +19,20 @@ _TRIES = 10
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def augmented(images: NDArray[np.float32], config: DataConfig, seed: int, step: int) -> NDArray[np.float32]:
+def augmented(
+    images: NDArray[np.float32], config: DataConfig, seed: int, step: int, *, black: ArrayLike = 0.0
+) -> NDArray[np.float32]:
     """Normalised images mirrored, shifted and cut out at random, as the settings say.
 
-    Half of them are mirrored; each is padded by the mean (0) and cropped to its size again at a random place, or
-    a random part of it is enlarged to its size; in each a square centred on a random pixel is set to the mean, the
-    part of it that lies within the image.
+    Half of them are mirrored; each is padded and cropped to its size again at a random place, or a random part of it
+    is enlarged to its size; in each a square centred on a random pixel is set to the mean (0), the part of it that
+    lies within the image.
 
     Args:
         images: shape (n, height, width, channels).
-        config: crop, pad, flip and cutout; one that is off does not change what the others draw.
+        config: crop, pad, pad_with, flip and cutout; one that is off does not change what the others draw.
         seed, step: decide the draws.
+        black: what a black pixel is once it is normalised, of each channel; for ``pad_with`` zero.
 
     >>> images = np.ones((1, 8, 8, 1), np.float32)
     >>> int(augmented(images, DataConfig(pad=0, flip=False, cutout=1), seed=0, step=0).sum())
@@ -40,13 +43,25 @@ def augmented(images: NDArray[np.float32], config: DataConfig, seed: int, step: 
     # all are drawn whatever is used, so that a setting does not change what the others draw
     down, right, mirror, row, column = stream(seed, "augment", step).random((5, n))
 
-    padded = np.zeros((n, height + 2 * pad, width + 2 * pad, channels), np.float32)
+    padded = np.empty((n, height + 2 * pad, width + 2 * pad, channels), np.float32)
+    if config.pad_with == "mean":
+        padded[...] = 0
+    elif config.pad_with == "zero" and pad:
+        # an image of one colour first, so that the copy's inner loop runs over an image and not over a pixel
+        padded[...] = np.broadcast_to(np.asarray(black, np.float32), padded.shape[1:]).copy()
     inside = padded[:, pad : pad + height, pad : pad + width]
     inside[...] = images
     if config.flip:
         chosen = mirror < 0.5
         for channel in range(channels):  # by channel, NumPy's inner loop runs over a row and not over a pixel
             inside[chosen, :, :, channel] = images[chosen, :, ::-1, channel]
+
+    if config.pad_with == "reflect" and pad:
+        from_rows, from_columns = (pad + np.pad(np.arange(length), pad, "reflect") for length in (height, width))
+        for edge in (slice(pad), slice(-pad, None)):
+            padded[:, pad : pad + height, edge] = padded[:, pad : pad + height, from_columns[edge]]
+        for edge in (slice(pad), slice(-pad, None)):
+            padded[:, edge] = padded[:, from_rows[edge]]
 
     crops = np.lib.stride_tricks.sliding_window_view(padded, (height, width, channels), axis=(1, 2, 3))
     places = 2 * pad + 1
@@ -147,21 +162,35 @@ def jitter_factors(n: int, share: float, seed: int, step: int) -> NDArray[np.flo
     return stream(seed, "jitter", step).uniform(max(0.0, 1 - share), 1 + share, (3, n)).astype(np.float32)
 
 
-def jittered(images: NDArray[np.uint8], share: float, seed: int, step: int) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """Images, 0..255, whose brightness, contrast and saturation are changed by random factors, in this order.
+def hue_turns(n: int, most: float, seed: int, step: int) -> NDArray[np.float32]:
+    """How far the hues of a step's n images turn: shares of the colour circle, within -most .. most, shape (n,)."""
+    return stream(seed, "hue", step).uniform(-most, most, n).astype(np.float32)
+
+
+def jittered(
+    images: NDArray[np.uint8], share: float, seed: int, step: int, *, hue: float = 0.0
+) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """Images, 0..255, whose brightness, contrast, saturation and hue are changed at random, in this order.
 
     Args:
-        images: shape (n, height, width, channels), 1 or 3 channels; grey ones have no saturation.
-        share: see ``jitter_factors``; 0 changes nothing.
-        seed, step: decide the factors.
+        images: shape (n, height, width, channels), 1 or 3 channels; grey ones have neither saturation nor hue.
+        share: see ``jitter_factors``; 0 leaves brightness, contrast and saturation as they are.
+        seed, step: decide the changes.
+        hue: see ``hue_turns``; 0 leaves hues as they are.
 
     >>> grey = np.full((1, 8, 8, 1), 100, np.uint8)
     >>> bool(50 <= jittered(grey, 0.5, seed=0, step=0).mean() <= 150)
     True
     """
-    if not share:
-        return images
-    brightness, contrast, saturation = jitter_factors(len(images), share, seed, step)[..., None, None, None]
+    changed = _recoloured(images, jitter_factors(len(images), share, seed, step)) if share else images
+    if hue and images.shape[3] == 3:
+        return turned(changed, hue_turns(len(images), hue, seed, step))
+    return changed
+
+
+def _recoloured(images: NDArray[np.uint8], factors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Images, 0..255, in which brightness, contrast and saturation are multiplied by factors of shape (3, n)."""
+    brightness, contrast, saturation = factors[..., None, None, None]
     result = np.clip(images * brightness, 0, 255)
     grey = result @ _LUMA if result.shape[3] == 3 else result[..., 0]
     mean = grey.mean((1, 2))[:, None, None, None]
@@ -169,5 +198,36 @@ def jittered(images: NDArray[np.uint8], share: float, seed: int, step: int) -> N
     if result.shape[3] == 3:
         grey = (result @ _LUMA)[..., None]
         result = np.clip((result - grey) * saturation + grey, 0, 255)
-    jittered_images: NDArray[np.float32] = result.astype(np.float32)
-    return jittered_images
+    recoloured: NDArray[np.float32] = result.astype(np.float32)
+    return recoloured
+
+
+def turned(images: NDArray[np.uint8] | NDArray[np.float32], turns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Images whose hues are turned; value and saturation (HSV, Smith 1978) stay.
+
+    Args:
+        images: red, green and blue, shape (n, height, width, 3).
+        turns: shares of the colour circle, shape (n,).
+
+    >>> red = np.array([200, 0, 0], np.uint8).reshape(1, 1, 1, 3)
+    >>> turned(red, np.array([1 / 3], np.float32)).ravel().round().tolist()
+    [0.0, 200.0, 0.0]
+    """
+    red, green, blue = np.moveaxis(images, 3, 0).astype(np.float32, order="C")
+    value = np.maximum(np.maximum(red, green), blue)
+    chroma = value - np.minimum(np.minimum(red, green), blue)
+    # the hue in sixths of the circle, from red; of grey any, since its chroma is 0
+    scale = 1 / np.where(chroma > 0, chroma, 1)
+    hue = np.where(
+        value == red,
+        (green - blue) * scale,
+        np.where(value == green, (blue - red) * scale + 2, (red - green) * scale + 4),
+    )
+    hue += 6 * turns[:, None, None]
+    result = np.empty(images.shape, np.float32)
+    for channel, opposite in enumerate((5, 3, 1)):
+        # a channel is lowest over two sixths of the circle, highest over two, and changes evenly between
+        place = hue + opposite
+        place -= 6 * np.floor(place / 6)
+        result[..., channel] = value - chroma * np.clip(np.minimum(place, 4 - place), 0, 1)
+    return result

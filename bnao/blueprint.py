@@ -160,7 +160,14 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 # --- cells
 
 
-def _nodes(cell: Mapping[str, Any], layers: Layers[T], inputs: Sequence[T], name: str, reduction: bool) -> list[T]:
+def _nodes(
+    cell: Mapping[str, Any],
+    layers: Layers[T],
+    inputs: Sequence[T],
+    name: str,
+    reduction: bool,
+    relu_before_reduce: bool,
+) -> list[T]:
     """The inputs, and the output of each node."""
     states = list(inputs)
     for index, edges in enumerate(cell["nodes"]):
@@ -169,7 +176,10 @@ def _nodes(cell: Mapping[str, Any], layers: Layers[T], inputs: Sequence[T], name
             if operation != "none":
                 place = f"{name}.nodes.{index}.edges.{number}.{operation}"
                 stride = 2 if reduction and source < len(inputs) else 1
-                outputs.append(OPERATIONS[operation](layers, states[source], place, stride))
+                x = states[source]
+                if relu_before_reduce and stride == 2 and operation == "skip_connect":
+                    x = layers.relu(x)
+                outputs.append(OPERATIONS[operation](layers, x, place, stride))
         if not outputs:
             outputs = [layers.zeros(states[0], 2 if reduction else 1)]
         states.append(layers.total(outputs) if len(outputs) > 1 else outputs[0])
@@ -194,7 +204,7 @@ def _two_inputs(architecture: Mapping[str, Any], layers: Layers[T], before: T, l
             elif widths[number] != channels or architecture["always_fit"]:
                 state = _convolution(layers, state, place, 1)
             fitted.append(state)
-        states = _nodes(cell, layers, fitted, name, reduction)
+        states = _nodes(cell, layers, fitted, name, reduction, architecture["relu_before_reduce"])
         ends = [
             _reduced(layers, states[state], f"{name}.loose.{state}") if reduction and state < 2 else states[state]
             for state in cell["output"]
@@ -212,7 +222,7 @@ def _one_input(architecture: Mapping[str, Any], layers: Layers[T], before: T, la
         if index in (n, 2 * n + 1):
             last = _residual(layers, last, f"{name}.residual")
         else:
-            last = _nodes(architecture["normal"], layers, [last], name, reduction=False)[-1]
+            last = _nodes(architecture["normal"], layers, [last], name, reduction=False, relu_before_reduce=False)[-1]
     return layers.relu(layers.norm(last, "head.norm"))
 
 

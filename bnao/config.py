@@ -4,23 +4,32 @@ The defaults are the paper's (Sec. 5 and its appendix; SPEC section 8); presets 
 """
 
 import math
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 
 from bnao.errors import ConfigError
 from bnao.presets import EVALUATE_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
-from bnao.settings import Settings, build, setting
+from bnao.settings import Settings, build, section, setting, told
 
 C = TypeVar("C")
 
 
 MOST_ALPHA = 10
+#: far beyond any network that is trained; larger ones could be counted, but nothing could hold them
+MOST_CHANNELS = 16_384
+MOST_CELLS = 1_000
+MOST_CLASSES = 1_000_000
+MOST_PIXELS = 16_384
 #: channels that are yet to be chosen for each genotype by a budget
 AUTO = 0
 SAMPLERS = ("proportional", "uniform", "budget")
 SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = ("nao", "evolution", "random")
+#: how a supernet chooses the set of weights that an edge trains (``bnao.genotype.edge_slots``)
+SLOT_RULES = ("hashed", "sorted")
+#: what a supernet's parameters off the path do at a step
+IDLE_MOMENTA = ("path", "dense")
 
 
 @frozen
@@ -36,18 +45,30 @@ class NetworkConfig:
         "Channels of the first cells (C); they double at each reduction. auto (evaluate and show): as many as keep "
         "max_multiply_adds.",
         least=2,
+        most=MOST_CHANNELS,
         words={"auto": AUTO},
     )
-    cells: int = setting(3, "Normal cells of a stack (N); the network has 3N + 2 cells.", least=1)
+    cells: int = setting(3, "Normal cells of a stack (N); the network has 3N + 2 cells.", least=1, most=MOST_CELLS)
     network: str = setting("cifar", "Stem: one 3x3 convolution, or three of stride 2.", choices=("cifar", "imagenet"))
-    classes: int = setting(10, "Classes to tell apart.", least=2, from_data=True)
+    slots: str = setting(
+        "hashed",
+        "Which of a node's two sets of supernet weights an edge trains: chosen by a hash of the node, so that both are "
+        "trained alike, or by the edges' sorted order.",
+        choices=SLOT_RULES,
+    )
+    classes: int = setting(10, "Classes to tell apart.", least=2, most=MOST_CLASSES, from_data=True)
     image: tuple[int, int, int] = setting(
         (32, 32, 3), "Height, width and channels of an image.", from_data=True, converter=tuple
     )
 
     def __attrs_post_init__(self) -> None:
-        if len(self.image) != 3 or min(self.image) < 1:
-            raise ConfigError(f"image is {'x'.join(map(str, self.image))}; it must be HxWxC, such as 32x32x3")
+        whole = all(isinstance(side, int) and not isinstance(side, bool) for side in self.image)
+        if len(self.image) != 3 or not whole or min(self.image) < 1:
+            raise ConfigError(f"image is {'x'.join(map(told, self.image))}; it must be HxWxC, such as 32x32x3")
+        if max(self.image) > MOST_PIXELS:
+            raise ConfigError(
+                f"image is {'x'.join(map(told, self.image))}; height, width and channels must each be <= {MOST_PIXELS}"
+            )
         least = 8 if self.network == "cifar" else 32
         if min(self.image[:2]) < least:
             raise ConfigError(
@@ -88,7 +109,7 @@ class DataConfig:
         "a folder for each class.",
     )
     image_size: int | None = setting(
-        None, "Show the images at this height and width, pixels; else as they are.", least=8
+        None, "Show the images at this height and width, pixels; else as they are.", least=8, most=MOST_PIXELS
     )
     unreadable: str = setting(
         "fail",
@@ -97,6 +118,7 @@ class DataConfig:
         fixed=False,
     )
     dev_share: float = setting(0.1, "Share of the train images kept for scoring (the dev part).", least=0.001, most=0.9)
+    split_seed: int = setting(0, "Decides which of the train images are the dev part.", least=0)
     dev_images: int | None = setting(
         None, "Score on this many of the dev images, always the same; else on all.", least=1
     )
@@ -109,9 +131,20 @@ class DataConfig:
         choices=("shift", "resized"),
     )
     pad: int = setting(4, "Augmentation: pixels padded on each side before a random crop.", least=0)
+    pad_with: str = setting(
+        "zero",
+        "Augmentation: pad with black, as the authors do; with the train images' mean; or with the mirrored border.",
+        choices=("zero", "mean", "reflect"),
+    )
     flip: bool = setting(True, "Augmentation: mirror half of the images.")
     jitter: float = setting(
         0.0, "Augmentation: brightness, contrast and saturation change by up to this share.", least=0, most=1
+    )
+    hue: float = setting(
+        0.0,
+        "Augmentation: hues turn either way by up to this share of the colour circle; after jitter.",
+        least=0,
+        most=0.5,
     )
     cutout: int = setting(0, "Augmentation: side of the square blanked in each image, pixels; 0 = none.", least=0)
 
@@ -126,6 +159,12 @@ class TrainingConfig:
     momentum: float = setting(0.9, "Momentum of SGD.", least=0, most=1)
     weight_decay: float = setting(3e-4, "Weight decay (coupled, L2) on the path's parameters.", least=0)
     gradient_norm: float = setting(5.0, "Gradients are scaled down to this norm; 0 = never.", least=0)
+    idle_momentum: str = setting(
+        "path",
+        "Parameters that a step does not use keep value and momentum (path), or go on with momentum and weight decay "
+        "as if their gradient were 0 (dense).",
+        choices=IDLE_MOMENTA,
+    )
     drop_path_keep: float = setting(0.9, "Chance to keep an edge, at full depth and progress.", least=0.01, most=1)
 
 
@@ -211,14 +250,19 @@ class SearchConfig:
     max_parameters: int | None = setting(None, "Only genotypes of at most this many parameters.", least=1)
     max_multiply_adds: int | None = setting(None, "Only genotypes of at most this many multiply-adds.", least=1)
     top: int = setting(5, "Genotypes in the final table.", least=1)
-    rerank_epochs: int = setting(0, "Train the final ones alone for so many epochs and rank by that; 0 = off.", least=0)
+    rerank_epochs: int = setting(
+        10, "Train the final ones alone for so many epochs and rank by that; 0 = off.", least=0
+    )
+    rerank_drop_path_epochs: int = setting(
+        50, "Epochs over which drop path progresses in these trainings, which may be stopped before.", least=1
+    )
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a round.", least=0)
-    network: NetworkConfig = field(factory=NetworkConfig, kw_only=True)
-    data: DataConfig = field(factory=DataConfig, kw_only=True)
-    training: TrainingConfig = field(factory=TrainingConfig, kw_only=True)
-    controller: ControllerConfig = field(factory=ControllerConfig, kw_only=True)
-    table: TableConfig = field(factory=TableConfig, kw_only=True)
-    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+    network: NetworkConfig = section(NetworkConfig)
+    data: DataConfig = section(DataConfig)
+    training: TrainingConfig = section(TrainingConfig)
+    controller: ControllerConfig = section(ControllerConfig)
+    table: TableConfig = section(TableConfig)
+    machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
@@ -237,6 +281,9 @@ class StandAloneTrainingConfig:
     weight_decay: float = setting(5e-4, "Weight decay (coupled, L2).", least=0)
     gradient_norm: float = setting(5.0, "Gradients are scaled down to this norm; 0 = never.", least=0)
     drop_path_keep: float = setting(0.8, "Chance to keep an edge, at full depth and progress.", least=0.01, most=1)
+    drop_path_epochs: int | None = setting(
+        None, "Epochs over which drop path progresses, if not those of the training; it may be stopped before.", least=1
+    )
     dropout_keep: float = setting(0.6, "Chance to keep a feature in front of the classifier.", least=0.01, most=1)
     auxiliary: float = setting(0.4, "Weight of the auxiliary head's loss; 0 = no head.", least=0)
     label_smoothing: float = setting(0.0, "Share of the target spread evenly over the classes.", least=0, most=0.99)
@@ -257,10 +304,10 @@ class EvaluateConfig:
         None, "Start from the weights of this finished run's supernet, where shapes agree; else from random ones."
     )
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
-    network: NetworkConfig = field(factory=lambda: NetworkConfig(channels=36, cells=6), kw_only=True)
-    data: DataConfig = field(factory=lambda: DataConfig(cutout=16), kw_only=True)
-    training: StandAloneTrainingConfig = field(factory=StandAloneTrainingConfig, kw_only=True)
-    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+    network: NetworkConfig = section(lambda: NetworkConfig(channels=36, cells=6))
+    data: DataConfig = section(lambda: DataConfig(cutout=16))
+    training: StandAloneTrainingConfig = section(StandAloneTrainingConfig)
+    machine: MachineConfig = section(MachineConfig)
 
 
 @frozen
@@ -293,8 +340,7 @@ class Arm:
         return self.sampler if self.alpha == (self.sampler != "uniform") else f"{self.sampler}:{self.alpha:g}"
 
 
-@frozen
-class PlannedSupernet:
+class PlannedSupernet(NamedTuple):
     """A supernet that a study trains.
 
     Attributes:
@@ -351,11 +397,11 @@ class StudyConfig:
     top: int = setting(10, "The k of precision at the top.", least=1)
     resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
-    network: NetworkConfig = field(factory=NetworkConfig, kw_only=True)
-    data: DataConfig = field(factory=DataConfig, kw_only=True)
-    training: TrainingConfig = field(factory=TrainingConfig, kw_only=True)
-    alone: StandAloneTrainingConfig = field(factory=StandAloneTrainingConfig, kw_only=True)
-    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+    network: NetworkConfig = section(NetworkConfig)
+    data: DataConfig = section(DataConfig)
+    training: TrainingConfig = section(TrainingConfig)
+    alone: StandAloneTrainingConfig = section(StandAloneTrainingConfig)
+    machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
         width(self.network)

@@ -208,6 +208,12 @@ class Dataset:
         result -= offset
         return result
 
+    @property
+    def black(self) -> NDArray[np.float32]:
+        """What a black pixel is once it is normalised, shape (channels,)."""
+        black: NDArray[np.float32] = -self._scale_and_offset[1][0, 0]
+        return black
+
     def network(self, config: NetworkConfig) -> NetworkConfig:
         """The network's settings with these classes and this image filled in.
 
@@ -274,16 +280,16 @@ def scale_and_offset(
     return scale.astype(np.float32), (scale * 255 * mean).astype(np.float32)
 
 
-def load_dataset(config: DataConfig, *, seed: int = 0, dev: bool = True) -> Dataset:
+def load_dataset(config: DataConfig, *, dev: bool = True) -> Dataset:
     """The data set the settings name, shown at their size and split by their shares.
 
     Each part holds the same share of each class, to within one image; of every class at least one image is left
     to train on. Images keep their order within a part.
 
     Args:
-        config: the source, the size and the parts; ``config.data`` goes before ``config.dataset``.
-        seed: decides the split. Scores are comparable only over one split, so it is not the search's seed
-            unless the caller makes it so.
+        config: the source, the size and the parts; ``config.data`` goes before ``config.dataset``. Which images are
+            the dev part is decided by ``config.split_seed``, not by a search's seed: scores are comparable over one
+            split only. Which are the ``train_images`` it does not decide.
         dev: whether a dev part is split off; without, it is empty and the train part holds all.
 
     Raises:
@@ -297,7 +303,7 @@ def load_dataset(config: DataConfig, *, seed: int = 0, dev: bool = True) -> Data
     train, held = np.arange(len(labels)), np.arange(0)
     classes = len(images.class_names)
     if config.train_images is not None:
-        train = fewer_train_images(images.name, labels, config.train_images, seed)
+        train = fewer_train_images(images.name, labels, config.train_images)
     if dev:
         wanted = round(config.dev_share * len(train))
         if wanted < classes or len(train) - wanted < classes:
@@ -306,11 +312,12 @@ def load_dataset(config: DataConfig, *, seed: int = 0, dev: bool = True) -> Data
                 f"the dev part and {len(train) - wanted:,} to train on; both need at least one image for each of the "
                 f"{classes} classes"
             )
-        chosen, others = _stratified(labels[train], wanted, stream(seed, "split"), spare=1)
+        chosen, others = _stratified(labels[train], wanted, stream(config.split_seed, "split"), spare=1)
         train, held = train[others], train[chosen]
         if config.dev_images is not None:
             _check_amount(images.name, "dev_images", config.dev_images, len(held), "dev images", classes)
-            held = held[_stratified(labels[held], config.dev_images, stream(seed, "dev images"))[0]]
+            rng = stream(config.split_seed, "dev images")
+            held = held[_stratified(labels[held], config.dev_images, rng)[0]]
     return Dataset(
         images.name,
         images.x_train[train],
@@ -324,14 +331,14 @@ def load_dataset(config: DataConfig, *, seed: int = 0, dev: bool = True) -> Data
     )
 
 
-def fewer_train_images(name: str, labels: NDArray[np.int64], wanted: int, seed: int = 0) -> NDArray[np.int64]:
+def fewer_train_images(name: str, labels: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
     """The places of so many of the train images, the same share of each class and at least one.
 
     Raises:
         DataError: there are fewer, or more classes.
     """
     _check_amount(name, "train_images", wanted, len(labels), "train images", int(labels.max()) + 1)
-    return _stratified(labels, wanted, stream(seed, "train images"), least=1)[0]
+    return _stratified(labels, wanted, stream(0, "train images"), least=1)[0]
 
 
 def _check_amount(name: str, setting: str, wanted: int, there: int, what: str, classes: int) -> None:
@@ -404,11 +411,12 @@ def train_batch(dataset: Dataset, step: int, batch_size: int, seed: int, config:
         step: counts from 0 over the whole training; each epoch visits the images in its own order.
         batch_size: images of a batch; all, if there are fewer.
         seed: decides orders and augmentations.
-        config: crop, pad, flip, cutout and jitter.
+        config: crop, pad, pad_with, flip, cutout, jitter and hue.
 
     Returns:
         Images of shape (batch, height, width, channels), C-contiguous, and labels of shape (batch,).
     """
     chosen = batch_places(dataset.n_train, step, batch_size, seed)
-    images = jittered(dataset.x_train[chosen], config.jitter, seed, step)
-    return augmented(dataset.normalised(images), config, seed, step), dataset.y_train[chosen]
+    images = jittered(dataset.x_train[chosen], config.jitter, seed, step, hue=config.hue)
+    shown = augmented(dataset.normalised(images), config, seed, step, black=dataset.black)
+    return shown, dataset.y_train[chosen]

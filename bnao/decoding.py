@@ -26,7 +26,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.augment import Box, jitter_factors, mirrored, random_part, random_parts
+from bnao.augment import Box, hue_turns, jitter_factors, mirrored, random_part, random_parts
 from bnao.errors import DataError
 from bnao.imagefiles import opened
 
@@ -53,6 +53,7 @@ class Augmentation:
         images: how many the step has.
         flip: whether half of them are mirrored.
         jitter: see ``bnao.augment.jitter_factors``.
+        hue: see ``bnao.augment.hue_turns``.
     """
 
     seed: int
@@ -60,6 +61,7 @@ class Augmentation:
     images: int
     flip: bool
     jitter: float
+    hue: float = 0.0
 
 
 @frozen
@@ -132,9 +134,15 @@ def _views(task: Task) -> list[Callable[[str], Image.Image]]:
     parts = random_parts(how.images, how.seed, how.step)[mine]
     mirror = mirrored(how.images, how.seed, how.step)[mine] & how.flip
     factors = jitter_factors(how.images, how.jitter, how.seed, how.step)[:, mine].T if how.jitter else [None] * n
+    turns = hue_turns(how.images, how.hue, how.seed, how.step)[mine].tolist()
     return [
         partial(
-            _shown, size=task.size, box=partial(random_part, tries), mirror=bool(mirror[place]), colours=factors[place]
+            _shown,
+            size=task.size,
+            box=partial(random_part, tries),
+            mirror=bool(mirror[place]),
+            colours=factors[place],
+            turn=turns[place],
         )
         for place, tries in enumerate(parts)
     ]
@@ -151,6 +159,7 @@ def _shown(
     box: Callable[[int, int], Box],
     mirror: bool = False,
     colours: NDArray[np.float32] | None = None,
+    turn: float = 0.0,
 ) -> Image.Image:
     """A part of an image at the size it is shown at, in RGB."""
     from PIL import Image, ImageEnhance
@@ -173,7 +182,20 @@ def _shown(
             (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color), colours.tolist(), strict=True
         ):
             shown = change(shown).enhance(factor)
-    return shown
+    return _turned(shown, turn) if turn else shown
+
+
+# Pillow's hues are 0..255, and both ends are red
+_HUES = 255
+
+
+def _turned(image: Image.Image, turn: float) -> Image.Image:
+    """An image whose hues are turned by a share of the colour circle: bnao.augment.turned in whole numbers."""
+    from PIL import Image
+
+    hue, saturation, value = image.convert("HSV").split()
+    places = [(place + round(turn * _HUES)) % _HUES for place in range(_HUES + 1)]
+    return Image.merge("HSV", (hue.point(places), saturation, value)).convert("RGB")
 
 
 # --- processes

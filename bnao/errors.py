@@ -36,6 +36,10 @@ class ExportError(BnaoError, ValueError):
     """An exported file that does not compute what the network does, or a place where none can be written."""
 
 
+class ProtocolError(BnaoError, TypeError):
+    """A supernet or a controller that lacks what a search needs of it; all that is missing is named."""
+
+
 class BackendError(BnaoError, ImportError):
     """A backend that is not installed, cannot be imported, or cannot do what is asked."""
 

@@ -15,6 +15,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
+from bnao.classification import class_errors, label_ranks
 from bnao.config import AUTO, EvaluateConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages
 from bnao.genotype import Genotype
@@ -39,6 +40,8 @@ class Evaluation:
         multiply_adds: of that network, for one image.
         test_errors: share of test images told wrong, in [0, 1], one for each repeat.
         top5_errors: share whose label is not among the first five, one for each repeat; empty where that is not told.
+        class_errors: share of each class' test images told wrong, the mean over the repeats; None: it has none. Empty
+            where a training was tested before bnao kept them.
         channels: of the first cells, where they were chosen for this genotype.
         unreadable: the files that were left out of its trainings and tests, and why.
         inherited: what its network had of a supernet when its trainings began; None where they began at random.
@@ -59,6 +62,7 @@ class Evaluation:
     channels: int | None = None
     unreadable: Mapping[str, str] = field(factory=dict, hash=False)
     inherited: Inheritance | None = field(default=None, eq=False, repr=False)
+    class_errors: tuple[float | None, ...] = field(default=(), repr=False)
 
     @property
     def mean(self) -> float:
@@ -88,6 +92,7 @@ class Evaluation:
             "multiply_adds": self.multiply_adds,
             **({} if self.channels is None else {"channels": self.channels}),
             **({} if self.inherited is None else {"from_supernet": self.inherited.to_json()}),
+            **({"class_errors": list(self.class_errors)} if self.class_errors else {}),
         }
 
 
@@ -126,7 +131,7 @@ def evaluate(
         run: a folder for weights and results. What it holds of finished trainings is not done again, and a
             training that was killed goes on from its last checkpoint. None: nothing is kept.
         scores: one-shot scores of the genotypes; with them the folder also gets the rank agreement.
-        listen: is told every event.
+        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
     Returns:
         One evaluation a genotype, in the order given.
@@ -175,19 +180,33 @@ def evaluate(
                 network.channels if config.network.channels == AUTO else None,
                 {path: reason for test in tests for path, reason in test.unreadable.items()},
                 inherited,
+                _class_means([test.class_errors for test in tests]),
             )
         )
         if run:
-            run.write_json(RESULT, _content(evaluations, config))
+            run.write_json(RESULT, _content(evaluations, config, dataset))
     if run and scores is not None:
         estimates = {name: estimate.to_json() for name, estimate in agreement(evaluations, scores).items()}
-        run.write_json(RESULT, {**_content(evaluations, config), "agreement": estimates})
+        run.write_json(RESULT, {**_content(evaluations, config, dataset), "agreement": estimates})
     return evaluations
 
 
-def _content(evaluations: Sequence[Evaluation], config: EvaluateConfig) -> dict[str, Any]:
+def _class_means(repeats: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
+    """The mean error of each class over the repeats; empty where a repeat lacks them."""
+    if not all(repeats):
+        return ()
+    return tuple(
+        None if None in errors else round(statistics.fmean(error for error in errors if error is not None), 6)
+        for errors in zip(*repeats, strict=True)
+    )
+
+
+def _content(evaluations: Sequence[Evaluation], config: EvaluateConfig, dataset: LabelledImages) -> dict[str, Any]:
     """What evaluation.json holds; the files that were left out, where that is allowed."""
-    content: dict[str, Any] = {"evaluations": [done.to_json() for done in evaluations]}
+    content: dict[str, Any] = {
+        "class_names": list(dataset.class_names),
+        "evaluations": [done.to_json() for done in evaluations],
+    }
     if config.data.unreadable == "skip":
         left_out = unreadable(evaluations)
         content["unreadable"] = [{"file": path, "reason": reason} for path, reason in left_out.items()]
@@ -212,23 +231,28 @@ class Outcome:
         error: share of test images told wrong, in [0, 1].
         top5_error: share whose label is not among the first five; None where that is not told.
         unreadable: the files that were left out, and why.
+        class_errors: share of each class' test images told wrong; None: it has none. Empty where that is not known.
     """
 
     error: float
     top5_error: float | None = None
     unreadable: Mapping[str, str] = field(factory=dict, hash=False)
+    class_errors: tuple[float | None, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as in the file of a training; what is not told, or nothing, is left out."""
         top5 = {} if self.top5_error is None else {"top5_error": self.top5_error}
-        return {"test_error": self.error, **top5, **({"unreadable": dict(self.unreadable)} if self.unreadable else {})}
+        by_class = {"class_errors": list(self.class_errors)} if self.class_errors else {}
+        left_out = {"unreadable": dict(self.unreadable)} if self.unreadable else {}
+        return {"test_error": self.error, **top5, **by_class, **left_out}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Outcome:
         """What ``to_json`` was made from."""
         top5 = content.get("top5_error")
         left_out = {str(path): str(reason) for path, reason in content.get("unreadable", {}).items()}
-        return cls(float(content["test_error"]), None if top5 is None else float(top5), left_out)
+        by_class = tuple(None if error is None else float(error) for error in content.get("class_errors", []))
+        return cls(float(content["test_error"]), None if top5 is None else float(top5), left_out, by_class)
 
 
 class Training:
@@ -281,8 +305,8 @@ class Training:
         if self.start is not None:
             network.load_state({**network.state(), **self.start.weights})
         left_out = self._train(network, tell)
-        error, top5_error = self._errors(network)
-        test = Outcome(error, top5_error, {**left_out, **self.dataset.unreadable})
+        error, top5_error, by_class = self._errors(network)
+        test = Outcome(error, top5_error, {**left_out, **self.dataset.unreadable}, by_class)
         if self.folder:
             if self.keep_weights:
                 settings = self.dataset.network(self.config.network)
@@ -314,14 +338,15 @@ class Training:
                     began += saved - now  # an epoch's seconds are those of its steps
         return left_out
 
-    def _errors(self, network: StandAlone) -> tuple[float, float | None]:
-        """The shares of test images told wrong, and not told among the first five where that is asked."""
-        ranks = [
-            label_ranks(network.logits(images), labels)
+    def _errors(self, network: StandAlone) -> tuple[float, float | None, tuple[float | None, ...]]:
+        """The shares of test images told wrong, not among the first five where that is asked, and wrong by class."""
+        tested = [
+            (label_ranks(network.logits(images), labels), labels)
             for images, labels in self.dataset.test_batches(self.config.training.batch_size)
         ]
-        first, fifth = (1 - float((np.concatenate(ranks) < k).mean()) for k in (1, 5))
-        return first, fifth if self.dataset.tells_top5 else None
+        ranks, labels = (np.concatenate(parts) for parts in zip(*tested, strict=True))
+        first, fifth = (1 - float((ranks < k).mean()) for k in (1, 5))
+        return first, fifth if self.dataset.tells_top5 else None, class_errors(ranks > 0, labels, self.dataset.classes)
 
     @property
     def _checkpoint_name(self) -> str:
@@ -349,19 +374,6 @@ class Training:
             self.folder.write(self._checkpoint_name, to_bytes(network.state(), about))
 
 
-def label_ranks(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many classes come before each image's label, shape (n,): 0 where its logit is the largest.
-
-    Of equal logits the first class comes first.
-
-    >>> label_ranks(np.array([[1, 3, 2], [5, 5, 5]], np.float32), np.array([2, 1])).tolist()
-    [1, 1]
-    """
-    order = np.argsort(-logits, axis=1, kind="stable")
-    ranks: NDArray[np.int64] = (order == np.asarray(labels)[:, None]).argmax(1)
-    return ranks
-
-
 def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
     """The share of images whose largest logit is their label's, in [0, 1]."""
     return float((label_ranks(network.logits(images), labels) == 0).mean())
@@ -378,18 +390,29 @@ def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float
 
 
 def short_training(genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, epochs: int) -> float:
-    """Dev accuracy after a short training on the train part alone, to re-rank a search's best.
+    """Return the dev accuracy after a short training on the train part alone, to re-rank a search's best.
 
-    The network is the search's own size; the recipe is the paper's stand-alone one without the auxiliary head.
+    The authors' recipe: network, images, batches and SGD (rates, momentum, weight decay, gradient norm) are the
+    search's; auxiliary head, dropout and drop path are those of the paper's stand-alone training, but drop path
+    progresses as in the first of ``config.rerank_drop_path_epochs`` epochs.
     """
-    base = EvaluateConfig()
+    base, supernet = EvaluateConfig(), config.training
     short = evolve(
         base,
         epochs=epochs,
         seed=config.seed,
         network=config.network,
         data=config.data,
-        training=evolve(base.training, batch_size=config.training.batch_size, auxiliary=0.0, dropout_keep=1.0),
+        training=evolve(
+            base.training,
+            batch_size=supernet.batch_size,
+            learning_rate=supernet.learning_rate,
+            learning_rate_end=supernet.learning_rate_end,
+            momentum=supernet.momentum,
+            weight_decay=supernet.weight_decay,
+            gradient_norm=supernet.gradient_norm,
+            drop_path_epochs=config.rerank_drop_path_epochs,
+        ),
         machine=config.machine,
     )
     network = backend.stand_alone(genotype, short, dataset, seed=config.seed)

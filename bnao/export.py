@@ -32,7 +32,8 @@ TOLERANCE = 1e-4
 #: images of the batches that an exported file is tried on
 BATCHES = (1, 7)
 
-_TRAININGS = "trainings"
+#: the part of an evaluation's folder that holds its networks
+TRAININGS = "trainings"
 _ONNX = ".onnx"
 
 
@@ -96,9 +97,9 @@ def _given(genotype: str, space: SearchSpace) -> Reading:
 
 def _evaluation(folder: Path) -> Path:
     """The folder of the evaluation: this one, or the only one in this search's."""
-    if (folder / _TRAININGS).is_dir():
+    if (folder / TRAININGS).is_dir():
         return folder
-    found = sorted(path.parent for path in folder.glob(f"*/{_TRAININGS}") if (path.parent / CONFIG).is_file())
+    found = sorted(path.parent for path in folder.glob(f"*/{TRAININGS}") if (path.parent / CONFIG).is_file())
     if len(found) > 1:
         raise RunError(f"{folder} holds {len(found)} evaluations; give one of them: {', '.join(map(str, found))}")
     if not found:
@@ -111,7 +112,7 @@ def _evaluation(folder: Path) -> Path:
 def _weights_in(folder: Path, genotype: str | None) -> Path:
     """The weights file of a genotype's best training in an evaluation's folder, or of the best genotype's."""
     errors: dict[str, dict[Path, float]] = {}
-    for path in sorted((folder / _TRAININGS).glob("*.json")):
+    for path in sorted((folder / TRAININGS).glob("*.json")):
         content = read_json(path)
         with understanding(path):
             errors.setdefault(str(content["genotype"]), {})[path] = float(content["test_error"])

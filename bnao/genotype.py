@@ -6,8 +6,10 @@ the outputs of the cell before the last and of the last cell; state 2 is the fir
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from attrs import field, frozen
 
@@ -48,6 +50,32 @@ class Node:
 
     def __str__(self) -> str:
         return "+".join(map(str, self.edges))
+
+
+@lru_cache(maxsize=100_000)
+def edge_slots(node: Node, rule: str = "hashed") -> tuple[int, ...]:
+    """Return which of a node's sets of supernet weights each of its edges trains, in the order of the edges.
+
+    A supernet holds a set of weights for the first edge of a node and one for the second. Edges are kept sorted, so
+    by their order (``sorted``) the first set is trained by small sources and the second by large ones, very unequally
+    (docs/decisions.md). By a hash of the node's text (``hashed``) either edge is the first with equal chance, and
+    equal nodes always train the same weights, on any machine.
+
+    Args:
+        node: its edges.
+        rule: ``hashed`` or ``sorted``.
+
+    >>> edge_slots(Node([Edge(0, "skip_connect"), Edge(1, "sep_conv_3x3")]))
+    (0, 1)
+    >>> edge_slots(Node([Edge(0, "skip_connect"), Edge(1, "sep_conv_5x5")]))
+    (1, 0)
+    """
+    slots = range(len(node.edges))
+    if rule == "sorted" or len(slots) < 2:
+        return tuple(slots)
+    digest = hashlib.blake2b(str(node).encode(), digest_size=8).digest()
+    first = int.from_bytes(digest, "little") % len(slots)
+    return tuple((slot + first) % len(slots) for slot in slots)
 
 
 def _in_order(nodes: Iterable[Node]) -> tuple[Node, ...]:

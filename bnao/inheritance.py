@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bnao.config import NetworkConfig, SearchConfig
 from bnao.errors import ConfigError
-from bnao.genotype import Cell, Genotype
+from bnao.genotype import Cell, Genotype, edge_slots
 from bnao.journal import read_supernet
 from bnao.network import rules, stack
 from bnao.run import read_config
@@ -72,7 +72,11 @@ class Inheritance:
 
 
 def inherited(
-    genotype: Genotype, network: NetworkConfig, state: Mapping[str, NDArray[np.float32]], source: str
+    genotype: Genotype,
+    network: NetworkConfig,
+    state: Mapping[str, NDArray[np.float32]],
+    source: str,
+    slots: str = "hashed",
 ) -> Inheritance:
     """What a genotype's own network has in a supernet's state.
 
@@ -84,12 +88,13 @@ def inherited(
         network: its network's settings.
         state: the supernet's weights, by canonical name.
         source: where they are from, for the report.
+        slots: how the supernet's edges chose their weights (``bnao.genotype.edge_slots``).
     """
     shapes = stand_alone_shapes(genotype, network)
     cells = [] if rules(network).residual else [genotype.cell(position.reduction) for position in stack(network)]
     weights, missing, other = {}, [], []
     for name, shape in shapes.items():
-        value = state.get(_in_supernet(name, cells))
+        value = state.get(_in_supernet(name, cells, slots))
         if value is None:
             missing.append(name)
         elif value.shape != shape:
@@ -99,13 +104,14 @@ def inherited(
     return Inheritance(source, weights, shapes, tuple(missing), tuple(other))
 
 
-def _in_supernet(name: str, cells: Sequence[Cell]) -> str:
+def _in_supernet(name: str, cells: Sequence[Cell], slots: str) -> str:
     """What a parameter is called in the supernet, in whose cells (none, where sources are fixed) edges name theirs."""
     parts = name.split(".")
     if not cells or parts[0] != "cells" or parts[2] != "nodes":
         return name
-    source = cells[int(parts[1])].nodes[int(parts[3])].edges[int(parts[5])].source
-    return ".".join([*parts[:7], "source", str(source), *parts[7:]])
+    node, number = cells[int(parts[1])].nodes[int(parts[3])], int(parts[5])
+    slot, source = edge_slots(node, slots)[number], node.edges[number].source
+    return ".".join([*parts[:5], str(slot), parts[6], "source", str(source), *parts[7:]])
 
 
 @frozen(eq=False)
@@ -116,11 +122,13 @@ class SupernetWeights:
         source: the search's folder.
         space: the name of its space.
         state: the weights, by canonical name.
+        slots: how its edges chose their weights (``bnao.genotype.edge_slots``).
     """
 
     source: str
     space: str
     state: Mapping[str, NDArray[np.float32]]
+    slots: str
 
     @classmethod
     def of(cls, folder: str, network: NetworkConfig) -> SupernetWeights:
@@ -137,8 +145,8 @@ class SupernetWeights:
                 f"from_supernet is {folder}, a search in space {searched.network.space!r}; the networks to train are "
                 f"of space {network.space!r}"
             )
-        return cls(folder, network.space, read_supernet(Path(folder)))
+        return cls(folder, network.space, read_supernet(Path(folder)), searched.network.slots)
 
     def inherited(self, genotype: Genotype, network: NetworkConfig) -> Inheritance:
         """What a genotype's own network has in it."""
-        return inherited(genotype, network, self.state, self.source)
+        return inherited(genotype, network, self.state, self.source, self.slots)

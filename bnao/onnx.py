@@ -27,6 +27,8 @@ OPSET, IR_VERSION = 17, 8
 IMAGES, LOGITS = "images", "logits"
 
 _ABOUT = "bnao"
+#: of the metadata, beside the above: a JSON list, for programs that look for no more
+_CLASS_NAMES = "class_names"
 _EPSILON = 1e-5
 _MEAN, _STD = "image_mean", "image_std"
 
@@ -156,7 +158,7 @@ def write(trained: Trained, path: Path) -> None:
     model = helper.make_model(
         made, opset_imports=[opset], ir_version=IR_VERSION, producer_name="bnao", producer_version=version("bnao")
     )
-    helper.set_model_props(model, {_ABOUT: json.dumps(trained.about())})
+    helper.set_model_props(model, {_ABOUT: trained.about_json(), _CLASS_NAMES: json.dumps(trained.class_names)})
     _package("onnx.checker").check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 

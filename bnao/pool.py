@@ -1,22 +1,91 @@
-"""Which genotypes a study ranks, and which its supernets are trained on."""
+"""Random genotypes within budgets; which ones a study ranks, and which its supernets are trained on."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from bnao.config import StudyConfig
-from bnao.errors import ConfigError
+from bnao.config import NetworkConfig, StudyConfig
+from bnao.errors import ConfigError, GenotypeError
 from bnao.genotype import Genotype
+from bnao.size import multiply_adds, parameters
 from bnao.space import space_named
 from bnao.streams import stream
 
-# random genotypes looked at for each one wanted near a size
+# random genotypes looked at for each one wanted near a size or within a budget
 _TRIES = 300
+# and at least so many in all
+_LEAST_TRIES = 3000
+# whose sizes are counted together
+_AT_ONCE = 50
 # of random genotypes, from which the median or the range of sizes is taken
 _SAMPLE = 1000
+
+
+def random_genotypes(
+    n: int,
+    network: NetworkConfig,
+    *,
+    seed: int = 0,
+    max_parameters: int | None = None,
+    max_multiply_adds: int | None = None,
+) -> list[Genotype]:
+    """Return n distinct random genotypes whose own networks keep the budgets.
+
+    Every source and operation is drawn uniformly; what does not keep a budget is drawn anew.
+
+    Args:
+        n: how many, >= 0.
+        network: the space, and the stack, classes and image that sizes are counted for.
+        seed: decides every draw.
+        max_parameters, max_multiply_adds: the budgets; None: any size.
+
+    Raises:
+        ConfigError: too few of the genotypes keep the budgets.
+        GenotypeError: the space does not hold so many.
+
+    >>> few = random_genotypes(3, NetworkConfig(channels=36, cells=6), max_parameters=3_500_000)
+    >>> len(few), (parameters(few, NetworkConfig(channels=36, cells=6)) <= 3_500_000).all()
+    (3, np.True_)
+    """
+    budgets = {
+        f"at most {most:,} {name}": (most, count)
+        for name, most, count in (
+            ("parameters", max_parameters, parameters),
+            ("multiply-adds", max_multiply_adds, multiply_adds),
+        )
+        if most is not None
+    }
+    space, rng = space_named(network.space, network.nodes), stream(seed, "random genotypes")
+    if n > space.genotypes:
+        raise GenotypeError(
+            f"space {space.name!r} with {space.nodes} nodes has {space.genotypes:,} genotypes, and {n:,} are wanted; "
+            f"ask for fewer or for more nodes"
+        )
+    if not budgets:
+        return space.random_genotypes(n, rng)
+    chosen: list[Genotype] = []
+    seen: set[Genotype] = set()
+    while len(chosen) < n:
+        wanted = min(max(n, _AT_ONCE), space.genotypes - len(seen))
+        try:
+            some = space.random_genotypes(wanted, rng, exclude=seen)
+        except GenotypeError:  # all but a few were seen
+            some = []
+        seen.update(some)
+        within = np.ones(len(some), dtype=bool)
+        for most, count in budgets.values():
+            within &= count(some, network) <= most if some else within
+        chosen += itertools.compress(some, within)
+        if len(chosen) < n and (not some or len(seen) >= max(_LEAST_TRIES, _TRIES * n)):
+            raise ConfigError(
+                f"only {len(chosen)} of {len(seen):,} random genotypes keep the budget ({', '.join(budgets)}), and {n} "
+                f"are wanted; allow more, or take fewer channels, cells or genotypes"
+            )
+    return chosen[:n]
 
 
 def chosen_genotypes(
@@ -74,15 +143,17 @@ def chosen_genotypes(
 def trained_genotypes(
     config: StudyConfig, ranked: Sequence[Genotype], known: Sequence[Genotype] | None
 ) -> list[Genotype]:
-    """The genotypes a supernet is trained on: the ranked ones first, then others, as many as ``config.trained``.
+    """Return the genotypes a supernet is trained on: the ranked ones, others of the truth, then random ones.
+
+    As many as ``config.trained``.
 
     Args:
         config: how many.
         ranked: the ranked ones.
-        known: genotypes to choose the others among; None, or no others in it: all of the space.
+        known: genotypes that others are taken from before the space; None: from the space alone.
 
     Raises:
-        ConfigError: there are not so many.
+        GenotypeError: the space has not so many.
     """
     wanted = 0 if config.trained is None else config.trained - len(ranked)
     if wanted < 0 and config.trained is not None:
@@ -92,12 +163,12 @@ def trained_genotypes(
     rng = stream(config.seed, "study trained")
     barred = set(ranked)
     others = [genotype for genotype in known or () if genotype not in barred]
-    if not others:
+    chosen = [*ranked, *(others[index] for index in rng.permutation(len(others))[:wanted])]
+    missing = wanted + len(ranked) - len(chosen)
+    if missing:
         space = space_named(config.network.space, config.network.nodes)
-        return [*ranked, *space.random_genotypes(wanted, rng, exclude=ranked)]
-    if len(others) < wanted:
-        raise ConfigError(f"trained is {config.trained}, and the truth has {len(known or ())} genotypes; ask for fewer")
-    return [*ranked, *(others[index] for index in rng.permutation(len(others))[:wanted])]
+        chosen += space.random_genotypes(missing, rng, exclude=chosen)
+    return chosen
 
 
 def ranked_genotypes(

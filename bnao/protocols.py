@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages
+from bnao.errors import ProtocolError
 from bnao.genotype import Genotype
 from bnao.trained import Trained
 from bnao.weights import State as State
@@ -20,6 +21,35 @@ from bnao.weights import State as State
 Event = Mapping[str, Any]
 #: is told every event
 Listener = Callable[[Event], None]
+
+_TRAINING = ("genotype", "of", "repeat")
+#: every event of search, evaluate and ranking_study by its kind, with its fields besides "event"; docs/events.md says
+#: when each is told and what its fields mean
+EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "search": {
+        "pool": ("round", "genotypes", "sources"),
+        "step": ("round", "step", "steps", "loss", "rate", "genotype", "seconds"),
+        "score": ("round", "scored", "of", "best"),
+        "round": ("round", "rounds", "best", "genotype"),
+        "controller": ("round", "epoch", "epochs", "loss", "rate"),
+        "exhausted": ("round", "message"),
+        "rerank": ("trained", "of", "accuracy"),
+        "end": ("best", "score"),
+    },
+    "evaluate": {
+        "step": (*_TRAINING, "epoch", "epochs", "step", "steps", "loss", "rate"),
+        "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
+        "trained": (*_TRAINING, "test_error"),
+    },
+    "ranking_study": {
+        "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
+        "trained": (*_TRAINING, "test_error", "known"),
+        "step": ("sampler", "seed", "step", "steps", "loss", "rate", "seconds"),
+        "score": ("sampler", "seed", "epochs", "scored", "of"),
+        "supernet": ("sampler", "seed"),
+        "end": (),
+    },
+}
 
 
 @frozen
@@ -103,6 +133,15 @@ class Supernet(Protocol):
         ...
 
 
+@runtime_checkable
+class GivesLogits(Protocol):
+    """A supernet that also tells what its scores are made of; none must."""
+
+    def logits(self, genotype: Genotype, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Shape (n, classes) for images (n, height, width, channels), in the batches that ``score`` would make."""
+        ...
+
+
 #: says whether a proposal is wanted: new, and within the budgets
 Accept = Callable[[Genotype], bool]
 
@@ -117,6 +156,34 @@ class Controller(Protocol):
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
         """At most n distinct genotypes that ``accept`` admits, from the best known ones (seeds, best first)."""
         ...
+
+
+def check_provides(given: object, protocol: type, name: str) -> None:
+    """Check that an object has every attribute and method of a protocol of this page.
+
+    Args:
+        given: what is to be used.
+        protocol: ``Supernet``, ``Controller`` or ``StandAlone``.
+        name: how an error calls the object.
+
+    Raises:
+        ProtocolError: something is missing, or it is a class and no object of it; one line names all.
+
+    >>> check_provides(object(), Controller, "controller")
+    Traceback (most recent call last):
+        ...
+    bnao.errors.ProtocolError: the controller, of class object, lacks fit() and propose(); see bnao.protocols.Controller
+    """
+    methods = [each for each, value in vars(protocol).items() if callable(value) and not each.startswith("_")]
+    attributes = [each for each in getattr(protocol, "__annotations__", {}) if each not in methods]
+    see = f"see {protocol.__module__}.{protocol.__name__}"
+    if isinstance(given, type):
+        raise ProtocolError(f"the {name} is the class {given.__name__}; give an object of it; {see}")
+    missing = [each for each in attributes if not hasattr(given, each)]
+    missing += [f"{each}()" for each in methods if not callable(getattr(given, each, None))]
+    if missing:
+        named = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        raise ProtocolError(f"the {name}, of class {type(given).__name__}, lacks {named}; {see}")
 
 
 class StandAlone(Protocol):

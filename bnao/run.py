@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from bnao.errors import BnaoError, ConfigError, GenotypeError, RunError, WriteError
-from bnao.settings import build, read_toml, settings_of, to_toml
+from bnao.settings import build, read_toml, settings_of, to_toml, worded
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -270,7 +270,8 @@ def check_same_settings(folder: Path, config: object) -> None:
         old, new = _setting(before, path), _setting(config, path)
         if old != new:
             raise RunError(
-                f"{folder} was made with {'.'.join(path)} = {old}, and now it is {new}; name another folder with --out"
+                f"{folder} was made with {'.'.join(path)} = {worded(attribute, old)}, and now it is "
+                f"{worded(attribute, new)}; name another folder with --out"
             )
 
 

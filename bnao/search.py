@@ -23,7 +23,7 @@ from bnao.config import SearchConfig
 from bnao.errors import ConfigError, GenotypeError
 from bnao.genotype import Genotype
 from bnao.journal import RESULT, Journal
-from bnao.protocols import Controller, Listener, Supernet
+from bnao.protocols import Controller, Listener, Supernet, check_provides
 from bnao.run import Run, read_json, understanding
 from bnao.sampler import ProportionalSampler, sampler_of_round
 from bnao.size import SIZES, multiply_adds, parameters
@@ -126,12 +126,16 @@ def search(
 
     Args:
         config: all settings.
-        supernet: holds and trains the weights all genotypes share.
-        controller: proposes the genotypes of each later round.
+        supernet: holds and trains the weights all genotypes share: attributes ``network``, ``epoch_steps``,
+            ``scored_images`` and ``candidates``, methods ``train``, ``score``, ``sizes``, ``state`` and
+            ``load_state``; see ``bnao.protocols.Supernet``.
+        controller: proposes the genotypes of each later round: methods ``fit`` and ``propose``; see
+            ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
         size: sizes of genotypes, any unit, in place of ``config.size``.
-        rerank: a genotype's accuracy after a short training of its own; ranks the best ``config.top`` at the end.
-        listen: is told every event.
+        rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
+            the end, such as ``bnao.evaluate.short_training``; None: they stay in the order of their scores.
+        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
     Returns:
         Every genotype that was scored, best first.
@@ -141,6 +145,7 @@ def search(
         RunError: the folder cannot be written; what was finished is kept.
         ConfigError: the budget admits too few genotypes.
         SizeError: ``size`` gave one that is not finite and positive.
+        ProtocolError: the supernet or the controller lacks an attribute or a method; all of them are named.
 
     >>> from bnao.backends.table import TableSupernet
     >>> from bnao.controllers import RandomController
@@ -177,6 +182,8 @@ class _Search:
         size: SizeFunction | None,
         listen: Listener,
     ) -> None:
+        check_provides(supernet, Supernet, "supernet")
+        check_provides(controller, Controller, "controller")
         self.config, self.supernet, self.controller, self.journal = config, supernet, controller, journal
         self.size, self.listen = size, listen
         self.network = supernet.network

@@ -2,10 +2,11 @@
 
 import difflib
 import math
+import os
 import tomllib
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,19 +38,39 @@ def _check(
         or (isinstance(value, tuple) and tuple in kinds)
     ):
         wanted = " or ".join(_KIND_NAMES[kind] for kind in kinds if kind is not type(None))
-        raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
+        raise ConfigError(f"{name} is {told(value)}; it must be {wanted}")
     if isinstance(value, str) and choices and value not in choices:
         raise ConfigError(f"{name} is {value!r}; it can be {', '.join(choices)}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{name} is {value!r}; it must be a finite number")
+    if is_number and float in kinds and not _is_finite(value):
+        raise ConfigError(f"{name} is {told(value)}; it must be a finite number")
     if is_number and value in words.values():
         return
     if is_number and not ((least is None or value >= least) and (most is None or value <= most)):  # type: ignore[operator]  # is_number says it is one
         bounds = " and ".join(
-            text for text in (least is not None and f">= {least:g}", most is not None and f"<= {most:g}") if text
+            f"{sign} {bound if isinstance(bound, int) else f'{bound:g}'}"
+            for sign, bound in ((">=", least), ("<=", most))
+            if bound is not None
         )
         others = "".join(f", or {number} ({word})" for word, number in words.items())
-        raise ConfigError(f"{name} is {value!r}; it must be {bounds}{others}")
+        raise ConfigError(f"{name} is {told(value)}; it must be {bounds}{others}")
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:  # a whole number beyond any float
+        return False
+
+
+def told(value: object) -> str:
+    """A value as an error tells it; of a whole number of more than 40 digits, how long it is.
+
+    >>> told("wide"), told(12), told(-(10**5000))
+    ("'wide'", '12', 'a number of about 5000 digits')
+    """
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return f"a number of about {round(value.bit_length() * math.log10(2))} digits"  # Python writes 4300 at most
+    return repr(value)
 
 
 _KIND_NAMES: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -106,6 +127,46 @@ def setting(
     if meant:
         converter = lambda value: meant.get(value, value) if isinstance(value, str) else value  # noqa: E731
     return field(default=default, validator=validate, metadata=metadata, converter=converter, kw_only=True)
+
+
+def section(factory: Callable[[], Any]) -> Any:
+    """A field that holds settings of their own, such as ``data`` of a search.
+
+    Args:
+        factory: makes the section's defaults.
+
+    Raises:
+        ConfigError: on creation, a value that is no such section; what would be right is named.
+    """
+
+    def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+        kind = attribute.type
+        assert kind is not None
+        if not isinstance(value, kind):
+            given = f"a {type(value).__name__}" if attrs.has(type(value)) else repr(value)
+            raise ConfigError(f"{attribute.name} is {given}; it must be a {_example(kind, attribute.name, value)}")
+
+    return field(factory=factory, validator=validate, kw_only=True)
+
+
+def _example(kind: type, name: str, value: object) -> str:
+    """A section's class, and a call of it with what was given in its place, where that can be meant."""
+    if isinstance(value, Mapping):
+        tried = [dict(value)]
+    elif isinstance(value, (str, os.PathLike)):
+        texts = [each for each in attrs.fields(kind) if str in kinds_of(each)]
+        # a text that is a setting's choice, else the setting that has the section's name
+        tried = [{each.name: os.fspath(value)} for each in texts if each.metadata["choices"] or each.name == name]
+    else:
+        tried = []
+    for settings in tried:
+        try:
+            kind(**settings)
+        except (ConfigError, TypeError):
+            continue
+        given = ", ".join(f"{setting}={it!r}" for setting, it in settings.items())
+        return f"{kind.__name__}, such as {kind.__name__}({given})"
+    return kind.__name__
 
 
 def settings_of(config: type) -> Iterator[tuple[tuple[str, ...], "Attribute[Any]"]]:
@@ -167,8 +228,9 @@ def build(config: type[C], settings: Settings, base: C | None = None, where: str
 
 
 def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
-    """The config as nested plain settings; what is None or decided by the data is left out.
+    """The config as nested plain settings, numbers that a word stands for by that word.
 
+    What is None or decided by the data is left out.
     With ``fixed`` so is what work that was begun may go on without.
     """
     settings: dict[str, Any] = {}
@@ -178,8 +240,13 @@ def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
         if attrs.has(type(value)):
             sections[attribute.name] = to_settings(value, fixed=fixed)
         elif value is not None and not attribute.metadata["from_data"] and (attribute.metadata["fixed"] or not fixed):
-            settings[attribute.name] = value
+            settings[attribute.name] = worded(attribute, value)
     return settings | sections
+
+
+def worded(attribute: "Attribute[Any]", value: object) -> object:
+    """The word that stands for a setting's value, if there is one; else the value."""
+    return next((word for word, meant in attribute.metadata["words"].items() if meant == value), value)
 
 
 def to_toml(config: Any, *, fixed: bool = False) -> str:
@@ -199,5 +266,5 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # not TOML, not UTF-8, or a number of more digits than Python reads
         raise ConfigError(f"{path} is not TOML: {error}") from None

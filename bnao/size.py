@@ -6,21 +6,26 @@ counted at once by arithmetic on arrays.
 
 from __future__ import annotations
 
+import reprlib
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import overload
 
 import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from bnao.config import AUTO, NetworkConfig
-from bnao.errors import ConfigError
+from bnao.config import AUTO, MOST_CHANNELS, NetworkConfig
+from bnao.errors import ConfigError, GenotypeError
 from bnao.genotype import Genotype
 from bnao.network import Position, stack, stem_channels, stem_sizes
 from bnao.space import SearchSpace, space_named
 
+#: int64, or Python's own whole numbers (dtype object) where int64 could be too narrow
 Ints = NDArray[np.int64]
+
+_MOST_INT64 = int(np.iinfo(np.int64).max)
 
 
 @frozen
@@ -83,6 +88,12 @@ class _Counts:
     outputs: Ints  # (n,): states that are concatenated
     output_inputs: Ints  # (n,): cell inputs among them
 
+    def exact(self) -> _Counts:
+        """The same as Python's whole numbers, whose products have no bound."""
+        return _Counts(
+            *(each.astype(object) for each in (self.operations, self.strided, self.outputs, self.output_inputs))
+        )
+
 
 def _counts(cells: Ints, space: SearchSpace) -> _Counts:
     """Count in cells of shape (n, nodes, edges, 2)."""
@@ -116,10 +127,10 @@ def parameters(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig)
         network: channels C, cells N, classes and image; its space says what the genotypes are.
 
     Returns:
-        An int for one genotype, else shape (n,), int64.
+        An int for one genotype, else shape (n,), int64; of dtype object, and as exact, if a count is beyond int64.
 
     Raises:
-        GenotypeError: a genotype of another space.
+        GenotypeError: a genotype of another space, or something else than genotypes.
 
     >>> from bnao.formats import parse
     >>> from bnao.space import SPACES
@@ -128,9 +139,7 @@ def parameters(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig)
     >>> parameters(published, NetworkConfig(channels=36, cells=6))
     4387654
     """
-    if isinstance(genotypes, Genotype):
-        return int(_total(genotypes=[genotypes], network=network, per_pixel=False)[0])
-    return _total(genotypes, network, per_pixel=False)
+    return _counted(genotypes, network, per_pixel=False)
 
 
 @overload
@@ -151,30 +160,63 @@ def multiply_adds(genotypes: Genotype | Sequence[Genotype], network: NetworkConf
     >>> round(multiply_adds(published, network) / 1e6, 2)
     570.13
     """
+    return _counted(genotypes, network, per_pixel=True)
+
+
+def _counted(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig, per_pixel: bool) -> int | Ints:
+    given: object = network
+    if not isinstance(given, NetworkConfig):
+        raise ConfigError(f"network is {reprlib.repr(given)}; give a bnao.NetworkConfig")
     if isinstance(genotypes, Genotype):
-        return int(_total([genotypes], network, per_pixel=True)[0])
-    return _total(genotypes, network, per_pixel=True)
+        return int(_total([genotypes], network, per_pixel)[0])
+    _check_are_genotypes(genotypes)
+    return _total(genotypes, network, per_pixel)
+
+
+def _check_are_genotypes(given: object) -> None:
+    right = "give a bnao.Genotype or a sequence of them; bnao.parse(text) makes one of a text, or of a published name"
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise GenotypeError(f"genotypes is {reprlib.repr(given)}, of type {type(given).__name__}; {right}")
+    for index, each in enumerate(given):
+        if not isinstance(each, Genotype):
+            raise GenotypeError(f"genotypes[{index}] is {reprlib.repr(each)}, of type {type(each).__name__}; {right}")
 
 
 def _total(genotypes: Sequence[Genotype], network: NetworkConfig, per_pixel: bool) -> Ints:
     space = space_named(network.space, network.nodes)
     rows = space.encode(genotypes)
-    if space.rules.residual:
-        return _total_of_one_cell(_counts(rows[:, 0], space), space, network, per_pixel)
-    kinds = _counts(rows[:, 0], space), _counts(rows[:, 1], space)
+    kinds = [_counts(rows[:, number], space) for number in range(space.cells)]
+    summed = _sum_of_one_cell if space.rules.residual else _sum_of_two_cells
+    if _most(network, per_pixel) <= _MOST_INT64:
+        return summed(kinds, space, network, per_pixel)
+    exact = summed([kind.exact() for kind in kinds], space, network, per_pixel)
+    return exact.astype(np.int64) if all(count <= _MOST_INT64 for count in exact) else exact
+
+
+@lru_cache(maxsize=256)
+def _most(network: NetworkConfig, per_pixel: bool) -> int:
+    """More than any genotype's: as if each edge had every operation, and a cell gave out all its states."""
+    space = space_named(network.space, network.nodes)
+    each = np.full((1, len(space.operations)), len(space.places), dtype=object)
+    states, inputs = (np.full(1, n, dtype=object) for n in (space.inputs + space.nodes, space.inputs))
+    summed = _sum_of_one_cell if space.rules.residual else _sum_of_two_cells
+    return int(summed([_Counts(each, each, states, inputs)] * space.cells, space, network, per_pixel)[0])
+
+
+def _sum_of_two_cells(kinds: Sequence[_Counts], space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
     convolution = _per_pixel if per_pixel else _once
-    total = np.zeros(len(rows), dtype=np.int64)
+    total = np.zeros_like(kinds[0].outputs)
     previous = network.image[2]
     for channels, size in zip(stem_channels(network), stem_sizes(network), strict=True):
         total += convolution(9 * previous * channels, channels, size)
         previous = channels
-    before = last = np.full(len(rows), previous, dtype=np.int64)
+    before = last = np.full_like(total, previous)
     always = space.rules.always_fits
     for cell in stack(network):
         c, kind = cell.channels, kinds[cell.reduction]
         # inputs are fitted to c channels, at the size of state 1, before the cell
         for state, fits in ((before, always | cell.after_reduction | (before != c)), (last, always | (last != c))):
-            fitted = np.where(fits, state, 0)
+            fitted = np.where(fits, state, np.zeros_like(state))
             total += convolution(fitted * c, np.where(fitted, c, 0), cell.input_size)
         for number, operation in enumerate(space.operations):
             for on_input, edges in ((False, kind.operations), (True, kind.strided)):
@@ -198,15 +240,16 @@ def _per_pixel(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, 
     return weights * (size[0] * size[1])
 
 
-def _total_of_one_cell(counts: _Counts, space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
+def _sum_of_one_cell(kinds: Sequence[_Counts], space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
     """The rules of NAS-Bench-201: residual blocks between the stacks, a norm in front of the classifier.
 
     At C = 16, N = 5 on CIFAR-10: 73,306 parameters, 243,040 more for each nor_conv_3x3 and 28,000 for each
     nor_conv_1x1.
     """
     convolution = _per_pixel if per_pixel else _once
+    (counts,) = kinds
     edges = counts.operations + counts.strided
-    total = np.full(len(edges), _around_one_cell(network, per_pixel), dtype=np.int64)
+    total = np.full_like(counts.outputs, _around_one_cell(network, per_pixel))
     for cell in stack(network):
         if cell.reduction:
             continue
@@ -282,7 +325,7 @@ def _supernet_cell(cell: Position, before: int, last: int, space: SearchSpace) -
 
 
 # the widths that a budget is held against; the widest needs more multiply-adds than any network that is trained
-_WIDTHS = range(2, 16_385)
+_WIDTHS = range(2, MOST_CHANNELS + 1)
 
 
 def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None) -> NetworkConfig:

@@ -5,6 +5,7 @@ Paper: Sec. 2; the space ``nao`` is the one of ENAS and of NAO with weight shari
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
@@ -33,12 +34,16 @@ class Rules:
         output: which states a cell concatenates, one of ``bnao.genotype.OUTPUT_RULES``.
         always_fits: whether both inputs of every cell pass a ReLU, a 1x1 convolution and a norm (or a factorized
             reduce); else only where sizes or channels differ.
+        relu_before_reduce: whether a ``skip_connect`` of stride 2 is ReLU and a factorized reduce (DARTS); else it is
+            the factorized reduce alone (NAO), as a loose cell input always is. With the ReLU it is an operation of its
+            own, which drop path drops in a stand-alone network; a bare identity or reduce is never dropped there.
         residual: whether residual blocks stand in place of reduction cells, with a stem of C channels and a norm in
             front of the classifier (NAS-Bench-201).
     """
 
     output: str = "loose ends"
     always_fits: bool = False
+    relu_before_reduce: bool = False
     residual: bool = False
 
     @property
@@ -98,6 +103,20 @@ class SearchSpace:
     def length(self) -> int:
         """Tokens of a genotype: a source and an operation for every edge."""
         return int(np.prod(self.shape))
+
+    @property
+    def genotypes(self) -> int:
+        """How many different genotypes there are: a node's edges have no order.
+
+        >>> SPACES["nao"].genotypes, SPACES["nas-bench-201"].genotypes
+        (43873177410562500000000, 15625)
+        """
+        of_a_cell = 1
+        for node in range(self.nodes):
+            # edges of one node are drawn with replacement and without order
+            choices = (self.inputs + node) * len(self.operations)
+            of_a_cell *= math.comb(choices + self.edges - 1, self.edges)
+        return int(of_a_cell**self.cells)
 
     @property
     def readable_states(self) -> int:
@@ -303,6 +322,11 @@ class CompleteSpace(SearchSpace):
         """(1, edges of the cell, 1, 2): no two edges of a node may change places, since each has its source."""
         return self.cells, len(self.places), 1, 2
 
+    @property
+    def genotypes(self) -> int:
+        """How many different genotypes there are: any operation on every edge."""
+        return int(len(self.operations) ** (self.cells * len(self.places)))
+
     def edges_of(self, node: int) -> int:
         """Edges that a node sums: one from every earlier state."""
         return self.inputs + node
@@ -329,6 +353,8 @@ _DARTS = (
     "dil_conv_3x3",
     "dil_conv_5x5",
 )
+#: of DARTS' network, whatever its cells give out
+_DARTS_RULES = Rules(always_fits=True, relu_before_reduce=True)
 _LARGE = (
     "skip_connect",
     "conv_1x1",
@@ -350,9 +376,11 @@ SPACES: dict[str, SearchSpace] = {
     for space in (
         SearchSpace("nao", _SMALL),
         SearchSpace("nao-large", _LARGE),
-        SearchSpace("darts", _DARTS, nodes=4, rules=Rules("nodes", always_fits=True)),
-        SearchSpace("snas", ("none", *_DARTS), nodes=4, rules=Rules("nodes", always_fits=True)),
-        SearchSpace("nasnet", (*_DARTS, "sep_conv_7x7", "conv_7x1_1x7"), rules=Rules("loose nodes", always_fits=True)),
+        SearchSpace("darts", _DARTS, nodes=4, rules=evolve(_DARTS_RULES, output="nodes")),
+        SearchSpace("snas", ("none", *_DARTS), nodes=4, rules=evolve(_DARTS_RULES, output="nodes")),
+        SearchSpace(
+            "nasnet", (*_DARTS, "sep_conv_7x7", "conv_7x1_1x7"), rules=evolve(_DARTS_RULES, output="loose nodes")
+        ),
         CompleteSpace(
             "nas-bench-201",
             ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"),
@@ -379,3 +407,40 @@ def space_named(name: str, nodes: int | None = None) -> SearchSpace:
     # a complete node has as many edges as states before it
     edges = SPACES[name].inputs + nodes - 1 if isinstance(SPACES[name], CompleteSpace) else SPACES[name].edges
     return evolve(SPACES[name], nodes=nodes, edges=edges)
+
+
+def neighbours(genotype: Genotype, space: SearchSpace) -> list[Genotype]:
+    """Return all genotypes that differ from this one in the source or the operation of one edge.
+
+    Args:
+        genotype: a genotype of the space.
+        space: which sources and operations there are.
+
+    Returns:
+        Distinct genotypes, never the given one, in the order of the cells, nodes and edges that change. A node's edges
+        have no order, so a change of either of two equal edges is one neighbour.
+
+    Raises:
+        GenotypeError: a genotype of another space.
+
+    >>> space = space_named("nas-bench-201")
+    >>> cell = space.random_genotypes(1, np.random.default_rng(0))[0]
+    >>> len(neighbours(cell, space))  # 4 other operations on each of 6 edges
+    24
+    """
+    genotype = space.check(genotype)
+    # edges of all cells in order, each (source, operation's number)
+    edges = space.encode([genotype]).reshape(space.cells * len(space.places), 2)
+    changed = []
+    for index, (source, number) in enumerate(edges.tolist()):
+        sources = space.sources(*space.places[index % len(space.places)])
+        others = [(other, number) for other in sources if other != source]
+        others += [(source, other) for other in range(len(space.operations)) if other != number]
+        for edge in others:
+            copy = edges.copy()
+            copy[index] = edge
+            changed.append(copy)
+    if not changed:
+        return []
+    found = dict.fromkeys(space.decode(np.stack(changed)))
+    return [other for other in found if other != genotype]

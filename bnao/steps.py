@@ -18,7 +18,7 @@ from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.data import Dataset, LabelledImages, epoch_batches, train_batch
 from bnao.errors import DivergedError
 from bnao.genotype import Genotype
-from bnao.training import cosine, dropout_mask, path_masks, stand_alone_rate
+from bnao.training import cosine, dropout_mask, path_masks, stand_alone_rate, undropped_edges
 
 # dev images scored in one batch: the batch's own statistics normalise it, so all genotypes share the batches
 _SCORED_AT_ONCE = 500
@@ -57,15 +57,17 @@ def supernet_steps(
 ) -> Iterator[SupernetStep]:
     """The steps of a round, from ``start`` on.
 
-    The learning rate's cosine spans the round; batches, masks and drop path's progress go on over all rounds.
+    The learning rate's cosine and drop path's progress span the round and restart with the next one, as in the
+    authors' runs; batches and the masks' draws go on over all rounds.
     """
     training, steps = config.training, len(drawn)
     batch = min(training.batch_size, len(dataset.y_train))
     for step in range(start, steps):
-        whole, all_steps = round * steps + step, config.rounds * steps
+        whole = round * steps + step
         rate = cosine(step, steps, training.learning_rate, training.learning_rate_end)
         images, labels = train_batch(dataset, whole, batch, config.seed, config.data)
-        masks = path_masks(network, config.seed, whole, all_steps, training.drop_path_keep, len(labels))
+        keep = training.drop_path_keep
+        masks = path_masks(network, config.seed, whole, keep, len(labels), place=step, places=steps)
         index = int(drawn[step])
         yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
 
@@ -99,11 +101,18 @@ def stand_alone_epoch_steps(config: EvaluateConfig, dataset: LabelledImages) -> 
 
 
 def stand_alone_steps(
-    config: EvaluateConfig, dataset: LabelledImages, network: NetworkConfig, features: int, seed: int, start: int
+    genotype: Genotype,
+    config: EvaluateConfig,
+    dataset: LabelledImages,
+    network: NetworkConfig,
+    features: int,
+    seed: int,
+    start: int,
 ) -> Iterator[StandAloneStep]:
     """The steps of a stand-alone training, from ``start`` on.
 
     Args:
+        genotype: whose network it is; drop path leaves its identities alone.
         config: the training.
         dataset: its train part is used.
         network: the network's settings, with the data's classes and image.
@@ -115,10 +124,15 @@ def stand_alone_steps(
     batch = min(training.batch_size, dataset.n_train)
     epoch_steps = stand_alone_epoch_steps(config, dataset)
     steps = range(start, epoch_steps * config.epochs)
+    undropped = undropped_edges(genotype, network)
+    growing = epoch_steps * (training.drop_path_epochs or config.epochs)
     with closing(dataset.train_batches(steps, batch, seed, config.data)) as batches:
         for step, (images, labels) in zip(steps, batches, strict=True):
             rate = stand_alone_rate(training, step, epoch_steps, config.epochs)
-            masks = path_masks(network, seed, step, steps.stop, training.drop_path_keep, len(labels))
+            keep = training.drop_path_keep
+            masks = path_masks(network, seed, step, keep, len(labels), place=step, places=growing)
+            if masks is not None:
+                masks[undropped] = 1
             dropout = None
             if training.dropout_keep < 1:
                 dropout = dropout_mask(seed, step, training.dropout_keep, (len(labels), features))

@@ -159,7 +159,7 @@ class StreamedDataset:
         def wanted() -> Iterator[_Wanted]:
             for step in steps:
                 places = batch_places(self.n_train, step, batch_size, seed)
-                yield places, Augmentation(seed, step, len(places), config.flip, config.jitter)
+                yield places, Augmentation(seed, step, len(places), config.flip, config.jitter, config.hue)
 
         for images, labels in self._read(self.train, wanted(), batch_size, np.float32, self._normalised_into):
             if not len(labels):

@@ -245,9 +245,9 @@ def ranking_study(
         whole: the same images without a dev part, for stand-alone training; not needed with a truth.
         truth: known accuracies, in place of training: one of each genotype, or one of each repeat of its training.
         genotypes: those that are ranked; by default they are chosen at random.
-        run: a folder for what is finished; a study that was killed goes on from it.
+        run: a folder for what is finished, and at the end for study.json; a study that was killed goes on from it.
         store: a folder for stand-alone trainings, which many studies may share.
-        listen: is told every event.
+        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
     Raises:
         ConfigError: too few genotypes for what is asked.
@@ -288,5 +288,7 @@ def ranking_study(
         space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
         len(trained), config.top, config.resamples,
     )  # fmt: skip
+    if run:
+        run.write_json(RESULT, study.to_json())
     tell("end")
     return study

@@ -1,10 +1,10 @@
 """The settings of the studies that ask benchmark tables and train no network; as in ``bnao.config``."""
 
-from attrs import field, frozen
+from attrs import frozen
 
 from bnao.config import CONTROLLERS, SPACE_NAMES, ControllerConfig, MachineConfig, NetworkConfig
 from bnao.errors import ConfigError
-from bnao.settings import setting
+from bnao.settings import section, setting
 
 
 @frozen
@@ -31,9 +31,9 @@ class ContestConfig:
     pool: int = setting(100, "Random genotypes of the first round.", least=2)
     queries: int = setting(2000, "Genotypes a search may score.", least=2)
     n_seeds: int = setting(100, "Best genotypes whose representations are moved (K).", least=1)
-    network: NetworkConfig = field(factory=NetworkConfig, kw_only=True)
-    controller: ControllerConfig = field(factory=lambda: ControllerConfig(epochs=200), kw_only=True)
-    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+    network: NetworkConfig = section(NetworkConfig)
+    controller: ControllerConfig = section(lambda: ControllerConfig(epochs=200))
+    machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
         if self.queries <= self.pool:
@@ -73,8 +73,8 @@ class PredictorConfig:
     seeds: int = setting(5, "Trainings of each size, each with its own seed.", least=1)
     steps: int = setting(3000, "Adam steps of each training, about.", least=1)
     most_held_out: int = setting(5000, "At most so many of the others are predicted.", least=3)
-    controller: ControllerConfig = field(factory=ControllerConfig, kw_only=True)
-    machine: MachineConfig = field(factory=MachineConfig, kw_only=True)
+    controller: ControllerConfig = section(ControllerConfig)
+    machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
         if not self.parts or min(self.parts) < 2:

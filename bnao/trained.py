@@ -5,6 +5,7 @@ What a weights file of ``bnao evaluate`` says of itself is written and read here
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,9 @@ from bnao.genotype import Cell, Edge, Genotype, Node
 from bnao.network import rules, stem_channels
 from bnao.space import SearchSpace, space_named
 from bnao.weights import Shapes, State, check_state, stand_alone_shapes
+
+#: in an exported archive, what ``Trained.about`` says
+ABOUT_FILE = "bnao.json"
 
 _AUXILIARY = "auxiliary."
 
@@ -81,6 +85,10 @@ class Trained:
             "class_names": list(self.class_names),
         }
 
+    def about_json(self) -> str:
+        """What ``about`` says as JSON, which exported files carry: genotype, network, normalisation, class names."""
+        return json.dumps(self.about())
+
     def architecture(self) -> dict[str, Any]:
         """How the network is built, as plain data that needs nothing of bnao to be read.
 
@@ -99,6 +107,7 @@ class Trained:
             **cells,
             "inputs": self.live.normal.inputs,
             "always_fit": rules(network).always_fits,
+            "relu_before_reduce": rules(network).relu_before_reduce,
             "stem": {"channels": [*stem_channels(network)], "stride": 1 if network.network == "cifar" else 2},
             "channels": network.channels,
             "cells": network.cells,

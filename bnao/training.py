@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnao.config import NetworkConfig, StandAloneTrainingConfig
+from bnao.genotype import Genotype
 from bnao.network import stack
 from bnao.space import space_named
 from bnao.streams import stream
@@ -75,18 +76,51 @@ def drop_path_masks(
 
 
 def path_masks(
-    network: NetworkConfig, seed: int, step: int, steps: int, keep: float, batch: int
+    network: NetworkConfig, seed: int, step: int, keep: float, batch: int, *, place: int, places: int
 ) -> NDArray[np.float32] | None:
-    """The drop-path masks of a step of so many, as ``drop_path_masks`` gives them; None where all is kept.
+    """Return the drop-path masks of a step, as ``drop_path_masks`` makes them; None where all is kept.
 
-    >>> path_masks(NetworkConfig(cells=1), seed=0, step=0, steps=9, keep=1.0, batch=2) is None
+    Args:
+        network: its space and stack.
+        seed, step: decide the masks; step counts over the whole training.
+        keep: the chance to keep an edge at full depth and progress.
+        batch: images of the step.
+        place, places: progress, the t of T of ``keep_probabilities``; from the last place on it is full.
+
+    >>> path_masks(NetworkConfig(cells=1), seed=0, step=0, keep=1.0, batch=2, place=0, places=9) is None
     True
     """
     if keep == 1:
         return None
     space = space_named(network.space, network.nodes)
-    kept = keep_probabilities(len(stack(network)), step, steps, keep)
+    kept = keep_probabilities(len(stack(network)), min(place, places - 1), places, keep)
     return drop_path_masks(seed, step, kept, space.nodes, space.edges, batch)
+
+
+def undropped_edges(genotype: Genotype, network: NetworkConfig) -> NDArray[np.bool_]:
+    """Return which edges drop path leaves alone in a genotype's own network: its identities.
+
+    So in the authors' networks; a strided identity that begins with a ReLU (DARTS) is dropped like any operation.
+    The supernet drops every edge.
+
+    Returns:
+        Shape (cells, nodes, edges).
+
+    >>> from bnao.formats import parse
+    >>> undropped_edges(parse("NAONet-V2"), NetworkConfig(cells=1))[0].astype(int).tolist()
+    [[0, 0], [0, 1], [0, 0], [0, 0], [0, 0]]
+    """
+    space = space_named(network.space, network.nodes)
+    positions = stack(network)
+    undropped = np.zeros((len(positions), space.nodes, space.edges), dtype=bool)
+    for position in positions:
+        cell = genotype.cell(position.reduction)
+        for index, node in enumerate(cell.nodes):
+            for number, edge in enumerate(node.edges):
+                strided = position.reduction and edge.source < cell.inputs
+                dropped = edge.operation != "skip_connect" or (strided and space.rules.relu_before_reduce)
+                undropped[position.index, index, number] = not dropped
+    return undropped
 
 
 def dropout_mask(seed: int, step: int, keep: float, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -50,7 +50,7 @@ def alone_config(config: StudyConfig) -> EvaluateConfig:
     )
 
 
-_AUGMENTATION = ("crop", "pad", "flip", "jitter", "cutout")
+_AUGMENTATION = ("crop", "pad", "pad_with", "flip", "jitter", "hue", "cutout")
 
 
 def training_name(

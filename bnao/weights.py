@@ -33,8 +33,8 @@ State = Mapping[str, NDArray[np.float32]]
 #: what the names of momenta begin with in a network's state
 MOMENTUM = "momentum."
 
-#: the version of the weights files
-FORMAT = 1
+#: the version of the weights files; since 2 an edge of a supernet trains the weights that a hash of its node chooses
+FORMAT = 2
 
 #: widths of the auxiliary head's two convolutions (SPEC section 3)
 AUXILIARY_CHANNELS = (128, 768)

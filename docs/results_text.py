@@ -92,9 +92,7 @@ def checked() -> str:
     shared, few = content["columns"]
     rows = [
         [
-            {"oneshot_supernet": "one supernet, uniform sampling", "fewshot_supernet": "five sub-supernets"}[
-                column["column"]
-            ],
+            {"oneshot_supernet": "one supernet", "fewshot_supernet": "five sub-supernets"}[column["column"]],
             percent(column["pairwise_accuracy"]),
             f"{100 * column['pairwise_accuracy_of_draws']:.1f} (sd {100 * column['deviation_of_draws']:.1f})",
             figure(column["kendall_tau"]),
@@ -112,10 +110,12 @@ published, against the accuracies beside them:
 {table(heads, rows)}
 
 They are the published figures (Kendall 0.485 and 0.551; 0.746 in draws of 50). *Gain by size* is Spearman's rho of size
-and the ranks an architecture gains under one-shot scores: it is negative, so the published supernet, sampled uniformly,
-favours small cells, as the balanced paper says of one-shot methods. In draws of 50, as the paper's Tables 2, 3 and 6
-have them, pairwise accuracy has a standard deviation of {100 * shared["deviation_of_draws"]:.1f} points from draw to
-draw: differences of a few points between two draws of 50 say nothing; only paired ones do.
+and the ranks an architecture gains under one-shot scores: it is negative, so the published supernet favours small cells,
+as the balanced paper says of one-shot methods. It was not trained on one genotype a step, as the supernets of this page
+are: its authors' program draws another genotype, uniformly, for each of the 15 cells of every forward pass, and scores a
+genotype by putting it into all 15 (that the published scores were made by the published program is assumed here). In
+draws of 50, as the paper's Tables 2, 3 and 6 have them, pairwise accuracy has a standard deviation of
+{100 * shared["deviation_of_draws"]:.1f} points from draw to draw: differences of a few points between two draws of 50 say nothing; only paired ones do.
 """
 
 
@@ -178,8 +178,8 @@ What it says, for and against the paper:
 - **Against.** Only a part: {percent(accuracy(content, "proportional", last))} % is still no better than chance. Counting
   parameters, which costs nothing, orders the same cells with Kendall {figure(content["size_alone"])}. The best ten cells
   are not found by any of these supernets.
-- The published supernet, sampled uniformly but trained far longer, has {percent(published["pairwise_accuracy"])} % on the
-  same cells, and still favours small ones ({published["ranks_gained_by_size"]:+.2f}): there is something left to balance
+- The published supernet, trained far longer and on another genotype in each of its cells, has
+  {percent(published["pairwise_accuracy"])} % on the same cells, and still favours small ones ({published["ranks_gained_by_size"]:+.2f}): there is something left to balance
   after a long training too, which was not tried here.
 
 How many updates is that? {last} epochs are {last * (images // 64):,} steps; an operation on an edge is in one path of
@@ -506,7 +506,7 @@ def again() -> str:
 ## Run it again
 
 `cifar10.npz` holds `x_train`, `y_train`, `x_test`, `y_test` of CIFAR-10 (here made from JPEGs; `--dataset cifar10` takes
-the official archives). The tables are those named above. {COMMIT}
+the official archives). [tables.md](tables.md) says where the tables are from and how their CSV is made. {COMMIT}
 
 ```console
 bnao study agreement nasbench201_oneshot.csv --truth-column standalone_test_200 --score-column oneshot_supernet --score-column fewshot_supernet --out agreement

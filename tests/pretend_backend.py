@@ -27,6 +27,7 @@ class _Supernet:
 
     def __init__(self, config, dataset):
         self.network = dataset.network(config.network)
+        self.labels = dataset.y_dev
         self.scored_images = len(dataset.y_dev)
         self.weight = np.zeros(1, np.float32)
 
@@ -38,9 +39,16 @@ class _Supernet:
             self.weight += np.float32(_share(round, step, drawn[step]))
             yield Step(step, int(drawn[step]), loss=2.0 / (step + 1), rate=0.05)
 
+    def _right(self, genotype):
+        return round(self.scored_images * _share(self.weight[0], genotype))
+
     def score(self, genotypes):
-        right = [round(self.scored_images * _share(self.weight[0], genotype)) for genotype in genotypes]
-        return np.array(right) / self.scored_images
+        return np.array([self._right(genotype) for genotype in genotypes]) / self.scored_images
+
+    def logits(self, genotype, images):
+        """Of the dev images: 1 for the label of the first ones, and for the next class of the others; else 0."""
+        told = self.labels + (np.arange(len(images)) >= self._right(genotype))
+        return np.eye(self.network.classes, dtype=np.float32)[told % self.network.classes]
 
     def sizes(self, genotypes):
         return None

@@ -1,9 +1,11 @@
 """Whole batches mirrored, shifted, enlarged, cut out and jittered."""
 
+import colorsys
+
 import numpy as np
 import pytest
 
-from bnao.augment import augmented, jittered
+from bnao.augment import augmented, hue_turns, jittered, turned
 from bnao.config import DataConfig
 from bnao.streams import stream
 
@@ -34,12 +36,19 @@ def test_half_of_the_images_are_mirrored_left_to_right(channels):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_crop_shows_the_image_shifted_by_up_to_the_padding_with_the_mean_around_it(channels):
+@pytest.mark.parametrize("ground", ["zero", "mean", "reflect"])
+def test_a_crop_shows_the_image_shifted_by_up_to_the_padding_with_the_ground_around_it(channels, ground):
     images = random_images(500, height=8, width=10, channels=channels)
+    black = np.array([-1.5, -2.5, -3.5][:channels])
 
-    shown = augmented(images, DataConfig(pad=2, flip=False), seed=0, step=0)
+    shown = augmented(images, DataConfig(pad=2, flip=False, pad_with=ground), seed=0, step=0, black=black)
 
-    surrounded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    if ground == "reflect":
+        surrounded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
+    else:
+        surrounded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+        outside = np.pad(np.zeros((8, 10)), 2, constant_values=1).astype(bool)
+        surrounded[:, outside] = black if ground == "zero" else 0
     shifts = []
     for index in range(500):
         found = [
@@ -51,6 +60,27 @@ def test_a_crop_shows_the_image_shifted_by_up_to_the_padding_with_the_mean_aroun
         assert len(found) == 1
         shifts += found
     assert len(set(shifts)) == 25  # every shift occurs: the chance that one does not is 4 * 10**-8
+
+
+def test_a_mirrored_image_has_a_mirrored_border_and_a_wide_one_is_mirrored_again():
+    ramp = np.broadcast_to(np.arange(8, dtype=np.float32)[:, None], (200, 8, 8, 1))
+
+    shown = augmented(ramp, DataConfig(pad=20, pad_with="reflect"), seed=0, step=0)
+
+    steps = np.abs(np.diff(shown[..., 0], axis=2))
+    assert (steps == 1).all()  # a neighbour is a neighbour, whatever is mirrored
+    assert (shown.std(axis=1) == 0).all()
+
+
+def test_shifts_and_flips_do_not_depend_on_what_is_padded_with():
+    images = np.abs(random_images(40)) + 1
+
+    blacks, means, mirrors = (
+        augmented(images, DataConfig(pad=2, pad_with=ground), seed=0, step=3) for ground in ("zero", "mean", "reflect")
+    )
+
+    assert (blacks == means).all()  # with black at its default, 0
+    assert (mirrors == means)[means != 0].all()
 
 
 def cut_areas(side, n=20_000):
@@ -157,3 +187,42 @@ def test_jitter_is_a_function_of_seed_and_step():
 
     assert (jittered(images, 0.4, 0, 7) == jittered(images, 0.4, 0, 7)).all()
     assert (jittered(images, 0.4, 0, 7) != jittered(images, 0.4, 0, 8)).any()
+
+
+# --- hue
+
+
+@pytest.mark.parametrize("turn", [0.0, 1 / 6, 0.2, -0.2, 0.5])
+def test_turned_hues_are_those_of_the_colour_circle(turn):
+    images = stream(0, "test images").integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    images[0, 0] = images[0, 0, :, :1]  # grey ones too
+
+    shown = turned(images, np.full(2, turn, np.float32))
+
+    for pixel, found in zip(images.reshape(-1, 3), shown.reshape(-1, 3), strict=True):
+        hue, saturation, value = colorsys.rgb_to_hsv(*(pixel / 255).tolist())
+        assert found == pytest.approx(
+            np.array(colorsys.hsv_to_rgb((hue + turn) % 1, saturation, value)) * 255, abs=1e-3
+        )
+
+
+def test_each_image_of_a_step_turns_by_its_own_share_of_up_to_the_setting():
+    red = np.broadcast_to(np.array([250, 0, 0], np.uint8), (2000, 2, 2, 3))
+
+    shown = jittered(red, 0.0, seed=0, step=5, hue=0.2)
+
+    hues = np.array([colorsys.rgb_to_hsv(*pixel)[0] for pixel in (shown[:, 0, 0] / 255).tolist()])
+    found = (hues + 0.5) % 1 - 0.5
+    assert found == pytest.approx(hue_turns(2000, 0.2, seed=0, step=5), abs=1e-5)
+    assert -0.2 <= found.min() < -0.199 and 0.199 < found.max() <= 0.2
+    assert abs(found.mean()) < 5 * 0.2 / np.sqrt(3 * 2000)
+
+
+def test_hue_changes_neither_grey_images_nor_what_jitter_draws():
+    coloured = stream(0, "test images").integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    grey = coloured[..., :1]
+
+    assert jittered(grey, 0.0, seed=0, step=0, hue=0.5) is grey
+    assert (jittered(grey, 0.4, 0, 0, hue=0.5) == jittered(grey, 0.4, 0, 0)).all()
+    values, turned_values = (jittered(coloured, 0.4, 0, 0, hue=hue).max(3) for hue in (0.0, 0.5))
+    assert turned_values == pytest.approx(values)

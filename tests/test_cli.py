@@ -1,6 +1,7 @@
 """The command line, on tables and on a backend that pretends to train: no framework is needed."""
 
 import json
+import math
 import os
 import pathlib
 import re
@@ -18,7 +19,9 @@ from click.testing import CliRunner
 
 from bnao.cli import COMMANDS, main
 from bnao.config import PRESETS, EvaluateConfig, SearchConfig, preset
+from bnao.data import load_dataset
 from bnao.run import Run
+from bnao.search import search
 from bnao.settings import build, settings_of
 from bnao.space import SPACES
 from bnao.streams import stream
@@ -173,7 +176,7 @@ def test_a_value_that_cannot_be_is_refused_as_usage(arguments, told):
     ("command", "kind", "left_out"),
     [
         ("search", SearchConfig, set()),
-        ("evaluate", EvaluateConfig, {("data", "dev_share"), ("data", "dev_images")}),
+        ("evaluate", EvaluateConfig, {("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images")}),
     ],
 )
 def test_every_setting_has_one_option_with_its_help(command, kind, left_out):
@@ -390,6 +393,13 @@ def test_a_table_cannot_be_reranked_by_training(on_table):
     assert not pathlib.Path("run").exists()
 
 
+def test_a_table_is_searched_by_the_papers_preset_without_reranking(on_table):
+    result = bnao(*on_table, "--preset", "paper", "--controller", "random", "--rounds", 1, "--pool", 5, "--out", "run")
+
+    assert result.exit_code == 0
+    assert "rerank_epochs = 0\n" in pathlib.Path("run/config.toml").read_text()
+
+
 def test_a_folder_that_holds_anything_is_refused_and_left_alone(on_table):
     pathlib.Path("mine").mkdir()
     pathlib.Path("mine/letter.txt").write_text("dear")
@@ -484,6 +494,23 @@ def test_a_run_whose_data_have_changed_is_not_gone_on_with(on_table, table):
     told = refused(1, "search", "--resume", "run")
 
     assert f"run was started with other data: table {table}, fingerprint {first}; now it is" in told
+
+
+def test_a_run_is_not_gone_on_with_on_another_split(finished):
+    (finished / "result.json").unlink()
+    config = (finished / "config.toml").read_text()
+    assert "split_seed = 0\n" in config
+    (finished / "config.toml").write_text(config.replace("split_seed = 0\n", "split_seed = 1\n"))
+
+    assert "run was started with other data: " in refused(1, "search", "--resume", finished)
+
+
+def test_a_searchs_folder_is_named_by_its_split_if_it_is_another():
+    result = bnao(*PRETEND, "--split-seed", 3)
+
+    (folder,) = pathlib.Path("runs").iterdir()
+    assert result.exit_code == 0
+    assert folder.name.endswith("-seed0-split3")
 
 
 def test_a_changed_version_is_a_warning(finished, monkeypatch):
@@ -633,6 +660,20 @@ def test_the_table_of_an_evaluation_has_mean_deviation_and_size(genotypes):
     assert "test error (mean ± sd, repeats)" in result.stdout
     assert re.search(r"^1 +\d+\.\d\d % ± \d+\.\d\d % \(2\) +[\d,]+ +[\d,]+$", result.stdout, re.M)
     assert "genotype 3/3  repeat 2/2  test error" in result.stderr
+
+
+def test_an_evaluation_tells_the_classes_by_their_names(genotypes):
+    result = bnao(*EVALUATE, "--out", "here", genotypes[0])
+
+    content = json.loads(pathlib.Path("here/evaluation.json").read_text())
+    assert content["class_names"][:2] == ["T-shirt/top", "Trouser"]
+    errors = dict(zip(content["class_names"], content["evaluations"][0]["class_errors"], strict=True))
+    first, second, third = sorted(errors.values(), reverse=True)[:3]
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("its hardest classes: ")]
+    told = re.fullmatch(r"its hardest classes: (.+) \((.+) %\), (.+) \((.+) %\), (.+) \((.+) %\)", line)
+    assert [f"{100 * error:.1f}" for error in (first, second, third)] == [told[2], told[4], told[6]]
+    assert [errors[told[place]] for place in (1, 3, 5)] == [first, second, third]
+    assert json.loads(pathlib.Path("here/run.json").read_text())["data"]["class_names"] == content["class_names"]
 
 
 def test_a_file_gives_genotypes_too_and_each_is_trained_once(genotypes):
@@ -879,6 +920,28 @@ def test_without_its_folder_imagenet_says_what_that_must_look_like(genotypes):
     assert "--data-dir: train/<class>/*.JPEG and val/<class>/*.JPEG" in told
 
 
+def test_channels_that_are_auto_are_shown_by_the_word_and_read_back(genotypes):
+    arguments = ("evaluate", "--channels", "auto", "--max-multiply-adds", "600M", genotypes[0])
+
+    first = bnao(*arguments, "--show-config").stdout
+    pathlib.Path("shown.toml").write_text(first)
+
+    assert 'channels = "auto"' in first.splitlines()
+    assert bnao("evaluate", "--config", "shown.toml", genotypes[0], "--show-config").stdout == first
+
+
+@pytest.mark.parametrize("command", ["search", "evaluate", "study ranking"])
+@pytest.mark.parametrize("option", ["--channels", "--cells"])
+def test_a_network_beyond_all_that_is_trained_is_refused_by_every_command(command, option, genotypes):
+    given = genotypes[:1] if command == "evaluate" else ()
+
+    told = bnao(*command.split(), option, 999_999_999_999, "--out", "mine", *given)
+
+    assert told.exit_code == 2
+    assert f"error: [network] {option[2:]} is 999999999999; it must be >= " in told.stderr
+    assert not pathlib.Path("mine").exists()
+
+
 def test_a_search_on_imagenet_is_refused(photos):
     told = refused(1, *PRETEND, "--dataset", "imagenet", "--data-dir", photos)
 
@@ -972,8 +1035,8 @@ def test_a_run_is_scored_again_by_its_weights_and_nothing_in_it_is_changed(finis
 def test_the_scores_of_now_stand_beside_those_of_the_run(finished):
     said = bnao("score", finished, "--top", 4)
 
-    assert re.search(r"rank in the run +score by pretend +score in the run", said.stdout)
-    assert re.search(r"^ +4 +\S+ % +\S+ %$", said.stdout, re.M)
+    assert re.search(r"rank in the run +score by pretend +score in the run +log-likelihood", said.stdout)
+    assert re.search(r"^ +4 +\S+ % +\S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
     assert "n = 4" in said.stdout
     assert "the largest difference of a score is 0.00 %" in said.stdout
 
@@ -994,3 +1057,108 @@ def test_what_cannot_be_scored_again_is_told_in_a_line(finished, on_table):
         assert len(said.stderr.strip().splitlines()) <= 4
     (finished / "result.json").unlink()
     assert "run is not finished" in bnao("score", finished).stderr
+
+
+def test_any_genotypes_of_the_space_are_scored_by_accuracy_and_log_likelihood(finished, genotypes):
+    ranked = json.loads((finished / "result.json").read_text())["ranked"]
+    known = ranked[3]
+    pathlib.Path("pool.txt").write_text(f"# a comment\n{known['genotype']}\n")
+
+    said = bnao("score", finished, "NAONet-V2", genotypes[0], "--file", "pool.txt", "--json")
+
+    content = json.loads(said.stdout)
+    assert (content["backend"], content["images"]) == ("pretend", 600)
+    assert [entry["genotype"] for entry in content["scores"]] == [
+        str(published("NAONet-V2").genotype), str(genotypes[0]), known["genotype"]
+    ]  # fmt: skip
+    assert content["scores"][2]["score"] == known["score"]
+    for entry in content["scores"]:
+        p, n = entry["score"], 600
+        assert entry["standard_error"] == pytest.approx((p * (1 - p) / n) ** 0.5)
+        # the pretended logits are 1 for one of ten classes, the label or the next, and 0 for the others
+        right, wrong = 1 - math.log(math.e + 9), -math.log(math.e + 9)
+        assert entry["log_likelihood"] == pytest.approx(p * right + (1 - p) * wrong)
+        # the two values are 1 apart, so their variance is p (1 - p) n / (n - 1)
+        assert entry["log_likelihood_standard_error"] == pytest.approx((p * (1 - p) / (n - 1)) ** 0.5)
+
+
+def test_the_table_of_given_genotypes_has_both_measures_with_their_errors(finished):
+    said = bnao("score", finished, "NAONet-V2")
+
+    assert re.search(r"^genotype +score by pretend +log-likelihood$", said.stdout, re.M)
+    assert re.search(r"^ +1 +\S+ % ± \S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
+    assert f"   1  {published('NAONet-V2').genotype}" in said.stdout
+    assert "on 600 dev images; errors are standard errors" in said.stdout
+
+
+def test_genotypes_of_a_table_have_its_scores_and_no_log_likelihood(on_table, table):
+    assert bnao(*on_table, "--out", "table").exit_code == 0
+    genotype = table.read_text().splitlines()[7].split('"')[1]
+
+    said, as_json = bnao("score", "table", genotype), bnao("score", "table", genotype, "--json")
+
+    assert re.search(r"^ +1 +0\.56$", said.stdout, re.M)
+    assert "backend 'table' gives no logits, and so no log-likelihood" in said.stdout
+    (entry,) = json.loads(as_json.stdout)["scores"]
+    assert (entry["score"], entry["standard_error"], entry["log_likelihood"]) == (0.56, None, None)
+    assert "the table has no row for 0:sep_conv" in refused(1, "score", "table", "NAONet-V2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("DARTS_V2",), 1, "DARTS_V2 is of space 'darts' with 4 nodes, where space 'nao' with 5 is asked for"),
+        (("0:sep_conv_3x3",), 1, "1 cell; a genotype of space 'nao' has 2"),
+        (("NAONet-V2", "--top", 2), 2, "--top is for the run's own genotypes"),
+        (("--file", "absent.txt"), 2, "cannot read absent.txt"),
+    ],
+)
+def test_genotypes_that_cannot_be_scored_are_told_in_a_line(finished, arguments, code, told):
+    assert told in refused(code, "score", finished, *arguments)
+
+
+# --- a folder that a Python search made
+
+
+@pytest.fixture
+def made_in_python():
+    """The folder of a search by bnao.search, which does not say on which images it was made."""
+    config = build(
+        SearchConfig,
+        {
+            "rounds": 2, "pool": 12, "new": 6, "steps": 8, "controller": {"epochs": 3},
+            "data": {"dataset": "fashion-mnist"}, "machine": {"backend": "pretend"},
+        },
+    )  # fmt: skip
+    dataset = load_dataset(config.data)
+    with Run.create("python", config) as run:
+        search(config, pretend_backend.BACKEND.supernet(config, dataset), pretend_backend._Controller(config), run=run)
+    return pathlib.Path("python")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("score",),
+        ("score", "--top", 3, "--json"),
+        ("evaluate", "--top", 2, "--epochs", 1, "--quiet"),
+        ("evaluate", "--random", 2, "--epochs", 1, "--quiet"),
+        ("search", "--resume"),
+    ],
+)
+def test_a_folder_that_a_python_search_made_is_read_by_every_command(made_in_python, arguments):
+    at = 2 if arguments[-1] == "--resume" else 1
+
+    said = bnao(*arguments[:at], made_in_python, *arguments[at:])
+
+    assert said.exit_code == 0, said.output
+    assert "bnao: error" not in said.stderr
+
+
+def test_scores_of_a_python_search_are_those_it_found_and_its_images_are_named(made_in_python):
+    ranked = json.loads((made_in_python / "result.json").read_text())["ranked"]
+
+    said = bnao("score", made_in_python, "--json")
+
+    assert [entry["score"] for entry in json.loads(said.stdout)["scores"]] == [entry["score"] for entry in ranked]
+    assert "python does not say which images it is of (no run.json); taken are: fashion-mnist: 2,700" in said.stderr

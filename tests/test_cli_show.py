@@ -223,13 +223,26 @@ def test_a_file_that_is_absent_or_no_text_is_refused(tmp_path):
             ("--channels", 0, PUBLISHED),
             "channels is auto; say how large a network may be, such as --max-multiply-adds 600M",
         ),
-        (("--classes", 1, PUBLISHED), "classes is 1; it must be >= 2"),
+        (("--classes", 1, PUBLISHED), "classes is 1; it must be >= 2 and <= 1000000"),
+        (("--channels", 999_999_999_999, PUBLISHED), "channels is 999999999999; it must be >= 2 and <= 16384"),
+        (("--cells", "9G", PUBLISHED), "cells is 9000000000; it must be >= 1 and <= 1000"),
+        (("--classes", "9" * 40, PUBLISHED), "it must be >= 2 and <= 1000000"),
+        (("--image", "999999999x32x3", PUBLISHED), "image is 999999999x32x3; height, width and channels must each"),
+        (("--channels", "9" * 5000, PUBLISHED), "…' is not a valid integer, such as 20 or 600M"),
         (("--network", "vgg", PUBLISHED), "'vgg' is not one of 'cifar', 'imagenet'"),
         (("--space", "nasnett", PUBLISHED), "'nasnett' is not"),
     ],
 )
 def test_usage_that_cannot_be_is_refused(arguments, told):
     assert told in refused(2, *arguments)
+
+
+def test_a_network_whose_multiply_adds_are_beyond_int64_is_counted_exactly():
+    arguments = ("--channels", 16384, "--cells", 6, "--image", "16384x16384x3", "--json", PUBLISHED)
+
+    (one,), both = objects(show(*arguments)), objects(show(*arguments, "DARTS_V2"))
+
+    assert one["multiply_adds"] == both[0]["multiply_adds"] > 2**63
 
 
 def test_nothing_is_written_where_something_is_wrong(tmp_path, monkeypatch):

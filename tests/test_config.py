@@ -12,8 +12,9 @@ from bnao.config import PRESETS, EvaluateConfig, NetworkConfig, SearchConfig, pr
 from bnao.controllers import CONTROLLERS
 from bnao.errors import BnaoError, ConfigError
 from bnao.sampler import SAMPLERS
-from bnao.settings import build, kinds_of, merged, read_toml, setting, settings_of, to_toml
+from bnao.settings import build, kinds_of, merged, read_toml, setting, settings_of, to_settings, to_toml
 from bnao.space import SPACES, space_named
+from bnao.tablestudies import ContestConfig, PredictorConfig
 
 CONFIGS = [(config, name) for config, presets in PRESETS.items() for name in presets]
 
@@ -51,13 +52,14 @@ def test_the_defaults_are_the_papers():
     search, alone = SearchConfig(), EvaluateConfig()
 
     assert (search.rounds, search.pool, search.new, search.n_seeds, search.epochs) == (4, 1000, 300, 100, 50)
+    assert (search.rerank_epochs, search.rerank_drop_path_epochs) == (10, 50)  # as the authors always re-rank
     assert (search.network.channels, search.network.cells) == (20, 3)
     assert space_named(search.network.space, search.network.nodes).nodes == 5
-    assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, 0.9)
+    assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9)
     assert (search.sampler, search.size, search.alpha, search.sample_from) == ("proportional", "parameters", 1.0, "new")
     assert (alone.epochs, alone.network.channels, alone.network.cells, alone.data.cutout) == (600, 36, 6, 16)
     assert attrs.astuple(alone.training) == (
-        128, 0.025, 0.0, "cosine", 0.97, 0.9, 5e-4, 5.0, 0.8, 0.6, 0.4, 0.0,
+        128, 0.025, 0.0, "cosine", 0.97, 0.9, 5e-4, 5.0, 0.8, None, 0.6, 0.4, 0.0,
     )  # fmt: skip
 
 
@@ -71,7 +73,7 @@ def test_the_imagenet_preset_is_the_papers():
         "imagenet",
     )
     assert (alone.data.dataset, alone.data.crop, alone.data.flip, alone.data.cutout) == ("imagenet", "resized", True, 0)
-    assert alone.data.jitter > 0
+    assert (alone.data.jitter, alone.data.hue) == (0.4, 0.2)  # "exactly follow DARTS" (Sec. 5.4)
     training = alone.training
     assert (training.batch_size, training.learning_rate, training.schedule, training.decay) == (
         128, 0.1, "exponential", 0.97,
@@ -79,16 +81,73 @@ def test_the_imagenet_preset_is_the_papers():
     assert (training.momentum, training.weight_decay, training.auxiliary, training.label_smoothing) == (
         0.9, 3e-5, 0.4, 0.1,
     )  # fmt: skip
-    assert (training.drop_path_keep, training.dropout_keep, training.gradient_norm) == (1, 1, 0)
+    assert (training.drop_path_keep, training.dropout_keep, training.gradient_norm) == (1, 1, 5)
 
 
 def test_a_word_stands_for_its_number_and_the_bounds_do_not_hold_for_it():
     assert NetworkConfig(channels="auto").channels == NetworkConfig(channels=0).channels == configs.AUTO == 0
     assert build(EvaluateConfig, {"network": {"channels": "auto"}}).network.channels == 0
-    for channels, told in ((1, "1; it must be >= 2, or 0 (auto)"), ("wide", "'wide'; it must be a whole number")):
+    for channels, told in (
+        (1, "1; it must be >= 2 and <= 16384, or 0 (auto)"),
+        ("wide", "'wide'; it must be a whole number"),
+    ):
         with pytest.raises(ConfigError) as error:
             NetworkConfig(channels=channels)
         assert str(error.value) == f"channels is {told}"
+
+
+def test_a_word_is_written_as_the_word_and_comes_back():
+    config = build(EvaluateConfig, {"network": {"channels": "auto"}})
+
+    assert to_settings(config)["network"]["channels"] == "auto"
+    assert read_back(config) == config
+    assert to_settings(build(EvaluateConfig, {"network": {"channels": 4}}))["network"]["channels"] == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"channels": 16_385}, "channels is 16385; it must be >= 2 and <= 16384, or 0 (auto)"),
+        ({"cells": 999_999_999_999}, "cells is 999999999999; it must be >= 1 and <= 1000"),
+        ({"cells": 10**5000}, "cells is a number of about 5000 digits; it must be >= 1 and <= 1000"),
+        ({"classes": 10**6 + 1}, "classes is 1000001; it must be >= 2 and <= 1000000"),
+        ({"image": (16_385, 32, 3)}, "image is 16385x32x3; height, width and channels must each be <= 16384"),
+        ({"image": (32, 10**5000, 3)}, "image is 32xa number of about 5000 digitsx3; height, width and"),
+        ({"image": (32, 32.5, 3)}, "image is 32x32.5x3; it must be HxWxC, such as 32x32x3"),
+        ({"image": (32, "32", 3)}, "image is 32x'32'x3; it must be HxWxC, such as 32x32x3"),
+    ],
+)
+def test_a_network_beyond_all_that_is_trained_is_refused(settings, told):
+    with pytest.raises(ConfigError) as error:
+        NetworkConfig(**settings)
+
+    assert str(error.value).startswith(told)
+
+
+def test_a_whole_number_beyond_any_float_is_not_a_finite_number():
+    with pytest.raises(ConfigError, match="band is a number of about 400 digits; it must be a finite number"):
+        configs.StudyConfig(band=10**400)
+
+
+def test_a_file_with_a_number_of_too_many_digits_is_refused(tmp_path):
+    (tmp_path / "long.toml").write_text(f"seed = {'9' * 5000}\n")
+
+    with pytest.raises(ConfigError, match=r"long.toml is not TOML: Exceeds the limit"):
+        read_toml(tmp_path / "long.toml")
+
+
+@given(
+    st.sampled_from([SearchConfig, EvaluateConfig, configs.StudyConfig, ContestConfig]),
+    st.sampled_from(["channels", "cells", "nodes"]),
+    st.integers(-(2**70), 2**70) | st.just(10**5000),
+)
+def test_any_whole_number_in_a_section_of_the_network_is_taken_or_refused_by_its_name(config, name, number):
+    try:
+        built = build(config, {"network": {name: number}})
+    except ConfigError as error:
+        assert f"{name} is " in str(error)
+    else:
+        assert getattr(built.network, name) == number
 
 
 def test_what_work_may_go_on_without_is_left_out_of_what_is_fixed():
@@ -137,7 +196,7 @@ BAD_SETTINGS = [
     ({"data": {"padd": 2}}, "[data] has no setting 'padd'; did you mean 'pad'?"),
     (
         {"network": {"classes": 3}},
-        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network",
+        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network, slots",
     ),
     (
         {"table": {"xyz": 3}},
@@ -247,3 +306,40 @@ def test_the_settings_name_the_spaces_samplers_and_controllers_that_there_are():
     assert set(configs.SPACE_NAMES) == set(SPACES)
     assert set(configs.SAMPLERS) == set(SAMPLERS)
     assert set(configs.CONTROLLERS) == {"nao", *CONTROLLERS}
+
+
+@pytest.mark.parametrize(
+    ("kind", "section", "value", "told"),
+    [
+        (
+            SearchConfig,
+            "data",
+            "my.npz",
+            "data is 'my.npz'; it must be a DataConfig, such as DataConfig(data='my.npz')",
+        ),
+        (SearchConfig, "data", "cifar100", "it must be a DataConfig, such as DataConfig(dataset='cifar100')"),
+        (SearchConfig, "training", {"momentum": 0.5}, "a TrainingConfig, such as TrainingConfig(momentum=0.5)"),
+        (SearchConfig, "table", "t.csv", "a TableConfig, such as TableConfig(table='t.csv')"),
+        (SearchConfig, "network", None, "network is None; it must be a NetworkConfig"),
+        (EvaluateConfig, "training", configs.TrainingConfig(), "training is a TrainingConfig; it must be a StandAlone"),
+        (configs.StudyConfig, "alone", 5, "alone is 5; it must be a StandAloneTrainingConfig"),
+        (ContestConfig, "controller", "nao", "a ControllerConfig, such as ControllerConfig(controller='nao')"),
+        (PredictorConfig, "machine", "cuda", "machine is 'cuda'; it must be a MachineConfig"),
+    ],
+)
+def test_a_section_of_another_type_is_refused_at_once_by_its_name(kind, section, value, told):
+    with pytest.raises(ConfigError) as refusal:
+        kind(**{section: value})
+
+    assert told in str(refusal.value)
+
+
+def test_every_section_of_every_config_refuses_another_type():
+    for kind in vars(configs).values():
+        if attrs.has(kind):
+            for attribute in attrs.fields(kind):
+                if attrs.has(attribute.type):
+                    with pytest.raises(
+                        ConfigError, match=f"^{attribute.name} is 7; it must be a {attribute.type.__name__}"
+                    ):
+                        kind(**{attribute.name: 7})

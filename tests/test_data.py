@@ -148,14 +148,32 @@ def test_train_and_dev_share_no_image_and_lose_none(tmp_path):
     assert (dataset.y_dev == labels[dev]).all()
 
 
-def test_the_split_is_the_seeds(tmp_path):
-    config = DataConfig(data=numbered_file(tmp_path, np.arange(300) % 3))
+def test_the_split_is_the_split_seeds(tmp_path):
+    path = numbered_file(tmp_path, np.arange(300) % 3)
+    first, again, other = (load_dataset(DataConfig(data=path, split_seed=seed)) for seed in (7, 7, 8))
 
-    first, again, other = (load_dataset(config, seed=seed) for seed in (7, 7, 8))
-
-    assert first.fingerprint == again.fingerprint
+    assert first.fingerprint == again.fingerprint != other.fingerprint
     assert numbers(first.x_dev) != numbers(other.x_dev)
+    assert np.bincount(first.y_dev).tolist() == np.bincount(other.y_dev).tolist() == [10, 10, 10]
     assert numbers(first.x_test) == numbers(other.x_test)
+
+
+def test_the_usual_split_is_that_of_before_there_was_a_split_seed(tmp_path):
+    path = numbered_file(tmp_path, np.arange(60) % 3)
+
+    assert numbers(load_dataset(DataConfig(data=path)).x_dev) == [5, 21, 30, 37, 50, 52]
+    assert numbers(load_dataset(DataConfig(data=path, dev_images=3)).x_dev) == [30, 37, 50]
+
+
+def test_another_split_is_of_the_same_images(tmp_path):
+    path = numbered_file(tmp_path, np.arange(300) % 3)
+
+    one, other = (load_dataset(DataConfig(data=path, train_images=90, split_seed=seed)) for seed in (0, 1))
+    whole = [load_dataset(DataConfig(data=path, train_images=90, split_seed=seed), dev=False) for seed in (0, 1)]
+
+    assert numbers(one.x_dev) != numbers(other.x_dev)
+    assert sorted(numbers(one.x_train) + numbers(one.x_dev)) == sorted(numbers(other.x_train) + numbers(other.x_dev))
+    assert whole[0].fingerprint == whole[1].fingerprint
 
 
 def test_without_a_dev_part_all_images_are_to_train_on(tmp_path):
@@ -301,3 +319,20 @@ def test_a_batch_is_contiguous_float32_with_int64_labels(tiny_dataset):
     assert images.flags.c_contiguous and images.flags.writeable
     assert labels.shape == (32,)
     assert labels.dtype == np.int64
+
+
+def test_a_crop_is_padded_with_black_as_images_on_a_black_ground_have_it():
+    x = np.zeros((40, 8, 8, 3), np.uint8)
+    x[:, 2:6, 2:6] = [200, 100, 50]
+    y = np.arange(40) % 2
+    dataset = Dataset("on black", x, y, x[:0], y[:0], x, y, ("a", "b"))
+
+    images, _ = train_batch(dataset, step=0, batch_size=40, seed=0, config=DataConfig(pad=2))
+    on_mean, _ = train_batch(dataset, step=0, batch_size=40, seed=0, config=DataConfig(pad=2, pad_with="mean"))
+
+    # shifted by up to 2 the square stays whole, and all around it is black, the padding too
+    black, coloured = dataset.normalised(x[:1])[0, 0, 0], dataset.normalised(x[:1])[0, 4, 4]
+    assert dataset.black.tolist() == black.tolist()
+    assert ((images == black).all(3) | (images == coloured).all(3)).all()
+    assert (images == coloured).all(3).sum(axis=(1, 2)).tolist() == [16] * 40
+    assert (on_mean == 0).any()

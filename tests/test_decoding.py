@@ -1,5 +1,6 @@
 """Image files become pixels, here or in other processes, and those end when nobody needs them."""
 
+import colorsys
 import os
 import pathlib
 import signal
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bnao.augment import jittered
 from bnao.decoding import Augmentation, Decoders, Task, decoded
 from bnao.errors import DataError
 from bnao.streams import stream
@@ -36,7 +38,7 @@ def photos(tmp_path):
     return [save(tmp_path / f"{number}.jpeg", image, quality=95) for number, image in enumerate(pixels)]
 
 
-RANDOM = Augmentation(seed=0, step=7, images=12, flip=True, jitter=0.4)
+RANDOM = Augmentation(seed=0, step=7, images=12, flip=True, jitter=0.4, hue=0.2)
 
 
 # --- one image
@@ -129,6 +131,30 @@ def test_jitter_changes_brightness_by_its_share(tmp_path):
 
     assert 60 <= means.min() < 63 and 137 < means.max() <= 140  # 100 x 0.6 and 100 x 1.4
     assert abs(means.mean() - 100) < 6  # five standard errors
+
+
+def test_hues_turn_by_up_to_their_share_and_as_those_of_images_in_memory(tmp_path):
+    colour, n = np.array([200, 40, 40], np.uint8), 300
+    path = save(tmp_path / "even.png", np.broadcast_to(colour, (40, 40, 3)))
+
+    images = shown(*[path] * n, size=8, augmentation=Augmentation(0, 3, n, True, jitter=0.0, hue=0.2))
+
+    colours = images[:, 4, 4].astype(int)
+    hues = np.array([colorsys.rgb_to_hsv(*each)[0] for each in colours / 255])
+    around = (hues + 0.5) % 1 - 0.5  # red is 0
+    assert -0.2 <= around.min() + 0.005 < -0.18 and 0.18 < around.max() - 0.005 <= 0.2
+    assert (colours.max(1) == 200).all() and (colours.min(1) == 40).all()  # value and saturation stay
+    in_memory = jittered(np.broadcast_to(colour, (n, 1, 1, 3)), 0.0, seed=0, step=3, hue=0.2)[:, 0, 0]
+    assert np.abs(colours - in_memory).max() <= 4  # a step of hue is 160 x 6 / 255 = 3.8
+
+
+def test_hue_alone_leaves_parts_flips_and_brightness_as_they_were(photos):
+    plain = Augmentation(0, 7, 12, True, 0.0)
+    with_hue = Augmentation(0, 7, 12, True, 0.0, hue=0.3)
+
+    values, turned_values = (shown(*photos, augmentation=how).max(3) for how in (plain, with_hue))
+
+    assert (values == turned_values).all()
 
 
 def test_an_images_look_does_not_depend_on_how_a_step_is_shared_out(photos):

@@ -17,6 +17,7 @@ from bnao.protocols import Step
 from bnao.run import Run
 from bnao.size import multiply_adds, parameters
 from bnao.space import SPACES
+from bnao.steps import stand_alone_steps
 from bnao.streamed import stream_dataset
 from bnao.streams import stream
 from bnao.testing import save_images, small_dataset
@@ -60,10 +61,11 @@ class School:
     name = "school"
 
     def __init__(self):
-        self.log, self.datasets = [], []
+        self.log, self.datasets, self.configs = [], [], []
 
     def stand_alone(self, genotype, config, dataset, *, seed):
         self.datasets.append(dataset)
+        self.configs.append(config)
         return Learner(dataset, config, seed, self.log)
 
 
@@ -185,6 +187,38 @@ def test_a_short_training_is_told_by_the_dev_part_after_so_many_epochs():
     assert [epoch for _, epoch in school.log] == [0, 1]
     assert school.datasets[0] is dataset  # not joined: the dev part is what it is told by
     assert 0 <= accuracy <= 1
+
+
+def test_a_short_training_is_by_the_authors_recipe():
+    school = School()
+    search = SearchConfig(network=NetworkConfig(channels=4, cells=1))
+
+    short_training(POOL[0], search, school, small_dataset(), epochs=search.rerank_epochs)
+
+    (config,) = school.configs
+    assert (config.epochs, config.network, config.data) == (10, search.network, search.data)
+    training = config.training
+    assert (training.auxiliary, training.dropout_keep, training.drop_path_keep) == (0.4, 0.6, 0.8)
+    assert (training.batch_size, training.momentum, training.weight_decay, training.gradient_norm) == (64, 0.9, 3e-4, 5)
+    assert (training.schedule, training.learning_rate, training.learning_rate_end) == ("cosine", 0.025, 0.001)
+    assert training.drop_path_epochs == 50
+
+
+def test_a_short_trainings_steps_drop_paths_as_the_first_of_fifty_epochs():
+    dataset, school = small_dataset(), School()
+    search = evolve(SearchConfig(), network=NetworkConfig(channels=4, cells=1))
+    short_training(POOL[0], search, school, dataset, epochs=10)
+    (config,) = school.configs
+    network = dataset.network(config.network)
+
+    steps = list(stand_alone_steps(POOL[0], config, dataset, network, features=8, seed=0, start=0))
+
+    # two steps an epoch: step t of 20, of which full progress would be 100; kept ones are divided by their chance
+    assert len(steps) == 20
+    for step in steps:
+        assert step.masks[-1].max() == pytest.approx(1 / (1 - 0.2 * (step.step + 1) / 100))
+    assert steps[-1].rate == pytest.approx(0.001, abs=2e-4)  # the cosine is over at the end of the 10 epochs
+    assert steps[0].dropout.max() == pytest.approx(1 / 0.6)
 
 
 # --- starting from a supernet
@@ -361,9 +395,69 @@ def test_with_given_channels_nothing_is_told_of_them_or_of_five_guesses(config, 
         content = run.read_json(RESULT)
 
     assert set(entry) == {
-        "genotype", "test_error", "standard_deviation", "test_errors", "parameters", "multiply_adds",
+        "genotype", "test_error", "standard_deviation", "test_errors", "parameters", "multiply_adds", "class_errors",
     }  # fmt: skip
-    assert set(content) == {"format", "evaluations"}
+    assert set(content) == {"format", "class_names", "evaluations"}
+
+
+# --- classes
+
+
+class Blind(Learner):
+    """Knows every test image but the first of class 1 and, from the second seed on, all of class 2."""
+
+    def logits(self, images):
+        told = self.labels.copy()
+        told[np.flatnonzero(told == 1)[0]] = 0
+        if self.seed:
+            told[told == 2] = 3
+        return np.eye(4, dtype=np.float32)[told]
+
+
+class BlindSchool(School):
+    def stand_alone(self, genotype, config, dataset, *, seed):
+        return Blind(dataset, config, seed, self.log)
+
+
+def test_errors_are_told_by_class_with_the_classes_names(config, tmp_path):
+    dataset = small_dataset()  # 64 test images, 16 of each class
+
+    with Run.create(tmp_path / "run", config) as run:
+        (done,) = evaluate(POOL[:1], config, BlindSchool(), dataset, run=run)
+        content = run.read_json(RESULT)
+    with Run.open(tmp_path / "run") as run:
+        again = evaluate(POOL[:1], config, BlindSchool(), dataset, run=run)
+
+    assert done.class_errors == (0, 1 / 16, 0.5, 0)  # the mean of the two repeats
+    assert again == [done]
+    assert content["class_names"] == ["upper left", "upper right", "lower left", "lower right"]
+    assert content["evaluations"][0]["class_errors"] == [0, 1 / 16, 0.5, 0]
+
+
+def test_a_class_without_test_images_has_no_error(config):
+    dataset = small_dataset()
+    others = dataset.y_test != 2
+    dataset = evolve(dataset, x_test=dataset.x_test[others], y_test=dataset.y_test[others])
+
+    (done,) = evaluate(POOL[:1], config, BlindSchool(), dataset)
+
+    assert done.class_errors == (0, 1 / 16, None, 0)
+
+
+def test_a_training_that_was_tested_before_errors_were_told_by_class_is_not_made_again(config, tmp_path):
+    with Run.create(tmp_path / "run", config) as run:
+        evaluate(POOL[:1], config, School(), small_dataset(), run=run)
+    for path in (tmp_path / "run" / "trainings").glob("*.json"):
+        content = json.loads(path.read_text())
+        del content["class_errors"]
+        path.write_text(json.dumps(content))
+    again = School()
+
+    with Run.open(tmp_path / "run") as run:
+        (done,) = evaluate(POOL[:1], config, again, small_dataset(), run=run)
+
+    assert again.log == []
+    assert done.class_errors == ()
 
 
 # --- images from disk

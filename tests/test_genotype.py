@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnao.errors import BnaoError, GenotypeError
-from bnao.genotype import Cell, Edge, Genotype, Node
+from bnao.genotype import Cell, Edge, Genotype, Node, edge_slots
+from bnao.space import space_named
+from bnao.streams import stream
 
 OPERATIONS = ["sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3", "skip_connect"]
 CELL = "0:sep_conv_3x3+1:skip_connect;1:avg_pool_3x3+2:skip_connect"
@@ -135,3 +137,33 @@ def test_a_cell_without_nodes_and_a_node_without_edges_are_refused():
 def test_a_negative_state_is_refused():
     with pytest.raises(GenotypeError, match=r"node 0 reads state -1, but only states 0\.\.1 exist before it"):
         Cell([Node([Edge(-1, "skip_connect")])])
+
+
+# --- which weights of a supernet an edge trains
+
+
+def test_by_hash_every_operation_trains_either_set_of_weights_alike_often():
+    nodes = [g.normal.nodes[4] for g in space_named("nao").random_genotypes(4000, stream(0, "slots"))]
+    used = {rule: [0, 0] for rule in ("hashed", "sorted")}
+    for rule, counts in used.items():
+        for node in nodes:
+            for slot, edge in zip(edge_slots(node, rule), node.edges, strict=True):
+                counts[slot] += edge.source == 5
+
+    shares = {rule: counts[0] / sum(counts) for rule, counts in used.items()}
+    assert 0.45 < shares["hashed"] < 0.55
+    assert shares["sorted"] < 0.15  # the last state is nearly always the larger source
+
+
+def test_each_edge_of_a_node_trains_weights_of_its_own():
+    for genotype in space_named("nao").random_genotypes(50, stream(1, "slots")):
+        for node in genotype.normal.nodes:
+            assert sorted(edge_slots(node)) == [0, 1]
+
+
+def test_a_nodes_weights_are_the_same_on_every_machine():
+    node = Node([Edge(0, "sep_conv_3x3"), Edge(1, "skip_connect")])
+
+    assert edge_slots(node) == (1, 0)
+    assert edge_slots(node, "sorted") == (0, 1)
+    assert edge_slots(Node([Edge(0, "none")])) == (0,)

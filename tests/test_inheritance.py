@@ -7,6 +7,7 @@ from attrs import evolve
 from bnao.config import NetworkConfig, SearchConfig
 from bnao.errors import ConfigError, RunError
 from bnao.formats import parse
+from bnao.genotype import edge_slots
 from bnao.inheritance import SupernetWeights, inherited
 from bnao.journal import RESULT, WEIGHTS
 from bnao.run import Run
@@ -41,11 +42,13 @@ def test_an_operation_takes_the_weights_of_its_edge_and_its_source():
     taken = inherited(genotype, network, state, "runs/a").weights
 
     # node 1 of the normal cell is 0:sep_conv_3x3+2:skip_connect, and cell 0 is a normal one
+    slot = edge_slots(genotype.normal.nodes[1])[0]
     own = taken["cells.0.nodes.1.edges.0.sep_conv_3x3.depthwise_1"]
-    assert (own == state["cells.0.nodes.1.edges.0.sep_conv_3x3.source.0.depthwise_1"]).all()
+    assert (own == state[f"cells.0.nodes.1.edges.{slot}.sep_conv_3x3.source.0.depthwise_1"]).all()
     # node 1 of the reduction cell is 1:sep_conv_3x3+2:avg_pool_3x3, and cell 1 is one
+    slot = edge_slots(genotype.reduction.nodes[1])[0]
     own = taken["cells.1.nodes.1.edges.0.sep_conv_3x3.depthwise_1"]
-    assert (own == state["cells.1.nodes.1.edges.0.sep_conv_3x3.source.1.depthwise_1"]).all()
+    assert (own == state[f"cells.1.nodes.1.edges.{slot}.sep_conv_3x3.source.1.depthwise_1"]).all()
 
 
 def test_in_nao_all_comes_over_but_what_reads_the_concatenated_outputs():

@@ -46,6 +46,23 @@ def test_every_requirement_is_pinned():
     assert required <= pinned
 
 
+def test_the_example_of_evaluate_prints_the_folder_of_the_run_that_it_names_and_tells_its_time():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, command, after = re.split(r"bnao evaluate (runs/\S+) --top 5 --random 10\n", text)
+    minutes, seconds = map(int, re.search(r"^took (\d+):(\d\d), ", after, re.MULTILINE).groups())
+
+    assert re.search(r"^folder: (runs/\S+)/evaluate", after, re.MULTILINE)[1] == command
+    assert f"took {round(minutes + seconds / 60)} minutes" in before.splitlines()[-5] + before.splitlines()[-4]
+
+
+def test_one_search_has_one_time_or_the_readme_says_why():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"^took (\S+), ", text, re.MULTILINE)[1]
+    compared = re.search(r"^\| `bnao search`, preset quick[^|]*\| (\S+) ", text, re.MULTILINE)[1]
+
+    assert shown == compared or f"The search shown at the top took {shown}" in text
+
+
 def python_blocks():
     return re.findall(
         r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE

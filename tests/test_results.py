@@ -29,6 +29,14 @@ def test_the_page_is_what_the_studies_say(page):
     assert (DOCS / "results.md").read_text(encoding="utf-8") == page
 
 
+def test_the_page_says_how_the_published_supernet_was_trained(page):
+    checked = page.split("## The metrics, checked on published scores")[1].split("\n## ")[0]
+
+    # lib/models/cell_searchs/rank_model.py of aoiang/few-shot-NAS, UniformRandomSupernet.forward
+    assert "for each of the 15 cells of every forward pass" in " ".join(checked.split())
+    assert "sampled uniformly" not in page
+
+
 def test_every_picture_is_there_and_small():
     pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", (DOCS / "results.md").read_text(encoding="utf-8"))
 

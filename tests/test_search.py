@@ -9,8 +9,8 @@ from attrs import evolve
 from bnao.backends.table import TableSupernet
 from bnao.config import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.controllers import EvolutionController, RandomController
-from bnao.errors import ConfigError, RunError, SizeError
-from bnao.protocols import Epoch, Step
+from bnao.errors import ConfigError, ProtocolError, RunError, SizeError
+from bnao.protocols import Controller, Epoch, Step, Supernet
 from bnao.run import Run
 from bnao.sampler import ProportionalSampler
 from bnao.search import Ranked, SearchResult, search
@@ -350,3 +350,33 @@ def test_the_logs_draws_are_the_samplers(config, controller, tmp_path):
     assert [step["genotype"] for step in steps] == ProportionalSampler(range(6), sizes, seed).draw(40).tolist()
     assert [step["step"] for step in steps] == list(range(1, 41))
     assert set(steps[0]) >= {"round", "step", "loss", "rate", "genotype", "seconds"}
+
+
+def test_all_that_a_supernet_or_a_controller_lacks_is_said_in_one_line(config, controller):
+    class Half:
+        network = NETWORK
+        candidates = None
+
+        def train(self, pool, drawn, *, round, start=0): ...
+
+        def score(self, genotypes): ...
+
+        state = None
+
+    with pytest.raises(ProtocolError) as refusal:
+        search(config, Half(), controller)
+    assert str(refusal.value) == (
+        "the supernet, of class Half, lacks epoch_steps, scored_images, sizes(), state() and load_state(); "
+        "see bnao.protocols.Supernet"
+    )
+    with pytest.raises(TypeError, match=r"the controller, of class Half, lacks fit\(\) and propose\(\); see bnao"):
+        search(config, CountingSupernet(), Half())
+    with pytest.raises(ProtocolError, match="the supernet is the class CountingSupernet; give an object of it"):
+        search(config, CountingSupernet, controller)
+
+
+def test_what_a_search_needs_of_its_parts_is_named_where_it_is_documented():
+    for protocol in (Supernet, Controller):
+        for name in [*getattr(protocol, "__annotations__", {}), *vars(protocol)]:
+            if not name.startswith("_"):
+                assert f"``{name}``" in search.__doc__, name

@@ -6,8 +6,10 @@ import pathlib
 import numpy as np
 import pytest
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bnao.config import AUTO, NetworkConfig
+from bnao.config import AUTO, MOST_CELLS, MOST_CHANNELS, MOST_CLASSES, MOST_PIXELS, NetworkConfig
 from bnao.errors import ConfigError, GenotypeError
 from bnao.formats import parse, read
 from bnao.genotype import Cell, Edge, Genotype, Node
@@ -49,6 +51,83 @@ def test_the_counted_networks_have_these_parameters(row):
 @pytest.mark.parametrize(("integers", "channels", "cells", "expected"), PUBLISHED)
 def test_the_published_networks_have_these_parameters(integers, channels, cells, expected):
     assert parameters(nao(integers), NetworkConfig(channels=channels, cells=cells)) == expected
+
+
+# --- counts beyond int64, and what is no genotype
+
+HUGE = st.integers(-(10**40), 10**40) | st.integers(1, 70).map(lambda digits: 10**digits) | st.just(10**5000)
+
+
+@given(
+    st.sampled_from(["channels", "cells", "classes", "height", "width", "depth"]),
+    HUGE,
+    st.sampled_from(sorted(SPACES)),
+    st.sampled_from(["cifar", "imagenet"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_any_whole_number_for_a_networks_size_is_counted_or_refused_in_one_line(name, number, space, stem):
+    (genotype,) = SPACES[space].random_genotypes(1, stream(0, "huge"))
+    image = {"height": 32, "width": 32, "depth": 3}
+    given = {name: number} if name not in image else {"image": tuple({**image, name: number}.values())}
+    try:
+        network = NetworkConfig(space=space, network=stem, **{"channels": 4, "cells": 1, **given})
+        if network.channels == AUTO:
+            return
+    except ConfigError as error:
+        assert len(str(error)) < 300 and "\n" not in str(error)
+        return
+
+    assert parameters(genotype, network) == parameters_one_by_one(genotype, network)
+    assert multiply_adds(genotype, network) > 0
+
+
+def parameters_one_by_one(genotype, network):
+    return sum(math.prod(shape) for shape in stand_alone_shapes(genotype, network).values())
+
+
+@pytest.mark.parametrize("space", sorted(SPACES))
+@pytest.mark.parametrize("stem", ["cifar", "imagenet"])
+def test_the_largest_network_of_all_is_counted_exactly(space, stem):
+    genotypes = SPACES[space].random_genotypes(2, stream(0, "largest"))
+    network = NetworkConfig(
+        space=space, network=stem, channels=MOST_CHANNELS, cells=20, classes=MOST_CLASSES,
+        image=(MOST_PIXELS, MOST_PIXELS, 3),
+    )  # fmt: skip
+
+    small = evolve(network, image=(64, 64, 3))
+    pairs = [(multiply_adds(g, small), multiply_adds(g, network)) for g in genotypes]
+
+    # all but the classifier goes with the pixels, of which there are so many times as many
+    times = (MOST_PIXELS // 64) ** 2
+    for genotype, (few, many) in zip(genotypes, pairs, strict=True):
+        classifier = math.prod(stand_alone_shapes(genotype, network)["classifier.weight"])
+        assert many - classifier == times * (few - classifier)
+        assert many > 2**63 or stem == "imagenet" or space == "nas-bench-201"
+    assert multiply_adds(genotypes, network).tolist() == [many for _, many in pairs]
+    assert parameters(genotypes, network).tolist() == [parameters_one_by_one(g, network) for g in genotypes]
+
+
+def test_counts_are_int64_where_they_fit():
+    genotypes = SPACES["nao"].random_genotypes(2, stream(0, "fit"))
+    wide = NetworkConfig(channels=MOST_CHANNELS, cells=MOST_CELLS, image=(MOST_PIXELS, MOST_PIXELS, 3))
+
+    assert parameters(genotypes, wide).dtype == parameters(genotypes, NetworkConfig()).dtype == np.int64
+    assert multiply_adds(genotypes, wide).dtype == object
+
+
+@pytest.mark.parametrize("count", [parameters, multiply_adds])
+def test_what_is_no_genotype_is_refused_by_its_type(count):
+    network = NetworkConfig(space="darts")
+    right = "give a bnao.Genotype or a sequence of them; bnao.parse"
+
+    with pytest.raises(GenotypeError, match=f"genotypes is 'DARTS_V2', of type str; {right}"):
+        count("DARTS_V2", network)
+    with pytest.raises(GenotypeError, match=f"genotypes is None, of type NoneType; {right}"):
+        count(None, network)
+    with pytest.raises(GenotypeError, match=rf"genotypes\[1\] is 'DARTS_V2', of type str; {right}"):
+        count([parse("DARTS_V2"), "DARTS_V2"], network)
+    with pytest.raises(ConfigError, match=r"network is 'darts'; give a bnao.NetworkConfig"):
+        count(parse("DARTS_V2"), "darts")
 
 
 def imagenet(channels):

@@ -37,7 +37,7 @@ def root(tmp_path):
 
 
 def settings(root, **changes):
-    config = DataConfig(dataset="imagenet", data_dir=str(root), image_size=48, crop="resized", jitter=0.4)
+    config = DataConfig(dataset="imagenet", data_dir=str(root), image_size=48, crop="resized", jitter=0.4, hue=0.2)
     return evolve(config, **changes)
 
 
@@ -213,7 +213,7 @@ def test_a_batch_is_float32_as_networks_take_it_with_int64_labels(root):
 
 
 def test_images_and_labels_belong_together(root):
-    plain = {"jitter": 0.0, "flip": False}
+    plain = {"jitter": 0.0, "hue": 0.0, "flip": False}
 
     ((images, labels),) = train_batches(streamed(root), range(1), batch_size=24, **plain)
 

@@ -139,7 +139,7 @@ def test_weights_come_back_from_their_file_bit_for_bit(tmp_path):
 
     read, metadata = read_weights(file)
 
-    assert metadata == {"format": 1, "genotype": TEXT}
+    assert metadata == {"format": 2, "genotype": TEXT}
     assert {name: value.tobytes() for name, value in read.items()} == {
         name: value.tobytes() for name, value in state.items()
     }

@@ -19,11 +19,14 @@ from bnao.errors import BnaoError, ConfigError
 COMMANDS = {
     "search": "Find good architectures by Balanced one-shot NAO.",
     "evaluate": "Train found genotypes from scratch and test them.",
-    "export": "Write a trained network as ONNX, for PyTorch or Keras, or as Python.",
-    "score": "Score a run's genotypes again by its shared weights, in any backend.",
+    "test": "Test a trained network again, also on other images.",
+    "export": "Write a trained network as ONNX, PyTorch, Keras or Python.",
+    "score": "Score genotypes by a run's shared weights, in any backend.",
     "study": "Measure how far a ranking can be trusted.",
     "zoo": "List published cells, claimed and counted.",
     "show": "Say what genotypes are: in words, drawn, and their size.",
+    "random": "Print random genotypes of a space, within budgets.",
+    "neighbours": "Print all genotypes that differ from one in a single edge.",
     "draw": "Draw a genotype's cells as graphs: SVG, PNG or PDF.",
     "backends": "List the backends, their versions and devices.",
 }

@@ -34,6 +34,7 @@ from bnao.cli.tables import (
     against_random,
     agreement_lines,
     evaluation_report,
+    hardest_line,
     left_out_line,
     peak_memory,
     spent_line,
@@ -57,7 +58,7 @@ log = logging.getLogger("bnao.cli")
 _TOP = 5
 
 # all images are trained on or tested, so there is no dev part to set
-_WITHOUT = (("data", "dev_share"), ("data", "dev_images"))
+_WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"))
 
 
 @click.command("evaluate", cls=SectionedCommand, params=options_of(EvaluateConfig, "Evaluation", without=_WITHOUT))
@@ -295,6 +296,9 @@ def _print(
     if beside is not None:
         lines.append(str(beside))
     best = min(done, key=lambda evaluation: evaluation.mean)
+    hardest = hardest_line(best, read_json(folder / RESULT)["class_names"])
+    if hardest is not None:
+        lines.append(f"{done.index(best) + 1}  {hardest}" if len(done) > 1 else hardest)
     lines += [
         spent_line(spent["seconds"], spent["peak_memory_bytes"]),
         f"folder: {folder}  (results in {RESULT}, weights in trainings/)",

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bnao import backends
-from bnao.cli.figures import percent
+from bnao.cli.figures import percent, printable
 from bnao.export import BATCHES, FORMATS, Exported, default_name, export, find_trained
 from bnao.trained import Trained
 
@@ -84,7 +84,9 @@ def _lines(trained: Trained, file: Path, done: Exported) -> list[str]:
     tested = "" if trained.test_error is None else f", test error {percent(trained.test_error, 2)}"
     shape = ", ".join(map(str, _image(trained, done)))
     batches = " and ".join(map(str, BATCHES))
-    names = ", ".join(trained.class_names[:_SHOWN]) + (", ..." if len(trained.class_names) > _SHOWN else "")
+    names = ", ".join(map(printable, trained.class_names[:_SHOWN])) + (
+        ", ..." if len(trained.class_names) > _SHOWN else ""
+    )
     return [
         f"{trained.genotype}",
         f"{trained.parameters:,} parameters{tested}; weights from {file}",

@@ -47,3 +47,12 @@ def speaks_unicode() -> bool:
 def plus_minus() -> str:
     """Between a figure and its uncertainty."""
     return "±" if speaks_unicode() else "+-"
+
+
+def printable(name: str) -> str:
+    """Return a user's word as a terminal can show it: what cannot be printed is escaped.
+
+    >>> print(printable("two\\nlines"), printable("café"))
+    two\\nlines café
+    """
+    return name if name.isprintable() else name.encode("unicode_escape").decode()

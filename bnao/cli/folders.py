@@ -39,8 +39,12 @@ def dated_folder(name: str) -> Path:
 
 
 def about_images(dataset: LabelledImages) -> About:
-    """What tells these images from others."""
-    return {"fingerprint": dataset.fingerprint, "description": dataset.describe()}
+    """What tells these images from others, and how their classes are called."""
+    return {
+        "fingerprint": dataset.fingerprint,
+        "description": dataset.describe(),
+        "class_names": list(dataset.class_names),
+    }
 
 
 def about_table(path: Path) -> About:

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from bnao.config import PRESETS, preset
 from bnao.errors import ConfigError
+from bnao.genotype import shortened
 from bnao.settings import Settings, build, kinds_of, merged, read_toml, settings_of
 
 C = TypeVar("C")
@@ -64,13 +65,13 @@ class WholeNumber(click.ParamType[int]):
             return int(value)
         if value in self.words:
             return self.words[value]
-        match = re.fullmatch(r"\s*([+-]?\d+(?:\.\d+)?)([KMG]?)\s*", value, re.IGNORECASE | re.ASCII)
+        match = re.fullmatch(r"\s*([+-]?\d{1,40}(?:\.\d{1,40})?)([KMG]?)\s*", value, re.IGNORECASE | re.ASCII)
         if match and (match[2] or "." not in match[1]):
             number = Fraction(match[1]) * _SUFFIXES[match[2].upper()]
             if number.denominator == 1:
                 return int(number)
         others = "".join(f", or {word}" for word in self.words)
-        self.fail(f"{value!r} is not a valid integer, such as 20 or 600M{others}.", param, ctx)
+        self.fail(f"{shortened(value)} is not a valid integer, such as 20 or 600M{others}.", param, ctx)
 
 
 _TYPES: dict[type, click.ParamType[Any]] = {float: click.FLOAT, str: click.STRING}
@@ -130,12 +131,13 @@ def options_of(
     Args:
         kind: the config class.
         heading: what the help calls the settings outside any section.
-        defaults: holds the defaults, if not ``kind()``.
+        defaults: holds the defaults, if not ``kind()``; an empty mapping tells none.
         without: settings that get no option.
     """
     options: dict[str, click.Parameter] = {}
+    # a command with defaults of its own has no presets
+    quick = PRESETS.get(kind, {}).get(DEFAULT_PRESET, {}) if defaults is None else {}
     defaults = kind() if defaults is None else defaults
-    quick = PRESETS.get(kind, {}).get(DEFAULT_PRESET, {})
     for path, attribute in settings_of(kind):
         if path in without:
             continue

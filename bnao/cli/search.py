@@ -16,7 +16,7 @@ from attrs import frozen
 from bnao import backends
 from bnao.cli.folders import ABOUT, About, about, about_images, about_table, dated_folder, keep_about
 from bnao.cli.genotypes import show_command
-from bnao.cli.options import SectionedCommand, configured, given_options, layer_options, options_of
+from bnao.cli.options import SectionedCommand, configured, given_options, given_settings, layer_options, options_of
 from bnao.cli.progress import SearchTrack, following, telling
 from bnao.cli.stopping import going_on, stoppable
 from bnao.cli.tables import peak_memory, search_report, spent_line
@@ -30,7 +30,7 @@ from bnao.journal import RESULT
 from bnao.protocols import Backend, Controller, Supernet
 from bnao.run import FORMAT, Run, check_is_free, read_config
 from bnao.search import SearchResult, check_budgets, read_result, search
-from bnao.settings import to_toml
+from bnao.settings import Settings, to_toml
 from bnao.space import space_named
 
 log = logging.getLogger("bnao.cli")
@@ -67,7 +67,10 @@ def command(
     "default" is the paper's setting and "quick" what that preset has instead.
     """
     if resume is None:
-        config = configured(context, SearchConfig, preset_name, config_file)
+        on_table = given_settings(context).get("machine", {}).get("backend") == "table"
+        # a table trains nothing, so what the preset says of re-ranking is not for it
+        below: Settings = {"rerank_epochs": 0} if on_table else {}
+        config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
     else:
         _refuse_beside_resume(context)
         config = read_config(resume, SearchConfig)
@@ -102,13 +105,14 @@ def _refuse_beside_resume(context: click.Context) -> None:
 
 
 def _new_folder(config: SearchConfig) -> Path:
-    """A folder that does not exist yet, named by the time, the data and the seed."""
+    """A folder that does not exist yet, named by the time, the data, the seed and the split if that is another."""
     data, table = config.data.data, config.table.table
     if config.machine.backend == "table" and table is not None:
         name = Path(table).stem
     else:
         name = config.data.dataset if data is None else Path(data).stem
-    return dated_folder(f"<when>-{name}-seed{config.seed}")
+    split = f"-split{config.data.split_seed}" if config.data.split_seed else ""
+    return dated_folder(f"<when>-{name}-seed{config.seed}{split}")
 
 
 # --- what a search needs

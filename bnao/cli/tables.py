@@ -11,7 +11,7 @@ import numpy as np
 from attrs import frozen
 
 from bnao.agreement import AgreementStudy
-from bnao.cli.figures import duration, percent, plain_score, plus_minus
+from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
 from bnao.comparison import MARKS, Contest
 from bnao.config import Arm
 from bnao.evaluate import Evaluation
@@ -136,6 +136,19 @@ def left_out_line(unreadable: Mapping[str, str], file: str) -> str:
     if len(unreadable) == 1:
         return f"left out: 1 image file that could not be read, {first} ({file} says why)"
     return f"left out: {len(unreadable):,} image files that could not be read, such as {first} (all are in {file})"
+
+
+# classes of the highest error that are named
+_HARDEST = 3
+
+
+def hardest_line(done: Evaluation, class_names: Sequence[str]) -> str | None:
+    """The classes in which most test images are told wrong, the worst first; None where that is not known."""
+    known = [(error, name) for error, name in zip(done.class_errors, class_names, strict=False) if error is not None]
+    if not known:
+        return None
+    worst = sorted(known, key=lambda each: -each[0])[:_HARDEST]
+    return f"its hardest classes: {', '.join(f'{printable(name)} ({percent(error, 1)})' for error, name in worst)}"
 
 
 def error_text(done: Evaluation) -> str:

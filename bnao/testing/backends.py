@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 
+from bnao.classification import Classification
 from bnao.config import (
     DataConfig,
     EvaluateConfig,
@@ -20,15 +21,16 @@ from bnao.config import (
 )
 from bnao.data import Dataset
 from bnao.errors import WeightsError
-from bnao.genotype import Genotype
-from bnao.protocols import Backend, Exporting, State
+from bnao.genotype import Genotype, edge_slots
+from bnao.protocols import Backend, Exporting, GivesLogits, State
+from bnao.scoring import classify_test_images, score_genotypes
 from bnao.size import parameters, supernet_parameters
 from bnao.space import space_named
 from bnao.streamed import stream_dataset
 from bnao.streams import stream
 from bnao.testing.images import save_images, small_dataset
 from bnao.trained import about_training, trained_of
-from bnao.weights import read_weights, stand_alone_shapes, supernet_shapes, to_bytes, without_momenta
+from bnao.weights import MOMENTUM, read_weights, stand_alone_shapes, supernet_shapes, to_bytes, without_momenta
 
 _NODES = 3
 _IMAGES = ("x_train", "x_dev", "x_test")
@@ -130,6 +132,55 @@ class BackendContract:
             kernels = {name for name in path if before[name].ndim == 4}
             assert kernels <= moved  # weight decay alone moves every kernel of the path
 
+    def test_with_dense_momentum_what_is_not_drawn_goes_on_as_if_its_gradient_were_zero(
+        self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
+    ) -> None:
+        training = evolve(
+            config.training, idle_momentum="dense", weight_decay=0.01, learning_rate=0.1, learning_rate_end=0.1
+        )
+        supernet = backend.supernet(evolve(config, training=training), dataset)
+        first, second = genotypes[:2]
+        begun = without_momenta(_copied(supernet.state()))
+
+        _train(supernet, [first], 1)
+        before = _copied(supernet.state())
+        _train(supernet, [second], 2, start=1)
+        after = supernet.state()
+
+        idle = set(begun) - _path(second, supernet.network)
+        assert idle & _path(first, supernet.network)
+        for name in idle:
+            momentum = 0.9 * before.get(MOMENTUM + name, np.zeros_like(before[name])) + 0.01 * before[name]
+            assert np.allclose(after.get(MOMENTUM + name, 0), momentum, rtol=1e-5, atol=1e-7), name
+            assert np.allclose(after[name], before[name] - 0.1 * momentum, rtol=1e-5, atol=1e-7), name
+        for name in idle - _path(first, supernet.network):
+            assert np.allclose(before[name], begun[name] * (1 - 0.1 * 0.01), rtol=1e-5, atol=1e-7), name
+
+    def test_dense_momentum_goes_on_bit_for_bit_from_a_saved_state(
+        self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
+    ) -> None:
+        config = evolve(config, training=evolve(config.training, idle_momentum="dense"))
+        whole, stopped, resumed = (backend.supernet(config, dataset) for _ in range(3))
+        _train(whole, genotypes, 4)
+        _train(stopped, genotypes, 4, stop=2)
+
+        resumed.load_state(_copied(stopped.state()))
+        _train(resumed, genotypes, 4, start=2)
+
+        assert _equal(whole.state(), resumed.state())
+
+    def test_edges_in_sorted_order_train_other_weights_than_by_hash(
+        self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
+    ) -> None:
+        config = evolve(config, network=evolve(config.network, slots="sorted"))
+        supernet = backend.supernet(config, dataset)
+        before = _copied(supernet.state())
+
+        _train(supernet, genotypes[:1], 1)
+
+        moved = {name for name in before if (supernet.state()[name] != before[name]).any()}
+        assert moved <= _path(genotypes[0], supernet.network)
+
     def test_a_supernet_learns(
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
     ) -> None:
@@ -194,6 +245,23 @@ class BackendContract:
         assert ((together >= 0) & (together <= 1)).all()
         assert (together * len(dataset.y_dev) % 1 == 0).all()  # shares of the dev images
 
+    def test_scores_by_logits_are_the_supernets_own_and_bring_log_likelihoods(
+        self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
+    ) -> None:
+        supernet = backend.supernet(config, dataset)
+        _train(supernet, genotypes, 8)
+        if not isinstance(supernet, GivesLogits):
+            pytest.skip(f"supernets of backend {backend.name!r} give no logits")
+
+        scored = score_genotypes(genotypes, supernet, dataset)
+
+        assert [entry.score for entry in scored] == supernet.score(genotypes).tolist()
+        for genotype, entry in zip(genotypes, scored, strict=True):
+            logits = supernet.logits(genotype, dataset.x_dev).astype(np.float64)
+            shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+            right = shares[np.arange(len(dataset.y_dev)), dataset.y_dev]
+            assert entry.log_likelihood == pytest.approx(float(np.log(right).mean()))
+
     def test_scoring_leaves_the_weights_as_they_were(
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
     ) -> None:
@@ -250,6 +318,21 @@ class BackendContract:
         other.load_state(_copied(network.state()))
 
         assert (other.logits(dataset.x_test) == network.logits(dataset.x_test)).all()
+
+    def test_a_stored_network_tested_again_has_the_same_accuracy(
+        self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
+    ) -> None:
+        network = backend.stand_alone(genotypes[0], evolve(short, epochs=3), dataset, seed=0)
+        for _ in network.train():
+            pass
+        about = about_training(genotypes[0], dataset.network(short.network), dataset, 0, 0.5)
+        trained = trained_of(without_momenta(network.state()), about, "the trained network")
+
+        found = classify_test_images(trained, backend, dataset, short.machine)
+
+        expected = Classification.of([(network.logits(dataset.x_test), dataset.y_test)])
+        assert found.ranks.tolist() == expected.ranks.tolist()
+        assert found.log_likelihood == expected.log_likelihood
 
     def test_a_trained_network_by_itself_gives_the_same_logits(
         self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
@@ -347,12 +430,12 @@ def _path(genotype: Genotype, network: NetworkConfig) -> set[str]:
         reduction = int(parts[1]) in (network.cells, 2 * network.cells + 1)
         cell = genotype.cell(reduction)
         if parts[2] == "nodes":
-            edge = cell.nodes[int(parts[3])].edges[int(parts[5])]
-            used = edge.operation == parts[6]
+            node, slot = cell.nodes[int(parts[3])], int(parts[5])
             if parts[7] == "source":
-                used = used and edge.source == int(parts[8])
+                edge = node.edges[edge_slots(node, network.slots).index(slot)]
+                used = (edge.operation, edge.source) == (parts[6], int(parts[8]))
             else:  # sources are fixed, and the last node alone is the output
-                used = used and cell.inputs + int(parts[3]) in cell.live_states
+                used = node.edges[slot].operation == parts[6] and cell.inputs + int(parts[3]) in cell.live_states
         elif parts[2] == "loose" or parts[3] == "state":
             used = int(parts[3] if parts[2] == "loose" else parts[4]) in cell.outputs(rule)
         else:

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import zipfile
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from bnao.backends import load
 from bnao.config import NetworkConfig
 from bnao.errors import BackendError
 from bnao.export import export
+from bnao.genotype import Genotype
 from bnao.space import space_named
 from bnao.streams import stream
 from bnao.weights import to_bytes
@@ -62,6 +64,30 @@ def test_a_keras_file_gives_the_networks_logits(network, tmp_path):
 @has_torch
 def test_a_keras_file_gives_the_logits_of_bnaos_network_in_pytorch(network, tmp_path):
     trained = drawn_network(network)
+
+    logits, wanted = in_keras_and_in_pytorch(trained, tmp_path)
+
+    assert abs(logits - wanted).max() < 1e-5 * max(1, abs(wanted).max())
+
+
+@has_torch
+@pytest.mark.parametrize("space", ["nao", "darts", "snas", "nasnet"] if ENGINE == "tensorflow" else ["darts"])
+def test_an_identity_of_stride_2_is_that_of_pytorch_in_keras_network_and_file(space, tmp_path):
+    network = NetworkConfig(space=space, nodes=2, channels=4, cells=1, image=(11, 8, 3), classes=4)
+    normal = "0:max_pool_3x3+1:skip_connect;0:skip_connect+2:avg_pool_3x3"
+    reduction = "0:skip_connect+1:skip_connect;1:skip_connect+2:skip_connect"
+    trained = trained_network(Genotype.parse(f"{normal}|{reduction}"), network)
+
+    logits, wanted = in_keras_and_in_pytorch(trained, tmp_path)
+
+    own = load("keras").logits(trained)(np.load(tmp_path / "images.npy"))
+    assert abs(logits - wanted).max() < 1e-5 * max(1, abs(wanted).max())
+    assert abs(own - wanted).max() < 1e-5 * max(1, abs(wanted).max())
+
+
+def in_keras_and_in_pytorch(trained, tmp_path):
+    """The logits of a .keras file, and those of bnao's network in PyTorch, of five random images."""
+    network = trained.network
     export(trained, "keras", load("keras"), tmp_path / "net.keras")
     (tmp_path / "net.safetensors").write_bytes(to_bytes(trained.weights, trained.about()))
     images = random_images(5, network)
@@ -77,10 +103,7 @@ def test_a_keras_file_gives_the_logits_of_bnaos_network_in_pytorch(network, tmp_
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(in_torch), str(tmp_path)], check=True, timeout=240)
 
-    logits = plain.read(tmp_path / "net.keras")(images)
-
-    wanted = np.load(tmp_path / "logits.npy")
-    assert abs(logits - wanted).max() < 1e-5 * max(1, abs(wanted).max())
+    return plain.read(tmp_path / "net.keras")(images), np.load(tmp_path / "logits.npy")
 
 
 def test_a_keras_file_loads_where_bnao_is_not_installed(tmp_path):
@@ -101,6 +124,17 @@ def test_a_keras_file_loads_where_bnao_is_not_installed(tmp_path):
 
     wanted = load("keras").logits(trained)(images)
     assert abs(np.load(tmp_path / "logits.npy") - wanted).max() < 1e-5 * max(1, abs(wanted).max())
+
+
+def test_a_keras_file_carries_the_names_of_classes(tmp_path):
+    trained = drawn_network(NETWORKS["grey, odd"])
+
+    export(trained, "keras", load("keras"), tmp_path / "net.keras")
+
+    with zipfile.ZipFile(tmp_path / "net.keras") as archive:
+        about = json.loads(archive.read("bnao.json"))
+    assert about == json.loads(trained.about_json())
+    assert about["class_names"] == ["class 0", "class 1", "class 2"]
 
 
 def test_a_keras_model_has_standard_layers_named_after_the_parameters(tmp_path):
@@ -131,7 +165,7 @@ def architecture_of(operation):
     """The operation on cell inputs and on a node, beside ``none``."""
     cell = {"nodes": [[[0, operation], [1, "none"]], [[2, operation], [1, operation]]], "output": [2, 3]}
     return {
-        "normal": cell, "reduction": cell, "inputs": 2, "always_fit": True,
+        "normal": cell, "reduction": cell, "inputs": 2, "always_fit": True, "relu_before_reduce": True,
         "stem": {"channels": [4], "stride": 1}, "channels": 4, "cells": 1, "classes": 3,
         "image": [9, 10, 3], "mean": [0.5, 0.4, 0.3], "std": [0.25, 0.25, 0.2],
     }  # fmt: skip

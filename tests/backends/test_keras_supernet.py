@@ -12,6 +12,7 @@ from attrs import evolve
 from bnao.backends import load
 from bnao.config import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.errors import BackendError, DivergedError, GenotypeError, WeightsError
+from bnao.genotype import edge_slots
 from bnao.space import space_named
 from bnao.streams import stream
 from bnao.testing import small_dataset
@@ -185,7 +186,8 @@ def used(name, genotype):
     """Whether a parameter of an edge is one of the genotype's."""
     parts = name.split(".")
     cell = genotype.reduction if int(parts[1]) in (1, 3) else genotype.normal
-    edge = cell.nodes[int(parts[3])].edges[int(parts[5])]
+    node = cell.nodes[int(parts[3])]
+    edge = node.edges[edge_slots(node).index(int(parts[5]))]
     return (edge.operation, edge.source) == (parts[6], int(parts[8]))
 
 
@@ -275,7 +277,7 @@ REPLICAS = """
         halves = [value_and_gradients(loss_of, values, images[half], labels[half])[1] for half in slices]
         gradients = [(tf.convert_to_tensor(a) + tf.convert_to_tensor(b)) / 2 for a, b in zip(*halves)]
         numbers = [tf.constant(number) for number in (0.1, 0.9, 3e-4)]
-        update = PathUpdate(one.space, arch, clipping(gradients, 0.5), *numbers)
+        update = PathUpdate(one.forward, arch, "path", clipping(gradients, 0.5), *numbers)
         moved = [update(*each) for each in zip(one.forward.stacks, values, momenta, gradients)]
         values, momenta = [list(each) for each in zip(*moved)]
         given = {"image": images, "arch": one.arch_of(genotype, 16)}
@@ -402,7 +404,8 @@ IN_TORCH = """
     from attrs import evolve
     from bnao.backends import load
     from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig, TrainingConfig
-    from bnao.space import space_named
+    from bnao.genotype import edge_slots
+from bnao.space import space_named
     from bnao.streams import stream
     from bnao.testing import small_dataset
     from bnao.weights import read_weights, to_bytes

@@ -25,7 +25,7 @@ from bnao.size import parameters
 from bnao.space import SPACES, space_named
 from bnao.streams import stream
 from bnao.trained import with_statistics
-from bnao.weights import stand_alone_shapes
+from bnao.weights import read_weights, stand_alone_shapes
 
 torch = pytest.importorskip("torch")
 
@@ -34,6 +34,7 @@ from bnao.backends.torch.exports import network_logits, torch_name  # noqa: E402
 from bnao.backends.torch.supernet import images_of  # noqa: E402
 
 BENCH = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
+STRIDED = "0:skip_connect+1:skip_connect;1:skip_connect+2:skip_connect"  # as a reduction cell
 NETWORKS = {
     "colour": NetworkConfig(channels=4, cells=1, nodes=3, image=(10, 10, 3), classes=4),
     "grey, odd": NetworkConfig(channels=5, cells=1, nodes=3, image=(13, 11, 1), classes=3),
@@ -74,6 +75,19 @@ def test_each_format_gives_the_networks_logits(format, network, tmp_path):
         done = export(trained_network(genotype, network), format, load("torch"), tmp_path / f"network{index}")
 
         assert done.difference < 1e-5
+
+
+@pytest.mark.parametrize("space", ["nao", "darts", "snas", "nasnet"])
+@pytest.mark.parametrize("format", ["onnx", "torch", "python"])
+def test_each_format_has_the_relu_of_a_strided_identity_where_the_space_has_it(format, space, tmp_path):
+    if format == "onnx":
+        pytest.importorskip("onnxruntime")
+    network = NetworkConfig(space=space, nodes=2, channels=4, cells=1, image=(11, 8, 3), classes=4)
+    genotype = Genotype.parse("0:max_pool_3x3+1:skip_connect;0:skip_connect+2:avg_pool_3x3|" + STRIDED)
+
+    done = export(trained_network(genotype, network), format, load("torch"), tmp_path / "network")
+
+    assert done.difference < 1e-5
 
 
 def test_bnaos_own_network_of_the_whole_genotype_gives_these_logits_too(network):
@@ -238,7 +252,32 @@ def test_names_of_classes_stand_in_the_python_file_as_they_are(tmp_path):
     assert made["ARCHITECTURE"]["class_names"] == list(names)
 
 
+def test_a_program_and_weights_carry_the_names_of_classes(tmp_path):
+    names = ("cat", "two\nlines", "café", "\ud800")
+    network = evolve(NETWORKS["colour"], classes=len(names))
+    trained = trained_network(drawn(network)[0], network, names)
+
+    export(trained, "torch", load("torch"), tmp_path / "net.pt2")
+
+    extra = {"bnao.json": ""}
+    torch.export.load(tmp_path / "net.pt2", extra_files=extra)
+    assert json.loads(extra["bnao.json"]) == json.loads(trained.about_json())
+    assert json.loads(extra["bnao.json"])["class_names"] == list(names)
+    assert read_weights(tmp_path / "net.safetensors")[1]["class_names"] == list(names)
+
+
 # --- ONNX
+
+
+def test_an_onnx_files_metadata_name_the_classes(model):
+    import onnx
+
+    path, trained = model
+
+    metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+    assert json.loads(metadata["class_names"]) == list(trained.class_names) == ["class 0", "class 1", "class 2"]
+    assert metadata["bnao"] == trained.about_json()
 
 
 @pytest.fixture
@@ -384,8 +423,9 @@ class Made:
         return {}
 
 
+@pytest.mark.parametrize("relu_before_reduce", [False, True])
 @pytest.mark.parametrize("always_fit", [False, True])
-def test_every_operation_is_the_same_in_the_template_and_under_onnxruntime(always_fit, tmp_path):
+def test_every_operation_is_the_same_in_the_template_and_under_onnxruntime(always_fit, relu_before_reduce, tmp_path):
     pytest.importorskip("onnxruntime")
     from bnao import blueprint, onnx
 
@@ -398,6 +438,7 @@ def test_every_operation_is_the_same_in_the_template_and_under_onnxruntime(alway
     made = Made(
         {
             "normal": cell, "reduction": cell, "inputs": 2, "always_fit": always_fit,
+            "relu_before_reduce": relu_before_reduce,
             "stem": {"channels": [4], "stride": 1}, "channels": 4, "cells": 1, "classes": 3,
             "image": [9, 8, 3], "mean": [0.5, 0.4, 0.3], "std": [0.25, 0.25, 0.2],
         }

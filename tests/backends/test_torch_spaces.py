@@ -11,7 +11,7 @@ from bnao.backends import load
 from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.evaluate import evaluate
 from bnao.formats import parse
-from bnao.genotype import Cell, Edge, Genotype, Node
+from bnao.genotype import Cell, Edge, Genotype, Node, edge_slots
 from bnao.run import Run
 from bnao.size import parameters
 from bnao.space import SPACES, space_named
@@ -31,6 +31,8 @@ from bnao.backends.torch.operations import Operations  # noqa: E402
 TWO_CELLS = ("nao", "nao-large", "darts", "snas", "nasnet")
 #: the output that each space's networks have, as its authors' papers tell
 OUTPUTS = {"nao": "loose", "nao-large": "loose", "darts": "all", "snas": "all", "nasnet": "loose nodes"}
+#: where an identity of stride 2 is ReLU and then the factorized reduce: in DARTS' program and those made from it
+RELU_BEFORE_REDUCE = {"darts", "snas", "nasnet"}
 
 
 class TestTorchDarts(BackendContract):
@@ -109,7 +111,9 @@ def by_hand(weights, genotype, network, images):
         if operation == "none":
             return torch.zeros_like(x[:, :, ::stride, ::stride])
         if operation == "skip_connect":
-            return x if stride == 1 else halved(x, name)
+            if stride == 1:
+                return x
+            return halved(torch.relu(x) if network.space in RELU_BEFORE_REDUCE else x, name)
         kind, _, size = operation.rpartition("_")
         k = int(size[-1])
         if kind.endswith("_pool"):
@@ -201,6 +205,30 @@ def test_logits_are_those_of_the_network_written_down_by_hand(space, image):
         assert torch.allclose(logits, expected, atol=2e-5), genotype
 
 
+def strided_identities(space):
+    """A genotype whose reduction cell makes of its inputs by identities alone, and of them what both cells have."""
+    nodes = SPACES[space].nodes
+    normal = [[(0, "skip_connect"), (index + 1, "max_pool_3x3")] for index in range(nodes)]
+    reduction = [
+        [(0, "skip_connect"), (1, "skip_connect")],
+        *([[(1, "skip_connect"), (2, "max_pool_3x3")]] * (nodes - 1)),
+    ]
+    cells = [Cell([Node([Edge(*edge) for edge in node]) for node in cell]) for cell in (normal, reduction)]
+    return SPACES[space].check(Genotype(*cells))
+
+
+@pytest.mark.parametrize("space", TWO_CELLS)
+@pytest.mark.parametrize("image", [(8, 8, 3), (11, 9, 1)])
+def test_an_identity_of_stride_2_begins_with_a_relu_where_the_spaces_authors_have_one(space, image):
+    network = NetworkConfig(space=space, channels=4, cells=1, image=image)
+    images, genotype = random_images(4, network), strided_identities(space)
+    net = standalone.Network(genotype, network, seed=0)
+
+    logits, _ = net(images, training=True)
+
+    assert torch.allclose(logits, by_hand(net.layers.weights, genotype, network, images), atol=2e-5)
+
+
 def test_the_published_cells_with_operation_none_are_computed():
     network = NetworkConfig(space="snas", channels=4, cells=1, image=(8, 8, 3))
     images, genotype = random_images(4, network), parse("SNAS-aggressive")
@@ -214,10 +242,11 @@ def test_the_published_cells_with_operation_none_are_computed():
 # --- the supernet
 
 
-def test_a_path_of_the_darts_supernet_is_the_stand_alone_network():
-    network = NetworkConfig(space="darts", channels=4, cells=1, image=(8, 8, 3))
+@pytest.mark.parametrize("space", ["darts", "snas"])
+def test_a_path_of_the_darts_supernet_is_the_stand_alone_network(space):
+    network = NetworkConfig(space=space, channels=4, cells=1, image=(8, 8, 3))
     shared, images = supernet.Network(network, seed=0), random_images(4, network)
-    for genotype in SPACES["darts"].random_genotypes(5, stream(2, "paths")):
+    for genotype in [strided_identities(space), *SPACES[space].random_genotypes(5, stream(2, "paths"))]:
         alone = standalone.Network(genotype, network, seed=1)
         with torch.no_grad():
             for name, weight in alone.layers.weights.items():
@@ -234,8 +263,9 @@ def in_supernet(name, genotype, network):
     if parts[0] != "cells" or parts[2] != "nodes":
         return name
     cell = genotype.cell(int(parts[1]) in (network.cells, 2 * network.cells + 1))
-    source = cell.nodes[int(parts[3])].edges[int(parts[5])].source
-    return ".".join([*parts[:7], "source", str(source), *parts[7:]])
+    node, number = cell.nodes[int(parts[3])], int(parts[5])
+    slot, source = edge_slots(node)[number], node.edges[number].source
+    return ".".join([*parts[:5], str(slot), parts[6], "source", str(source), *parts[7:]])
 
 
 @pytest.mark.parametrize("space", ["darts", "snas"])

@@ -22,8 +22,9 @@ from bnao.backends.keras.operations import (
     zeros,
 )
 from bnao.config import NetworkConfig
-from bnao.genotype import Cell
+from bnao.genotype import Cell, edge_slots
 from bnao.network import Position, stem_channels
+from bnao.space import Rules
 
 Weights = Mapping[str, Tensor]
 
@@ -64,38 +65,40 @@ def fitted(position: Position, before: Tensor, last: Tensor, weights: Weights, n
 def states_of(
     position: Position,
     cell: Cell,
-    outputs: Sequence[int],
+    rules: Rules,
     inputs: tuple[Tensor, Tensor],
     weights: Weights,
     norm: Norm,
     masks: Tensor | None,
-    shared: bool,
+    slots: str | None,
 ) -> list[Tensor]:
     """The states that the cell gives out, in order, all of one size and of the cell's channels.
 
     Args:
         position: the cell's place in the stack.
         cell: which edges there are.
-        outputs: which states are given out.
+        rules: which states are given out, and whether a strided identity begins with a ReLU.
         inputs: the fitted inputs.
         weights: parameters by canonical name.
         norm: how batch norms are computed.
         masks: of drop path, shape (nodes, edges, b), of each node's edges in their order; None: nothing is dropped.
-        shared: whether an edge holds an operation for each source (a supernet) or only its own.
+        slots: in a supernet, where an edge holds an operation for each source, how a node's edges choose their weights
+            (``bnao.genotype.edge_slots``); None in a stand-alone network.
     """
     name = f"cells.{position.index}"
     states = list(inputs)
     for index, node in enumerate(cell.nodes):
         total = None
-        for number, each in enumerate(node.edges):
+        numbers = range(len(node.edges)) if slots is None else edge_slots(node, slots)
+        for number, (slot, each) in enumerate(zip(numbers, node.edges, strict=True)):
             if each.operation == "none":
                 continue
             stride = 2 if position.reduction and each.source < cell.inputs else 1
-            place = f"{name}.nodes.{index}.edges.{number}.{each.operation}"
-            if shared:
+            place = f"{name}.nodes.{index}.edges.{slot}.{each.operation}"
+            if slots is not None:
                 place = f"{place}.source.{each.source}"
             parameters = layer(weights, place, edge_layers(each.operation, stride))
-            output = edge(states[each.source], parameters, each.operation, stride, norm, place)
+            output = edge(states[each.source], parameters, each.operation, stride, rules, norm, place)
             if masks is not None:
                 output = dropped(output, masks[index, number])
             total = output if total is None else total + output
@@ -107,7 +110,7 @@ def states_of(
         reduced(states[state], layer(weights, f"{name}.loose.{state}", REDUCE), norm, f"{name}.loose.{state}")
         if position.reduction and state < cell.inputs
         else states[state]
-        for state in outputs
+        for state in cell.outputs(rules.output)
     ]
 
 

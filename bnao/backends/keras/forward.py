@@ -68,9 +68,9 @@ class Forward:
         output: Output
         if isinstance(arch, np.ndarray):
             weights = self._path(arrays, arch)
-            output = _Dispatched(self.space, weights, arch, masks)
+            output = _Dispatched(self, weights, arch, masks)
         else:
-            weights, output = arrays, _Interpreted(self.space, arrays, arch, masks)
+            weights, output = arrays, _Interpreted(self, arrays, arch, masks)
         before, last = stem_states(self.network, images, weights, by_batch)
         for position in self.positions:
             inputs = fitted(position, before, last, weights, by_batch)
@@ -101,7 +101,7 @@ def _known_slots(forward: Forward, arch: bytes) -> list[tuple[Stack, NDArray[np.
     edges = np.frombuffer(arch, np.int32).reshape(forward.space.shape)
     known = []
     for stack in forward.stacks:
-        chosen = chosen_slots(forward.space, edges, stack)
+        chosen = chosen_slots(forward.space, forward.network.slots, edges, stack)
         if chosen is None:
             known.append((stack, np.empty(0, np.int32)))
         elif (used := np.asarray(chosen[1])).any():
@@ -121,14 +121,15 @@ Output = Callable[[Position, tuple[Tensor, Tensor]], Tensor]
 class _Dispatched:
     """A cell's output in front of its norm, of an architecture that is known."""
 
-    def __init__(self, space: SearchSpace, weights: Weights, arch: NDArray[np.int32], masks: Tensor | None) -> None:
-        self._weights, self._masks = weights, masks
-        (self._genotype,) = space.decode(arch)
+    def __init__(self, forward: Forward, weights: Weights, arch: NDArray[np.int32], masks: Tensor | None) -> None:
+        self._rules = forward.space.rules
+        self._slots, self._weights, self._masks = forward.network.slots, weights, masks
+        (self._genotype,) = forward.space.decode(arch)
 
     def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
         cell = self._genotype.cell(position.reduction)
         masks = None if self._masks is None else self._masks[position.index]
-        states = states_of(position, cell, cell.loose_ends, inputs, self._weights, by_batch, masks, shared=True)
+        states = states_of(position, cell, self._rules, inputs, self._weights, by_batch, masks, self._slots)
         kernels = [self._weights[f"cells.{position.index}.output.state.{state}"] for state in cell.loose_ends]
         return convolution(relu(ops.concatenate(states, -1)), ops.concatenate(kernels, 2))
 
@@ -136,13 +137,14 @@ class _Dispatched:
 class _Interpreted:
     """The same of an architecture that is data in a TensorFlow graph."""
 
-    def __init__(self, space: SearchSpace, arrays: Weights, arch: Tensor, masks: Tensor | None) -> None:
-        self._space, self._arrays, self._arch, self._masks = space, arrays, arch, masks
+    def __init__(self, forward: Forward, arrays: Weights, arch: Tensor, masks: Tensor | None) -> None:
+        self._space, self._slots = forward.space, forward.network.slots
+        self._arrays, self._arch, self._masks = arrays, arch, masks
 
     def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
         space, arrays, name = self._space, self._arrays, f"cells.{position.index}"
         masks = tf.zeros(()) if self._masks is None else self._masks[position.index]
-        kind = interpreter.Kind(space, position.reduction, masked=self._masks is not None)
+        kind = interpreter.Kind(space, self._slots, position.reduction, masked=self._masks is not None)
         layers = [("loose", part) for part in REDUCE] if position.reduction else []
         stacks = [arrays[f"{name}.{owner}.{part}"] for owner, part in (*layers, *kind.layers())]
         edges = self._arch[int(position.reduction)]

@@ -40,11 +40,13 @@ class Kind:
 
     Attributes:
         space: states, nodes and operations.
+        slots: how the edges of a node choose their weights, as in ``bnao.genotype.edge_slots``.
         reduction: whether the cell halves the image: edges from its inputs have stride 2.
         masked: whether there are drop-path masks.
     """
 
     space: SearchSpace
+    slots: str
     reduction: bool
     masked: bool
 
@@ -139,7 +141,9 @@ def _backward(kind: Kind) -> Callable[..., Tensors]:
             *by_sources, by_edge = _edge_backward(kind)(by_node, *sources, *place.case, *stacks[ends:])
             by_states[:state] = _added(kind, state)(place.source, *by_sources, *by_states[:state])
             by_edges.append(by_edge)
-        slots, strided = edge_slots(space, edges)[::-1], edge_slots(space, edges, True)[::-1]
+        slots, strided = (
+            each[::-1] for each in (edge_slots(space, kind.slots, edges), edge_slots(space, kind.slots, edges, True))
+        )
         by_stacks = []
         for (operation, _), stack, rows in zip(kind.layers(), stacks[ends:], zip(*by_edges, strict=True), strict=True):
             at = strided if operation == "skip_connect" else slots
@@ -182,7 +186,7 @@ class _Place:
 
 def _places(kind: Kind, edges: Tensor) -> list[_Place]:
     space = kind.space
-    slots, strided = edge_slots(space, edges), edge_slots(space, edges, True)
+    slots, strided = edge_slots(space, kind.slots, edges), edge_slots(space, kind.slots, edges, True)
     sources, cases = edges[..., 0], edges[..., 1]
     if kind.reduction:  # the branches of stride 2 come first
         cases += len(space.operations) * tf.cast(sources >= space.inputs, tf.int32)
@@ -252,7 +256,7 @@ def _edge_forward(kind: Kind) -> Callable[..., Tensor]:
         def branch(operation: str, side: int, stride: int) -> Tensor:
             at = strided if operation == "skip_connect" else slot
             weights = [stacks[index][at] for index in _own(kind, operation, stride)]
-            return tf.identity(edge((large, small)[side], weights, operation, stride, by_batch))
+            return tf.identity(edge((large, small)[side], weights, operation, stride, kind.space.rules, by_batch))
 
         return tf.switch_case(case, [lambda case=case: branch(*case) for case in _cases(kind)])
 
@@ -272,7 +276,7 @@ def _edge_backward(kind: Kind) -> Callable[..., tuple[Tensor, Tensor, Sequence[T
             inputs = [tf.identity((large, small)[side]), *(stacks[index][at] for index in own)]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(inputs)
-                output = edge(inputs[0], inputs[1:], operation, stride, by_batch)
+                output = edge(inputs[0], inputs[1:], operation, stride, kind.space.rules, by_batch)
             by_state, *by_own = tape.gradient(output, inputs, by_output)
             by_states = [_nothing(large), _nothing(large)]
             by_states[side] = by_state

@@ -8,10 +8,11 @@ from bnao.backends.keras.cell import Weights, dropped, layer, mixed_by_name
 from bnao.backends.keras.operations import Norm, Tensor, convolution, edge, edge_layers, relu, zeros
 from bnao.genotype import Cell
 from bnao.network import Position
+from bnao.space import Rules
 
 
 def one_cell(
-    position: Position, cell: Cell, last: Tensor, weights: Weights, norm: Norm, masks: Tensor | None
+    position: Position, cell: Cell, rules: Rules, last: Tensor, weights: Weights, norm: Norm, masks: Tensor | None
 ) -> Tensor:
     """The output at a place: a residual block's, or the cell's last node.
 
@@ -20,6 +21,7 @@ def one_cell(
     Args:
         position: the place in the stack.
         cell: which edges there are.
+        rules: of the space.
         last: output of the place before.
         weights: parameters by canonical name.
         norm: how batch norms are computed.
@@ -38,7 +40,7 @@ def one_cell(
                 continue
             place = f"{name}.nodes.{index}.edges.{number}.{each.operation}"
             parameters = layer(weights, place, edge_layers(each.operation, 1))
-            output = edge(states[each.source], parameters, each.operation, 1, norm, place)
+            output = edge(states[each.source], parameters, each.operation, 1, rules, norm, place)
             if masks is not None:
                 output = dropped(output, masks[index, number])
             total = output if total is None else total + output

@@ -16,6 +16,7 @@ import numpy as np
 from keras import ops
 
 from bnao.backends.keras.engine import ENGINE
+from bnao.space import Rules
 
 if ENGINE == "tensorflow":
     import tensorflow as tf
@@ -235,8 +236,10 @@ def mixed(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: s
 
 
 @piece
-def edge(x: Tensor, weights: Sequence[Tensor], operation: str, stride: int, norm: Norm, name: str = "") -> Tensor:
-    """An edge's operation of a state; the weights are those of ``edge_layers``."""
+def edge(
+    x: Tensor, weights: Sequence[Tensor], operation: str, stride: int, rules: Rules, norm: Norm, name: str = ""
+) -> Tensor:
+    """An edge's operation of a state; the weights are those of ``edge_layers``, the rules those of the space."""
     if operation.startswith("sep_conv_"):
         return separable(x, weights, stride, norm, name)
     if operation.startswith("avg_pool_"):
@@ -244,7 +247,9 @@ def edge(x: Tensor, weights: Sequence[Tensor], operation: str, stride: int, norm
     if operation.startswith("max_pool_"):
         return max_pool(x, stride, int(operation[-1]))
     if operation == "skip_connect":
-        return x if stride == 1 else reduced(x, weights, norm, name)
+        if stride == 1:
+            return x
+        return reduced(relu(x) if rules.relu_before_reduce else x, weights, norm, name)
     if operation.startswith("dil_conv_"):
         return dilated(x, weights, stride, norm, name)
     if len(edge_layers(operation, stride)) == len(CONVOLUTION):

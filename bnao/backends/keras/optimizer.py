@@ -11,12 +11,12 @@ from keras import ops
 from bnao.backends.keras.engine import ENGINE, compiled
 from bnao.backends.keras.operations import Tensor, tensor
 from bnao.backends.keras.stacks import Stack, chosen_slots
-from bnao.space import SearchSpace
 
 if ENGINE == "tensorflow":
     import tensorflow as tf
 
 if TYPE_CHECKING:
+    from bnao.backends.keras.forward import Forward
     from bnao.backends.keras.supernet import Supernet
 
 
@@ -63,26 +63,38 @@ class PathUpdate:
     (SPEC section 3). The path follows from the architecture, not from gradients that happen to be zero.
 
     Args:
-        space: the space.
+        forward: the supernet's forward pass.
         arch: (cells, nodes, edges, 2).
+        idle: what parameters off the path do: keep value and momentum (path), or go on with momentum and weight decay
+            as if their gradient were 0 (dense).
         factor: what all gradients are multiplied by; see ``clipping``.
         rate: the learning rate.
         momentum, decay: SGD's momentum and coupled weight decay.
     """
 
     def __init__(
-        self, space: SearchSpace, arch: Tensor, factor: Tensor, rate: Tensor, momentum: Tensor, decay: Tensor
+        self,
+        forward: Forward,
+        arch: Tensor,
+        idle: str,
+        factor: Tensor,
+        rate: Tensor,
+        momentum: Tensor,
+        decay: Tensor,
     ) -> None:
-        self._space, self._arch = space, arch
+        self._forward, self._arch, self._dense = forward, arch, idle == "dense"
         self._numbers = factor, rate, momentum, decay
         self._slots: dict[tuple[object, ...], tuple[Tensor, Tensor] | None] = {}
 
     def __call__(self, stack: Stack, weight: Tensor, momentum: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """The array and its momentum after the step."""
+        if self._dense:
+            return moved(weight, momentum, gradient, *self._numbers)
         # stacks of one kind have the same slots chosen
         key = stack.kind, stack.reduction, stack.operation, len(stack.names)
         if key not in self._slots:
-            self._slots[key] = chosen_slots(self._space, self._arch, stack)
+            forward = self._forward
+            self._slots[key] = chosen_slots(forward.space, forward.network.slots, self._arch, stack)
         chosen = self._slots[key]
         if chosen is None:
             return moved(weight, momentum, gradient, *self._numbers)
@@ -101,6 +113,8 @@ class PathSGD(keras.optimizers.Optimizer):
         momentum: of SGD.
         weight_decay: coupled (L2), as in PyTorch's SGD.
         gradient_norm: gradients are scaled down to this norm; 0 = never.
+        idle_momentum: whether parameters off the path keep value and momentum (path), or go on with momentum and
+            weight decay (dense).
         name: the optimizer's.
 
     The defaults are the paper's (SPEC section 8).
@@ -113,11 +127,13 @@ class PathSGD(keras.optimizers.Optimizer):
         momentum: float = 0.9,
         weight_decay: float = 3e-4,
         gradient_norm: float = 5.0,
+        idle_momentum: str = "path",
         name: str = "path_sgd",
     ) -> None:
         super().__init__(learning_rate=learning_rate, name=name)
         self._of = [supernet]  # in a list, or Keras would track the model as a part of its optimizer
         self._momentum, self._decay, self._most = momentum, weight_decay, gradient_norm
+        self._idle = idle_momentum
         self.momenta: list[Any] = []
         self._update: PathUpdate | None = None  # of the step that is being made
 
@@ -139,7 +155,7 @@ class PathSGD(keras.optimizers.Optimizer):
         (supernet,) = self._of
         numbers = (factor, self._get_current_learning_rate(), self._momentum, self._decay)
         tensors = [ops.convert_to_tensor(tensor(number), "float32") for number in numbers]
-        self._update = PathUpdate(supernet.space, supernet.arch, *tensors)
+        self._update = PathUpdate(supernet.forward, supernet.arch, self._idle, *tensors)
         super().apply(grads, trainable_variables)
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
@@ -159,4 +175,5 @@ class PathSGD(keras.optimizers.Optimizer):
             "momentum": self._momentum,
             "weight_decay": self._decay,
             "gradient_norm": self._most,
+            "idle_momentum": self._idle,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from bnao.backends.keras.stacks import to_keras
 from bnao.backends.keras.standalone import Network
 from bnao.blueprint import logits
 from bnao.protocols import Exporter, Logits
-from bnao.trained import Trained
+from bnao.trained import ABOUT_FILE, Trained
 
 
 class _Layers:
@@ -102,8 +103,10 @@ def model(trained: Trained) -> keras.Model:
 
 
 def write(trained: Trained, path: Path) -> None:
-    """Write the model as a .keras file."""
+    """Write the model as a .keras file, with genotype, normalisation and class names as a member bnao.json."""
     model(trained).save(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(ABOUT_FILE, trained.about_json())
 
 
 def read(path: Path) -> Logits:

@@ -7,8 +7,10 @@ every slot is a parameter by its canonical name, as in every backend.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from bnao.config import NetworkConfig
+from bnao.genotype import Edge, Node
+from bnao.genotype import edge_slots as slots_of
 from bnao.network import stack as cells_of
 from bnao.space import SearchSpace, space_named
 from bnao.weights import supernet_shapes
@@ -96,27 +100,48 @@ def stacks_of(network: NetworkConfig) -> dict[str, Stack]:
     }
 
 
-def edge_slots(space: SearchSpace, edges: Any, strided: bool = False) -> Any:
+@cache
+def _swaps(space: SearchSpace, rule: str) -> NDArray[np.int32]:
+    """Return what is added to the place of a node's edges, modulo their number, to find the weights they train.
+
+    Shape (m ** edges,), for each choice of a node's edges in canonical order, an edge being source x operations +
+    operation and m such numbers there being at most.
+    """
+    options = [Edge(s, o) for s in range(space.inputs + space.nodes - 1) for o in space.operations]
+    return np.array(
+        [slots_of(Node(edges), rule)[0] for edges in itertools.product(options, repeat=space.edges)], np.int32
+    )
+
+
+def edge_slots(space: SearchSpace, rule: str, edges: Any, strided: bool = False) -> Any:
     """The slot of every edge of a cell, shape (nodes x edges,), in a stack of all sources.
 
     Args:
         space: the space.
-        edges: (nodes, edges, 2): sources and operations' numbers.
+        rule: how the edges of a node choose their weights, as in ``bnao.genotype.edge_slots``.
+        edges: (nodes, edges, 2): sources and operations' numbers, in canonical order.
         strided: in a stack of the cell's inputs alone; another source gets the slot of the last input.
 
     >>> space = space_named("nao", 2)
-    >>> np.asarray(edge_slots(space, np.array([[[0, 0], [1, 0]], [[2, 0], [0, 0]]]))).tolist()
-    [0, 3, 6, 7]
+    >>> edges = np.array([[[0, 0], [1, 0]], [[0, 0], [2, 0]]])
+    >>> np.asarray(edge_slots(space, "sorted", edges)).tolist()
+    [0, 3, 4, 9]
     """
     node = np.arange(space.nodes)[:, None]
-    edge = np.arange(space.edges)[None]
+    edge = np.arange(space.edges, dtype=np.int32)[None]
     sources = ops.cast(edges[..., 0], "int32")
+    if rule != "sorted" and space.edges > 1:
+        options = len(space.operations) * (space.inputs + space.nodes - 1)
+        powers = options ** np.arange(space.edges - 1, -1, -1, dtype=np.int32)
+        numbers = ops.sum((sources * len(space.operations) + ops.cast(edges[..., 1], "int32")) * powers, -1)
+        edge = (ops.expand_dims(ops.take(_swaps(space, rule), numbers, 0), -1) + edge) % space.edges
     if strided:
-        offsets = (node * space.edges + edge) * space.inputs
+        offsets = (node.astype(np.int32) * space.edges + edge) * space.inputs
         sources = ops.minimum(sources, space.inputs - 1)
     else:
-        offsets = space.edges * (space.inputs * node + node * (node - 1) // 2) + edge * (space.inputs + node)
-    return ops.reshape(sources + offsets.astype(np.int32), (-1,))
+        before = (space.edges * (space.inputs * node + node * (node - 1) // 2)).astype(np.int32)
+        offsets = before + edge * (space.inputs + node).astype(np.int32)
+    return ops.reshape(sources + offsets, (-1,))
 
 
 def loose_ends(space: SearchSpace, edges: Any) -> Any:
@@ -126,12 +151,13 @@ def loose_ends(space: SearchSpace, edges: Any) -> Any:
     return ops.logical_not(ops.any(ops.equal(sources, states), 0))
 
 
-def chosen_slots(space: SearchSpace, arch: Any, stack: Stack) -> tuple[Any, Any] | None:
+def chosen_slots(space: SearchSpace, rule: str, arch: Any, stack: Stack) -> tuple[Any, Any] | None:
     """Which slots of a stack an architecture may choose, and which of these it does; None: all, always.
 
     Args:
         space: the space.
-        arch: (cells, nodes, edges, 2): sources and operations' numbers.
+        rule: how the edges of a node choose their weights, as in ``bnao.genotype.edge_slots``.
+        arch: (cells, nodes, edges, 2): sources and operations' numbers, edges in canonical order.
         stack: which array.
 
     Returns:
@@ -147,7 +173,7 @@ def chosen_slots(space: SearchSpace, arch: Any, stack: Stack) -> tuple[Any, Any]
     strided = stack.reduction and slots == space.nodes * space.edges * space.inputs
     if strided:
         chosen = ops.logical_and(chosen, ops.less(ops.cast(edges[..., 0], "int32"), space.inputs))
-    return edge_slots(space, edges, strided), ops.reshape(chosen, (-1,))
+    return edge_slots(space, rule, edges, strided), ops.reshape(chosen, (-1,))
 
 
 def canonical(space: SearchSpace, arch: Any) -> Any:

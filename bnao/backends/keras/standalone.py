@@ -83,13 +83,12 @@ class Network:
         before, last = stem_states(self.network, ops.cast(images, self._dtype), weights, norm)
         for position in self._positions:
             cell = self.genotype.cell(position.reduction)
+            mask = None if masks is None else masks[position.index]
             if self.rules.residual:
-                last = one_cell(position, cell, last, weights, norm, None if masks is None else masks[position.index])
+                last = one_cell(position, cell, self.rules, last, weights, norm, mask)
                 continue
             inputs = fitted(position, before, last, weights, norm)
-            mask = None if masks is None else masks[position.index]
-            outputs = cell.outputs(self.rules.output)
-            states = states_of(position, cell, outputs, inputs, weights, norm, mask, shared=False)
+            states = states_of(position, cell, self.rules, inputs, weights, norm, mask, slots=None)
             before, last = last, ops.concatenate(states, -1)
             if training and self.auxiliary and position.index == auxiliary_cell(self.network):
                 head = self._head(last, weights, norm)
@@ -153,7 +152,10 @@ class KerasStandAlone:
     def train(self, start: int = 0) -> Generator[Step, None, None]:
         """Train to the end by the paper's recipe, from step ``start`` on; yields after each step."""
         net = self._net
-        for step in stand_alone_steps(self._config, self._dataset, net.network, net.features, self._seed, start):
+        features = net.features
+        for step in stand_alone_steps(
+            net.genotype, self._config, self._dataset, net.network, features, self._seed, start
+        ):
             loss = self._step(step)
             check_loss(loss, step.place, step.rate, net.genotype)
             yield Step(step.step, 0, loss, step.rate)

@@ -190,7 +190,7 @@ class KerasSupernet:
     ) -> Iterator[Step]:
         """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on."""
         training, arrays = self._config.training, self.net.arrays
-        constants = training.momentum, training.weight_decay, training.gradient_norm
+        constants = training.momentum, training.weight_decay, training.gradient_norm, training.idle_momentum
         for step in supernet_steps(self._config, self._dataset, self.network, pool, drawn, round, start):
             with self.machine.scope():
                 labels, rate = step.labels.astype(np.int32), np.float32(step.rate)
@@ -253,7 +253,7 @@ class KerasSupernet:
 
 
 @cache
-def _trained(forward: Forward, momentum: float, decay: float, most: float) -> Callable[..., Any]:
+def _trained(forward: Forward, momentum: float, decay: float, most: float, idle: str) -> Callable[..., Any]:
     """A training step: the loss, and what arrays and momenta become."""
 
     def loss_of(values: Sequence[Tensor], images: Tensor, labels: Tensor, arch: Tensor, masks: Tensor | None) -> Tensor:
@@ -268,7 +268,7 @@ def _trained(forward: Forward, momentum: float, decay: float, most: float) -> Ca
         rate: Tensor,
     ) -> tuple[list[Tensor], list[Tensor]]:
         constants = [ops.convert_to_tensor(number, "float32") for number in (momentum, decay)]
-        of_stack = PathUpdate(forward.space, arch, clipping(gradients, most), rate, *constants)
+        of_stack = PathUpdate(forward, arch, idle, clipping(gradients, most), rate, *constants)
         moved = [of_stack(*arrays) for arrays in zip(forward.stacks, values, momenta, gradients, strict=True)]
         return [value for value, _ in moved], [momentum for _, momentum in moved]
 

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from bnao.backends.torch.layers import Layers
 from bnao.backends.torch.operations import Operations
-from bnao.genotype import Cell, Edge
+from bnao.genotype import Cell, Edge, edge_slots
 from bnao.network import Position
+from bnao.space import Rules
 
 
 def states_of(
@@ -21,8 +22,8 @@ def states_of(
     last: Tensor,
     masks: Sequence[Sequence[Tensor]] | None,
     path: list[Tensor],
-    outputs: Sequence[int],
-    shared: bool,
+    rules: Rules,
+    slots: str | None,
 ) -> list[Tensor]:
     """The states that the cell gives out, in order, all of one size and of the cell's channels.
 
@@ -34,8 +35,9 @@ def states_of(
         before, last: outputs of the cell before the last and of the last.
         masks: for each node and edge what its output is multiplied by (drop path); None: nothing is dropped.
         path: gets the parameters that are used.
-        outputs: which states are given out.
-        shared: whether an edge holds an operation for each source (a supernet) or only its own.
+        rules: which states are given out, and whether a strided identity begins with a ReLU.
+        slots: in a supernet, where an edge holds an operation for each source, how a node's edges choose their weights
+            (``bnao.genotype.edge_slots``); None in a stand-alone network.
     """
     name = f"cells.{position.index}"
     states = [
@@ -45,14 +47,15 @@ def states_of(
     active = _Active(operations, states)
     for index, node in enumerate(cell.nodes):
         summed, kept = [], []
-        for number, edge in enumerate(node.edges):
+        numbers = range(len(node.edges)) if slots is None else edge_slots(node, slots)
+        for number, (slot, edge) in enumerate(zip(numbers, node.edges, strict=True)):
             if edge.operation == "none":
                 continue
             stride = 2 if position.reduction and edge.source < cell.inputs else 1
-            place = f"{name}.nodes.{index}.edges.{number}.{edge.operation}"
-            if shared:
+            place = f"{name}.nodes.{index}.edges.{slot}.{edge.operation}"
+            if slots is not None:
                 place = f"{place}.source.{edge.source}"
-            summed.append(_operated(operations, layers, place, edge, states, active, stride, path))
+            summed.append(_operated(operations, layers, place, edge, states, active, stride, rules, path))
             if masks is not None:
                 kept.append(masks[index][number])
         if summed:
@@ -64,12 +67,12 @@ def states_of(
         _reduced(operations, layers, f"{name}.loose.{state}", states[state], path)
         if position.reduction and state < cell.inputs
         else states[state]
-        for state in outputs
+        for state in cell.outputs(rules.output)
     ]
 
 
 class _Active(dict[int, Tensor]):
-    """States behind their ReLU, made once for all edges that start with one."""
+    """States behind their ReLU, made once for all edges that begin with one."""
 
     def __init__(self, operations: Operations, states: Sequence[Tensor] | Mapping[int, Tensor]) -> None:
         self._operations, self._states = operations, states
@@ -87,12 +90,16 @@ def _operated(
     states: Sequence[Tensor] | Mapping[int, Tensor],
     active: _Active,
     stride: int,
+    rules: Rules,
     path: list[Tensor],
 ) -> Tensor:
     """What an edge makes of its source."""
     source, operation = edge.source, edge.operation
     if operation == "skip_connect":
-        return states[source] if stride == 1 else _reduced(operations, layers, place, states[source], path)
+        if stride == 1:
+            return states[source]
+        reduced = active[source] if rules.relu_before_reduce else states[source]
+        return _reduced(operations, layers, place, reduced, path)
     if operation.startswith("avg_pool_"):
         return operations.average_pool(states[source], stride, int(operation[-1]))
     if operation.startswith("max_pool_"):
@@ -123,13 +130,14 @@ def one_cell(
     last: Tensor,
     masks: Sequence[Sequence[Tensor]] | None,
     path: list[Tensor],
+    rules: Rules,
 ) -> Tensor:
     """The output at a place of a network of NAS-Bench-201's rules: a residual block's, or the cell's last node.
 
     Edges that do not reach the last node are left out, so their parameters are not in the path.
 
     Args:
-        operations, layers, position, cell, masks, path: as for ``states_of``.
+        operations, layers, position, cell, masks, path, rules: as for ``states_of``.
         last: output of the place before.
     """
     name = f"cells.{position.index}"
@@ -146,7 +154,7 @@ def one_cell(
             if edge.operation == "none":
                 continue
             place = f"{name}.nodes.{index}.edges.{number}.{edge.operation}"
-            summed.append(_operated(operations, layers, place, edge, states, active, 1, path))
+            summed.append(_operated(operations, layers, place, edge, states, active, 1, rules, path))
             if masks is not None:
                 kept.append(masks[index][number])
         states[cell.inputs + index] = (

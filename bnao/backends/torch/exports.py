@@ -19,7 +19,7 @@ from bnao.backends.torch.standalone import Network
 from bnao.backends.torch.supernet import images_of
 from bnao.errors import BackendError, ExportError
 from bnao.protocols import Exporter, Logits
-from bnao.trained import Trained
+from bnao.trained import ABOUT_FILE, Trained
 from bnao.weights import read_weights, to_bytes
 
 _WEIGHTS = ".safetensors"
@@ -68,7 +68,8 @@ def _write_weights(network: nn.Module, trained: Trained, path: Path) -> None:
     """Write the state_dict, the same bytes in every format."""
     state = {name: tensor.numpy() for name, tensor in _state_dict(network, trained).items()}
     # it does not say which network it is of: these are not the names that bnao reads
-    path.with_suffix(_WEIGHTS).write_bytes(to_bytes(state, {"genotype": str(trained.genotype)}))
+    about = {"genotype": str(trained.genotype), "class_names": list(trained.class_names)}
+    path.with_suffix(_WEIGHTS).write_bytes(to_bytes(state, about))
 
 
 # --- a program
@@ -76,6 +77,8 @@ def _write_weights(network: nn.Module, trained: Trained, path: Path) -> None:
 
 def write_program(trained: Trained, path: Path) -> None:
     """Write what ``torch.export.load`` reads, with a batch of any size, and beside it the state_dict.
+
+    Genotype, normalisation and class names are an extra file of it, bnao.json.
 
     Raises:
         BackendError: this PyTorch would put a pickle into it.
@@ -87,7 +90,7 @@ def write_program(trained: Trained, path: Path) -> None:
     program.example_inputs = None  # which would be pickled
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine
-    torch.export.save(program, path)
+    torch.export.save(program, path, extra_files={ABOUT_FILE: trained.about_json()})
     if _holds_pickle(path):
         raise BackendError(
             f"PyTorch {torch.__version__} pickles the weights of a program; --to torch needs a newer one"

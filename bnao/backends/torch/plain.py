@@ -155,12 +155,20 @@ OPERATIONS = {
 
 
 class Node(nn.Module):
-    """The sum of its edges, each an operation on an earlier state; in a reduction cell those on its inputs halve."""
+    """The sum of its edges, each an operation on an earlier state; in a reduction cell those on its inputs halve.
 
-    def __init__(self, edges: list, channels: int, reduction: bool) -> None:
+    Where ``relu_before_reduce`` is true, a ``skip_connect`` that halves begins with a ReLU.
+    """
+
+    def __init__(self, edges: list, channels: int, reduction: bool, relu_before_reduce: bool = False) -> None:
         super().__init__()
         self.reduction = reduction
         self.sources = [source for source, operation in edges if operation != "none"]
+        self.relus = [
+            relu_before_reduce and reduction and source < 2 and operation == "skip_connect"
+            for source, operation in edges
+            if operation != "none"
+        ]
         self.edges = nn.ModuleDict(
             {
                 str(number): nn.ModuleDict({operation: OPERATIONS[operation](channels, 1 + (reduction and source < 2))})
@@ -171,8 +179,8 @@ class Node(nn.Module):
 
     def forward(self, states: list) -> Tensor:
         outputs = [
-            operation(states[source])
-            for source, edge in zip(self.sources, self.edges.values(), strict=True)
+            operation(F.relu(states[source]) if relu else states[source])
+            for source, relu, edge in zip(self.sources, self.relus, self.edges.values(), strict=True)
             for operation in edge.values()
         ]
         if not outputs:
@@ -187,9 +195,10 @@ class Cell(nn.Module):
     """States 0 and 1 are the outputs of the cell before the last and of the last, then comes one for each node."""
 
     def __init__(
-        self, cell: dict, before: int, last: int, channels: int, reduction: bool, halve_before: bool, always_fit: bool
+        self, architecture: dict, before: int, last: int, channels: int, reduction: bool, halve_before: bool
     ) -> None:
         super().__init__()
+        cell, always_fit = architecture["reduction" if reduction else "normal"], architecture["always_fit"]
         self.fit = nn.ModuleDict({"0": nn.Identity(), "1": nn.Identity()})
         if halve_before:
             self.fit["0"] = FactorizedReduce(before, channels, relu=True)
@@ -197,7 +206,8 @@ class Cell(nn.Module):
             self.fit["0"] = Convolution(before, channels, 1)
         if last != channels or always_fit:
             self.fit["1"] = Convolution(last, channels, 1)
-        self.nodes = nn.ModuleList(Node(edges, channels, reduction) for edges in cell["nodes"])
+        relu = architecture["relu_before_reduce"]
+        self.nodes = nn.ModuleList(Node(edges, channels, reduction, relu) for edges in cell["nodes"])
         self.loose = nn.ModuleDict(
             {
                 str(state): FactorizedReduce(channels, channels) if reduction and state < 2 else nn.Identity()
@@ -221,9 +231,8 @@ def two_input_cells(architecture: dict) -> tuple[list, nn.Module, int]:
     for index in range(3 * n + 2):
         reduction = index in (n, 2 * n + 1)
         channels *= 2 if reduction else 1
-        cell = architecture["reduction" if reduction else "normal"]
-        cells.append(Cell(cell, before, last, channels, reduction, halve_before, architecture["always_fit"]))
-        before, last, halve_before = last, channels * len(cell["output"]), reduction
+        cells.append(Cell(architecture, before, last, channels, reduction, halve_before))
+        before, last, halve_before = last, channels * len(cells[-1].loose), reduction
     return cells, nn.Identity(), last
 
 

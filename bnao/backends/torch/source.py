@@ -49,6 +49,7 @@ def _docstring(trained: Trained) -> str:
         "",
         "    network = Network().load(...).eval()  # the .safetensors beside this file",
         f"    logits = network(images)  # images: float32, (b, {channels}, {height}, {width}), 0..1, not normalised",
+        '    name = ARCHITECTURE["class_names"][logits[0].argmax()]',
         "",
         *cut,
         "Run as a program it counts the parameters and tries two random images.",

@@ -81,11 +81,10 @@ class Network:
                 cell = self.genotype.cell(position.reduction)
                 mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
                 if self.rules.residual:
-                    last = one_cell(operations, self.layers, position, cell, last, mask, used)
+                    last = one_cell(operations, self.layers, position, cell, last, mask, used, self.rules)
                     continue
-                outputs = cell.outputs(self.rules.output)
                 states = states_of(
-                    operations, self.layers, position, cell, before, last, mask, used, outputs, shared=False
+                    operations, self.layers, position, cell, before, last, mask, used, self.rules, slots=None
                 )
                 before, last = last, operations.concatenated(states)
                 if training and self.auxiliary and position.index == auxiliary_cell(self.network):
@@ -142,7 +141,10 @@ class TorchStandAlone:
     def train(self, start: int = 0) -> Generator[Step, None, None]:
         """Train to the end by the paper's recipe, from step ``start`` on; yields after each step."""
         net = self.net
-        for step in stand_alone_steps(self._config, self._dataset, net.network, net.features(), self._seed, start):
+        features = net.features()
+        for step in stand_alone_steps(
+            net.genotype, self._config, self._dataset, net.network, features, self._seed, start
+        ):
             loss = self._step(step)
             check_loss(loss, step.place, step.rate, net.genotype)
             yield Step(step.step, 0, loss, step.rate)

@@ -67,16 +67,15 @@ class Network:
                 cell = genotype.cell(position.reduction)
                 mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
                 if self.rules.residual:
-                    last = one_cell(operations, self.layers, position, cell, last, mask, path)
+                    last = one_cell(operations, self.layers, position, cell, last, mask, path, self.rules)
                     continue
-                outputs = cell.outputs(self.rules.output)
                 states = states_of(
-                    operations, self.layers, position, cell, before, last, mask, path, outputs, shared=True
+                    operations, self.layers, position, cell, before, last, mask, path, self.rules, self.network.slots
                 )
                 if not self.rules.mixes:
                     before, last = last, operations.concatenated(states)
                     continue
-                kernels = [self.layers.weights[names[state]] for state in outputs]
+                kernels = [self.layers.weights[names[state]] for state in cell.outputs(self.rules.output)]
                 norm = self.layers.norm(f"cells.{position.index}.output.norm")
                 path += (*kernels, norm.scale, norm.shift)
                 before, last = last, operations.mixed([operations.relu(state) for state in states], kernels, norm)
@@ -140,7 +139,7 @@ class TorchSupernet:
         self.net = Network(self.network, config.seed, prepare(config.machine))
         self.epoch_steps = epoch_batches(len(dataset.y_train), config.training.batch_size)
         self.scored_images = len(dataset.y_dev)
-        self._optimizer = PathSGD(self.net.layers.weights, config.training)
+        self._optimizer = PathSGD(self.net.layers.weights, config.training, config.training.idle_momentum)
 
     def train(
         self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0

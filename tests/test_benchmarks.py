@@ -1,0 +1,53 @@
+"""The benchmarks' command lines: what they refuse, in one line."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+BENCHMARKS = pathlib.Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("input_pipeline --data-dir nowhere", "argument --data-dir: there is no folder nowhere"),
+        ("input_pipeline --data-dir empty", "empty has no folder train/; it needs train/ and val/ with a folder for"),
+        ("input_pipeline --steps 0", "argument --steps: '0' is not a whole number >= 1"),
+        ("controller_epoch --yardstick nowhere.py", "argument --yardstick: there is no file nowhere.py"),
+        ("controller_epoch --sequences many", "argument --sequences: 'many' is not a whole number >= 2"),
+        ("supernet_step --image 4", "argument --image: '4' is not a whole number >= 8"),
+        ("supernet_step --channels 99999", "channels is 99999; it must be >= 2 and <= 16384"),
+    ],
+)
+def test_what_a_benchmark_cannot_measure_is_refused_in_one_line(command, told, tmp_path):
+    (tmp_path / "empty").mkdir()
+    script, *options = command.split()
+
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / f"{script}.py"), *options],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert told in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [("raise ValueError('a bad day')", "ended with exit code 1: ValueError: a bad day"), ("1", "printed no JSON line")],
+)
+def test_a_yardstick_that_fails_is_named_in_one_line(script, told, tmp_path):
+    (tmp_path / "yardstick.py").write_text(script)
+    code = "import pairs, sys; pairs.run_json([sys.argv[1]])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, "yardstick.py"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env={"PYTHONPATH": str(BENCHMARKS)},
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"yardstick.py {told}")

@@ -1,0 +1,65 @@
+"""The events that listeners are told: each is listed with its fields, in the code and in docs/events.md."""
+
+import pathlib
+import re
+
+import pytest
+from pretend_backend import BACKEND
+from test_search import CountingSupernet, NoIdeas
+from test_study import SMALL
+
+from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.evaluate import evaluate
+from bnao.protocols import EVENTS
+from bnao.search import search
+from bnao.space import space_named
+from bnao.streams import stream
+from bnao.study import ranking_study
+from bnao.testing import small_dataset
+
+PAGE = pathlib.Path(__file__).resolve().parents[1] / "docs" / "events.md"
+NETWORK = NetworkConfig(channels=4, cells=1, nodes=1)
+
+
+def of_a_search(listen):
+    # twenty genotypes, so that there is none left for a third round
+    config = SearchConfig(rounds=3, pool=12, new=8, epochs=1, top=2, network=NETWORK)
+    supernet = CountingSupernet()
+    supernet.network = NETWORK
+    supernet.candidates = space_named("nao", 1).random_genotypes(20, stream(0, "events"))
+    search(config, supernet, NoIdeas(), rerank=lambda genotype: 0.5, listen=listen)
+
+
+def of_an_evaluation(listen):
+    genotypes = space_named("nao", 1).random_genotypes(2, stream(0, "events"))
+    evaluate(genotypes, EvaluateConfig(epochs=2, network=NETWORK), BACKEND, small_dataset(), listen=listen)
+
+
+def of_a_study(listen):
+    dataset = small_dataset()
+    ranking_study(SMALL, BACKEND, dataset, dataset.joined(), listen=listen)
+
+
+@pytest.mark.parametrize(
+    ("function", "work"), [("search", of_a_search), ("evaluate", of_an_evaluation), ("ranking_study", of_a_study)]
+)
+def test_every_event_is_listed_with_exactly_its_fields(function, work):
+    told = []
+
+    work(told.append)
+
+    found = {event["event"]: set(event) - {"event"} for event in told}
+    assert found == {kind: set(fields) for kind, fields in EVENTS[function].items()}
+    for event in told:
+        assert set(event) - {"event"} == set(EVENTS[function][event["event"]])
+
+
+def test_the_page_lists_the_same_events():
+    sections = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.M)[1:]
+
+    listed = {}
+    for section in sections:
+        rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", section, re.M)
+        listed[section.split()[0]] = {kind: set(re.findall(r"`(\w+)`", fields)) for kind, fields in rows}
+
+    assert listed == {name: {kind: set(fields) for kind, fields in of.items()} for name, of in EVENTS.items()}
