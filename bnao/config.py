@@ -3,19 +3,19 @@
 The defaults are the paper's (Sec. 5 and its appendix; SPEC section 8); presets (``bnao.presets``) change them.
 """
 
-import math
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
+import attrs
 from attrs import frozen
 
+from bnao.arms import MOST_ALPHA, SAMPLERS, Arm, PlannedSupernet, planned_supernets
 from bnao.errors import ConfigError
 from bnao.presets import EVALUATE_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
-from bnao.settings import Settings, build, section, setting, told
+from bnao.settings import Settings, build, rising, section, setting, told
 
 C = TypeVar("C")
 
 
-MOST_ALPHA = 10
 #: far beyond any network that is trained; larger ones could be counted, but nothing could hold them
 MOST_CHANNELS = 16_384
 MOST_CELLS = 1_000
@@ -23,7 +23,6 @@ MOST_CLASSES = 1_000_000
 MOST_PIXELS = 16_384
 #: channels that are yet to be chosen for each genotype by a budget
 AUTO = 0
-SAMPLERS = ("proportional", "uniform", "budget")
 SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = ("nao", "evolution", "random")
 #: how a supernet chooses the set of weights that an edge trains (``bnao.genotype.edge_slots``)
@@ -310,52 +309,49 @@ class EvaluateConfig:
     machine: MachineConfig = section(MachineConfig)
 
 
+#: a setting of stand-alone training that is the supernet's
+AS_SUPERNET = -1
+_SUPERNET = {"supernet": AS_SUPERNET}
+
+
 @frozen
-class Arm:
-    """Who draws in a study's supernet: a sampler and the power of the size.
+class AloneConfig(StandAloneTrainingConfig):
+    """How a study trains genotypes alone: the recipe, and where network and images differ from the supernet's.
 
-    >>> str(Arm("proportional", 0.5)), str(Arm("uniform", 0.0))
-    ('proportional:0.5', 'uniform')
+    The paper's truth "exactly follow[s] the default settings" of NAO (Sec. 3.2): C = 36, N = 6, cutout.
     """
 
-    sampler: str
-    alpha: float
+    channels: int = setting(
+        36,
+        "Channels of the first cells (C); supernet: the supernet's.",
+        least=2,
+        most=MOST_CHANNELS,
+        words=_SUPERNET,
+    )
+    cells: int = setting(
+        6,
+        "Normal cells of a stack (N); supernet: as many as the supernet's.",
+        least=1,
+        most=MOST_CELLS,
+        words=_SUPERNET,
+    )
+    cutout: int = setting(
+        16, "Side of the square blanked in each image, pixels; 0 = none; supernet: the supernet's.", least=0,
+        words=_SUPERNET,
+    )  # fmt: skip
 
-    @classmethod
-    def parse(cls, text: str) -> "Arm":
-        """Read ``uniform``, ``proportional``, ``budget`` or one of the latter with an alpha, ``proportional:0.5``."""
-        name, _, alpha = text.strip().partition(":")
-        try:
-            power = float(alpha) if alpha else 1.0
-        except ValueError:
-            power = math.nan
-        if name not in SAMPLERS or not abs(power) <= MOST_ALPHA or (name == "uniform" and alpha):
-            raise ConfigError(
-                f"samplers has {text.strip()!r}; each is uniform, proportional, budget, or one of the latter two "
-                f"with a power of the size from {-MOST_ALPHA} to {MOST_ALPHA}, such as proportional:0.5"
-            )
-        return cls(name, 0.0 if name == "uniform" else power)
-
-    def __str__(self) -> str:
-        return self.sampler if self.alpha == (self.sampler != "uniform") else f"{self.sampler}:{self.alpha:g}"
-
-
-class PlannedSupernet(NamedTuple):
-    """A supernet that a study trains.
-
-    Attributes:
-        arm: its sampler.
-        seed: its seed.
-        epochs: after which it is scored; it is trained to the last of them.
-    """
-
-    arm: Arm
-    seed: int
-    epochs: tuple[int, ...]
+    @property
+    def recipe(self) -> StandAloneTrainingConfig:
+        """The training alone."""
+        return StandAloneTrainingConfig(
+            **{each.name: getattr(self, each.name) for each in attrs.fields(StandAloneTrainingConfig)}
+        )
 
 
 #: what the epochs of a ranking study are marks of
 MARKS = ("own", "along")
+#: which genotypes a ranking study ranks
+SIZE_SETS = ("diverse", "similar", "spread")
 
 
 @frozen
@@ -367,8 +363,8 @@ class StudyConfig:
     genotypes: int = setting(50, "Genotypes that are ranked (n).", least=3)
     sizes: str = setting(
         "diverse",
-        "Which: as they come (diverse), near the median size (similar), or of evenly spread sizes (spread).",
-        choices=("diverse", "similar", "spread"),
+        "Which: as they come (diverse), near the median size (similar), or of evenly spread sizes (spread); several by "
+        "commas are studied one after the other, in one table (Table 3).",
     )
     band: float = setting(0.05, "Sizes similar: the share by which a size may differ from the median.", least=0.0001)
     truth: str | None = setting(
@@ -393,6 +389,10 @@ class StudyConfig:
     seeds: int = setting(3, "Supernets of each sampler, each with its own seed.", least=1)
     repeats: int = setting(1, "Stand-alone trainings of each genotype, each with its own seed.", least=1)
     alone_epochs: int = setting(600, "Epochs of each stand-alone training.", least=1)
+    short: str | None = setting(
+        None,
+        "Also train each ranked genotype alone for so few epochs, such as 1,3,5, and compare that (Fig. 2a).",
+    )
     size: str = setting("parameters", "What size means.", choices=("parameters", "multiply-adds"))
     top: int = setting(10, "The k of precision at the top.", least=1)
     resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
@@ -400,15 +400,14 @@ class StudyConfig:
     network: NetworkConfig = section(NetworkConfig)
     data: DataConfig = section(DataConfig)
     training: TrainingConfig = section(TrainingConfig)
-    alone: StandAloneTrainingConfig = section(StandAloneTrainingConfig)
+    alone: AloneConfig = section(AloneConfig)
     machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
         if len(set(self.arms)) < len(self.arms):
             raise ConfigError(f"samplers is {self.samplers!r}; it names one twice")
-        if self.scored_epochs[0] < 1 or list(self.scored_epochs) != sorted(set(self.scored_epochs)):
-            raise ConfigError(f"epochs is {self.epochs!r}; it must be whole numbers >= 1 that rise, such as 5,10,20")
+        _ = self.sets, self.scored_epochs, self.short_epochs  # each is checked as it is read
         if self.trained is not None and self.trained < self.genotypes:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
 
@@ -418,30 +417,31 @@ class StudyConfig:
         return tuple(Arm.parse(text) for text in self.samplers.split(","))
 
     @property
-    def scored_epochs(self) -> tuple[int, ...]:
-        """The epochs after which supernets are scored."""
-        try:
-            return tuple(int(text) for text in self.epochs.split(","))
-        except ValueError:
+    def sets(self) -> tuple[str, ...]:
+        """The sets of genotypes, each a choice of sizes."""
+        sets = tuple(text.strip() for text in self.sizes.split(","))
+        if len(set(sets)) < len(sets) or not set(sets) <= set(SIZE_SETS):
             raise ConfigError(
-                f"epochs is {self.epochs!r}; it must be whole numbers >= 1 that rise, such as 5,10,20"
-            ) from None
+                f"sizes is {self.sizes!r}; it can be {', '.join(SIZE_SETS)}, or several of them by commas"
+            )
+        return sets
 
     @property
-    def supernets(self) -> tuple["PlannedSupernet", ...]:
-        """The supernets of the study in the order of their training.
+    def scored_epochs(self) -> tuple[int, ...]:
+        """The epochs after which supernets are scored."""
+        return rising("epochs", self.epochs)
 
-        Every sampler's first seed goes before any second one and short trainings go before long ones, so that what is
-        there early can be compared.
-        """
+    @property
+    def short_epochs(self) -> tuple[int, ...]:
+        """The lengths of the short stand-alone trainings; none where there are none."""
+        return () if self.short is None else rising("short", self.short)
+
+    @property
+    def supernets(self) -> tuple[PlannedSupernet, ...]:
+        """The supernets of the study in the order of their training."""
         epochs = self.scored_epochs
         lengths = [epochs] if self.marks == "along" else [(mark,) for mark in epochs]
-        return tuple(
-            PlannedSupernet(arm, seed, length)
-            for seed in range(self.seed, self.seed + self.seeds)
-            for length in lengths
-            for arm in self.arms
-        )
+        return planned_supernets(self.arms, range(self.seed, self.seed + self.seeds), lengths)
 
 
 PRESETS: dict[type, dict[str, Settings]] = {

@@ -15,7 +15,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.config import Arm, StudyConfig
+from bnao.arms import Arm
+from bnao.config import StudyConfig
 from bnao.data import Dataset
 from bnao.errors import ConfigError
 from bnao.genotype import Genotype

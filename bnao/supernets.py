@@ -9,7 +9,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.config import Arm, PlannedSupernet, SearchConfig, StudyConfig
+from bnao.arms import Arm, PlannedSupernet
+from bnao.config import SearchConfig, StudyConfig
 from bnao.data import Dataset
 from bnao.genotype import Genotype
 from bnao.protocols import Backend

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from attrs import evolve
 from numpy.typing import NDArray
 
 from bnao.benchmark import read_truth
-from bnao.config import EvaluateConfig, StudyConfig
+from bnao.config import AS_SUPERNET, EvaluateConfig, StudyConfig
 from bnao.data import Dataset
 from bnao.errors import ConfigError, DataError, GenotypeError
 from bnao.evaluate import RESULT as EVALUATION
@@ -36,16 +37,21 @@ Tell = Callable[..., None]
 
 
 def alone_config(config: StudyConfig) -> EvaluateConfig:
-    """The study's stand-alone training as an evaluation's settings."""
+    """Return the study's stand-alone training as an evaluation's settings."""
+    network, data, alone = config.network, config.data, config.alone
     return EvaluateConfig(
         preset=config.preset,
         seed=config.seed,
         epochs=config.alone_epochs,
         repeats=config.repeats,
         checkpoint_seconds=config.checkpoint_seconds,
-        network=config.network,
-        data=config.data,
-        training=config.alone,
+        network=evolve(
+            network,
+            channels=network.channels if alone.channels == AS_SUPERNET else alone.channels,
+            cells=network.cells if alone.cells == AS_SUPERNET else alone.cells,
+        ),
+        data=data if alone.cutout == AS_SUPERNET else evolve(data, cutout=alone.cutout),
+        training=alone.recipe,
         machine=config.machine,
     )
 

@@ -322,7 +322,7 @@ def test_the_settings_name_the_spaces_samplers_and_controllers_that_there_are():
         (SearchConfig, "table", "t.csv", "a TableConfig, such as TableConfig(table='t.csv')"),
         (SearchConfig, "network", None, "network is None; it must be a NetworkConfig"),
         (EvaluateConfig, "training", configs.TrainingConfig(), "training is a TrainingConfig; it must be a StandAlone"),
-        (configs.StudyConfig, "alone", 5, "alone is 5; it must be a StandAloneTrainingConfig"),
+        (configs.StudyConfig, "alone", 5, "alone is 5; it must be a AloneConfig"),
         (ContestConfig, "controller", "nao", "a ControllerConfig, such as ControllerConfig(controller='nao')"),
         (PredictorConfig, "machine", "cuda", "machine is 'cuda'; it must be a MachineConfig"),
     ],

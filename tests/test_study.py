@@ -8,7 +8,8 @@ from attrs import evolve
 from pretend_backend import _Backend as PretendBackend
 
 from bnao import plots
-from bnao.config import Arm, NetworkConfig, PlannedSupernet, StudyConfig, preset
+from bnao.arms import Arm, PlannedSupernet
+from bnao.config import NetworkConfig, StudyConfig, preset
 from bnao.data import load_dataset
 from bnao.errors import ConfigError, DataError
 from bnao.pool import chosen_genotypes, trained_genotypes
@@ -28,6 +29,7 @@ SMALL = build(
     {
         "genotypes": 6, "epochs": "1,2", "seeds": 2, "repeats": 2, "alone_epochs": 2, "top": 2, "resamples": 100,
         "network": {"channels": 4, "cells": 1, "nodes": 2}, "training": {"batch_size": 8},
+        "alone": {"channels": "supernet", "cells": "supernet", "cutout": "supernet"},
     },
 )  # fmt: skip
 
@@ -116,6 +118,9 @@ def test_the_genotypes_that_are_trained_begin_with_those_that_are_ranked():
         {"data": {"pad_with": "mean"}},
         {"data": {"hue": 0.1}},
         {"alone": {"learning_rate": 0.5}},
+        {"alone": {"channels": 6}},
+        {"alone": {"cells": 2}},
+        {"alone": {"cutout": 4}},
         {"machine": {"precision": "bfloat16"}},
     ],
 )
@@ -138,6 +143,34 @@ def test_a_stored_training_is_another_when_anything_that_matters_changes(change)
     assert name(build(StudyConfig, {"network": {"nodes": 5}}, SMALL)) == name(
         build(StudyConfig, {"network": {"nodes": None}}, SMALL)
     )
+
+
+def test_a_truth_has_a_network_and_cutout_of_its_own_or_the_supernets():
+    paper = alone_config(preset(StudyConfig, "paper"))
+    quick = preset(StudyConfig, "quick")
+    own = build(StudyConfig, {"alone": {"channels": 12, "cutout": 0}, "data": {"cutout": 3}}, quick)
+
+    network = paper.network
+    assert (network.channels, network.cells, paper.data.cutout, paper.training.auxiliary) == (36, 6, 16, 0.4)
+    assert alone_config(quick).network == quick.network
+    assert alone_config(quick).data == quick.data
+    assert (alone_config(own).network.channels, alone_config(own).network.cells) == (12, quick.network.cells)
+    assert (own.data.cutout, alone_config(own).data.cutout) == (3, 0)
+    # the supernet's are the supernet's still
+    supernet = supernet_config(own, own.supernets[0])
+    assert (supernet.network.channels, supernet.data.cutout) == (quick.network.channels, 3)
+
+
+def test_a_setting_that_differs_from_the_supernets_is_another_training_and_one_that_says_the_same_is_not():
+    (genotype,) = space_named("nao").random_genotypes(1, stream(0, "one"))
+
+    def name(settings):
+        config = build(StudyConfig, {"alone": settings}, preset(StudyConfig, "quick"))
+        return training_name(genotype, alone_config(config), PretendBackend(), small_dataset(), 0)[0]
+
+    # the preset's channels, cells and cutout said once more
+    assert name({"channels": 8, "cells": 1, "cutout": 0}) == name({})
+    assert len({name({}), name({"channels": 10}), name({"cells": 2}), name({"cutout": 2})}) == 4
 
 
 class Counting(PretendBackend):

@@ -11,9 +11,9 @@ import numpy as np
 from attrs import frozen
 
 from bnao.agreement import AgreementStudy
+from bnao.arms import Arm
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
 from bnao.comparison import MARKS, Contest
-from bnao.config import Arm
 from bnao.evaluate import Evaluation
 from bnao.genotype import Genotype
 from bnao.predictor import PredictorStudy
