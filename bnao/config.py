@@ -365,6 +365,7 @@ class StudyConfig:
         "diverse",
         "Which: as they come (diverse), near the median size (similar), or of evenly spread sizes (spread); several by "
         "commas are studied one after the other, in one table (Table 3).",
+        converter=lambda sizes: sizes.replace(" ", "") if isinstance(sizes, str) else sizes,
     )
     band: float = setting(0.05, "Sizes similar: the share by which a size may differ from the median.", least=0.0001)
     truth: str | None = setting(
@@ -419,11 +420,9 @@ class StudyConfig:
     @property
     def sets(self) -> tuple[str, ...]:
         """The sets of genotypes, each a choice of sizes."""
-        sets = tuple(text.strip() for text in self.sizes.split(","))
+        sets = tuple(self.sizes.split(","))
         if len(set(sets)) < len(sets) or not set(sets) <= set(SIZE_SETS):
-            raise ConfigError(
-                f"sizes is {self.sizes!r}; it can be {', '.join(SIZE_SETS)}, or several of them by commas"
-            )
+            raise ConfigError(f"sizes is {self.sizes!r}; it can be {', '.join(SIZE_SETS)}, or several by commas")
         return sets
 
     @property

@@ -18,14 +18,16 @@ from bnao.comparison import Contest
 from bnao.errors import BnaoError, RunError, WriteError
 from bnao.predictor import PredictorStudy
 from bnao.premise import SizeCorrelation
-from bnao.study import RankingStudy
+from bnao.sets import RankingSets
+from bnao.study import ALONE, RankingStudy
+from bnao.truth import SETS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 #: what the studies find
-Study = RankingStudy | Contest | PredictorStudy | AgreementStudy | list[SizeCorrelation]
+Study = RankingStudy | RankingSets | Contest | PredictorStudy | AgreementStudy | list[SizeCorrelation]
 
 HINT = "pictures need matplotlib: pip install 'bnao[plot]'"
 FORMATS = ("svg", "png")
@@ -105,6 +107,8 @@ def study_of(content: Mapping[str, Any]) -> Study:
     kind = content.get("kind")
     if kind == "ranking":
         return RankingStudy.from_json(content)
+    if kind == SETS:
+        return RankingSets.from_json(content)
     if kind == "controllers":
         return Contest.from_json(content)
     if kind == "predictor":
@@ -120,6 +124,12 @@ def figures_of(study: Study) -> dict[str, Figure]:
     """The pictures of a study by name; a comparison of published scores has none."""
     if isinstance(study, RankingStudy):
         return ranking_figures(study)
+    if isinstance(study, RankingSets):
+        return {
+            f"{sizes}-{name}": figure
+            for sizes, one in study.studies.items()
+            for name, figure in ranking_figures(one).items()
+        }
     if isinstance(study, Contest):
         return {"regret": regret_figure(study)}
     if isinstance(study, PredictorStudy):
@@ -195,13 +205,20 @@ def scores_figure(study: RankingStudy) -> Figure:
 
 
 def accuracy_figure(study: RankingStudy) -> Figure:
-    """Pairwise accuracy against epochs with 95 % bands (Table 6), and the difference from the first sampler."""
+    """Pairwise accuracy against epochs with 95 % bands (Table 6), and the difference from the first sampler.
+
+    Short stand-alone trainings have a line of their own.
+    """
     figure, panels = canvas(2)
     found, marks = study.comparisons, study.scored_epochs
     name = "pairwise_accuracy"
     for arm, colour in zip(study.arms, _colours(study.arms), strict=True):
         estimates = [found[epochs].estimates[str(arm)][name] for epochs in marks]
         _band(panels[0], marks, estimates, colour, str(arm))
+    if study.short:
+        short = study.short_comparisons
+        estimates = [short[epochs].estimates[ALONE][name] for epochs in study.short_epochs]
+        _band(panels[0], study.short_epochs, estimates, "grey", "each alone")
     reliability = study.reliability.get(name)
     if reliability is not None:
         panels[0].axhline(100 * reliability.value, color="grey", linestyle=":", linewidth=1)
@@ -213,7 +230,7 @@ def accuracy_figure(study: RankingStudy) -> Figure:
             va="bottom",
         )
     panels[0].axhline(50, color="lightgrey", linewidth=1)
-    titled(panels[0], "order of pairs", "supernet epochs", "pairwise accuracy (%)")
+    titled(panels[0], "order of pairs", "epochs" if study.short else "supernet epochs", "pairwise accuracy (%)")
     panels[0].legend(fontsize=7, frameon=False)
     first, *others = study.arms
     for arm, colour in zip(others, _colours(study.arms)[1:], strict=True):

@@ -28,10 +28,13 @@ from bnao.search import round_off
 from bnao.size import SIZES
 from bnao.space import space_named
 from bnao.supernets import TrainedSupernet, trained_supernet
-from bnao.truth import STUDY, known_truth, trained_truth
+from bnao.truth import STUDY, ShortTrainings, known_truth, short_trainings, trained_truth
 
 POOL = "pool.json"
 RESULT = STUDY
+
+#: what tables call a genotype trained by itself, where samplers have their names
+ALONE = "alone"
 
 
 @frozen(eq=False, slots=False)
@@ -49,6 +52,7 @@ class RankingStudy:
         trained: genotypes each supernet was trained on.
         top: the k of precision at the top.
         resamples: behind each interval.
+        short: the genotypes trained alone for a few epochs, by length and then by seed.
     """
 
     space: str
@@ -60,6 +64,7 @@ class RankingStudy:
     trained: int
     top: int
     resamples: int
+    short: tuple[ShortTrainings, ...] = ()
 
     @property
     def truth(self) -> NDArray[np.float64]:
@@ -71,6 +76,15 @@ class RankingStudy:
     def scored_epochs(self) -> tuple[int, ...]:
         """The epochs after which supernets were scored."""
         return tuple(sorted({epochs for supernet in self.supernets for epochs in supernet.epochs}))
+
+    @property
+    def short_epochs(self) -> tuple[int, ...]:
+        """The lengths of the short stand-alone trainings."""
+        return tuple(dict.fromkeys(trainings.epochs for trainings in self.short))
+
+    def short_scores(self, epochs: int) -> NDArray[np.float64]:
+        """Dev accuracies of the genotypes trained alone for so many epochs, shape (seeds, n)."""
+        return np.array([trainings.scores for trainings in self.short if trainings.epochs == epochs])
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -99,6 +113,21 @@ class RankingStudy:
         }
 
     @cached_property
+    def short_comparisons(self) -> dict[int, Comparison]:
+        """How the order after short stand-alone trainings agrees with the truth, by their epochs; the way is ALONE."""
+        return {
+            epochs: compared({ALONE: list(self.short_scores(epochs))}, self.truth, k=self.top, resamples=self.resamples)
+            for epochs in self.short_epochs
+        }
+
+    @cached_property
+    def short_gained_by_size(self) -> dict[int, Estimate]:
+        """Spearman's rho of size and the ranks gained by short stand-alone training, by its epochs."""
+        return {
+            epochs: self._gained_by_size(self._ranks_gained(self.short_scores(epochs))) for epochs in self.short_epochs
+        }
+
+    @cached_property
     def reliability(self) -> dict[str, Estimate]:
         """How far the first two repeats of the truth agree with each other; nothing where there is one."""
         if len(self.truths) < 2:
@@ -112,15 +141,22 @@ class RankingStudy:
 
     def ranks_gained(self, arm: Arm, epochs: int) -> NDArray[np.float64]:
         """How many places each genotype stands higher by its one-shot score, mean over seeds, than in truth: (n,)."""
-        gained: NDArray[np.float64] = mean_ranks(self.scores(arm, epochs).mean(0)) - mean_ranks(self.truth)
+        return self._ranks_gained(self.scores(arm, epochs))
+
+    def _ranks_gained(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        gained: NDArray[np.float64] = mean_ranks(scores.mean(0)) - mean_ranks(self.truth)
         return gained
+
+    def _gained_by_size(self, gained: NDArray[np.float64]) -> Estimate:
+        return rank_agreement(self.sizes, gained, resamples=self.resamples)["spearman"]
 
     @cached_property
     def _gains(self) -> dict[tuple[Arm, int], Estimate]:
-        def gain(arm: Arm, epochs: int) -> Estimate:
-            return rank_agreement(self.sizes, self.ranks_gained(arm, epochs), resamples=self.resamples)["spearman"]
-
-        return {(arm, epochs): gain(arm, epochs) for epochs in self.scored_epochs for arm in self.arms}
+        return {
+            (arm, epochs): self._gained_by_size(self.ranks_gained(arm, epochs))
+            for epochs in self.scored_epochs
+            for arm in self.arms
+        }
 
     def gained_by_size(self, arm: Arm, epochs: int) -> Estimate:
         """Spearman's rho of size and ranks gained: below 0, the scores favour small genotypes (the paper's premise)."""
@@ -147,11 +183,8 @@ class RankingStudy:
         agreement, differences = [], []
         for epochs in self.scored_epochs:
             found = self.comparisons[epochs]
-            for arm, figures in found.estimates.items():
-                for figure, estimate in figures.items():
-                    each = [round_off(value) for value in found.each[arm][figure]]
-                    about = {"sampler": arm, "epochs": epochs, "figure": figure}
-                    agreement.append({**about, **plain_estimate(estimate), "each_seed": each})
+            for arm in found.estimates:
+                agreement += [{"sampler": arm, "epochs": epochs, **entry} for entry in _figures_of(found, arm)]
             for arm, figures in found.differences.items():
                 for figure, estimate in figures.items():
                     about = {"sampler": arm, "less": str(self.arms[0]), "epochs": epochs, "figure": figure}
@@ -176,6 +209,24 @@ class RankingStudy:
                 for arm in self.arms
             ],
             "size_alone": plain_estimate(self.by_size),
+            **({} if not self.short else self._short_to_json()),
+        }
+
+    def _short_to_json(self) -> dict[str, Any]:
+        agreement = [
+            {"epochs": epochs, **entry}
+            for epochs, found in self.short_comparisons.items()
+            for entry in _figures_of(found, ALONE)
+        ]
+        return {
+            "short": [
+                {"epochs": trainings.epochs, "seed": trainings.seed, "scores": trainings.scores.tolist()}
+                for trainings in self.short
+            ],
+            "short_agreement": agreement,
+            "short_gained_by_size": [
+                {"epochs": epochs, **plain_estimate(gain)} for epochs, gain in self.short_gained_by_size.items()
+            ],
         }
 
     @classmethod
@@ -203,7 +254,23 @@ class RankingStudy:
             int(content["trained"]),
             int(content["top"]),
             int(content["resamples"]),
+            tuple(
+                ShortTrainings(int(entry["epochs"]), int(entry["seed"]), np.array(entry["scores"], dtype=np.float64))
+                for entry in content.get("short", [])
+            ),
         )
+
+
+def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
+    """Return each figure of a way of scoring, as study.json has it."""
+    return [
+        {
+            "figure": figure,
+            **plain_estimate(estimate),
+            "each_seed": [round_off(value) for value in found.each[way][figure]],
+        }
+        for figure, estimate in found.estimates[way].items()
+    ]
 
 
 def plain_estimate(estimate: Estimate) -> dict[str, float | int | None]:
@@ -251,16 +318,18 @@ def ranking_study(
         listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
     Raises:
-        ConfigError: too few genotypes for what is asked.
+        ConfigError: too few genotypes for what is asked, or several sets of them.
         DataError: the truth lacks a genotype that is ranked, or has more repeats of one than of another.
         DivergedError: a training's loss is not finite; what was trained before is kept.
     """
+    if len(config.sets) > 1:
+        raise ConfigError(f"sizes is {config.sizes!r}, {len(config.sets)} sets of genotypes; see bnao.ranking_sets")
     network = dataset.network(config.network)
     space = space_named(network.space, network.nodes)
 
     def tell(kind: str, **values: Any) -> None:
         event = {"event": kind, **values}
-        if run and kind not in ("step", "epoch"):
+        if run and kind not in ("step", "epoch", "short_epoch"):
             run.log(event)
         listen(event)
 
@@ -285,9 +354,11 @@ def ranking_study(
         supernets.append(trained_supernet(config, planned, ranked, trained, sizes, backend, dataset, run, tell))
         tell("supernet", sampler=str(planned.arm), seed=planned.seed, length=planned.epochs[-1])
     supernets.sort(key=lambda supernet: (config.arms.index(supernet.arm), supernet.seed, supernet.epochs))
+    short = short_trainings(config, ranked, backend, dataset, store, tell)
+    short.sort(key=lambda trainings: (trainings.epochs, trainings.seed))
     study = RankingStudy(
         space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
-        len(trained), config.top, config.resamples,
+        len(trained), config.top, config.resamples, tuple(short),
     )  # fmt: skip
     if run:
         run.write_json(RESULT, study.to_json())

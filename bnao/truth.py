@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from bnao.benchmark import read_truth
@@ -31,6 +31,8 @@ from bnao.space import SearchSpace, space_named
 
 #: a study's file
 STUDY = "study.json"
+#: the kind that a study of several sets of genotypes says it is
+SETS = "ranking sets"
 
 #: is told the kind of an event and its values
 Tell = Callable[..., None]
@@ -115,17 +117,93 @@ def trained_truth(
     for repeat in range(config.repeats):
         for index, genotype in enumerate(genotypes):
             seed = config.seed + repeat
-            name, matters = training_name(genotype, alone, backend, dataset, seed)
-            about = {name: value for name, value in matters.items() if name not in ("genotype", "seed")}
-            training = Training(
-                genotype, alone, backend, dataset, seed=seed, folder=store, name=name, about=about, keep_weights=False
-            )
+            training = _stored(genotype, alone, backend, dataset, seed, store)
             place = {"genotype": index + 1, "of": len(genotypes), "repeat": repeat + 1}
             known = training.done
             error = training.tested(partial(_tell_epochs, tell, place)).error
             accuracies[repeat, index] = round_off(1 - error)  # equal accuracies must be equal numbers
             tell("trained", **place, test_error=error, known=known)
     return accuracies
+
+
+@frozen(eq=False)
+class ShortTrainings:
+    """All ranked genotypes, each trained alone for a few epochs.
+
+    Attributes:
+        epochs: how many.
+        seed: of the trainings.
+        scores: dev accuracies, shape (n,).
+    """
+
+    epochs: int
+    seed: int
+    scores: NDArray[np.float64]
+
+
+def short_trainings(
+    config: StudyConfig,
+    genotypes: Sequence[Genotype],
+    backend: Backend,
+    dataset: Dataset,
+    store: Folder | None,
+    tell: Tell,
+) -> list[ShortTrainings]:
+    """Train each genotype alone for a few epochs and score it as supernets score it, for every length and seed.
+
+    Paper: Sec. 3.2, Fig. 2 (a), whether trainings that are cut short keep the order. Network and recipe are those of
+    the truth, the cosine ends with the few epochs; as in a search it is trained on the train part and scored on the dev
+    part.
+
+    Args:
+        config: the study; its seeds are those of the supernets.
+        genotypes: n of them.
+        backend: trains the networks.
+        dataset: with a dev part, that of the supernets.
+        store: finished trainings are taken from here and kept here.
+        tell: is called with the kind of an event and its values.
+    """
+    scored_on_dev = evolve(
+        dataset, x_test=dataset.x_dev, y_test=dataset.y_dev, x_dev=dataset.x_dev[:0], y_dev=dataset.y_dev[:0]
+    )
+    found = []
+    # every length's first seed before any second one, as with the supernets
+    for seed in range(config.seed, config.seed + config.seeds):
+        for epochs in config.short_epochs:
+            alone = evolve(alone_config(config), epochs=epochs)
+            scores = np.empty(len(genotypes))
+            for index, genotype in enumerate(genotypes):
+                training = _stored(genotype, alone, backend, scored_on_dev, seed, store, scored_on="dev part")
+                place = {"genotype": index + 1, "of": len(genotypes), "seed": seed}
+                known = training.done
+                error = training.tested(partial(_tell_short_epochs, tell, place)).error
+                scores[index] = round_off(1 - error)
+                tell("short", **place, epochs=epochs, error=error, known=known)
+            found.append(ShortTrainings(epochs, seed, scores))
+    return found
+
+
+def _stored(
+    genotype: Genotype,
+    config: EvaluateConfig,
+    backend: Backend,
+    dataset: Dataset,
+    seed: int,
+    store: Folder | None,
+    **more: str,
+) -> Training:
+    """Return a stand-alone training that is kept in a store."""
+    name, matters = training_name(genotype, config, backend, dataset, seed)
+    about = {name: value for name, value in matters.items() if name not in ("genotype", "seed")} | more
+    return Training(
+        genotype, config, backend, dataset, seed=seed, folder=store, name=name, about=about, keep_weights=False
+    )
+
+
+def _tell_short_epochs(tell: Tell, place: Mapping[str, Any], kind: str, **values: Any) -> None:
+    """Hand on the epochs of a short training."""
+    if kind == "epoch":
+        tell("short_epoch", **place, **values)
 
 
 def _tell_epochs(tell: Tell, place: Mapping[str, Any], kind: str, **values: Any) -> None:
@@ -197,6 +275,9 @@ def read_accuracies(path: Path, space: SearchSpace, column: str | None = None) -
         raise ConfigError(f"truth_column is {column!r}, and {path} is no CSV file; leave it out")
     content = read_json(path)
     kind = "evaluation" if "evaluations" in content else content.get("kind")
+    if kind == SETS:
+        one = path.parent / str(content["sets"][0]["sizes"])
+        raise DataError(f"{path} is of a study of several sets of genotypes; give the folder of one, such as {one}")
     if kind not in ("evaluation", "ranking"):
         raise DataError(
             f"{path} is of a study of kind {kind!r}, which has no accuracies of genotypes; a truth is a CSV file, or "

@@ -303,6 +303,69 @@ def test_a_study_of_marks_of_their_own_tells_each_supernet():
     assert "mean over 2 supernets of each sampler" in done.stdout
 
 
+# --- several sets of genotypes, and short trainings
+
+
+def test_diverse_and_similar_sizes_are_one_command_with_one_table():
+    pytest.importorskip("matplotlib")
+    few = (*SMALL, "--sizes", "diverse,spread", "--short", "1")
+
+    done = bnao("study", "ranking", *few, "--out", "s")
+    again = bnao("study", "ranking", *few, "--out", "s")
+    single = json_of(*SMALL, "--sizes", "spread", "--short", "1", "--out", "single")
+
+    assert done.exit_code == again.exit_code == 0, done.output
+    assert done.stdout.splitlines()[:20] == again.stdout.splitlines()[:20]
+    assert again.stderr.count("(from the store)") == 2 * (12 + 12)
+    rows = [line.split()[:3] for line in done.stdout.splitlines()]
+    for sizes in ("diverse", "spread"):
+        for way, epochs in (("uniform", "1"), ("proportional", "2"), ("alone", "1")):
+            assert [sizes, way, epochs] in rows
+        assert f"{sizes}: sizes " in done.stdout
+        assert f"{sizes}: size alone and the truth: Kendall tau" in done.stdout
+        assert Path(f"s/{sizes}-accuracy.svg").is_file()
+    content = json.loads(Path("s/study.json").read_text())
+    assert (content["kind"], content["config"]["sizes"]) == ("ranking sets", "diverse,spread")
+    assert content["sets"][1]["agreement"] == single["agreement"]
+    assert bnao("study", "draw", "s", "--out", "drawn").exit_code == 0
+    assert Path("drawn/spread-scores.svg").read_bytes() == Path("s/spread-scores.svg").read_bytes()
+
+
+def test_the_truth_of_several_sets_is_a_table_or_a_study_of_the_same_sets(truth, tmp_path):
+    sets = ("--sizes", "diverse,spread")
+    first = json_of(*SMALL, *sets, "--out", "s")
+
+    again = json_of(*SMALL, *sets, "--truth", "s", "--out", "again")
+    one = json_of(*SMALL, "--truth", "s/spread", "--out", "one")
+    table = json_of(*SMALL, *sets, "--truth", truth((g, i) for i, g in enumerate(POOL)), "--out", "table")
+
+    assert [entry["agreement"] for entry in again["sets"]] == [entry["agreement"] for entry in first["sets"]]
+    assert one["agreement"] == first["sets"][1]["agreement"]
+    assert [len(entry["genotypes"]) for entry in table["sets"]] == [6, 6]
+
+    def refused_truth(*more):
+        return refused(1, "study", "ranking", *SMALL, "--quiet", "--out", "no", *more)
+
+    assert refused_truth("--truth", "s").endswith(
+        "study.json is of a study of several sets of genotypes; give the folder of one, such as s/diverse"
+    )
+    assert refused_truth(*sets, "--truth", "one").endswith(
+        "one has no folder diverse; for sizes diverse,spread a truth is a CSV file, or the folder of a study of the "
+        "same sets"
+    )
+    assert "give a folder, or one of the sizes" in refused_truth(*sets, "--truth", "one/study.json")
+    (tmp_path / "pool.txt").write_text("\n".join(map(str, POOL)))
+    assert (
+        "--genotypes-file is one set of genotypes"
+        in bnao("study", "ranking", *SMALL, *sets, "--genotypes-file", tmp_path / "pool.txt").stderr
+    )
+    few = truth(((g, i) for i, g in enumerate(POOL[:4])), "few.csv")
+    assert "the truth has 4; ask for fewer" in refused(
+        2, "study", "ranking", *SMALL, *sets, "--quiet", "--truth", few, "--out", "no"
+    )
+    assert not os.path.exists("no")
+
+
 # --- tables
 
 

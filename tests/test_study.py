@@ -13,7 +13,9 @@ from bnao.config import NetworkConfig, StudyConfig, preset
 from bnao.data import load_dataset
 from bnao.errors import ConfigError, DataError
 from bnao.pool import chosen_genotypes, trained_genotypes
+from bnao.ranking import pairwise_accuracy
 from bnao.run import Folder, Run
+from bnao.sets import ranking_sets
 from bnao.settings import build
 from bnao.size import parameters
 from bnao.space import SPACES, space_named
@@ -65,6 +67,13 @@ def test_a_sampler_is_named_with_its_power_of_the_size(text, arm):
         ({"samplers": "uniform,uniform"}, r"it names one twice"),
         ({"epochs": "5,x"}, r"epochs is '5,x'; it must be whole numbers >= 1 that rise"),
         ({"epochs": "5,3"}, r"epochs is '5,3'"),
+        (
+            {"sizes": "diverse,tall"},
+            r"sizes is 'diverse,tall'; it can be diverse, similar, spread, or several by commas",
+        ),
+        ({"sizes": "diverse,diverse"}, r"sizes is 'diverse,diverse'"),
+        ({"short": "3,1"}, r"short is '3,1'; it must be whole numbers >= 1 that rise"),
+        ({"short": ""}, r"short is ''"),
         ({"marks": "each"}, r"marks is 'each'; it can be own, along"),
         ({"epochs": "0,3"}, r"epochs is '0,3'"),
         ({"genotypes": 2}, r"genotypes is 2; it must be >= 3"),
@@ -74,6 +83,11 @@ def test_a_sampler_is_named_with_its_power_of_the_size(text, arm):
 def test_settings_that_cannot_be_are_refused_in_words(settings, message):
     with pytest.raises(ConfigError, match=message):
         build(StudyConfig, settings)
+
+
+def test_several_sizes_may_have_spaces_between_them():
+    assert build(StudyConfig, {"sizes": "diverse, similar"}).sets == ("diverse", "similar")
+    assert build(StudyConfig, {"sizes": " spread"}).sizes == "spread"
 
 
 def test_genotypes_of_similar_sizes_are_near_the_median_and_spread_ones_are_not():
@@ -392,3 +406,107 @@ def test_the_presets_are_settings_that_can_be():
     assert preset(StudyConfig, "quick").genotypes < 50
     assert set(SPACES) >= {"nao", "nas-bench-201"}
     assert load_dataset(preset(StudyConfig, "quick").data).describe().startswith("fashion-mnist: 1,200 train, 300 dev")
+
+
+# --- short stand-alone trainings
+
+
+class Scoring(Counting):
+    """Notes the settings and images of each stand-alone training."""
+
+    def __init__(self):
+        super().__init__()
+        self.made = []
+
+    def stand_alone(self, genotype, config, dataset, *, seed):
+        self.made.append((config, dataset, seed))
+        return super().stand_alone(genotype, config, dataset, seed=seed)
+
+
+def test_genotypes_are_trained_alone_for_a_few_epochs_on_the_supernets_images_with_their_seeds(tmp_path):
+    genotypes = space_named("nao", 2).random_genotypes(6, stream(0, "truth"))
+    truth = {genotype: index / 10 for index, genotype in enumerate(genotypes)}
+    config, dataset, backend = evolve(SMALL, short="1,3"), small_dataset(), Scoring()
+
+    study = studied(config, backend, tmp_path, truth=truth)
+
+    assert [(made.epochs, seed) for made, _, seed in backend.made] == [
+        (epochs, seed) for seed in (0, 1) for epochs in (1, 3) for _ in range(6)
+    ]
+    for made, images, _ in backend.made:
+        assert made.training == alone_config(config).training
+        assert (images.x_train == dataset.x_train).all()
+        assert (images.x_test == dataset.x_dev).all()
+        assert not len(images.x_dev)
+    assert study.short_epochs == (1, 3)
+    assert study.short_scores(3).shape == (2, 6)
+    # the pretended network's logits on the dev images, scored by hand
+    (first, images, seed), genotype = backend.made[0], study.genotypes[0]
+    logits = PretendBackend().stand_alone(genotype, first, images, seed=seed).logits(images.x_test)
+    assert study.short_scores(1)[0, 0] == pytest.approx((logits.argmax(1) == dataset.y_dev).mean())
+
+
+def test_short_trainings_are_kept_and_their_figures_stand_in_the_file_beside_the_supernets(tmp_path):
+    config = evolve(SMALL, short="1")
+    first = studied(config, Counting(), tmp_path)
+    again = Counting()
+
+    resumed = studied(config, again, tmp_path)
+
+    assert again.trained == 0
+    content = json.loads(json.dumps(resumed.to_json()))
+    assert content == first.to_json()
+    assert RankingStudy.from_json(content).to_json() == content
+    assert [entry["seed"] for entry in content["short"]] == [0, 1]
+    (accuracy,) = (entry for entry in content["short_agreement"] if entry["figure"] == "pairwise_accuracy")
+    by_hand = [pairwise_accuracy(scores, first.truth) for scores in first.short_scores(1)]
+    assert accuracy["each_seed"] == pytest.approx(by_hand, abs=1e-6)
+    assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+    # what is there of the supernets is as without short trainings
+    plain = studied(SMALL, Counting(), tmp_path / "plain").to_json()
+    assert {name: value for name, value in content.items() if not name.startswith("short")} == plain
+
+
+def test_a_short_training_is_another_than_one_of_the_truth_of_as_many_epochs(tmp_path):
+    backend = Counting()
+
+    studied(evolve(SMALL, alone_epochs=1, short="1"), backend, tmp_path)
+
+    assert backend.trained == 6 * 2 + 6 * 2  # two repeats of the truth, two seeds of the short ones
+
+
+# --- several sets
+
+
+def test_several_sets_are_the_studies_of_each_alone(tmp_path):
+    dataset = small_dataset()
+    config = evolve(SMALL, sizes="diverse,spread")
+    with Run.create(tmp_path / "sets", config) as run:
+        found = ranking_sets(config, PretendBackend(), dataset, dataset.joined(), run=run)
+
+    for name, study in found.studies.items():
+        alone = ranking_study(evolve(SMALL, sizes=name), PretendBackend(), dataset, dataset.joined())
+        assert study.to_json() == alone.to_json()
+        assert json.loads((tmp_path / "sets" / name / "study.json").read_text())["kind"] == "ranking"
+    content = json.loads((tmp_path / "sets" / "study.json").read_text())
+    assert [entry["sizes"] for entry in content["sets"]] == ["diverse", "spread"]
+    assert plots.study_of(content).to_json() == found.to_json()
+    with pytest.raises(ConfigError, match=r"sizes is 'diverse,spread', 2 sets of genotypes; see bnao.ranking_sets"):
+        ranking_study(config, PretendBackend(), dataset, dataset.joined())
+
+
+@pytest.mark.parametrize("after", [5, 20, 30])
+def test_several_sets_that_are_stopped_go_on_to_the_same_figures(tmp_path, after):
+    dataset = small_dataset()
+    config = evolve(SMALL, sizes="diverse,spread", short="1")
+    whole = ranking_sets(config, Counting(), dataset, dataset.joined())
+    store = Folder(tmp_path / "store")
+    with Run.create(tmp_path / "cut", config) as run, pytest.raises(KeyboardInterrupt):
+        ranking_sets(config, Counting(most=after), dataset, dataset.joined(), run=run, store=store)
+    again = Counting()
+
+    with Run.open(tmp_path / "cut") as run:
+        resumed = ranking_sets(config, again, dataset, dataset.joined(), run=run, store=store)
+
+    assert resumed.to_json() == whole.to_json()
+    assert again.trained == 2 * (6 * 2 + 6 * 2) - after
