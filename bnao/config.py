@@ -186,6 +186,9 @@ class ControllerConfig:
     swaps: int = setting(10, "Copies of each training sequence, with nodes' edges swapped at random.", least=1)
     eta: float = setting(1.0, "Step along the predictor's gradient; 1, 2, 3, ... times it are tried.", least=0)
     most_steps: int = setting(50, "How many of those multiples are tried.", least=1)
+    held_out: float = setting(
+        0.1, "Share of the scored genotypes it does not learn from but is measured on; 0 = none.", least=0, most=0.5
+    )
     tournament: int = setting(5, "Evolution: genotypes compared for each parent.", least=1)
 
 
@@ -231,10 +234,24 @@ class SearchConfig:
     seed: int = setting(0, "Decides every random draw.", least=0)
     rounds: int = setting(4, "Rounds of training, scoring and proposing (L).", least=1)
     pool: int = setting(1000, "Random genotypes of the first round (n).", least=2)
+    pool_file: str | None = setting(
+        None,
+        "Genotypes of the first round from a file, one a line in any notation (X in Alg. 1). They are the whole pool, "
+        "unless --pool is given and larger: then random ones fill it up.",
+    )
     new: int = setting(300, "Genotypes proposed for each later round.", least=1)
     n_seeds: int = setting(100, "Best genotypes whose representations are moved (K).", least=1)
     epochs: int = setting(50, "Supernet epochs a round.", least=1)
     steps: int | None = setting(None, "Supernet steps a round (N), instead of epochs.", least=1)
+    sharing: str = setting(
+        "weights",
+        "What genotypes share: the weights of one supernet, or none: each is trained alone (conventional NAO).",
+        choices=("weights", "none"),
+    )
+    alone_epochs: int = setting(25, "Sharing none: epochs that each genotype is trained alone.", least=1)
+    from_supernet: str | None = setting(
+        None, "Start from the supernet's weights of this finished run, of the same space, channels and cells."
+    )
     sampler: str = setting(
         "proportional",
         "Who is trained at a step: by size (Eq. 3), evenly, or by a budget (Eq. 2).",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from attrs import frozen
 
-from bnao.errors import GenotypeError
+from bnao.errors import ConfigError, GenotypeError
 from bnao.genotype import Genotype, shortened
 from bnao.notations import (
     first_version_space,
@@ -114,6 +115,39 @@ def read(text: str, space: SearchSpace | None = None) -> Reading:
     if not _INTEGERS.fullmatch(body):
         raise GenotypeError(f"{shortened(body)} are no integers; {notation} is {found.length} of them")
     return Reading(from_integers(body, found), found, told=False)
+
+
+def read_lines(path: str | Path, space: SearchSpace) -> list[tuple[str, Genotype]]:
+    """Read a file of genotypes, one a line in any notation; blank lines and lines that begin with # are skipped.
+
+    Args:
+        path: the file, UTF-8.
+        space: the space that all must belong to.
+
+    Returns:
+        Each genotype behind how an error names its place, such as ``pool.txt, line 3``.
+
+    Raises:
+        ConfigError: the file cannot be read or has no genotype.
+        GenotypeError: a line is not a genotype of the space; the line is named.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise GenotypeError(f"{path} is not text in UTF-8: {error}") from None
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            where = f"{path}, line {number}"
+            try:
+                found.append((where, read(line.strip(), space).genotype))
+            except GenotypeError as error:
+                raise GenotypeError(f"{where}: {error}") from None
+    if not found:
+        raise ConfigError(f"{path} has no genotype; it must have one a line")
+    return found
 
 
 def _of_space(genotype: Genotype, space: SearchSpace) -> Genotype:

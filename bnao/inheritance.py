@@ -17,7 +17,8 @@ from bnao.genotype import Cell, Genotype, edge_slots
 from bnao.journal import read_supernet
 from bnao.network import rules, stack
 from bnao.run import read_config
-from bnao.weights import Shapes, stand_alone_shapes
+from bnao.space import space_named
+from bnao.weights import Shapes, State, stand_alone_shapes
 
 
 @frozen(eq=False)
@@ -112,6 +113,30 @@ def _in_supernet(name: str, cells: Sequence[Cell], slots: str) -> str:
     node, number = cells[int(parts[1])].nodes[int(parts[3])], int(parts[5])
     slot, source = edge_slots(node, slots)[number], node.edges[number].source
     return ".".join([*parts[:5], str(slot), parts[6], "source", str(source), *parts[7:]])
+
+
+def first_weights(folder: str, network: NetworkConfig) -> State:
+    """Return the weights that a finished search left, for a search to begin with.
+
+    Args:
+        folder: the finished search's.
+        network: the new search's network.
+
+    Raises:
+        RunError: the folder holds no run, or one that is not finished or trained nothing.
+        WeightsError: its weights are damaged.
+        ConfigError: its supernet is another: a setting differs.
+    """
+    searched = read_config(Path(folder), SearchConfig).network
+    for name in ("space", "nodes", "channels", "cells", "network", "slots"):
+        theirs, ours = getattr(searched, name), getattr(network, name)
+        if name == "nodes":
+            theirs, ours = (space_named(each.space, each.nodes).nodes for each in (searched, network))
+        if theirs != ours:
+            raise ConfigError(
+                f"from_supernet is {folder}, a search with {name} = {theirs}, and here {name} = {ours}; they must agree"
+            )
+    return read_supernet(Path(folder))
 
 
 @frozen(eq=False)

@@ -6,13 +6,16 @@ these happens again, with the same bits, since every random draw is a function o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from attrs import asdict
+
 from bnao.errors import RunError
 from bnao.genotype import Genotype
-from bnao.protocols import State
+from bnao.protocols import HeldOut, State
 from bnao.run import Run, read_json, understanding
 from bnao.weights import read_weights, to_bytes, without_momenta
 
@@ -48,6 +51,11 @@ def read_pool(folder: Path, round: int) -> list[Genotype]:
         return [Genotype.parse(entry["genotype"]) for entry in content["pool"]]
 
 
+def rounds_begun(folder: Path) -> int:
+    """Return how many rounds of the run in this folder have a pool."""
+    return next(round for round in itertools.count() if not (folder / pool_name(round)).is_file())
+
+
 def read_supernet(folder: Path) -> State:
     """The supernet's weights that the finished run in this folder left.
 
@@ -58,7 +66,7 @@ def read_supernet(folder: Path) -> State:
     if not (folder / RESULT).is_file():
         raise RunError(f"{folder} is not finished; only then it has weights and scores")
     if not (folder / WEIGHTS).is_file():
-        raise RunError(f"{folder} has no {WEIGHTS}: it was scored by a table, and nothing was trained")
+        raise RunError(f"{folder} has no {WEIGHTS}: its genotypes share no weights (sharing none, or a table)")
     return read_weights(folder / WEIGHTS)[0]
 
 
@@ -85,9 +93,7 @@ class Journal:
 
     def _rewind(self, run: Run) -> None:
         """Cut the log back to where the search goes on: what follows will happen, and be logged, again."""
-        pools = 0
-        while run.has(pool_name(pools)):
-            pools += 1
+        pools = rounds_begun(run.folder)
         scored = pools > 0 and run.has(scores_name(pools - 1))
         steps_made = self.steps_made(pools - 1)
 
@@ -96,10 +102,18 @@ class Journal:
             if round != pools:
                 return bool(round < pools)
             if scored:
-                return bool(kind != "controller")
+                return kind not in ("controller", "measured")
             return bool(kind == "pool" or (kind == "step" and event.get("step", steps_made + 1) <= steps_made))
 
         run.rewind_log(happened)
+
+    def check_reached(self, round: int, steps: int) -> None:
+        """Raises RunError unless the last checkpoint is the end of the round's training, momenta included."""
+        if self._run and self._place != (round, steps):
+            raise RunError(
+                f"{self._run.folder} has no {CHECKPOINT} of the end of round {round + 1}, from which round {round + 2} "
+                f"would be trained; start a new search with --from-supernet, whose momenta begin at zero"
+            )
 
     def steps_made(self, round: int) -> int:
         """Steps of this round that the last checkpoint holds."""
@@ -117,13 +131,39 @@ class Journal:
         return read_pool(self._run.folder, round)
 
     def keep_pool(
-        self, round: int, space: str, genotypes: Sequence[Genotype], sizes: Iterable[float], sources: Mapping[str, int]
+        self,
+        round: int,
+        space: str,
+        genotypes: Sequence[Genotype],
+        sizes: Iterable[float],
+        sources: Mapping[str, int],
+        predicted: Mapping[Genotype, float],
+        held_out: HeldOut | None,
     ) -> None:
-        """Keep what the round trains."""
-        if self._run:
-            pool = [{"genotype": str(g), "size": size} for g, size in zip(genotypes, sizes, strict=True)]
-            content = {"round": round + 1, "space": space, "sources": dict(sources), "pool": pool}
-            self._run.write_json(pool_name(round), content)
+        """Keep what the round trains, what the controller predicted for it, and how that had learned."""
+        if not self._run:
+            return
+        pool = [
+            {"genotype": str(g), "size": size, **({"predicted": predicted[g]} if g in predicted else {})}
+            for g, size in zip(genotypes, sizes, strict=True)
+        ]
+        content: dict[str, Any] = {"round": round + 1, "space": space, "sources": dict(sources)}
+        if held_out is not None:
+            content["held_out"] = asdict(held_out)
+        self._run.write_json(pool_name(round), {**content, "pool": pool})
+
+    def learned(self, round: int) -> tuple[dict[Genotype, float], HeldOut | None]:
+        """Return the scores that were predicted for the round's pool, and how the controller had learned."""
+        if not (self._run and self._run.has(pool_name(round))):
+            return {}, None
+        content = self._run.read_json(pool_name(round))
+        with understanding(self._run.folder / pool_name(round)):
+            predicted = {
+                Genotype.parse(entry["genotype"]): float(entry["predicted"])
+                for entry in content["pool"]
+                if "predicted" in entry
+            }
+            return predicted, HeldOut(**content["held_out"]) if "held_out" in content else None
 
     def scores(self, round: int) -> dict[Genotype, float] | None:
         """What the round's scoring gave, if it was done before."""
@@ -133,10 +173,10 @@ class Journal:
         with understanding(self._run.folder / scores_name(round)):
             return {Genotype.parse(entry["genotype"]): float(entry["score"]) for entry in content["scores"]}
 
-    def keep_scores(self, round: int, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the scores of a round, an object a genotype."""
+    def keep_scores(self, round: int, entries: Sequence[Mapping[str, Any]], **about: Any) -> None:
+        """Keep the scores of a round, an object a genotype, and what else is to be said of them."""
         if self._run:
-            self._run.write_json(scores_name(round), {"round": round + 1, "scores": list(entries)})
+            self._run.write_json(scores_name(round), {"round": round + 1, **about, "scores": list(entries)})
 
     @property
     def keeps(self) -> bool:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from bnao.config import ControllerConfig
 from bnao.errors import DivergedError
 from bnao.genotype import Genotype
-from bnao.protocols import Accept, Epoch
+from bnao.protocols import Accept, Epoch, HeldOut
+from bnao.ranking import defined, kendall_tau, pairwise_accuracy
 from bnao.space import SearchSpace
 from bnao.streams import stream
 from bnao.weights import check_state
@@ -109,10 +110,12 @@ class Lessons:
         tokens: shape (n, length): each sequence in ``config.swaps`` copies, the first as it is and the others with
             the edges of its nodes in random order.
         targets: shape (n,), scores from 0 to 1.
+        held_out: places of the genotypes that are not among them, rising.
     """
 
     tokens: NDArray[np.int64]
     targets: NDArray[np.float32]
+    held_out: NDArray[np.int64]
     _config: ControllerConfig
     _seed: int
     _round: int
@@ -127,15 +130,17 @@ class Lessons:
         genotypes: Sequence[Genotype],
         scores: NDArray[np.float64],
     ) -> Lessons:
-        """The lessons of scored genotypes, at least one.
+        """The lessons of scored genotypes, at least one; a share of ``config.held_out``, drawn at random, is left out.
 
         Raises:
             DivergedError: a score is not finite.
         """
-        known = space.tokens(genotypes)
+        held_out = _held_out(len(genotypes), config.held_out, seed, round)
+        known = np.delete(space.tokens(genotypes), held_out, axis=0)
+        scores = np.delete(scaled(np.asarray(scores, np.float64)), held_out)
         swaps = [space.swapped(known, stream(seed, "controller swaps", round, copy)) for copy in range(1, config.swaps)]
-        targets = np.tile(scaled(np.asarray(scores, np.float64)), config.swaps).astype(np.float32)
-        return cls(np.concatenate([known, *swaps]), targets, config, seed, round)
+        targets = np.tile(scores, config.swaps).astype(np.float32)
+        return cls(np.concatenate([known, *swaps]), targets, held_out, config, seed, round)
 
     def epochs(self, taught: Callable[[NDArray[np.int64]], float]) -> Iterator[Epoch]:
         """Teach all epochs, one at each yield.
@@ -156,6 +161,14 @@ class Lessons:
                     f"at learning rate {rate:g}; a lower rate may hold"
                 )
             yield Epoch(epoch, loss, rate)
+
+
+def _held_out(n: int, share: float, seed: int, round: int) -> NDArray[np.int64]:
+    """The places of a share of n genotypes, drawn at random, rising; none where they would be fewer than two."""
+    held = int(np.rint(share * n))
+    if held < 2:
+        return np.empty(0, np.int64)
+    return np.sort(stream(seed, "controller held out", round).permutation(n)[:held])
 
 
 def accepted(decoded: Iterable[Sequence[Genotype]], n: int, accept: Accept) -> list[Genotype]:
@@ -193,6 +206,9 @@ class Nao(ABC):
     def __init__(self, space: SearchSpace, config: ControllerConfig, seed: int) -> None:
         self._space, self._config, self._seed = space, config, seed
         self._shapes = parameter_shapes(space, config)
+        # of the last fit: how many were learned from, and the genotypes and scores that were not
+        self._learned_from = 0
+        self._unseen: tuple[list[Genotype], NDArray[np.float64]] = [], np.empty(0)
 
     @property
     def parameters(self) -> int:
@@ -218,8 +234,9 @@ class Nao(ABC):
         self._become(np.concatenate([np.asarray(state[name], np.float32).ravel() for name in self._shapes]))
 
     def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
-        """Learn from all scored genotypes, from new initial parameters; yields after each epoch.
+        """Learn from scored genotypes, from new initial parameters; yields after each epoch.
 
+        A share of ``config.held_out`` of them, drawn at random, is not learned from: see ``held_out``.
         Each sequence is seen in ``config.swaps`` copies, the first as it is and the others with the edges of
         its nodes in random order. An epoch's loss is the mean over them.
 
@@ -227,9 +244,12 @@ class Nao(ABC):
             DivergedError: a score or the loss is not finite.
         """
         self._initialise(round)
+        self._learned_from, self._unseen = 0, ([], np.empty(0))
         if not len(genotypes):
             return
         lessons = Lessons.of(self._space, self._config, self._seed, round, genotypes, scores)
+        self._unseen = [genotypes[place] for place in lessons.held_out], np.asarray(scores)[lessons.held_out]
+        self._learned_from = len(genotypes) - len(lessons.held_out)
         yield from lessons.epochs(self._teacher(lessons))
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
@@ -246,6 +266,21 @@ class Nao(ABC):
     def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """The predicted score of each, on the scale of ``scaled``: shape (n,), in [0, 1]."""
         return np.concatenate([np.empty(0), *map(self._scores, self._blocks(genotypes))], dtype=np.float64)
+
+    def held_out(self) -> HeldOut | None:
+        """Its figures on the genotypes that the last ``fit`` held out; None where that were none."""
+        genotypes, scores = self._unseen
+        if not genotypes:
+            return None
+        predicted = self.predict(genotypes)
+        differs = self._space.tokens(self.reconstruct(genotypes)) != self._space.tokens(genotypes)
+        return HeldOut(
+            self._learned_from,
+            len(genotypes),
+            defined(pairwise_accuracy(predicted, scores)),
+            defined(kendall_tau(predicted, scores)),
+            float(differs.mean()),
+        )
 
     def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """Their representations: shape (n, hidden), each of unit length."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import attrs
 import numpy as np
@@ -13,22 +13,12 @@ from numpy.typing import NDArray
 from bnao.config import ControllerConfig
 from bnao.errors import ConfigError
 from bnao.genotype import Genotype
-from bnao.protocols import Controller, Listener
+from bnao.protocols import Listener, Predicting
 from bnao.ranking import kendall_tau, spearman
 from bnao.run import Folder
 from bnao.search import round_off
 from bnao.streams import stream
 from bnao.tablestudies import PredictorConfig
-
-
-@runtime_checkable
-class Predicting(Controller, Protocol):
-    """A controller whose predictor can be asked."""
-
-    def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """The predicted score of each, in any unit."""
-        ...
-
 
 #: makes a controller from its settings and a seed
 Make = Callable[[ControllerConfig, int], Predicting]

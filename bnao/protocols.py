@@ -24,15 +24,19 @@ Listener = Callable[[Event], None]
 
 _TRAINING = ("genotype", "of", "repeat")
 _SUPERNET = ("sampler", "seed", "length")
+_HELD_OUT = ("learned_from", "n", "pairwise_accuracy", "kendall_tau", "reconstruction_distance")
 #: every event of search, evaluate and ranking_study by its kind, with its fields besides "event"; docs/events.md says
 #: when each is told and what its fields mean
 EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "search": {
-        "pool": ("round", "genotypes", "sources"),
+        "pool": ("round", "genotypes", "sources", "duplicates"),
         "step": ("round", "step", "steps", "loss", "rate", "genotype", "seconds"),
+        "alone": ("round", "genotype", "epoch", "epochs", "loss", "rate", "seconds"),
         "score": ("round", "scored", "of", "best"),
+        "proposals": ("round", "proposals", "pairwise_accuracy", "kendall_tau"),
         "round": ("round", "rounds", "best", "genotype"),
         "controller": ("round", "epoch", "epochs", "loss", "rate"),
+        "measured": ("round", *_HELD_OUT),
         "exhausted": ("round", "message"),
         "rerank": ("trained", "of", "accuracy"),
         "end": ("best", "score"),
@@ -137,6 +141,18 @@ class Supernet(Protocol):
 
 
 @runtime_checkable
+class Reporting(Protocol):
+    """A supernet that trains genotypes as it scores them, which takes so long that it reports on the way."""
+
+    def report_to(self, tell: Callable[[Genotype, Mapping[str, Any]], None]) -> None:
+        """From now on call ``tell`` after each epoch of a training, with the genotype and the epoch's values.
+
+        These are ``epoch`` of ``epochs``, the mean ``loss``, the learning ``rate`` and the ``seconds`` it took.
+        """
+        ...
+
+
+@runtime_checkable
 class GivesLogits(Protocol):
     """A supernet that also tells what its scores are made of; none must."""
 
@@ -158,6 +174,44 @@ class Controller(Protocol):
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
         """At most n distinct genotypes that ``accept`` admits, from the best known ones (seeds, best first)."""
+        ...
+
+
+@runtime_checkable
+class Predicting(Controller, Protocol):
+    """A controller that can be asked what it expects; a search then compares that with the scores found."""
+
+    def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
+        """The predicted score of each, shape (n,), in any unit: only their order is used."""
+        ...
+
+
+@frozen
+class HeldOut:
+    """How a controller does on scored genotypes it did not learn from; None is what is not defined for so few.
+
+    Attributes:
+        learned_from: genotypes it learned from.
+        n: those held out.
+        pairwise_accuracy: share of their pairs that predicted and found scores order alike.
+        kendall_tau: of predicted and found scores.
+        reconstruction_distance: mean share of tokens that differ between a genotype and what its representation is
+            decoded to (Hamming), in [0, 1].
+    """
+
+    learned_from: int
+    n: int
+    pairwise_accuracy: float | None
+    kendall_tau: float | None
+    reconstruction_distance: float
+
+
+@runtime_checkable
+class Measured(Controller, Protocol):
+    """A controller that holds out a part of what it is given to learn from, and is measured on it."""
+
+    def held_out(self) -> HeldOut | None:
+        """The figures of the last ``fit``; None where nothing was held out."""
         ...
 
 

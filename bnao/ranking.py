@@ -90,6 +90,11 @@ def precision_at_top(predicted: ArrayLike, truth: ArrayLike, k: int = 10) -> flo
     return _precision_at_top(*_ranked(predicted, truth), _checked("k", k))
 
 
+def defined(value: float) -> float | None:
+    """The figure, or None where it is NaN: not defined for so few, and no JSON."""
+    return None if math.isnan(value) else value
+
+
 def mean_ranks(scores: ArrayLike) -> NDArray[np.float64]:
     """0 for the worst, n - 1 for the best; tied ones share the mean of their ranks.
 

@@ -131,7 +131,10 @@ class ProportionalSampler(Generic[T]):
 
 
 class UniformSampler(ProportionalSampler[T]):
-    """Draws every item equally often, whatever its size: one-shot search as it was before (NAO-WS).
+    """Draws every item equally often, whatever its size: what Eq. 3 is compared with.
+
+    The paper's NAO-WS draws so as well, but differs in more than its sampler: pool, rounds, learning rate, whom later
+    rounds train, and controller.
 
     >>> UniformSampler("abcd").probabilities.tolist()
     [0.25, 0.25, 0.25, 0.25]

@@ -11,21 +11,35 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import ArrayLike, NDArray
 
 from bnao.config import SearchConfig
-from bnao.errors import ConfigError, GenotypeError
+from bnao.errors import ConfigError, GenotypeError, WeightsError
+from bnao.formats import read_lines
 from bnao.genotype import Genotype
-from bnao.journal import RESULT, Journal
-from bnao.protocols import Controller, Listener, Supernet, check_provides
-from bnao.run import Run, read_json, understanding
+from bnao.inheritance import first_weights
+from bnao.journal import RESULT, Journal, rounds_begun
+from bnao.protocols import (
+    Controller,
+    HeldOut,
+    Listener,
+    Measured,
+    Predicting,
+    Reporting,
+    Supernet,
+    check_provides,
+)
+from bnao.ranking import defined, kendall_tau, pairwise_accuracy
+from bnao.run import CONFIG, Run, read_json, understanding
 from bnao.sampler import ProportionalSampler, sampler_of_round
+from bnao.settings import to_toml
 from bnao.size import SIZES, multiply_adds, parameters
 from bnao.space import space_named
 from bnao.streams import stream
@@ -72,12 +86,41 @@ class Ranked:
 
 
 @frozen
+class Learning:
+    """What the controller had learned when it proposed a round's genotypes, and how these then scored.
+
+    Attributes:
+        round: in which its proposals were trained, from 2.
+        held_out: its figures on the scored genotypes it had not learned from; None where it holds out none.
+        proposals: how many of the round's genotypes it had predicted scores for.
+        pairwise_accuracy: share of their pairs that predicted scores and those found in the round order alike.
+        kendall_tau: of the same; both None where they are not defined.
+    """
+
+    round: int
+    held_out: HeldOut | None
+    proposals: int
+    pairwise_accuracy: float | None
+    kendall_tau: float | None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Learning:
+        """The object of which ``attrs.asdict`` made the content."""
+        held_out = content["held_out"]
+        return cls(**{**content, "held_out": None if held_out is None else HeldOut(**held_out)})
+
+
+@frozen
 class SearchResult:
-    """All genotypes of a search, best first."""
+    """All genotypes of a search, best first, and what its controller had learned round by round.
+
+    A controller that predicts nothing and holds nothing out (random, evolution) leaves no ``learning``.
+    """
 
     space: str
     seed: int
     ranked: tuple[Ranked, ...]
+    learning: tuple[Learning, ...] = ()
 
     @property
     def best(self) -> Genotype:
@@ -86,7 +129,13 @@ class SearchResult:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as in result.json."""
-        return {"space": self.space, "seed": self.seed, "ranked": [entry.to_json() for entry in self.ranked]}
+        learning = {"learning": [attrs.asdict(entry) for entry in self.learning]} if self.learning else {}
+        return {
+            "space": self.space,
+            "seed": self.seed,
+            **learning,
+            "ranked": [entry.to_json() for entry in self.ranked],
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SearchResult:
@@ -96,7 +145,8 @@ class SearchResult:
             Ranked(**{**entry, "genotype": evolve(Genotype.parse(entry["genotype"]), output=output)})
             for entry in content["ranked"]
         ]
-        return cls(content["space"], content["seed"], tuple(ranked))
+        learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
+        return cls(content["space"], content["seed"], tuple(ranked), learning)
 
 
 def read_result(folder: Path) -> SearchResult:
@@ -142,8 +192,12 @@ def search(
 
     Raises:
         DivergedError: the supernet's loss is not finite.
-        RunError: the folder cannot be written; what was finished is kept.
-        ConfigError: the budget admits too few genotypes.
+        RunError: the folder cannot be written; what was finished is kept. Or the run of ``config.from_supernet`` is
+            not finished.
+        ConfigError: the budget admits too few genotypes, or not those of ``config.pool_file``; the supernet of
+            ``config.from_supernet`` is another; ``config.sharing`` is none, and the supernet shares weights.
+        GenotypeError: a line of ``config.pool_file`` is not a genotype of the space.
+        WeightsError: the weights of ``config.from_supernet`` are damaged, or of other shapes.
         SizeError: ``size`` gave one that is not finite and positive.
         ProtocolError: the supernet or the controller lacks an attribute or a method; all of them are named.
 
@@ -161,13 +215,56 @@ def search(
     return _Search(config, supernet, controller, Journal(run), size, listen).result(rerank)
 
 
-def check_budgets(config: SearchConfig, supernet: Supernet, controller: Controller) -> None:
-    """Find out, before anything is trained, whether enough genotypes keep the budgets.
+def check_start(config: SearchConfig, supernet: Supernet, controller: Controller) -> None:
+    """Find out, before anything is trained, whether a search can begin: its first pool and its first weights.
 
     Raises:
-        ConfigError: the budgets admit too few for the first pool.
+        Errors as ``search``; among them ConfigError where the budgets admit too few for the first pool.
     """
-    _Search(config, supernet, controller, Journal(None), None, lambda event: None).random(config.pool, round=0)
+    begun = _Search(config, supernet, controller, Journal(None), None, lambda event: None)
+    begun.first_pool()
+    begun.load_weights()
+
+
+def add_rounds(run: Run, rounds: int) -> SearchConfig:
+    """Let the search of a run, finished or not, end after so many rounds; ``search`` then resumes it.
+
+    A run of 4 rounds that is resumed to 6 is bit for bit one that was started with 6: the last round's checkpoint
+    holds the momenta, and a round's learning rate and masks do not depend on how many there are. Until it is finished
+    anew the run has no result.
+
+    Raises:
+        ConfigError: more rounds were begun already.
+    """
+    config, begun = run.config(SearchConfig), rounds_begun(run.folder)
+    if rounds < begun:
+        raise ConfigError(f"{run.folder} has begun {begun} rounds; rounds is {rounds} and must be at least {begun}")
+    if rounds == config.rounds:
+        return config
+    # first the result, without which a run is resumed: what it held follows from the rounds' files
+    run.remove(RESULT)
+    config = evolve(config, rounds=rounds)
+    run.write(CONFIG, to_toml(config).encode())
+    return config
+
+
+@frozen
+class _Pool:
+    """The genotypes that are new in a round.
+
+    Attributes:
+        genotypes: the pool.
+        sources: how many came from where.
+        duplicates: lines of the pool's file that say again what another line says.
+        predicted: scores that the controller expects.
+        held_out: how it had learned.
+    """
+
+    genotypes: list[Genotype]
+    sources: Mapping[str, int]
+    duplicates: int = 0
+    predicted: Mapping[Genotype, float] = field(factory=dict)
+    held_out: HeldOut | None = None
 
 
 class _Search:
@@ -184,6 +281,11 @@ class _Search:
     ) -> None:
         check_provides(supernet, Supernet, "supernet")
         check_provides(controller, Controller, "controller")
+        if config.sharing == "none" and supernet.epoch_steps:
+            raise ConfigError(
+                f"sharing is none, and the supernet, of class {type(supernet).__name__}, trains weights that are "
+                "shared; take a bnao.alone.StandAloneScores"
+            )
         self.config, self.supernet, self.controller, self.journal = config, supernet, controller, journal
         self.size, self.listen = size, listen
         self.network = supernet.network
@@ -194,11 +296,18 @@ class _Search:
         self.scores: dict[Genotype, float] = {}
         self.updates: Counter[Genotype] = Counter()
         self.expected: defaultdict[Genotype, float] = defaultdict(float)
+        # what the controller says of each round's pool
+        self.predicted: dict[int, tuple[Mapping[Genotype, float], HeldOut | None]] = {}
+        self.learning: list[Learning] = []
+        self.has_trained = False
 
     def result(self, rerank: Callable[[Genotype], float] | None) -> SearchResult:
         config = self.config
         if self.journal.state is not None:
             self.supernet.load_state(self.journal.state)
+        elif self.load_weights():
+            # so that resuming needs the other run no more
+            self.journal.checkpoint(0, 0, self.supernet.state())
         for round in range(config.rounds):
             fresh = self.pool(round)
             if not fresh:
@@ -209,7 +318,7 @@ class _Search:
             self.train(round, everything if config.sample_from == "all" else fresh)
             # new weights make last round's scores stale, so by default the whole pool is scored again
             self.score(round, everything if config.rescore == "all" else fresh)
-        result = SearchResult(self.space.name, config.seed, tuple(self.ranked(rerank)))
+        result = SearchResult(self.space.name, config.seed, tuple(self.ranked(rerank)), tuple(self.learning))
         self.tell("end", best=str(result.best), score=result.ranked[0].score)
         self.journal.finish(result.to_json(), self.supernet.state())
         return result
@@ -219,7 +328,28 @@ class _Search:
         self.journal.log(event)
         self.listen(event)
 
+    def alone(self, round: int, genotype: Genotype, values: Mapping[str, Any]) -> None:
+        """Pass on an epoch of a genotype's own training; the log does without."""
+        pool = [other for other, born in self.born.items() if born == self.born[genotype]]
+        self.listen({"event": "alone", "round": round + 1, "genotype": pool.index(genotype), **values})
+
     # --- train and score
+
+    def load_weights(self) -> bool:
+        """Begin with the weights of ``config.from_supernet``; returns whether there are any."""
+        source = self.config.from_supernet
+        if source is None:
+            return False
+        if not self.supernet.epoch_steps:
+            raise ConfigError(f"from_supernet is {source}, and no supernet is trained here")
+        state = first_weights(source, self.network)
+        try:
+            self.supernet.load_state(state)
+        except WeightsError as error:
+            raise WeightsError(
+                f"from_supernet is {source}, whose supernet has other images or classes: {error}"
+            ) from None
+        return True
 
     def train(self, round: int, genotypes: list[Genotype]) -> None:
         """Train the supernet for a round: who is trained at each step is drawn in proportion to size."""
@@ -232,6 +362,9 @@ class _Search:
         start = self.journal.steps_made(round)
         if start == self.steps or self.journal.scores(round) is not None:
             return
+        if round and not start and not self.has_trained:
+            self.journal.check_reached(round - 1, self.steps)
+        self.has_trained = True
         saved = last = time.monotonic()
         for step in self.supernet.train(genotypes, drawn, round=round, start=start):
             now = time.monotonic()
@@ -258,7 +391,10 @@ class _Search:
         known = self.journal.scores(round)
         if known is not None:
             self.scores |= known
+            self.compare(round)
             return
+        if isinstance(self.supernet, Reporting):
+            self.supernet.report_to(partial(self.alone, round))
         best = -math.inf
         for start in range(0, len(genotypes), _SCORED_AT_ONCE):
             some = genotypes[start : start + _SCORED_AT_ONCE]
@@ -276,12 +412,33 @@ class _Search:
             }
             for genotype in genotypes
         ]
-        self.journal.keep_scores(round, entries)
+        learning = self.compare(round)
+        proposals = {}
+        if learning is not None and learning.proposals:
+            proposals = {
+                "proposals": learning.proposals,
+                "pairwise_accuracy": learning.pairwise_accuracy,
+                "kendall_tau": learning.kendall_tau,
+            }
+            self.tell("proposals", round=round + 1, **proposals)
+        self.journal.keep_scores(round, entries, **({"predicted": proposals} if proposals else {}))
         best_genotype = max(self.scores, key=self.scores.__getitem__)
         self.tell(
             "round", round=round + 1, rounds=self.config.rounds, best=self.scores[best_genotype],
             genotype=str(best_genotype),
         )  # fmt: skip
+
+    def compare(self, round: int) -> Learning | None:
+        """Compare what the controller had predicted for a round's proposals with their scores."""
+        if round not in self.predicted:
+            return None
+        predicted, held_out = self.predicted[round]
+        figures = [
+            defined(figure(list(predicted.values()), [self.scores[genotype] for genotype in predicted]))
+            for figure in (pairwise_accuracy, kendall_tau)
+        ]
+        self.learning.append(Learning(round + 1, held_out, len(predicted), *figures))
+        return self.learning[-1]
 
     # --- where genotypes come from
 
@@ -289,19 +446,53 @@ class _Search:
         """The genotypes that are new in this round: random ones first, then the controller's proposals."""
         known = self.journal.pool(round)
         if known is not None:
+            self.remember(round, *self.journal.learned(round))
             return known
-        if round == 0:
-            genotypes = self.random(self.config.pool, round)
-            sources = {"random": len(genotypes)}
-        else:
-            genotypes, sources = self.proposed(round)
-        if genotypes:
-            self.journal.keep_pool(round, self.space.name, genotypes, self.sizes(genotypes).tolist(), sources)
-            self.tell("pool", round=round + 1, genotypes=len(genotypes), sources=sources)
-        return genotypes
+        pool = self.proposed(round) if round else self.first_pool()
+        if pool.genotypes:
+            self.remember(round, pool.predicted, pool.held_out)
+            sizes = self.sizes(pool.genotypes).tolist()
+            self.journal.keep_pool(
+                round, self.space.name, pool.genotypes, sizes, pool.sources, pool.predicted, pool.held_out
+            )
+            self.tell(
+                "pool", round=round + 1, genotypes=len(pool.genotypes), sources=pool.sources,
+                duplicates=pool.duplicates,
+            )  # fmt: skip
+        return pool.genotypes
 
-    def proposed(self, round: int) -> tuple[list[Genotype], dict[str, int]]:
-        """The controller's proposals; where it has too few, random genotypes, and how many of each."""
+    def remember(self, round: int, predicted: Mapping[Genotype, float], held_out: HeldOut | None) -> None:
+        """Remember what the controller says of a round's pool until that is scored."""
+        if predicted or held_out is not None:
+            self.predicted[round] = predicted, held_out
+
+    def first_pool(self) -> _Pool:
+        """The genotypes of the pool's file, if there is one, and random ones up to ``config.pool``."""
+        path = self.config.pool_file
+        if path is None:
+            genotypes = self.random(self.config.pool, round=0)
+            return _Pool(genotypes, {"random": len(genotypes)})
+        lines = read_lines(path, self.space)
+        places = {genotype: where for where, genotype in reversed(lines)}
+        given = list(dict.fromkeys(genotype for _, genotype in lines))
+        barred = list(itertools.compress(given, ~self.within_budget(given)))
+        if barred:
+            raise ConfigError(
+                f"{places[barred[0]]}: the genotype does not keep the budget ({self.budget()})"
+                + (f", nor do {len(barred) - 1:,} others" if len(barred) > 1 else "")
+            )
+        if self.supernet.candidates is not None:
+            table = set(self.supernet.candidates)
+            absent = [genotype for genotype in given if genotype not in table]
+            if absent:
+                raise ConfigError(f"{places[absent[0]]}: the table has no row for the genotype {absent[0]}")
+        filled = (
+            self.random(self.config.pool - len(given), round=0, barred=given) if self.config.pool > len(given) else []
+        )
+        return _Pool([*given, *filled], {"file": len(given), "random": len(filled)}, len(lines) - len(given))
+
+    def proposed(self, round: int) -> _Pool:
+        """The controller's proposals; where it has too few, random genotypes."""
         config = self.config
         known = list(self.scores)
         scores = np.array(list(self.scores.values()))
@@ -310,14 +501,21 @@ class _Search:
                 "controller", round=round, epoch=epoch.epoch + 1, epochs=config.controller.epochs, loss=epoch.loss,
                 rate=epoch.rate,
             )  # fmt: skip
+        held_out = self.controller.held_out() if isinstance(self.controller, Measured) else None
+        if held_out is not None:
+            self.tell("measured", round=round, **attrs.asdict(held_out))
         seeds = [known[index] for index in np.argsort(-scores, kind="stable")[: config.n_seeds]]
         if self.supernet.candidates is None:
             made = self.controller.propose(seeds, config.new, self.wanted, round=round)
         else:
             wishes = self.controller.propose(seeds, config.new, lambda g: g not in self.born, round=round)
             made = self.nearest(wishes, self.unseen(self.supernet.candidates))
+        predicted = {}
+        if made and isinstance(self.controller, Predicting):
+            predicted = dict(zip(made, self.controller.predict(made).tolist(), strict=True))
         filled = self.random(config.new - len(made), round, barred=made)
-        return [*made, *filled], {config.controller.controller: len(made), "random": len(filled)}
+        sources = {config.controller.controller: len(made), "random": len(filled)}
+        return _Pool([*made, *filled], sources, predicted=predicted, held_out=held_out)
 
     def wanted(self, genotype: Genotype) -> bool:
         """Whether a proposal is new and keeps the budgets."""
@@ -339,7 +537,7 @@ class _Search:
         rng = stream(self.config.seed, "pool", round)
         if self.supernet.candidates is not None:
             left = self.unseen(self.supernet.candidates, barred)
-            if round == 0 and len(left) < 2:
+            if round == 0 and len(left) + len(barred) < 2:
                 raise ConfigError(
                     f"only {len(left)} of the table's {len(self.supernet.candidates):,} genotypes keep the budget "
                     f"({self.budget()}); a search needs two, allow more"

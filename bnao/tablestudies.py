@@ -32,7 +32,7 @@ class ContestConfig:
     queries: int = setting(2000, "Genotypes a search may score.", least=2)
     n_seeds: int = setting(100, "Best genotypes whose representations are moved (K).", least=1)
     network: NetworkConfig = section(NetworkConfig)
-    controller: ControllerConfig = section(lambda: ControllerConfig(epochs=200))
+    controller: ControllerConfig = section(lambda: ControllerConfig(epochs=200, held_out=0.0))
     machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
@@ -73,7 +73,7 @@ class PredictorConfig:
     seeds: int = setting(5, "Trainings of each size, each with its own seed.", least=1)
     steps: int = setting(3000, "Adam steps of each training, about.", least=1)
     most_held_out: int = setting(5000, "At most so many of the others are predicted.", least=3)
-    controller: ControllerConfig = section(ControllerConfig)
+    controller: ControllerConfig = section(lambda: ControllerConfig(held_out=0.0))
     machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:

@@ -26,6 +26,7 @@ from bnao.settings import build, settings_of
 from bnao.space import SPACES
 from bnao.streams import stream
 from bnao.testing import save_images
+from bnao.weights import read_weights
 from bnao.zoo import published
 
 KINDS = {"search": SearchConfig, "evaluate": EvaluateConfig}
@@ -103,12 +104,13 @@ def finished():
     return pathlib.Path("run")
 
 
-def start(*arguments, **environment):
-    """Start a command in a process of its own."""
+def start(*arguments, ctrl_c=signal.SIG_DFL, **environment):
+    """Start a command in a process of its own, which Ctrl-C stops even where the tests run in the background."""
     command = [sys.executable, "-c", "from bnao.cli import main; main()", *map(str, arguments)]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment,
+        stdin=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, ctrl_c),
+    )  # fmt: skip
 
 
 # --- the group
@@ -447,6 +449,37 @@ def test_the_final_genotypes_can_be_ranked_by_a_training_of_their_own():
     assert alone[3] is None
 
 
+def test_a_search_without_sharing_trains_each_genotype_alone_and_goes_on_after_a_kill():
+    apart = (*PRETEND, "--sharing", "none", "--alone-epochs", 2, "--preset", "paper", "--dataset", "fashion-mnist")
+    assert bnao(*apart, "--out", "whole").exit_code == 0
+    process = start(*apart, "--out", "killed", PRETEND_SECONDS="0.1")
+    until = time.monotonic() + 60
+    while time.monotonic() < until and len(list(pathlib.Path("killed").glob("candidates/*.json"))) < 3:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate(timeout=60)
+    left = {path.name: path.stat().st_mtime_ns for path in pathlib.Path("killed").glob("candidates/*.json")}
+    resumed = bnao("search", "--resume", "killed")
+
+    assert 3 <= len(left) < 18
+    assert resumed.exit_code == 0
+    assert len(list(pathlib.Path("killed").glob("candidates/*"))) == 18
+    assert all(pathlib.Path("killed/candidates", name).stat().st_mtime_ns == time for name, time in left.items())
+    assert pathlib.Path("killed/result.json").read_bytes() == pathlib.Path("whole/result.json").read_bytes()
+    assert "rerank_epochs = 0\n" in pathlib.Path("whole/config.toml").read_text()
+    assert not pathlib.Path("whole/supernet.safetensors").exists()
+    assert "updates:" not in resumed.stdout
+    assert "next: bnao evaluate killed --top 5" in resumed.stdout
+    assert "share no weights" in refused(1, "score", "killed")
+
+
+def test_a_table_shares_nothing_that_could_be_trained_apart(on_table):
+    told = refused(2, *on_table, "--sharing", "none", "--out", "run")
+
+    assert told == "error: backend 'table' trains nothing; sharing must be weights"
+    assert not pathlib.Path("run").exists()
+
+
 def test_a_finished_run_resumed_says_so_and_changes_nothing(finished):
     before = bytes_and_times(finished)
 
@@ -465,7 +498,7 @@ def test_settings_beside_resume_are_refused_by_name(finished):
 
     told = refused(2, "search", "--resume", finished, "--rounds", 9, "--no-flip", "--preset", "quick", "--out", "x")
 
-    assert "leave out --rounds, --flip, --preset, --out" in told
+    assert "leave out --flip, --preset, --out" in told
     assert bytes_and_times(finished) == before
 
 
@@ -535,12 +568,37 @@ def test_a_stopped_search_says_how_to_go_on_and_ends_as_if_it_had_not_been(numbe
     _, told = process.communicate(timeout=60)
     resumed = bnao("search", "--resume", "a b", "--json")
 
-    assert process.returncode == 1
+    assert process.returncode == 128 + number
     again = "bnao search --resume 'a b'"
     assert shlex.split(again)[-1] == "a b"
     assert told.splitlines()[-1] == f"bnao: stopped; what was finished is kept; go on with: {again}"
     assert resumed.exit_code == 0
     assert (pathlib.Path("a b") / "result.json").read_bytes() == (finished / "result.json").read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_keeps_nothing_ends_with_the_signals_exit_code_too(number, monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run in the background
+    monkeypatch.setattr("bnao.cli.show.Given.of", lambda *arguments: signal.raise_signal(number))
+    try:
+        result = bnao("show", "DARTS_V2")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert result.exit_code == 128 + number
+    assert result.stderr.splitlines()[-1] == "bnao: stopped"
+
+
+def test_a_search_that_was_started_with_ctrl_c_ignored_goes_on_ignoring_it(finished):
+    process = start(*PRETEND, "--out", "ignoring", ctrl_c=signal.SIG_IGN, PRETEND_SECONDS="0.05")
+    log = pathlib.Path("ignoring/log.jsonl")
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not (log.exists() and '"step": 2' in log.read_text()):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+    assert process.returncode == 0
 
 
 def test_a_search_killed_again_and_again_ends_as_if_it_had_not_been(finished):
@@ -808,9 +866,90 @@ def test_a_stopped_evaluation_goes_on_by_the_same_command(genotypes):
     _, told = process.communicate(timeout=60)
     result = bnao(*arguments, "--json")
 
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert told.splitlines()[-1].endswith("go on with: the same command with --out mine")
     assert len(json.loads(result.stdout)["evaluations"]) == 2
+
+
+# --- a first pool from a file, more rounds, another's weights
+
+
+@pytest.fixture
+def pool_file():
+    """A file of five lines and four genotypes."""
+    genotypes = SPACES["nao"].random_genotypes(4, stream(0, "pool file"))
+    path = pathlib.Path("pool.txt")
+    path.write_text("\n".join(map(str, [*genotypes, genotypes[0]])) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(("pool", "size"), [((), 4), (("--pool", 9), 9), (("--pool", 3), 4)])
+def test_a_pools_file_is_the_first_pool_unless_a_larger_one_is_asked_for(pool_file, pool, size):
+    arguments = [*PRETEND[:5], *PRETEND[7:], "--pool-file", pool_file, *pool]  # without its own --pool
+
+    result = bnao(*arguments, "--out", "run")
+
+    assert result.exit_code == 0, result.output
+    content = json.loads(pathlib.Path("run/round-1-pool.json").read_text())
+    assert content["sources"] == {"file": 4, "random": size - 4}
+    assert tomllib.loads(pathlib.Path("run/config.toml").read_text())["pool"] == size
+    filled = f", {size - 4} random" if size > 4 else ""
+    told = f"round 1/2  {size} new genotypes (4 from the file{filled}; 1 lines of the file say again what others say)"
+    assert told in result.stderr
+
+
+def test_a_bad_line_of_a_pools_file_is_named_before_there_is_a_folder(pool_file):
+    pool_file.write_text(pool_file.read_text() + "0:sep_conv_9x9+1:skip_connect|...\n")
+
+    assert "pool.txt, line 6: " in refused(1, *PRETEND, "--pool-file", pool_file, "--out", "run")
+    assert not pathlib.Path("run").exists()
+
+
+def test_a_finished_run_gets_more_rounds_and_ends_as_one_that_was_started_with_them(finished):
+    assert bnao(*PRETEND, "--rounds", 3, "--out", "whole").exit_code == 0
+
+    result = bnao("search", "--resume", finished, "--rounds", 3)
+
+    assert result.exit_code == 0, result.output
+    assert "round 3/3 done" in result.stderr
+    names = sorted(path.name for path in finished.iterdir() if path.suffix in (".json", ".safetensors", ".toml"))
+    assert names == sorted(path.name for path in pathlib.Path("whole").iterdir() if path.name in names)
+    for name in names:
+        if name != "run.json":
+            assert (finished / name).read_bytes() == (pathlib.Path("whole") / name).read_bytes(), name
+    assert "has begun 3 rounds; rounds is 1" in refused_with_progress("search", "--resume", finished, "--rounds", 1)
+
+
+def refused_with_progress(*arguments):
+    """The last line of a command that ends with exit code 2."""
+    result = bnao(*arguments)
+    assert result.exit_code == 2, result.output
+    return result.stderr.splitlines()[-1]
+
+
+def test_a_search_begins_from_the_supernet_of_a_finished_one_and_says_so(finished):
+    result = bnao(*PRETEND, "--from-supernet", finished, "--out", "second")
+
+    assert result.exit_code == 0, result.output
+    assert tomllib.loads(pathlib.Path("second/config.toml").read_text())["from_supernet"] == str(finished)
+    first, second = (read_weights(f"{name}/supernet.safetensors")[0]["weight"] for name in (finished, "second"))
+    assert second[0] == pytest.approx(2 * first[0], rel=0.2)  # each adds shares of its sixteen steps
+    told = refused(2, *PRETEND, "--channels", 9, "--from-supernet", finished, "--out", "third")
+    assert "from_supernet is run, a search with channels = 8, and here channels = 9; they must agree" in told
+    assert not pathlib.Path("third").exists()
+
+
+def test_the_report_tells_how_the_scores_go_with_size(finished):
+    result = bnao("search", "--resume", finished)
+    bias = json.loads(bnao("search", "--resume", finished, "--json").stdout)["size_bias"]
+
+    assert re.search(
+        r"^size: Kendall tau of score and size is [+-]\d\.\d{3} \[.*\]; edges without parameters "
+        r"\(skip, pool, none\) are \d+\.\d % of those of the top 5 and \d+\.\d % of the first pool's$",
+        result.stdout, re.M,
+    )  # fmt: skip
+    assert bias["kendall_tau_of_score_and_size"]["n"] == 18
+    assert 0 < bias["parameter_free_edges_in_first_pool"] < 1
 
 
 # --- evaluate on images from disk
@@ -1047,7 +1186,7 @@ def test_what_cannot_be_scored_again_is_told_in_a_line(finished, on_table):
     for arguments, told in (
         ([finished / "other"], "other"),
         ([finished, "--top", 999], "--top is 999; run has 18 genotypes"),
-        (["table"], "table has no supernet.safetensors: it was scored by a table"),
+        (["table"], "table has no supernet.safetensors: its genotypes share no weights"),
         ([finished, "--backend", "table"], "backend 'table' has no weights"),
         ([finished, "--backend", "abacus"], "no backend 'abacus'"),
     ):

@@ -99,6 +99,30 @@ def test_where_only_new_genotypes_are_scored_there_are_fewer_to_score():
     assert [track.to_score(round) for round in (1, 2, 3)] == [10, 4, 4]
 
 
+def test_trainings_apart_are_counted_by_epochs_also_after_a_resume():
+    track = search_track(evolve(SMALL, sharing="none", alone_epochs=6, rerank_epochs=0), learns=False)
+    track.update({"event": "pool", "round": 1, "genotypes": 10, "sources": {"random": 10}, "duplicates": 0}, now=0.0)
+    # the first two were trained before
+    track.update(
+        {
+            "event": "alone",
+            "round": 1,
+            "genotype": 2,
+            "epoch": 1,
+            "epochs": 6,
+            "loss": 2.0,
+            "rate": 0.02,
+            "seconds": 1.0,
+        },
+        now=1.0,
+    )
+
+    # 18 genotypes of six epochs each, of which 13 are done
+    assert track.still(1)["alone"] == 18 * 6 - 13
+    assert track.still(2, scored=math.inf)["alone"] == 4 * 6
+    assert line(track) == "round 1/3  trained alone 2/10  epoch 1/6  loss 2.000  rate 0.0200  left 1:35"
+
+
 def test_a_line_tells_round_step_loss_rate_best_and_time_left():
     track = search_track(evolve(SMALL, rounds=1, rerank_epochs=0, pool=2, data=SMALL.data), scored_images=192)
     track.update({"event": "pool", "round": 1, "genotypes": 2, "sources": {"random": 2}}, now=0.0)

@@ -266,8 +266,9 @@ def test_processes_end_when_their_parent_is_killed(photos, number):
         "    while True: decoders.begun(Task(photos, 64), out)()\n"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", code, *photos], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", code, *photos], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run in the background
+    )  # fmt: skip
     pids = [int(pid) for pid in parent.stdout.readline().split()]
     time.sleep(0.5)
 

@@ -6,10 +6,11 @@ import re
 import pytest
 from attrs import evolve
 from pretend_backend import BACKEND
-from test_search import CountingSupernet, NoIdeas
+from test_search import CountingSupernet, Foreteller, NoIdeas
 from test_study import SMALL
 
-from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.alone import StandAloneScores
+from bnao.config import ControllerConfig, EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.evaluate import evaluate
 from bnao.protocols import EVENTS
 from bnao.search import search
@@ -29,6 +30,10 @@ def of_a_search(listen):
     supernet.network = NETWORK
     supernet.candidates = space_named("nao", 1).random_genotypes(20, stream(0, "events"))
     search(config, supernet, NoIdeas(), rerank=lambda genotype: 0.5, listen=listen)
+    # each genotype trained alone, and a controller that is measured
+    config = SearchConfig(rounds=2, pool=3, new=2, alone_epochs=1, sharing="none")
+    alone = StandAloneScores(config, BACKEND, small_dataset())
+    search(config, alone, Foreteller(space_named("nao"), ControllerConfig(), 0), listen=listen)
 
 
 def of_an_evaluation(listen):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnao.errors import GenotypeError
-from bnao.formats import parse
+from bnao.formats import parse, read_lines, written
 from bnao.notations import to_integers, to_nas_bench_201
 from bnao.space import SPACES, space_named
 from bnao.streams import stream
@@ -170,3 +170,16 @@ def test_broken_text_is_refused_in_words(text):
         except GenotypeError:
             continue
         assert parse(str(genotype), space) == genotype
+
+
+def test_a_file_of_genotypes_is_read_in_any_notation_and_errors_name_their_line(tmp_path):
+    genotypes = SPACES["nao"].random_genotypes(2, stream(0, "lines"))
+    path = tmp_path / "some.txt"
+    path.write_text(
+        f"\ufeff# two\n\n{genotypes[0]}\n{written(genotypes[1], SPACES['nao'], 'integers')}\n", encoding="utf-8"
+    )
+
+    assert read_lines(path, SPACES["nao"]) == [(f"{path}, line 3", genotypes[0]), (f"{path}, line 4", genotypes[1])]
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(GenotypeError, match="is not text in UTF-8"):
+        read_lines(path, SPACES["nao"])

@@ -78,3 +78,21 @@ def test_distinct_accepted_genotypes_are_taken_in_order_and_no_more_are_decoded_
 
     assert accepted(decoded(), 2, lambda genotype: genotype != b) == [a, c]
     assert len(asked) == 2
+
+
+def test_a_tenth_is_held_out_by_seed_and_round_and_no_two_genotypes_are_too_few():
+    genotypes = SPACE.random_genotypes(40, stream(0, "lessons"))
+    scores = np.linspace(0.2, 0.8, 40)
+
+    def lessons(n, seed=0, round=1, **settings):
+        return Lessons.of(SPACE, ControllerConfig(swaps=2, **settings), seed, round, genotypes[:n], scores[:n])
+
+    of_40 = lessons(40)
+    kept = [at for at in range(40) if at not in of_40.held_out]
+    assert len(set(of_40.held_out.tolist())) == 4
+    assert SPACE.from_tokens(of_40.tokens) == [genotypes[at] for at in kept] * 2
+    assert of_40.targets.tolist() == pytest.approx([at / 39 for at in kept] * 2)  # on the scale of all forty
+    assert (lessons(40, seed=1).held_out != of_40.held_out).any()
+    assert (lessons(40, round=2).held_out != of_40.held_out).any()
+    assert len(lessons(40, held_out=0.0).held_out) == len(lessons(14).held_out) == 0
+    assert len(lessons(15).held_out) == 2

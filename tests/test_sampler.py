@@ -1,3 +1,4 @@
+import inspect
 import itertools
 
 import numpy as np
@@ -234,3 +235,10 @@ def test_probabilities_handed_out_cannot_change_the_sampler():
 def test_a_size_error_is_a_value_error_and_one_of_bnaos():
     assert issubclass(SizeError, ValueError)
     assert issubclass(SizeError, BnaoError)
+
+
+def test_uniform_sampling_is_not_passed_off_as_the_papers_nao_ws():
+    told = " ".join(inspect.getdoc(UniformSampler).split())
+
+    assert "NAO-WS" in told
+    assert "differs in more than its sampler: pool, rounds, learning rate" in told

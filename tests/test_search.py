@@ -1,5 +1,6 @@
 """Algorithm 1 on small tables: what is trained, scored, proposed and kept."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -9,14 +10,16 @@ from attrs import evolve
 from bnao.backends.table import TableSupernet
 from bnao.config import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.controllers import EvolutionController, RandomController
-from bnao.errors import ConfigError, ProtocolError, RunError, SizeError
-from bnao.protocols import Controller, Epoch, Step, Supernet
+from bnao.errors import ConfigError, GenotypeError, ProtocolError, RunError, SizeError
+from bnao.formats import written
+from bnao.protocols import Controller, Epoch, HeldOut, Step, Supernet
 from bnao.run import Run
 from bnao.sampler import ProportionalSampler
-from bnao.search import Ranked, SearchResult, search
+from bnao.search import Learning, Ranked, SearchResult, add_rounds, check_start, read_result, search
 from bnao.size import multiply_adds, parameters
 from bnao.space import SPACES
 from bnao.streams import stream
+from bnao.weights import read_weights
 
 SPACE = SPACES["nao"]
 NETWORK = NetworkConfig(channels=8, cells=1)
@@ -350,6 +353,290 @@ def test_the_logs_draws_are_the_samplers(config, controller, tmp_path):
     assert [step["genotype"] for step in steps] == ProportionalSampler(range(6), sizes, seed).draw(40).tolist()
     assert [step["step"] for step in steps] == list(range(1, 41))
     assert set(steps[0]) >= {"round", "step", "loss", "rate", "genotype", "seconds"}
+
+
+# --- a first pool from a file
+
+
+@pytest.fixture
+def pool_file(tmp_path):
+    """Five genotypes in six lines, in several notations; the third line says again what the first says."""
+    known = SPACE.random_genotypes(5, stream(0, "pool file"))
+    lines = [str(known[0]), "# a comment", str(known[0]), written(known[1], SPACE, "json"), *map(str, known[2:])]
+    path = tmp_path / "pool.txt"
+    path.write_text("\n".join(lines) + "\n")
+    return path, known
+
+
+def test_the_first_pool_is_that_of_the_file_and_random_ones_fill_it_up(config, controller, pool_file):
+    path, known = pool_file
+    events = []
+
+    result = search(evolve(config, pool_file=str(path)), CountingSupernet(), controller, listen=events.append)
+
+    first = [entry.genotype for entry in result.ranked if entry.round == 1]
+    assert len(first) == 12
+    assert set(known) < set(first)
+    (pool, *_) = [event for event in events if event["event"] == "pool"]
+    assert (pool["sources"], pool["duplicates"]) == ({"file": 5, "random": 7}, 1)
+
+
+def test_a_file_of_more_genotypes_than_the_pools_size_is_the_pool(config, controller, pool_file):
+    result = search(evolve(config, pool=2, pool_file=str(pool_file[0])), CountingSupernet(), controller)
+
+    assert {entry.genotype for entry in result.ranked if entry.round == 1} == set(pool_file[1])
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (["x"], r"pool.txt, line 2: 'x' is no genotype"),
+        (["DARTS_V2"], r"pool.txt, line 2: DARTS_V2 is of space 'darts'"),
+        ([], "pool.txt has no genotype; it must have one a line"),
+    ],
+)
+def test_a_line_of_the_pools_file_that_is_no_genotype_of_the_space_is_named(config, controller, tmp_path, lines, told):
+    (tmp_path / "pool.txt").write_text("\n".join(["# mine", *lines]))
+
+    with pytest.raises((GenotypeError, ConfigError), match=told):
+        check_start(evolve(config, pool_file=str(tmp_path / "pool.txt")), CountingSupernet(), controller)
+
+
+def test_a_pool_file_that_is_absent_or_breaks_the_budget_or_is_not_in_the_table_is_refused(
+    config, controller, pool_file, table
+):
+    path, known = pool_file
+    sizes = parameters(known, NETWORK)
+    most = int(np.sort(sizes)[3])
+    assert sizes.argmax() > 0  # else it is also the third line
+    line = sizes.argmax() + 3
+    with pytest.raises(ConfigError, match=r"cannot read no.txt: No such file"):
+        check_start(evolve(config, pool_file="no.txt"), CountingSupernet(), controller)
+    with pytest.raises(ConfigError, match=rf"pool.txt, line {line}: the genotype does not keep the budget \(at most"):
+        check_start(evolve(config, pool_file=str(path), max_parameters=most), CountingSupernet(), controller)
+    with pytest.raises(ConfigError, match=r"pool.txt, line 1: the table has no row for the genotype"):
+        check_start(evolve(config, pool_file=str(path)), table, controller)
+
+
+def test_a_search_with_a_pool_file_is_resumed_without_it(config, controller, tmp_path, pool_file):
+    config = evolve(config, pool_file=str(pool_file[0]))
+    whole = search(config, CountingSupernet(), controller)
+
+    def kill(event):
+        raise Killed
+
+    with Run.create(tmp_path / "run", config) as run, pytest.raises(Killed):
+        search(config, CountingSupernet(), controller, run=run, listen=kill)
+    pool_file[0].unlink()
+    with Run.open(tmp_path / "run") as run:
+        assert search(config, CountingSupernet(), controller, run=run) == whole
+
+
+# --- more rounds, and another search's weights
+
+
+class Momentum(CountingSupernet):
+    """A supernet whose score depends on all its steps and on a momentum, which a weights file lacks."""
+
+    def __init__(self):
+        super().__init__()
+        self.momentum = np.zeros(1, np.float32)
+
+    def train(self, pool, drawn, *, round, start=0):
+        for step in super().train(pool, drawn, round=round, start=start):
+            self.momentum = self.momentum * np.float32(0.9) + np.float32(step.index)
+            self.count += self.momentum
+            yield step
+
+    def score(self, genotypes):
+        return super().score(genotypes) * float(self.count[0] % 7 + 1) / 8
+
+    def state(self):
+        return super().state() | {"momentum.count": self.momentum.copy()}
+
+    def load_state(self, state):
+        super().load_state(state)
+        self.momentum = np.array(state.get("momentum.count", np.zeros(1, np.float32)))
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_resumed_to_more_rounds_is_bit_for_bit_one_that_was_started_with_them(
+    config, controller, tmp_path, finished
+):
+    with Run.create(tmp_path / "whole", config) as run:
+        whole = search(config, Momentum(), controller, run=run)
+    short = evolve(config, rounds=2)
+
+    def kill(event):
+        if not finished and event["event"] == "step" and (event["round"], event["step"]) == (2, 3):
+            raise Killed
+
+    with Run.create(tmp_path / "run", short) as run, contextlib.suppress(Killed):
+        search(short, Momentum(), controller, run=run, listen=kill)
+    assert (tmp_path / "run" / "result.json").exists() == finished
+    with Run.open(tmp_path / "run") as run:
+        longer = add_rounds(run, 3)
+        assert not run.has("result.json")
+        assert search(longer, Momentum(), controller, run=run) == whole
+
+    assert longer == config
+    (files, events), (files_of_whole, events_of_whole) = (_contents(tmp_path / name) for name in ("run", "whole"))
+    assert files == files_of_whole
+    for event in events + events_of_whole:
+        event.pop("rounds", None)  # the first ones were logged when there were to be two
+    assert events == events_of_whole
+
+
+def test_rounds_that_were_begun_are_not_taken_back(config, controller, tmp_path):
+    with Run.create(tmp_path / "run", config) as run:
+        search(config, CountingSupernet(), controller, run=run)
+
+        with pytest.raises(ConfigError, match="has begun 3 rounds; rounds is 2 and must be at least 3"):
+            add_rounds(run, 2)
+        assert add_rounds(run, 3) == config
+        assert run.has("result.json")
+
+
+def test_a_run_without_its_last_checkpoint_gets_no_more_rounds(config, controller, tmp_path):
+    with Run.create(tmp_path / "run", config) as run:
+        search(config, CountingSupernet(), controller, run=run)
+    (tmp_path / "run" / "checkpoint.safetensors").unlink()
+
+    with Run.open(tmp_path / "run") as run, pytest.raises(RunError, match=r"has no checkpoint.* of the end of round 3"):
+        search(add_rounds(run, 4), CountingSupernet(), controller, run=run)
+
+
+def test_a_search_begins_with_the_weights_of_another_and_needs_its_folder_no_more_once_it_has_begun(
+    config, controller, tmp_path
+):
+    with Run.create(tmp_path / "first", config) as run:
+        search(config, Momentum(), controller, run=run)
+    further = evolve(config, seed=1, from_supernet=str(tmp_path / "first"))
+    supernet = Momentum()
+    with Run.create(tmp_path / "whole", further) as run:
+        whole = search(further, supernet, controller, run=run)
+    made = 3 * 4 * 10
+
+    def kill(event):
+        raise Killed
+
+    with Run.create(tmp_path / "run", further) as run, pytest.raises(Killed):
+        search(further, Momentum(), controller, run=run, listen=kill)
+    (tmp_path / "first").rename(tmp_path / "elsewhere")
+    with Run.open(tmp_path / "run") as run:
+        assert search(further, Momentum(), controller, run=run) == whole
+
+    alone = Momentum()
+    search(evolve(further, from_supernet=None), alone, controller)
+    first, _ = read_weights(tmp_path / "elsewhere" / "supernet.safetensors")
+    assert len(supernet.trained) == made
+    assert supernet.count == pytest.approx(alone.count + first["count"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"channels": 12}, "a search with channels = 12, and here channels = 8; they must agree"),
+        ({"cells": 2}, "cells = 2"),
+        ({"nodes": 4}, "nodes = 4, and here nodes = 5"),
+        ({"space": "darts"}, "space = darts"),
+        ({"slots": "sorted"}, "slots = sorted, and here slots = hashed; they must agree"),
+    ],
+)
+def test_a_supernet_of_another_network_is_no_first_supernet(config, controller, tmp_path, change, told):
+    other = evolve(config, network=evolve(NETWORK, **change))
+    with Run.create(tmp_path / "first", other):
+        pass
+
+    with pytest.raises(ConfigError, match=told):
+        check_start(evolve(config, from_supernet=str(tmp_path / "first")), CountingSupernet(), controller)
+    with pytest.raises(RunError, match="is not finished"):
+        check_start(evolve(other, from_supernet=str(tmp_path / "first")), _of_network(other.network), controller)
+
+
+def _of_network(network):
+    supernet = CountingSupernet()
+    supernet.network = network
+    return supernet
+
+
+def test_a_table_begins_with_no_weights(config, controller, table):
+    with pytest.raises(ConfigError, match="from_supernet is first, and no supernet is trained here"):
+        check_start(evolve(config, from_supernet="first"), table, controller)
+
+
+# --- what the controller learned
+
+
+class Foreteller(RandomController):
+    """Proposes random genotypes, predicts their size, and says that it held out two genotypes."""
+
+    def predict(self, genotypes):
+        return parameters(genotypes, NETWORK).astype(float)
+
+    def held_out(self):
+        return HeldOut(10, 2, 1.0, None, 0.25)
+
+
+class OfSize(CountingSupernet):
+    """A supernet whose scores rise with size."""
+
+    def score(self, genotypes):
+        return parameters(genotypes, self.network) / 1e6
+
+
+def test_each_round_tells_held_out_figures_and_predicted_against_found_scores(config, tmp_path):
+    controller, events = Foreteller(SPACE, ControllerConfig(), 0), []
+
+    with Run.create(tmp_path / "run", config) as run:
+        result = search(config, OfSize(), controller, run=run, listen=events.append)
+        pool, scores = run.read_json("round-2-pool.json"), run.read_json("round-2-scores.json")
+
+    measured = {"round": 1, "learned_from": 10, "n": 2, "pairwise_accuracy": 1.0, "kendall_tau": None}
+    found = {"proposals": 6, "pairwise_accuracy": 1.0, "kendall_tau": 1.0}
+    assert next(e for e in events if e["event"] == "measured") == {
+        "event": "measured", **measured, "reconstruction_distance": 0.25
+    }  # fmt: skip
+    assert next(e for e in events if e["event"] == "proposals") == {"event": "proposals", "round": 2, **found}
+    assert scores["predicted"] == found
+    assert pool["held_out"] == {
+        name: value for name, value in {**measured, "reconstruction_distance": 0.25}.items() if name != "round"
+    }
+    assert [entry["predicted"] for entry in pool["pool"]] == [entry["size"] for entry in pool["pool"]]
+    assert result.learning == tuple(Learning(round, HeldOut(10, 2, 1.0, None, 0.25), 6, 1.0, 1.0) for round in (2, 3))
+    assert SearchResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+    assert read_result(tmp_path / "run") == result
+
+
+def test_a_controller_that_predicts_nothing_leaves_nothing_to_compare(config, controller):
+    events = []
+
+    result = search(config, CountingSupernet(), controller, listen=events.append)
+
+    assert result.learning == ()
+    assert {"measured", "proposals"}.isdisjoint(event["event"] for event in events)
+    assert "learning" not in result.to_json()
+
+
+def test_what_the_controller_learned_survives_a_kill_after_any_event(config, tmp_path):
+    config = evolve(config, rounds=2, epochs=1, checkpoint_seconds=0.0)
+    controller, events = Foreteller(SPACE, ControllerConfig(), 0), []
+    with Run.create(tmp_path / "whole", config) as run:
+        whole = search(config, OfSize(), controller, run=run, listen=events.append)
+
+    for last in [at for at, event in enumerate(events) if event["event"] not in ("step", "controller")]:
+        left = iter(range(last))
+
+        def kill(event, left=left):
+            if next(left, None) is None:
+                raise Killed
+
+        folder = tmp_path / f"killed after {last}"
+        with Run.create(folder, config) as run, pytest.raises(Killed):
+            search(config, OfSize(), controller, run=run, listen=kill)
+        with Run.open(folder) as run:
+            assert search(config, OfSize(), controller, run=run) == whole
+        assert _contents(folder) == _contents(tmp_path / "whole")
 
 
 def test_all_that_a_supernet_or_a_controller_lacks_is_said_in_one_line(config, controller):

@@ -13,6 +13,7 @@ import click
 
 import bnao
 from bnao.cli.lazy import LazyGroup
+from bnao.cli.stopping import exit_code, stoppable
 from bnao.errors import BnaoError, ConfigError
 
 #: every command and what it does; a module here has its name
@@ -46,9 +47,10 @@ class _Group(LazyGroup):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         try:
-            code = super().main(args, prog_name or "bnao", complete_var, standalone_mode=False, **extra)
+            with stoppable():
+                code = super().main(args, prog_name or "bnao", complete_var, standalone_mode=False, **extra)
         except click.Abort as error:
-            code = _refused(str(error) or "stopped", 1)
+            code = _refused(str(error) or "stopped", exit_code(error))
         except click.ClickException as error:
             code = _refused(f"error: {error.format_message()}", error.exit_code)
         except ConfigError as error:

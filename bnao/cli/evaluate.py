@@ -28,7 +28,7 @@ from bnao.cli.options import (
     options_of,
 )
 from bnao.cli.progress import EvaluationTrack, following, telling
-from bnao.cli.stopping import going_on, stoppable
+from bnao.cli.stopping import going_on
 from bnao.cli.tables import (
     AgainstRandom,
     against_random,
@@ -128,7 +128,7 @@ def command(
         chosen = _Chosen.of_run(searched, top, n_random or 0, config.seed)
         folder = searched / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
     start = time.monotonic()
-    with telling(quiet), stoppable():
+    with telling(quiet):
         done = _evaluated(config, chosen, folder, quiet)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
     _print(done, chosen, folder, config.network.space, as_json, spent)

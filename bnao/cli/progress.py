@@ -126,6 +126,7 @@ class SearchTrack:
         self.speeds = Speeds({"score": (batches / 3, "step")})
         self._smooth, self._last, self._scored = Smoothed(), start, 0
         self._left: dict[str, float] = {}
+        self._alone = 0  # epochs of this round's trainings, where each genotype has its own
 
     def update(self, event: Event, now: float) -> str | None:
         """Take in an event of ``bnao.search``."""
@@ -137,6 +138,12 @@ class SearchTrack:
             self.loss = self._smooth.add(event["loss"])
             self._stand("step", event["step"], event["steps"])
             self._left = self.still(self.round, step=event["step"])
+        elif kind == "alone":
+            self.loss, self.rate = event["loss"], event["rate"]
+            self._alone = event["genotype"] * event["epochs"] + event["epoch"]
+            self._stand("trained alone", self._alone // event["epochs"], self.new(self.round))
+            self.phase += f"  epoch {event['epoch']}/{event['epochs']}"
+            self._left = self.still(self.round)
         elif kind == "score":
             units = event["scored"] - self._scored
             self._scored = event["scored"] % event["of"]
@@ -150,8 +157,11 @@ class SearchTrack:
             self._left = self.still(self.round, scored=math.inf, epoch=event["epoch"])
         elif kind == "pool":
             self.loss = self.rate = None
-            self._smooth = Smoothed()
-            sources = ", ".join(f"{n} {source}" for source, n in event["sources"].items() if n)
+            self._smooth, self._alone = Smoothed(), 0
+            names = {"file": "from the file"}
+            sources = ", ".join(f"{n} {names.get(source, source)}" for source, n in event["sources"].items() if n)
+            if event.get("duplicates"):
+                sources += f"; {event['duplicates']} lines of the file say again what others say"
             told = f"round {self.round}/{self.config.rounds}  {event['genotypes']} new genotypes ({sources})"
             self._stand("training", 0, 1)
             self._left = self.still(self.round)
@@ -159,6 +169,17 @@ class SearchTrack:
             self.best = event["best"]
             told = f"round {self.round}/{self.config.rounds} done  best {plain_score(event['best'], self.as_share)}"
             self._left = self.still(self.round, scored=math.inf)
+        elif kind == "measured":
+            distance = event["reconstruction_distance"]
+            told = (
+                f"round {self.round}/{self.config.rounds}  controller on {event['n']} genotypes it did not learn from: "
+                f"{_order(event)}, reconstruction distance {distance:.3f}"
+            )
+        elif kind == "proposals":
+            told = (
+                f"round {self.round}/{self.config.rounds}  predicted against found scores of {event['proposals']} "
+                f"proposals: {_order(event)}"
+            )
         elif kind == "exhausted":
             told = f"round {self.round}/{self.config.rounds}  {event['message']}"
         elif kind == "rerank":
@@ -184,7 +205,18 @@ class SearchTrack:
             "controller": later * (config.controller.epochs if self.learns else 0) - epoch,
             "pool": later,
             "rerank": config.top if config.rerank_epochs else 0,
+            **({"alone": self._alone_left(round, scored)} if config.sharing == "none" else {}),
         }
+
+    def _alone_left(self, round: int, scored: float) -> float:
+        """Epochs of trainings apart that are still to do; none of this round's if all of it is scored."""
+        new = self.new(round) + sum(self.new(other) for other in range(round + 1, self.config.rounds + 1))
+        done = self.new(round) * self.config.alone_epochs if math.isinf(scored) else self._alone
+        return max(0, new * self.config.alone_epochs - done)
+
+    def new(self, round: int) -> int:
+        """Genotypes that come in a round, counted from 1."""
+        return self.config.pool if round == 1 else self.config.new
 
     def to_score(self, round: int) -> int:
         """Genotypes scored in a round, counted from 1."""
@@ -201,6 +233,14 @@ class SearchTrack:
         """Loss, rate, the best score so far and the time left."""
         best = None if self.best is None else f"best {plain_score(self.best, self.as_share)}"
         return figures_text(self.loss, self.rate, best, self.speeds.left(self._left))
+
+
+def _order(figures: Mapping[str, float | None]) -> str:
+    """How two lists of scores order genotypes, in words."""
+    accuracy, tau = figures["pairwise_accuracy"], figures["kendall_tau"]
+    if accuracy is None or tau is None:
+        return "no order is defined"
+    return f"pairwise accuracy {percent(accuracy)}, Kendall tau {tau:.3f}"
 
 
 class EvaluationTrack:

@@ -21,7 +21,6 @@ from bnao.cli.folders import ABOUT, about_images, check_same_data
 from bnao.cli.genotypes import Given, file_option
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.progress import INTERVAL, telling
-from bnao.cli.stopping import stoppable
 from bnao.cli.tables import agreement_lines, numbered, peak_memory, spent_line, table
 from bnao.config import MachineConfig, SearchConfig
 from bnao.data import Dataset, load_dataset
@@ -78,7 +77,7 @@ def command(
         space = space_named(config.network.space, config.network.nodes)
         given = Given.of(genotypes, file).genotypes(space)
     start = time.monotonic()
-    with telling(quiet), stoppable():
+    with telling(quiet):
         scored = _scored_own(run, config, top) if given is None else _scored_given(run, config, given)
     seconds, memory = round(time.monotonic() - start, 1), peak_memory()
     spent = {"seconds": seconds, "peak_memory_bytes": memory}

@@ -11,25 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bnao import backends
+from bnao.alone import StandAloneScores
+from bnao.bias import size_bias
 from bnao.cli.folders import ABOUT, About, about, about_images, about_table, dated_folder, keep_about
 from bnao.cli.genotypes import show_command
 from bnao.cli.options import SectionedCommand, configured, given_options, given_settings, layer_options, options_of
 from bnao.cli.progress import SearchTrack, following, telling
-from bnao.cli.stopping import going_on, stoppable
+from bnao.cli.stopping import going_on
 from bnao.cli.tables import peak_memory, search_report, spent_line
 from bnao.config import SearchConfig
 from bnao.controllers import CONTROLLERS
 from bnao.data import Dataset, load_dataset
 from bnao.errors import ConfigError
 from bnao.evaluate import short_training
+from bnao.formats import read_lines
 from bnao.genotype import Genotype
 from bnao.journal import RESULT
 from bnao.protocols import Backend, Controller, Supernet
 from bnao.run import FORMAT, Run, check_is_free, read_config
-from bnao.search import SearchResult, check_budgets, read_result, search
+from bnao.search import SearchResult, add_rounds, check_start, read_result, search
 from bnao.settings import Settings, to_toml
 from bnao.space import space_named
 
@@ -42,7 +45,10 @@ log = logging.getLogger("bnao.cli")
     "--out", type=click.Path(path_type=Path),
     help="Folder of the run, new or empty.  [default: runs/<date>-<time>-<data>-seed<seed>]",
 )  # fmt: skip
-@click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
+@click.option(
+    "--resume", metavar="RUN", type=click.Path(path_type=Path),
+    help="Go on with the run in this folder; with --rounds N to N rounds, also if it is finished.",
+)  # fmt: skip
 @click.option(
     "--controller-backend", metavar="NAME",
     help="Backend that provides the NAO controller.  [default: that of --backend]",
@@ -66,19 +72,18 @@ def command(
     With no options it is a whole small search (preset quick) on images that ship in the package. In the help,
     "default" is the paper's setting and "quick" what that preset has instead.
     """
+    rounds = given_settings(context).get("rounds")
     if resume is None:
-        on_table = given_settings(context).get("machine", {}).get("backend") == "table"
-        # a table trains nothing, so what the preset says of re-ranking is not for it
-        below: Settings = {"rerank_epochs": 0} if on_table else {}
-        config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
+        config = _configured(context, preset_name, config_file)
     else:
         _refuse_beside_resume(context)
-        config = read_config(resume, SearchConfig)
+        before = read_config(resume, SearchConfig)
+        config = before if rounds is None else evolve(before, rounds=rounds)
     if show_config:
         click.echo(to_toml(config), nl=False)
         return
-    with telling(quiet), stoppable():
-        if resume is not None and (resume / RESULT).is_file():
+    with telling(quiet):
+        if resume is not None and config == before and (resume / RESULT).is_file():
             click.echo(f"{resume} is finished already; nothing in it was changed", err=as_json)
             _print(read_result(resume), config, resume, as_json)
             return
@@ -94,14 +99,31 @@ def command(
 
 
 def _refuse_beside_resume(context: click.Context) -> None:
-    """A resumed run takes every setting from its folder."""
+    """A resumed run takes every setting from its folder, but for the rounds that may be added."""
     others = ("preset_name", "config_file", "out", "controller_backend")
     names = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    given = [*given_options(context), *(names[other] for other in others if context.params[other] is not None)]
+    settings = [option for option in given_options(context) if option != "--rounds"]
+    given = [*settings, *(names[other] for other in others if context.params[other] is not None)]
     if given:
         raise click.UsageError(
-            f"--resume takes all settings from the run; leave out {', '.join(given)}, or start a new run"
+            f"--resume takes all settings but --rounds from the run; leave out {', '.join(given)}, or start a new run"
         )
+
+
+def _configured(context: click.Context, preset_name: str | None, config_file: Path | None) -> SearchConfig:
+    """The settings of a new run; a pool from a file is as large as the file, unless a larger size is given."""
+    config = configured(context, SearchConfig, preset_name, config_file)
+    # what the preset says of re-ranking is not for a table, which trains nothing, nor for those trained alone already
+    shares = config.machine.backend != "table" and config.sharing == "weights"
+    below: Settings = {} if shares else {"rerank_epochs": 0}
+    config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
+    if config.pool_file is None:
+        return config
+    lines = read_lines(config.pool_file, space_named(config.network.space, config.network.nodes))
+    genotypes = len({genotype for _, genotype in lines})
+    below = {**below, "pool": max(2, genotypes)}
+    config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
+    return evolve(config, pool=max(config.pool, genotypes))
 
 
 def _new_folder(config: SearchConfig) -> Path:
@@ -143,11 +165,20 @@ def _parts(config: SearchConfig, controller_backend: str | None) -> _Parts:
     else:
         raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
     dataset = None if backend.name == "table" else load_dataset(config.data)
-    supernet = backend.supernet(config, dataset)
+    supernet = _supernet(config, backend, dataset)
     rerank = _rerank(config, backend, dataset) if config.rerank_epochs else None
     data = about_table(Path(config.table.table or "")) if dataset is None else about_images(dataset)
     facts = {**about(data, config.machine, used), "controller_backend": controller_backend}
     return _Parts(supernet, controller, rerank, facts)
+
+
+def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Supernet:
+    """The supernet, or what trains each genotype alone in its place."""
+    if config.sharing == "weights":
+        return backend.supernet(config, dataset)
+    if dataset is None:
+        raise ConfigError(f"backend {backend.name!r} trains nothing; sharing must be weights")
+    return StandAloneScores(config, backend, dataset)
 
 
 def _rerank(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Callable[[Genotype], float]:
@@ -163,7 +194,7 @@ def _rerank(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> 
 def _started(config: SearchConfig, folder: Path, controller_backend: str | None, quiet: bool) -> SearchResult:
     check_is_free(folder)
     parts = _parts(config, controller_backend)
-    check_budgets(config, parts.supernet, parts.controller)
+    check_start(config, parts.supernet, parts.controller)
     with Run.create(folder, config) as run:
         return _searched(config, parts, run, quiet)
 
@@ -171,11 +202,14 @@ def _started(config: SearchConfig, folder: Path, controller_backend: str | None,
 def _resumed(config: SearchConfig, folder: Path, quiet: bool) -> SearchResult:
     with Run.open(folder) as run:
         before = run.read_json(ABOUT) if run.has(ABOUT) else {}
-        return _searched(config, _parts(config, before.get("controller_backend")), run, quiet)
+        parts = _parts(config, before.get("controller_backend"))
+        return _searched(add_rounds(run, config.rounds), parts, run, quiet)
 
 
 def _searched(config: SearchConfig, parts: _Parts, run: Run, quiet: bool) -> SearchResult:
     keep_about(run, parts.about)
+    if isinstance(parts.supernet, StandAloneScores):
+        parts.supernet.folder = run
     again = f"bnao search --resume {shlex.quote(str(run.folder))}"
     log.info("%s", parts.about["data"]["description"])
     log.info("run folder: %s  (after a stop go on with: %s)", run.folder, again)
@@ -197,7 +231,8 @@ def _print(
 ) -> None:
     """The best genotypes, where everything is, and what to do next."""
     if as_json:
-        click.echo(json.dumps({"format": FORMAT, "run": str(folder), **(spent or {}), **result.to_json()}))
+        bias = {"size_bias": size_bias(result, config.top).to_json()}
+        click.echo(json.dumps({"format": FORMAT, "run": str(folder), **(spent or {}), **bias, **result.to_json()}))
         return
     click.echo("\n".join(["", *search_report(result, config.top)]))
     if spent:

@@ -1,4 +1,4 @@
-"""Being stopped by Ctrl-C, SIGTERM or a full disk: one line that says how to go on."""
+"""Being stopped by Ctrl-C, SIGTERM or a full disk: one line that says how to go on, and an exit code for each."""
 
 from __future__ import annotations
 
@@ -13,19 +13,34 @@ import click
 from bnao.errors import WriteError
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was sent SIGTERM."""
+
+
 class Stopped(click.Abort):
-    """Somebody stopped the work; the message says how to go on."""
+    """The work was interrupted; the message says how to resume it, the cause by which signal."""
+
+
+def exit_code(error: click.Abort) -> int:
+    """Return the exit code of a command that was aborted: 128 + the signal's number, or 1 where it was no signal.
+
+    >>> exit_code(click.Abort())
+    1
+    """
+    if isinstance(error.__cause__, Terminated):
+        return 128 + signal.SIGTERM
+    return 128 + signal.SIGINT if isinstance(error.__cause__, KeyboardInterrupt) else 1
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGTERM does what Ctrl-C does."""
+    """Let SIGTERM unwind the stack as Ctrl-C does, so that files are closed and child processes end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise Terminated
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
@@ -44,7 +59,7 @@ def going_on(again: str) -> Iterator[None]:
     """
     try:
         yield
-    except KeyboardInterrupt:
-        raise Stopped(f"stopped; what was finished is kept; go on with: {again}") from None
+    except KeyboardInterrupt as interrupt:
+        raise Stopped(f"stopped; what was finished is kept; go on with: {again}") from interrupt
     except WriteError as error:
         raise WriteError(f"{error}; free some space, then go on with: {again}") from None

@@ -22,7 +22,7 @@ from bnao.cli.figures import duration
 from bnao.cli.folders import ABOUT, About, dated_folder, keep_about
 from bnao.cli.options import Decorator, all_of
 from bnao.cli.progress import telling
-from bnao.cli.stopping import going_on, stoppable
+from bnao.cli.stopping import going_on
 from bnao.cli.tables import peak_memory, spent_line
 from bnao.config import MachineConfig
 from bnao.errors import BnaoError, ConfigError
@@ -85,7 +85,7 @@ class Output:
             report: its lines for people.
         """
         start = time.monotonic()
-        with telling(self.quiet), stoppable():
+        with telling(self.quiet):
             found = study()
             spent = time.monotonic() - start
             drawn = _drawn(found, self.folder, self.pictures)

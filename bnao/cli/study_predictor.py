@@ -16,7 +16,8 @@ from bnao.cli.studies import Output, counting, framework, keep_study, required, 
 from bnao.cli.tables import predictor_report
 from bnao.config import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.errors import ConfigError
-from bnao.predictor import Predicting, PredictorStudy, predictor_study
+from bnao.predictor import PredictorStudy, predictor_study
+from bnao.protocols import Predicting
 from bnao.settings import build
 from bnao.space import SPACES
 from bnao.tablestudies import PredictorConfig

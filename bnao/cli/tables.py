@@ -12,6 +12,7 @@ from attrs import frozen
 
 from bnao.agreement import AgreementStudy
 from bnao.arms import Arm
+from bnao.bias import SizeBias, size_bias
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
 from bnao.comparison import MARKS, Contest
 from bnao.evaluate import Evaluation
@@ -19,7 +20,7 @@ from bnao.genotype import Genotype
 from bnao.predictor import PredictorStudy
 from bnao.premise import SizeCorrelation
 from bnao.ranking import Estimate
-from bnao.search import Ranked, SearchResult
+from bnao.search import Learning, Ranked, SearchResult
 from bnao.sets import RankingSets
 from bnao.study import ALONE, RankingStudy
 
@@ -106,9 +107,43 @@ def search_report(result: SearchResult, top: int) -> list[str]:
         row += [percent(math.nan if entry.reranked is None else entry.reranked)] * reranked
         rows.append(row)
     lines = [*table(heads, rows), "", *numbered([entry.genotype for entry in best]), ""]
-    lines.append(pool_line(result))
+    lines += [pool_line(result), size_line(size_bias(result, top))]
     found = balance(result.ranked)
-    return lines if found is None else [*lines, balance_line(found)]
+    lines += [] if found is None else [balance_line(found)]
+    return [*lines, *learning_lines(result.learning)]
+
+
+def size_line(bias: SizeBias) -> str:
+    """How far a search's ranking goes with size, for people."""
+    return (
+        f"size: Kendall tau of score and size is {_estimate(bias.by_size, sign='+')}; edges without parameters (skip, "
+        f"pool, none) are {percent(bias.free_in_top)} of those of the top {bias.top} and {percent(bias.free_in_pool)} "
+        f"of the first pool's"
+    )
+
+
+def learning_lines(learning: Sequence[Learning]) -> list[str]:
+    """How the controller ranked genotypes it had not learned from, and its own proposals, by round."""
+    if not learning:
+        return []
+    rows = []
+    for entry in learning:
+        held_out = entry.held_out
+        of_held_out = ["-"] * 5
+        if held_out is not None:
+            of_held_out = [
+                f"{held_out.learned_from:,}", f"{held_out.n:,}",
+                *_order(held_out.pairwise_accuracy, held_out.kendall_tau), f"{held_out.reconstruction_distance:.3f}",
+            ]  # fmt: skip
+        proposals = [f"{entry.proposals:,}", *_order(entry.pairwise_accuracy, entry.kendall_tau)]
+        rows.append([str(entry.round), *of_held_out, *proposals])
+    heads = ["for round", "learned from", "held out", "pairwise accuracy", "Kendall tau", "reconstruction distance"]
+    heads += ["proposals", "pairwise accuracy", "Kendall tau"]
+    return ["", "controller: predicted against found scores, held out and of its proposals", *table(heads, rows)]
+
+
+def _order(accuracy: float | None, tau: float | None) -> list[str]:
+    return ["-" if accuracy is None else percent(accuracy), "-" if tau is None else f"{tau:.3f}"]
 
 
 def numbered(genotypes: Sequence[Genotype]) -> list[str]:

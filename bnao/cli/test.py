@@ -19,7 +19,6 @@ from bnao.classification import Classification
 from bnao.cli.figures import percent, plus_minus
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.progress import telling
-from bnao.cli.stopping import stoppable
 from bnao.cli.tables import peak_memory, spent_line, table
 from bnao.config import STREAMED, EvaluateConfig
 from bnao.data import LabelledImages
@@ -66,7 +65,7 @@ def command(context: click.Context, source: str, genotype: str | None, as_json: 
     trained, file = find_trained(source, genotype)
     config = _config(file, given_settings(context))
     start = time.monotonic()
-    with telling(quiet), stoppable():
+    with telling(quiet):
         backend = backends.load(config.machine.backend)
         dataset = stand_alone_images(config.data, config.machine.workers)
         log.info("%s", dataset.describe())

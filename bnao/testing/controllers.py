@@ -27,7 +27,7 @@ class ControllerContract:
     They need ``predict``, ``encode``, ``reconstruct``, ``state`` and ``load_state`` beside ``Controller``'s methods.
     """
 
-    short = ControllerConfig(epochs=40, swaps=2)
+    short = ControllerConfig(epochs=40, swaps=2, held_out=0.0)
 
     @pytest.fixture
     def make(self) -> Callable[[SearchSpace, ControllerConfig, int], Any]:
@@ -70,6 +70,26 @@ class ControllerContract:
         assert losses[-1] < losses[0] / 2
         assert ((predicted > 0) & (predicted < 1)).all()
         assert kendall_tau(predicted, convolutions(pool[300:])) > 0.5
+
+    def test_a_tenth_of_what_is_scored_is_not_learned_from_but_measured_on(
+        self, make: Any, pool: list[Genotype], taught: Any
+    ) -> None:
+        few, space = evolve(self.short, epochs=3), space_named("nao", 5)
+        some, scores = pool[:60], convolutions(pool[:60])
+        controller = make(space, evolve(few, held_out=0.1), 0)
+
+        list(controller.fit(some, scores, round=1))
+
+        found = controller.held_out()
+        assert (found.learned_from, found.n) == (54, 6)
+        assert found.kendall_tau == pytest.approx(2 * found.pairwise_accuracy - 1, abs=0.3)  # equal without ties
+        assert 0 < found.reconstruction_distance < 1  # three epochs teach no decoder
+        others = [at for at in range(60) if some[at] not in controller._unseen[0]]
+        alone = make(space, few, 0)
+        list(alone.fit([some[at] for at in others], scores[others], round=1))
+        assert alone.held_out() is None
+        assert alone.predict(pool[:5]).tolist() == controller.predict(pool[:5]).tolist()
+        assert taught[0].held_out() is None
 
     def test_representations_have_unit_length(self, pool: list[Genotype], taught: Any) -> None:
         assert np.linalg.norm(taught[0].encode(pool[:50]), axis=1) == pytest.approx(1, abs=1e-5)

@@ -122,6 +122,39 @@ def test_a_finished_search_resumed_says_so_and_changes_nothing(whole):
     assert after == before
 
 
+def test_a_search_of_two_rounds_resumed_to_three_is_one_of_three(images, tmp_path):
+    # drop path's progress within a round does not depend on the number of rounds
+    chosen = [*options(images, tmp_path / "run"), "--drop-path-keep", 1]
+    finish(start(*chosen))
+    finish(start("--resume", tmp_path / "run", "--rounds", 3))
+    whole = [str(tmp_path / "whole") if text == tmp_path / "run" else text for text in chosen]
+    finish(start(*whole, "--rounds", 3))
+
+    (files, log), (files_of_whole, log_of_whole) = contents(tmp_path / "run"), contents(tmp_path / "whole")
+    assert files == files_of_whole
+    assert [event for event in log if event["event"] != "round"] == [e for e in log_of_whole if e["event"] != "round"]
+
+
+def test_a_search_from_the_weights_of_another_begins_where_that_ended(images, whole, tmp_path):
+    still = ("--learning-rate", 0, "--learning-rate-end", 0)
+    finish(start(*options(images, tmp_path / "run"), "--from-supernet", whole, *still))
+
+    theirs, _ = read_weights(whole / "supernet.safetensors")
+    ours, _ = read_weights(tmp_path / "run" / "supernet.safetensors")
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
+
+
+def test_the_controller_is_held_against_what_it_did_not_learn_from_and_what_it_proposed(images, tmp_path):
+    shown = finish(start(*options(images, tmp_path / "run"), "--pool", 20))
+
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    (learning,) = result["learning"]
+    assert (learning["round"], learning["held_out"]["learned_from"], learning["held_out"]["n"]) == (2, 18, 2)
+    assert 0 <= learning["held_out"]["reconstruction_distance"] <= 1
+    assert 0 <= learning["proposals"] <= 3
+    assert "controller: predicted against found scores, held out and of its proposals" in shown
+
+
 def test_an_evaluation_killed_within_an_epoch_ends_as_if_it_had_not_been_however_many_processes_read(tmp_path):
     (genotype,) = space_named("nao", 2).random_genotypes(1, stream(0, "killed"))
     chosen = {

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from attrs import evolve
 
+from bnao.alone import StandAloneScores
 from bnao.backends import load
-from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
-from bnao.evaluate import evaluate
+from bnao.config import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.controllers import RandomController
+from bnao.evaluate import evaluate, short_training
 from bnao.formats import parse
 from bnao.genotype import Cell, Edge, Genotype, Node, edge_slots
 from bnao.run import Run
+from bnao.search import search
 from bnao.size import parameters
 from bnao.space import SPACES, space_named
 from bnao.streams import stream
@@ -351,3 +354,23 @@ def test_a_network_that_starts_from_a_supernet_and_learns_nothing_is_a_path_of_i
     assert done.inherited.parameters == done.parameters
     for name in done.inherited.shapes:
         assert (weights[name] == shared.layers.weights[in_supernet(name, genotype, network)].detach().numpy()).all()
+
+
+# --- without sharing
+
+
+def test_a_search_without_sharing_trains_networks_of_their_own_and_scores_their_dev_images(tmp_path):
+    dataset, backend = small_dataset(), load("torch")
+    config = SearchConfig(
+        sharing="none", alone_epochs=2, rounds=1, pool=3,
+        network=NetworkConfig(space="darts", channels=4, cells=1, nodes=2),
+        training=TrainingConfig(batch_size=16), machine=MachineConfig(threads=1),
+    )  # fmt: skip
+    controller = RandomController(space_named("darts", 2), config.controller, config.seed)
+
+    with Run.create(tmp_path / "run", config) as run:
+        result = search(config, StandAloneScores(config, backend, dataset, folder=run), controller, run=run)
+
+    for entry in result.ranked:
+        assert entry.score == pytest.approx(short_training(entry.genotype, config, backend, dataset, 2), abs=1e-6)
+    assert not run.has("supernet.safetensors")
