@@ -15,6 +15,7 @@ from bnao.ranking import compared, kendall_tau, pairwise_accuracy, rank_agreemen
 from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
 from bnao.scoring import classify_test_images, score_genotypes
 from bnao.search import search
+from bnao.sets import RankingSets, ranking_sets
 from bnao.size import multiply_adds, parameters
 from bnao.space import SPACES, SearchSpace, neighbours
 from bnao.study import RankingStudy, ranking_study
@@ -33,6 +34,7 @@ __all__ = [
     "NetworkConfig",
     "Node",
     "ProportionalSampler",
+    "RankingSets",
     "RankingStudy",
     "SearchConfig",
     "SearchSpace",
@@ -53,6 +55,7 @@ __all__ = [
     "published",
     "random_genotypes",
     "rank_agreement",
+    "ranking_sets",
     "ranking_study",
     "score_genotypes",
     "search",

@@ -15,7 +15,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao.backends.table import TableSupernet
-from bnao.config import ContestConfig, SearchConfig
+from bnao.config import SearchConfig
 from bnao.controllers import CONTROLLERS
 from bnao.errors import ConfigError, DataError
 from bnao.genotype import Genotype
@@ -23,6 +23,7 @@ from bnao.protocols import Controller, Listener
 from bnao.run import Folder
 from bnao.search import round_off, search
 from bnao.space import space_named
+from bnao.tablestudies import ContestConfig
 
 #: makes the controller of a search's settings
 Make = Callable[[SearchConfig], Controller]

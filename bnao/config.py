@@ -3,19 +3,19 @@
 The defaults are the paper's (Sec. 5 and its appendix; SPEC section 8); presets (``bnao.presets``) change them.
 """
 
-import math
 from typing import TypeVar
 
+import attrs
 from attrs import frozen
 
+from bnao.arms import MOST_ALPHA, SAMPLERS, Arm, PlannedSupernet, planned_supernets
 from bnao.errors import ConfigError
 from bnao.presets import EVALUATE_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
-from bnao.settings import Settings, build, section, setting, told
+from bnao.settings import Settings, build, rising, section, setting, told
 
 C = TypeVar("C")
 
 
-MOST_ALPHA = 10
 #: far beyond any network that is trained; larger ones could be counted, but nothing could hold them
 MOST_CHANNELS = 16_384
 MOST_CELLS = 1_000
@@ -23,7 +23,6 @@ MOST_CLASSES = 1_000_000
 MOST_PIXELS = 16_384
 #: channels that are yet to be chosen for each genotype by a budget
 AUTO = 0
-SAMPLERS = ("proportional", "uniform", "budget")
 SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = ("nao", "evolution", "random")
 #: how a supernet chooses the set of weights that an edge trains (``bnao.genotype.edge_slots``)
@@ -327,34 +326,49 @@ class EvaluateConfig:
     machine: MachineConfig = section(MachineConfig)
 
 
-@frozen
-class Arm:
-    """Who draws in a study's supernet: a sampler and the power of the size.
+#: a setting of stand-alone training that is the supernet's
+AS_SUPERNET = -1
+_SUPERNET = {"supernet": AS_SUPERNET}
 
-    >>> str(Arm("proportional", 0.5)), str(Arm("uniform", 0.0))
-    ('proportional:0.5', 'uniform')
+
+@frozen
+class AloneConfig(StandAloneTrainingConfig):
+    """How a study trains genotypes alone: the recipe, and where network and images differ from the supernet's.
+
+    The paper's truth "exactly follow[s] the default settings" of NAO (Sec. 3.2): C = 36, N = 6, cutout.
     """
 
-    sampler: str
-    alpha: float
+    channels: int = setting(
+        36,
+        "Channels of the first cells (C); supernet: the supernet's.",
+        least=2,
+        most=MOST_CHANNELS,
+        words=_SUPERNET,
+    )
+    cells: int = setting(
+        6,
+        "Normal cells of a stack (N); supernet: as many as the supernet's.",
+        least=1,
+        most=MOST_CELLS,
+        words=_SUPERNET,
+    )
+    cutout: int = setting(
+        16, "Side of the square blanked in each image, pixels; 0 = none; supernet: the supernet's.", least=0,
+        words=_SUPERNET,
+    )  # fmt: skip
 
-    @classmethod
-    def parse(cls, text: str) -> "Arm":
-        """Read ``uniform``, ``proportional``, ``budget`` or one of the latter with an alpha, ``proportional:0.5``."""
-        name, _, alpha = text.strip().partition(":")
-        try:
-            power = float(alpha) if alpha else 1.0
-        except ValueError:
-            power = math.nan
-        if name not in SAMPLERS or not abs(power) <= MOST_ALPHA or (name == "uniform" and alpha):
-            raise ConfigError(
-                f"samplers has {text.strip()!r}; each is uniform, proportional, budget, or one of the latter two "
-                f"with a power of the size from {-MOST_ALPHA} to {MOST_ALPHA}, such as proportional:0.5"
-            )
-        return cls(name, 0.0 if name == "uniform" else power)
+    @property
+    def recipe(self) -> StandAloneTrainingConfig:
+        """The training alone."""
+        return StandAloneTrainingConfig(
+            **{each.name: getattr(self, each.name) for each in attrs.fields(StandAloneTrainingConfig)}
+        )
 
-    def __str__(self) -> str:
-        return self.sampler if self.alpha == (self.sampler != "uniform") else f"{self.sampler}:{self.alpha:g}"
+
+#: what the epochs of a ranking study are marks of
+MARKS = ("own", "along")
+#: which genotypes a ranking study ranks
+SIZE_SETS = ("diverse", "similar", "spread")
 
 
 @frozen
@@ -366,22 +380,37 @@ class StudyConfig:
     genotypes: int = setting(50, "Genotypes that are ranked (n).", least=3)
     sizes: str = setting(
         "diverse",
-        "Which: as they come (diverse), near the median size (similar), or of evenly spread sizes (spread).",
-        choices=("diverse", "similar", "spread"),
+        "Which: as they come (diverse), near the median size (similar), or of evenly spread sizes (spread); several by "
+        "commas are studied one after the other, in one table (Table 3).",
+        converter=lambda sizes: sizes.replace(" ", "") if isinstance(sizes, str) else sizes,
     )
     band: float = setting(0.05, "Sizes similar: the share by which a size may differ from the median.", least=0.0001)
-    truth: str | None = setting(None, "CSV with a genotype and an accuracy in each row, in place of training.")
-    truth_column: str | None = setting(None, "Its column of accuracies; else score, accuracy or best_test_acc.")
+    truth: str | None = setting(
+        None,
+        "In place of training: a CSV with a genotype and an accuracy in each row, or the folder of an evaluation or of "
+        "another study, all of whose genotypes are ranked.",
+    )
+    truth_column: str | None = setting(None, "A CSV's column of accuracies; else score, accuracy or best_test_acc.")
     trained: int | None = setting(
         None, "Genotypes the supernet is trained on, the ranked ones among them; else just these.", least=3
     )
     samplers: str = setting(
         "uniform,proportional", "Whom to compare: uniform, proportional, proportional:ALPHA, budget; by commas."
     )
-    epochs: str = setting("5,10,20,30,50", "Supernet epochs to score after; the last is how long it is trained.")
+    epochs: str = setting("5,10,20,30,50", "Supernet epochs to score after, by commas.")
+    marks: str = setting(
+        "own",
+        "Supernets: one for each of these epochs, with its own cosine (own), or one for them all, scored along the way "
+        "(along).",
+        choices=MARKS,
+    )
     seeds: int = setting(3, "Supernets of each sampler, each with its own seed.", least=1)
     repeats: int = setting(1, "Stand-alone trainings of each genotype, each with its own seed.", least=1)
     alone_epochs: int = setting(600, "Epochs of each stand-alone training.", least=1)
+    short: str | None = setting(
+        None,
+        "Also train each ranked genotype alone for so few epochs, such as 1,3,5, and compare that (Fig. 2a).",
+    )
     size: str = setting("parameters", "What size means.", choices=("parameters", "multiply-adds"))
     top: int = setting(10, "The k of precision at the top.", least=1)
     resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
@@ -389,15 +418,14 @@ class StudyConfig:
     network: NetworkConfig = section(NetworkConfig)
     data: DataConfig = section(DataConfig)
     training: TrainingConfig = section(TrainingConfig)
-    alone: StandAloneTrainingConfig = section(StandAloneTrainingConfig)
+    alone: AloneConfig = section(AloneConfig)
     machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
         if len(set(self.arms)) < len(self.arms):
             raise ConfigError(f"samplers is {self.samplers!r}; it names one twice")
-        if self.marks[0] < 1 or list(self.marks) != sorted(set(self.marks)):
-            raise ConfigError(f"epochs is {self.epochs!r}; it must be whole numbers >= 1 that rise, such as 5,10,20")
+        _ = self.sets, self.scored_epochs, self.short_epochs  # each is checked as it is read
         if self.trained is not None and self.trained < self.genotypes:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
 
@@ -407,119 +435,29 @@ class StudyConfig:
         return tuple(Arm.parse(text) for text in self.samplers.split(","))
 
     @property
-    def marks(self) -> tuple[int, ...]:
-        """The epochs after which a supernet is scored."""
-        try:
-            return tuple(int(text) for text in self.epochs.split(","))
-        except ValueError:
-            raise ConfigError(
-                f"epochs is {self.epochs!r}; it must be whole numbers >= 1 that rise, such as 5,10,20"
-            ) from None
-
-
-@frozen
-class Entrant:
-    """A controller in a comparison: its name, the genotypes of each of its rounds, and its searches."""
-
-    name: str
-    new: int
-    seeds: int
-
-
-@frozen
-class ContestConfig:
-    """Controllers compared on a benchmark table."""
-
-    seed: int = setting(0, "The first search's seed; the next ones follow.", least=0)
-    controllers: str = setting(
-        "random:100:100,evolution:50:100,nao:380:20",
-        "Whom to compare, by commas: controller, genotypes of a round after the first, and searches.",
-    )
-    table: str | None = setting(None, "CSV with a genotype, a score and a test accuracy in each row.")
-    score_column: str | None = setting(None, "What a search is told; else score, accuracy, ... or c10_valid_200.")
-    test_column: str | None = setting(None, "What it is judged by.")
-    pool: int = setting(100, "Random genotypes of the first round.", least=2)
-    queries: int = setting(2000, "Genotypes a search may score.", least=2)
-    n_seeds: int = setting(100, "Best genotypes whose representations are moved (K).", least=1)
-    network: NetworkConfig = section(NetworkConfig)
-    controller: ControllerConfig = section(lambda: ControllerConfig(epochs=200, held_out=0.0))
-    machine: MachineConfig = section(MachineConfig)
-
-    def __attrs_post_init__(self) -> None:
-        if self.queries <= self.pool:
-            raise ConfigError(f"queries is {self.queries}; it must be more than the first round's {self.pool}")
-        if len({entrant.name for entrant in self.entries}) < len(self.entries):
-            raise ConfigError(f"controllers is {self.controllers!r}; it names one twice")
+    def sets(self) -> tuple[str, ...]:
+        """The sets of genotypes, each a choice of sizes."""
+        sets = tuple(self.sizes.split(","))
+        if len(set(sets)) < len(sets) or not set(sets) <= set(SIZE_SETS):
+            raise ConfigError(f"sizes is {self.sizes!r}; it can be {', '.join(SIZE_SETS)}, or several by commas")
+        return sets
 
     @property
-    def entries(self) -> tuple[Entrant, ...]:
-        """The controllers to compare."""
-        return tuple(_entrant(text.strip()) for text in self.controllers.split(","))
-
-
-def _entrant(text: str) -> Entrant:
-    name, *numbers = text.split(":")
-    try:
-        new, seeds = (int(number) for number in numbers)
-    except ValueError:
-        new = seeds = 0
-    if name not in CONTROLLERS or new < 1 or seeds < 1:
-        raise ConfigError(
-            f"controllers has {text!r}; each is {', '.join(CONTROLLERS)} with the genotypes of a round and the number "
-            f"of searches, such as evolution:50:100"
-        )
-    return Entrant(name, new, seeds)
-
-
-@frozen
-class PredictorConfig:
-    """The NAO controller's predictor alone, on a benchmark table."""
-
-    seed: int = setting(0, "The first training's seed; the next ones follow.", least=0)
-    space: str = setting("nao", "Space of the table's genotypes.", choices=SPACE_NAMES)
-    table: str | None = setting(None, "CSV with a genotype and a score in each row.")
-    score_column: str | None = setting(None, "Its column of scores; else score, accuracy or best_test_acc.")
-    sizes: str = setting("50,100,200,500,1000,2000,5000", "Genotypes to learn from, by commas.")
-    seeds: int = setting(5, "Trainings of each size, each with its own seed.", least=1)
-    steps: int = setting(3000, "Adam steps of each training, about.", least=1)
-    most_held_out: int = setting(5000, "At most so many of the others are predicted.", least=3)
-    controller: ControllerConfig = section(lambda: ControllerConfig(held_out=0.0))
-    machine: MachineConfig = section(MachineConfig)
-
-    def __attrs_post_init__(self) -> None:
-        if not self.parts or min(self.parts) < 2:
-            raise ConfigError(f"sizes is {self.sizes!r}; each must be >= 2")
+    def scored_epochs(self) -> tuple[int, ...]:
+        """The epochs after which supernets are scored."""
+        return rising("epochs", self.epochs)
 
     @property
-    def parts(self) -> tuple[int, ...]:
-        """The numbers of genotypes to learn from."""
-        try:
-            return tuple(int(text) for text in self.sizes.split(","))
-        except ValueError:
-            raise ConfigError(f"sizes is {self.sizes!r}; it must be whole numbers >= 2, such as 50,100") from None
+    def short_epochs(self) -> tuple[int, ...]:
+        """The lengths of the short stand-alone trainings; none where there are none."""
+        return () if self.short is None else rising("short", self.short)
 
-
-@frozen
-class PremiseConfig:
-    """Size and accuracy in benchmark tables."""
-
-    tables: str = setting("", "CSV files, by commas.")
-    size_column: str | None = setting(None, "Column of sizes; else size, params or one that begins so.")
-    columns: str = setting("", "Columns of accuracies, by commas; else all whose names tell epochs.")
-    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
-
-
-@frozen
-class AgreementConfig:
-    """Published scores against published accuracies."""
-
-    table: str = setting("", "The CSV file.")
-    truth_column: str = setting("", "Column of accuracies.")
-    score_columns: str = setting("", "Columns of scores, by commas.")
-    among: str | None = setting(None, "Only the genotypes of this study.")
-    draw: int = setting(50, "Genotypes of a random draw.", least=2)
-    draws: int = setting(1000, "How many of these.", least=2)
-    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
+    @property
+    def supernets(self) -> tuple[PlannedSupernet, ...]:
+        """The supernets of the study in the order of their training."""
+        epochs = self.scored_epochs
+        lengths = [epochs] if self.marks == "along" else [(mark,) for mark in epochs]
+        return planned_supernets(self.arms, range(self.seed, self.seed + self.seeds), lengths)
 
 
 PRESETS: dict[type, dict[str, Settings]] = {

@@ -18,14 +18,16 @@ from bnao.comparison import Contest
 from bnao.errors import BnaoError, RunError, WriteError
 from bnao.predictor import PredictorStudy
 from bnao.premise import SizeCorrelation
-from bnao.study import RankingStudy
+from bnao.sets import RankingSets
+from bnao.study import ALONE, RankingStudy
+from bnao.truth import SETS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 #: what the studies find
-Study = RankingStudy | Contest | PredictorStudy | AgreementStudy | list[SizeCorrelation]
+Study = RankingStudy | RankingSets | Contest | PredictorStudy | AgreementStudy | list[SizeCorrelation]
 
 HINT = "pictures need matplotlib: pip install 'bnao[plot]'"
 FORMATS = ("svg", "png")
@@ -105,6 +107,8 @@ def study_of(content: Mapping[str, Any]) -> Study:
     kind = content.get("kind")
     if kind == "ranking":
         return RankingStudy.from_json(content)
+    if kind == SETS:
+        return RankingSets.from_json(content)
     if kind == "controllers":
         return Contest.from_json(content)
     if kind == "predictor":
@@ -120,6 +124,12 @@ def figures_of(study: Study) -> dict[str, Figure]:
     """The pictures of a study by name; a comparison of published scores has none."""
     if isinstance(study, RankingStudy):
         return ranking_figures(study)
+    if isinstance(study, RankingSets):
+        return {
+            f"{sizes}-{name}": figure
+            for sizes, one in study.studies.items()
+            for name, figure in ranking_figures(one).items()
+        }
     if isinstance(study, Contest):
         return {"regret": regret_figure(study)}
     if isinstance(study, PredictorStudy):
@@ -177,7 +187,7 @@ def size_figure(correlations: Sequence[SizeCorrelation]) -> Figure:
 def scores_figure(study: RankingStudy) -> Figure:
     """One-shot against stand-alone scores at the last mark, mean over seeds, one panel a sampler, size as colour."""
     figure, panels = canvas(len(study.arms))
-    last = study.marks[-1]
+    last = study.scored_epochs[-1]
     found = study.comparisons[last]
     points: Any = None
     for panel, arm in zip(panels, study.arms, strict=True):
@@ -195,25 +205,42 @@ def scores_figure(study: RankingStudy) -> Figure:
 
 
 def accuracy_figure(study: RankingStudy) -> Figure:
-    """Pairwise accuracy against epochs with 95 % bands (Table 6), and the difference from the first sampler."""
+    """Pairwise accuracy against epochs with 95 % bands (Table 6), and the difference from the first sampler.
+
+    Short stand-alone trainings have a line of their own.
+    """
     figure, panels = canvas(2)
-    found = study.comparisons
+    found, marks = study.comparisons, study.scored_epochs
     name = "pairwise_accuracy"
     for arm, colour in zip(study.arms, _colours(study.arms), strict=True):
-        estimates = [found[epochs].estimates[str(arm)][name] for epochs in study.marks]
-        _band(panels[0], study.marks, estimates, colour, str(arm))
+        estimates = [found[epochs].estimates[str(arm)][name] for epochs in marks]
+        _band(panels[0], marks, estimates, colour, str(arm))
+    if study.short:
+        short = study.short_comparisons
+        estimates = [short[epochs].estimates[ALONE][name] for epochs in study.short_epochs]
+        _band(panels[0], study.short_epochs, estimates, "grey", "each alone")
     reliability = study.reliability.get(name)
     if reliability is not None:
         panels[0].axhline(100 * reliability.value, color="grey", linestyle=":", linewidth=1)
         panels[0].annotate(
-            "two seeds of the truth", (study.marks[-1], 100 * reliability.value), fontsize=7, ha="right", va="bottom"
+            "two seeds of the truth",
+            (study.scored_epochs[-1], 100 * reliability.value),
+            fontsize=7,
+            ha="right",
+            va="bottom",
         )
     panels[0].axhline(50, color="lightgrey", linewidth=1)
-    titled(panels[0], "order of pairs", "supernet epochs", "pairwise accuracy (%)")
+    titled(panels[0], "order of pairs", "epochs" if study.short else "supernet epochs", "pairwise accuracy (%)")
     panels[0].legend(fontsize=7, frameon=False)
     first, *others = study.arms
     for arm, colour in zip(others, _colours(study.arms)[1:], strict=True):
-        _band(panels[1], study.marks, [found[e].differences[str(arm)][name] for e in study.marks], colour, str(arm))
+        _band(
+            panels[1],
+            study.scored_epochs,
+            [found[e].differences[str(arm)][name] for e in study.scored_epochs],
+            colour,
+            str(arm),
+        )
     panels[1].axhline(0, color="lightgrey", linewidth=1)
     titled(panels[1], f"less {first} (paired)", "supernet epochs", "difference (percentage points)")
     panels[1].legend(fontsize=7, frameon=False)
@@ -225,7 +252,7 @@ def updates_figure(study: RankingStudy) -> Figure:
     figure, panels = canvas(1, width=1.4)
     order = np.argsort(study.sizes)
     for arm, colour in zip(study.arms, _colours(study.arms), strict=True):
-        own = [supernet for supernet in study.supernets if supernet.arm == arm]
+        own = study.supernets_of(arm, study.scored_epochs[-1])
         updates = np.mean([supernet.updates for supernet in own], axis=0)
         panels[0].scatter(study.sizes / 1e3, updates, s=8, color=colour, linewidths=0, alpha=0.6)
         panels[0].plot(study.sizes[order] / 1e3, own[0].expected[order], color=colour, linewidth=1, label=str(arm))
@@ -237,7 +264,7 @@ def updates_figure(study: RankingStudy) -> Figure:
 
 def ranks_figure(study: RankingStudy) -> Figure:
     """Ranks gained under one-shot scores against size, at the first and last mark; a slope favours small or large."""
-    marks = tuple(dict.fromkeys((study.marks[0], study.marks[-1])))
+    marks = tuple(dict.fromkeys((study.scored_epochs[0], study.scored_epochs[-1])))
     figure, panels = canvas(len(marks))
     for panel, epochs in zip(panels, marks, strict=True):
         for arm, colour in zip(study.arms, _colours(study.arms), strict=True):

@@ -147,10 +147,17 @@ def trained_genotypes(
 
     As many as ``config.trained``.
 
+    Args:
+        config: how many.
+        ranked: the ranked ones.
+        known: genotypes that others are taken from before the space; None: from the space alone.
+
     Raises:
         GenotypeError: the space has not so many.
     """
     wanted = 0 if config.trained is None else config.trained - len(ranked)
+    if wanted < 0 and config.trained is not None:
+        raise ConfigError(f"trained is {config.trained}; the {len(ranked)} ranked genotypes are among them")
     if not wanted:
         return list(ranked)
     rng = stream(config.seed, "study trained")

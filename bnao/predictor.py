@@ -10,7 +10,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.config import ControllerConfig, PredictorConfig
+from bnao.config import ControllerConfig
 from bnao.errors import ConfigError
 from bnao.genotype import Genotype
 from bnao.protocols import Listener, Predicting
@@ -18,6 +18,7 @@ from bnao.ranking import kendall_tau, spearman
 from bnao.run import Folder
 from bnao.search import round_off
 from bnao.streams import stream
+from bnao.tablestudies import PredictorConfig
 
 #: makes a controller from its settings and a seed
 Make = Callable[[ControllerConfig, int], Predicting]

@@ -65,6 +65,9 @@ EVALUATE_PRESETS: dict[str, Settings] = {
     },
 }
 
+# a truth of the supernet's own network and images
+_AS_SUPERNET = {"channels": "supernet", "cells": "supernet", "cutout": "supernet"}
+
 STUDY_PRESETS: dict[str, Settings] = {
     "quick": {
         "genotypes": 10,
@@ -76,7 +79,7 @@ STUDY_PRESETS: dict[str, Settings] = {
         "network": {"channels": 8, "cells": 1},
         "data": {"dataset": "fashion-mnist", "image_size": 14, "train_images": 1_500, "dev_share": 0.2, "pad": 2},
         "training": {"learning_rate": 0.15},
-        "alone": {"learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
+        "alone": {**_AS_SUPERNET, "learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
     },
     "cifar10-small": {
         "repeats": 2,
@@ -84,7 +87,7 @@ STUDY_PRESETS: dict[str, Settings] = {
         "network": {"channels": 8, "cells": 1},
         "data": {"dataset": "cifar10", "train_images": 5_000, "image_size": 16, "dev_share": 0.2, "pad": 2},
         "training": {"learning_rate": 0.1},
-        "alone": {"learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
+        "alone": {**_AS_SUPERNET, "learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
     },
     "paper": {},
 }

@@ -23,6 +23,7 @@ Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
 
 _TRAINING = ("genotype", "of", "repeat")
+_SUPERNET = ("sampler", "seed", "length")
 _HELD_OUT = ("learned_from", "n", "pairwise_accuracy", "kendall_tau", "reconstruction_distance")
 #: every event of search, evaluate and ranking_study by its kind, with its fields besides "event"; docs/events.md says
 #: when each is told and what its fields mean
@@ -48,9 +49,11 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "ranking_study": {
         "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
         "trained": (*_TRAINING, "test_error", "known"),
-        "step": ("sampler", "seed", "step", "steps", "loss", "rate", "seconds"),
-        "score": ("sampler", "seed", "epochs", "scored", "of"),
-        "supernet": ("sampler", "seed"),
+        "step": (*_SUPERNET, "step", "steps", "loss", "rate", "seconds"),
+        "score": (*_SUPERNET, "epochs", "scored", "of"),
+        "supernet": _SUPERNET,
+        "short_epoch": ("genotype", "of", "seed", "epoch", "epochs", "loss", "rate", "seconds"),
+        "short": ("genotype", "of", "seed", "epochs", "error", "known"),
         "end": (),
     },
 }

@@ -129,6 +129,24 @@ def setting(
     return field(default=default, validator=validate, metadata=metadata, converter=converter, kw_only=True)
 
 
+def rising(name: str, text: str) -> tuple[int, ...]:
+    """Read whole numbers >= 1 that rise, by commas.
+
+    Raises:
+        ConfigError: the text is something else; the setting is named.
+
+    >>> rising("epochs", "5,10,20")
+    (5, 10, 20)
+    """
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or numbers[0] < 1 or list(numbers) != sorted(set(numbers)):
+        raise ConfigError(f"{name} is {text!r}; it must be whole numbers >= 1 that rise, such as 5,10,20")
+    return numbers
+
+
 def section(factory: Callable[[], Any]) -> Any:
     """A field that holds settings of their own, such as ``data`` of a search.
 

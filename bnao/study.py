@@ -1,13 +1,12 @@
 """The ranking study: do supernets order genotypes as stand-alone training does? (Sec. 3; Tables 2, 3 and 6)
 
 Some genotypes get a truth: their accuracy trained alone, or a benchmark's. Then supernets are trained under each
-sampler and seed, scored along the way, and the orders are compared.
+sampler and seed and scored, and the orders are compared.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -16,182 +15,26 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.config import Arm, SearchConfig, StudyConfig
+from bnao.arms import Arm
+from bnao.config import StudyConfig
 from bnao.data import Dataset
 from bnao.errors import ConfigError
 from bnao.genotype import Genotype
 from bnao.pool import ranked_genotypes, trained_genotypes
 from bnao.protocols import Backend, Listener
 from bnao.ranking import Comparison, Estimate, compared, mean_ranks, rank_agreement
-from bnao.run import Folder, Run, understanding
-from bnao.sampler import sampler_of_round
+from bnao.run import Folder, Run
 from bnao.search import round_off
 from bnao.size import SIZES
 from bnao.space import space_named
-from bnao.truth import Tell, known_truth, trained_truth
-from bnao.weights import read_weights, to_bytes
+from bnao.supernets import TrainedSupernet, trained_supernet
+from bnao.truth import STUDY, ShortTrainings, known_truth, short_trainings, trained_truth
 
 POOL = "pool.json"
-RESULT = "study.json"
+RESULT = STUDY
 
-# genotypes scored between two signs of life
-_SCORED_AT_ONCE = 10
-
-
-def supernet_config(config: StudyConfig, arm: Arm, seed: int) -> SearchConfig:
-    """A supernet of the study as a search of one round."""
-    return SearchConfig(
-        preset=config.preset,
-        seed=seed,
-        rounds=1,
-        epochs=config.marks[-1],
-        sampler=arm.sampler,
-        alpha=arm.alpha,
-        size=config.size,
-        network=config.network,
-        data=config.data,
-        training=config.training,
-        machine=config.machine,
-    )
-
-
-# --- the supernets
-
-
-@frozen(eq=False)
-class TrainedSupernet:
-    """One supernet of a study and what it made of the ranked genotypes.
-
-    Attributes:
-        arm: its sampler.
-        seed: its seed.
-        epochs: after which it was scored, shape (m,).
-        scores: one-shot accuracies, shape (m, n).
-        updates: steps each ranked genotype's path was trained, shape (n,).
-        expected: what Eq. 4 says for them, shape (n,).
-    """
-
-    arm: Arm
-    seed: int
-    epochs: tuple[int, ...]
-    scores: NDArray[np.float64]
-    updates: NDArray[np.int64]
-    expected: NDArray[np.float64]
-
-
-def trained_supernet(
-    config: StudyConfig,
-    arm: Arm,
-    seed: int,
-    ranked: Sequence[Genotype],
-    trained: Sequence[Genotype],
-    sizes: NDArray[np.float64],
-    backend: Backend,
-    dataset: Dataset,
-    folder: Folder | None,
-    tell: Tell,
-) -> TrainedSupernet:
-    """Train a supernet to the last mark and score the ranked genotypes at each.
-
-    Args:
-        config: the study.
-        arm, seed: which supernet.
-        ranked: the genotypes that are scored, n of them.
-        trained: those that are drawn from; the first n are the ranked ones.
-        sizes: of the trained ones.
-        backend, dataset: what it is trained with and on; scored on the dev part.
-        folder: scores that stand in it are not made again, and a training that was killed goes on. None: nothing
-            is kept.
-        tell: is told the kind of an event and its values.
-    """
-    settings = supernet_config(config, arm, seed)
-    supernet = backend.supernet(settings, dataset)
-    marks = {epoch * supernet.epoch_steps: epoch for epoch in config.marks}
-    steps = max(marks)
-    sampler = sampler_of_round(arm.sampler, trained, sizes, seed=seed, alpha=arm.alpha, round=0, steps=steps)
-    drawn = sampler.draw(steps)
-    name = f"supernets/{str(arm).replace(':', '-')}-seed-{seed}"
-    files = _SupernetFiles(folder, name)
-    scores = files.scores()
-    start = 0
-    if files.has_checkpoint and len(scores) < len(marks):
-        state, start = files.checkpoint()
-        supernet.load_state(state)
-    place = {"sampler": str(arm), "seed": seed}
-
-    def score(epoch: int) -> None:
-        values: list[float] = []
-        for at in range(0, len(ranked), _SCORED_AT_ONCE):
-            values += supernet.score(ranked[at : at + _SCORED_AT_ONCE]).tolist()
-            tell("score", **place, epochs=epoch, scored=len(values), of=len(ranked))
-        scores[epoch] = values
-        files.keep_scores(scores)
-
-    if start in marks and marks[start] not in scores:
-        score(marks[start])
-    saved = last = time.monotonic()
-    if len(scores) < len(marks):
-        for step in supernet.train(trained, drawn, round=0, start=start):
-            now = time.monotonic()
-            made = step.step + 1
-            tell("step", **place, step=made, steps=steps, loss=step.loss, rate=step.rate, seconds=now - last)
-            due = now - saved >= config.checkpoint_seconds
-            if folder and (due or made in marks):
-                files.keep_checkpoint(supernet.state(), made)
-                saved = time.monotonic()
-            if made in marks and marks[made] not in scores:
-                score(marks[made])
-            last = time.monotonic()
-    files.remove_checkpoint()
-    counts = np.bincount(drawn, minlength=len(trained))[: len(ranked)]
-    # rounded as study.json has them, so that a study and what is read back from its file are the same
-    table = np.array([scores[epoch] for epoch in config.marks]).round(6)
-    expected = sampler.expected(steps)[: len(ranked)].round(6)
-    return TrainedSupernet(arm, seed, config.marks, table, counts, expected)
-
-
-class _SupernetFiles:
-    """A supernet's scores and checkpoint in a study's folder."""
-
-    def __init__(self, folder: Folder | None, name: str) -> None:
-        self._folder, self._name = folder, name
-
-    def scores(self) -> dict[int, list[float]]:
-        """What was scored before, by epoch."""
-        if self._folder is None:
-            return {}
-        known = self._folder.known(
-            f"{self._name}.json",
-            lambda content: {int(entry["epochs"]): list(map(float, entry["scores"])) for entry in content["scored"]},
-        )
-        return known or {}
-
-    def keep_scores(self, scores: Mapping[int, Sequence[float]]) -> None:
-        if self._folder:
-            entries = [{"epochs": epoch, "scores": list(values)} for epoch, values in scores.items()]
-            self._folder.write_json(f"{self._name}.json", {"scored": entries})
-
-    @property
-    def has_checkpoint(self) -> bool:
-        return self._folder is not None and self._folder.has(f"{self._name}.checkpoint.safetensors")
-
-    def checkpoint(self) -> tuple[dict[str, NDArray[np.float32]], int]:
-        assert self._folder is not None
-        path = self._folder.folder / f"{self._name}.checkpoint.safetensors"
-        state, about = read_weights(path)
-        with understanding(path):
-            return state, int(about["step"])
-
-    def keep_checkpoint(self, state: Mapping[str, NDArray[np.float32]], step: int) -> None:
-        if self._folder:
-            self._folder.write(f"{self._name}.checkpoint.safetensors", to_bytes(state, {"step": step}))
-
-    def remove_checkpoint(self) -> None:
-        if self._folder:
-            self._folder.remove(f"{self._name}.checkpoint.safetensors")
-
-
-# --- the whole study
+#: what tables call a genotype trained by itself, where samplers have their names
+ALONE = "alone"
 
 
 @frozen(eq=False, slots=False)
@@ -203,10 +46,13 @@ class RankingStudy:
         genotypes: the ranked ones, n of them.
         sizes: what the chances were made of, shape (n,).
         truths: accuracies, shape (repeats, n); one repeat where they are a table's.
-        supernets: all of them, by sampler and then by seed.
+        supernets: all of them, by sampler, then by seed, then by length.
+        marks: ``own`` where each supernet was trained to be scored after its last epoch, with its own cosine; ``along``
+            where one supernet of each sampler and seed was scored after some of its epochs.
         trained: genotypes each supernet was trained on.
         top: the k of precision at the top.
         resamples: behind each interval.
+        short: the genotypes trained alone for a few epochs, by length and then by seed.
     """
 
     space: str
@@ -214,9 +60,11 @@ class RankingStudy:
     sizes: NDArray[np.float64]
     truths: NDArray[np.float64]
     supernets: tuple[TrainedSupernet, ...]
+    marks: str
     trained: int
     top: int
     resamples: int
+    short: tuple[ShortTrainings, ...] = ()
 
     @property
     def truth(self) -> NDArray[np.float64]:
@@ -225,18 +73,31 @@ class RankingStudy:
         return mean
 
     @property
-    def marks(self) -> tuple[int, ...]:
+    def scored_epochs(self) -> tuple[int, ...]:
         """The epochs after which supernets were scored."""
-        return self.supernets[0].epochs
+        return tuple(sorted({epochs for supernet in self.supernets for epochs in supernet.epochs}))
+
+    @property
+    def short_epochs(self) -> tuple[int, ...]:
+        """The lengths of the short stand-alone trainings."""
+        return tuple(dict.fromkeys(trainings.epochs for trainings in self.short))
+
+    def short_scores(self, epochs: int) -> NDArray[np.float64]:
+        """Dev accuracies of the genotypes trained alone for so many epochs, shape (seeds, n)."""
+        return np.array([trainings.scores for trainings in self.short if trainings.epochs == epochs])
 
     @property
     def arms(self) -> tuple[Arm, ...]:
         """The samplers, in order."""
         return tuple(dict.fromkeys(supernet.arm for supernet in self.supernets))
 
+    def supernets_of(self, arm: Arm, epochs: int) -> list[TrainedSupernet]:
+        """The supernets of a sampler that were scored after so many epochs, one a seed."""
+        return [supernet for supernet in self.supernets if supernet.arm == arm and epochs in supernet.epochs]
+
     def scores(self, arm: Arm, epochs: int) -> NDArray[np.float64]:
         """One-shot scores of a sampler's supernets after so many epochs, shape (seeds, n)."""
-        return np.array([s.scores[s.epochs.index(epochs)] for s in self.supernets if s.arm == arm])
+        return np.array([s.scores[s.epochs.index(epochs)] for s in self.supernets_of(arm, epochs)])
 
     @cached_property
     def comparisons(self) -> dict[int, Comparison]:
@@ -248,7 +109,22 @@ class RankingStudy:
                 k=self.top,
                 resamples=self.resamples,
             )
-            for epochs in self.marks
+            for epochs in self.scored_epochs
+        }
+
+    @cached_property
+    def short_comparisons(self) -> dict[int, Comparison]:
+        """How the order after short stand-alone trainings agrees with the truth, by their epochs; the way is ALONE."""
+        return {
+            epochs: compared({ALONE: list(self.short_scores(epochs))}, self.truth, k=self.top, resamples=self.resamples)
+            for epochs in self.short_epochs
+        }
+
+    @cached_property
+    def short_gained_by_size(self) -> dict[int, Estimate]:
+        """Spearman's rho of size and the ranks gained by short stand-alone training, by its epochs."""
+        return {
+            epochs: self._gained_by_size(self._ranks_gained(self.short_scores(epochs))) for epochs in self.short_epochs
         }
 
     @cached_property
@@ -265,15 +141,22 @@ class RankingStudy:
 
     def ranks_gained(self, arm: Arm, epochs: int) -> NDArray[np.float64]:
         """How many places each genotype stands higher by its one-shot score, mean over seeds, than in truth: (n,)."""
-        gained: NDArray[np.float64] = mean_ranks(self.scores(arm, epochs).mean(0)) - mean_ranks(self.truth)
+        return self._ranks_gained(self.scores(arm, epochs))
+
+    def _ranks_gained(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        gained: NDArray[np.float64] = mean_ranks(scores.mean(0)) - mean_ranks(self.truth)
         return gained
+
+    def _gained_by_size(self, gained: NDArray[np.float64]) -> Estimate:
+        return rank_agreement(self.sizes, gained, resamples=self.resamples)["spearman"]
 
     @cached_property
     def _gains(self) -> dict[tuple[Arm, int], Estimate]:
-        def gain(arm: Arm, epochs: int) -> Estimate:
-            return rank_agreement(self.sizes, self.ranks_gained(arm, epochs), resamples=self.resamples)["spearman"]
-
-        return {(arm, epochs): gain(arm, epochs) for epochs in self.marks for arm in self.arms}
+        return {
+            (arm, epochs): self._gained_by_size(self.ranks_gained(arm, epochs))
+            for epochs in self.scored_epochs
+            for arm in self.arms
+        }
 
     def gained_by_size(self, arm: Arm, epochs: int) -> Estimate:
         """Spearman's rho of size and ranks gained: below 0, the scores favour small genotypes (the paper's premise)."""
@@ -298,13 +181,10 @@ class RankingStudy:
             for s in self.supernets
         ]
         agreement, differences = [], []
-        for epochs in self.marks:
+        for epochs in self.scored_epochs:
             found = self.comparisons[epochs]
-            for arm, figures in found.estimates.items():
-                for figure, estimate in figures.items():
-                    each = [round_off(value) for value in found.each[arm][figure]]
-                    about = {"sampler": arm, "epochs": epochs, "figure": figure}
-                    agreement.append({**about, **plain_estimate(estimate), "each_seed": each})
+            for arm in found.estimates:
+                agreement += [{"sampler": arm, "epochs": epochs, **entry} for entry in _figures_of(found, arm)]
             for arm, figures in found.differences.items():
                 for figure, estimate in figures.items():
                     about = {"sampler": arm, "less": str(self.arms[0]), "epochs": epochs, "figure": figure}
@@ -312,6 +192,7 @@ class RankingStudy:
         return {
             "kind": "ranking",
             "space": self.space,
+            "marks": self.marks,
             "trained": self.trained,
             "top": self.top,
             "resamples": self.resamples,
@@ -324,10 +205,28 @@ class RankingStudy:
             ],
             "gained_by_size": [
                 {"sampler": str(arm), "epochs": epochs, **plain_estimate(self.gained_by_size(arm, epochs))}
-                for epochs in self.marks
+                for epochs in self.scored_epochs
                 for arm in self.arms
             ],
             "size_alone": plain_estimate(self.by_size),
+            **({} if not self.short else self._short_to_json()),
+        }
+
+    def _short_to_json(self) -> dict[str, Any]:
+        agreement = [
+            {"epochs": epochs, **entry}
+            for epochs, found in self.short_comparisons.items()
+            for entry in _figures_of(found, ALONE)
+        ]
+        return {
+            "short": [
+                {"epochs": trainings.epochs, "seed": trainings.seed, "scores": trainings.scores.tolist()}
+                for trainings in self.short
+            ],
+            "short_agreement": agreement,
+            "short_gained_by_size": [
+                {"epochs": epochs, **plain_estimate(gain)} for epochs, gain in self.short_gained_by_size.items()
+            ],
         }
 
     @classmethod
@@ -350,10 +249,28 @@ class RankingStudy:
             np.array([entry["size"] for entry in content["genotypes"]], dtype=np.float64),
             np.array([entry["truth"] for entry in content["genotypes"]], dtype=np.float64).T,
             supernets,
+            # before there was a choice, one supernet was scored along the way
+            str(content.get("marks", "along")),
             int(content["trained"]),
             int(content["top"]),
             int(content["resamples"]),
+            tuple(
+                ShortTrainings(int(entry["epochs"]), int(entry["seed"]), np.array(entry["scores"], dtype=np.float64))
+                for entry in content.get("short", [])
+            ),
         )
+
+
+def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
+    """Return each figure of a way of scoring, as study.json has it."""
+    return [
+        {
+            "figure": figure,
+            **plain_estimate(estimate),
+            "each_seed": [round_off(value) for value in found.each[way][figure]],
+        }
+        for figure, estimate in found.estimates[way].items()
+    ]
 
 
 def plain_estimate(estimate: Estimate) -> dict[str, float | int | None]:
@@ -379,7 +296,7 @@ def ranking_study(
     dataset: Dataset,
     whole: Dataset | None = None,
     *,
-    truth: Mapping[Genotype, float] | None = None,
+    truth: Mapping[Genotype, float | Sequence[float]] | None = None,
     genotypes: Sequence[Genotype] | None = None,
     run: Run | None = None,
     store: Folder | None = None,
@@ -394,23 +311,25 @@ def ranking_study(
         backend: trains supernets and networks.
         dataset: with a dev part, on which supernets are scored.
         whole: the same images without a dev part, for stand-alone training; not needed with a truth.
-        truth: known accuracies, in place of training.
+        truth: known accuracies, in place of training: one of each genotype, or one of each repeat of its training.
         genotypes: those that are ranked; by default they are chosen at random.
         run: a folder for what is finished, and at the end for study.json; a study that was killed goes on from it.
         store: a folder for stand-alone trainings, which many studies may share.
         listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
     Raises:
-        ConfigError: too few genotypes for what is asked.
-        DataError: the truth lacks a genotype that is ranked.
+        ConfigError: too few genotypes for what is asked, or several sets of them.
+        DataError: the truth lacks a genotype that is ranked, or has more repeats of one than of another.
         DivergedError: a training's loss is not finite; what was trained before is kept.
     """
+    if len(config.sets) > 1:
+        raise ConfigError(f"sizes is {config.sizes!r}, {len(config.sets)} sets of genotypes; see bnao.ranking_sets")
     network = dataset.network(config.network)
     space = space_named(network.space, network.nodes)
 
     def tell(kind: str, **values: Any) -> None:
         event = {"event": kind, **values}
-        if run and kind not in ("step", "epoch"):
+        if run and kind not in ("step", "epoch", "short_epoch"):
             run.log(event)
         listen(event)
 
@@ -431,16 +350,15 @@ def ranking_study(
     else:
         truths = known_truth(ranked, truth)
     supernets = []
-    # every sampler's first seed before any second one, so that what is there early can be compared
-    for seed in range(config.seed, config.seed + config.seeds):
-        for arm in config.arms:
-            done = trained_supernet(config, arm, seed, ranked, trained, sizes, backend, dataset, run, tell)
-            supernets.append(done)
-            tell("supernet", sampler=str(arm), seed=seed)
-    supernets.sort(key=lambda supernet: (config.arms.index(supernet.arm), supernet.seed))
+    for planned in config.supernets:
+        supernets.append(trained_supernet(config, planned, ranked, trained, sizes, backend, dataset, run, tell))
+        tell("supernet", sampler=str(planned.arm), seed=planned.seed, length=planned.epochs[-1])
+    supernets.sort(key=lambda supernet: (config.arms.index(supernet.arm), supernet.seed, supernet.epochs))
+    short = short_trainings(config, ranked, backend, dataset, store, tell)
+    short.sort(key=lambda trainings: (trainings.epochs, trainings.seed))
     study = RankingStudy(
-        space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets),
-        len(trained), config.top, config.resamples,
+        space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
+        len(trained), config.top, config.resamples, tuple(short),
     )  # fmt: skip
     if run:
         run.write_json(RESULT, study.to_json())

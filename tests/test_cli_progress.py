@@ -1,19 +1,26 @@
 """The arithmetic behind the progress display and the final tables."""
 
 import io
+import itertools
 import math
 
 import pytest
 from attrs import evolve
+from pretend_backend import BACKEND
 from rich.console import Console
 
 from bnao.cli.figures import duration, percent
 from bnao.cli.progress import EvaluationTrack, SearchTrack, Smoothed, Speeds, line, picture
+from bnao.cli.study_track import StudyTrack
 from bnao.cli.tables import against_random, balance, balance_line, pool_line, table
-from bnao.config import ControllerConfig, EvaluateConfig, SearchConfig
+from bnao.config import ControllerConfig, EvaluateConfig, SearchConfig, StudyConfig
 from bnao.search import Ranked, SearchResult
+from bnao.sets import ranking_sets
+from bnao.settings import build
 from bnao.space import SPACES
 from bnao.streams import stream
+from bnao.study import ranking_study
+from bnao.testing import small_dataset
 
 GENOTYPES = SPACES["nao"].random_genotypes(4, stream(0, "progress"))
 RANKED = Ranked(
@@ -243,3 +250,43 @@ def test_the_found_ones_are_compared_with_the_median_of_random_ones():
         "test error: 10.00 % for the genotype ranked first, 15.00 % on average over the top 2; "
         "the median of 3 random ones of the first pool is 30.00 %"
     )
+
+
+# --- a ranking study
+
+STUDY = {
+    "genotypes": 6, "seeds": 2, "repeats": 2, "alone_epochs": 3, "resamples": 100, "short": "1,2",
+    "network": {"channels": 4, "cells": 1, "nodes": 2},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("marks", ["own", "along"])
+@pytest.mark.parametrize("sizes", ["diverse", "diverse,spread"])
+def test_the_work_left_of_a_study_falls_to_nothing_by_what_its_events_tell(marks, sizes):
+    config = build(StudyConfig, {**STUDY, "marks": marks, "epochs": "1,3", "sizes": sizes})
+    dataset, sets = small_dataset(), sizes.count(",") + 1
+    # the pretended networks make one step an epoch, the pretended supernet four
+    track = StudyTrack(
+        config, 6, trains=True, alone_steps=1, supernet_steps=4, short_steps=1, scored_images=8, start=0.0
+    )
+    lengths = 1 + 3 if marks == "own" else 3
+    begun = {"epoch": 6 * 2 * 3, "step": 4 * lengths * 2 * 2, "score": 6 * 2 * 2 * 2, "short_epoch": 6 * 2 * (1 + 2)}
+    assert track._left == {kind: sets * units for kind, units in begun.items()}
+    lefts, lines = [], []
+
+    def listen(event):
+        lines.append(track.update(event, now=float(len(lines))))
+        lefts.append(dict(track._left))
+
+    study = ranking_sets if sets > 1 else ranking_study
+    study(config, BACKEND, dataset, dataset.joined(), listen=listen)
+
+    for kind in begun:
+        counts = [left[kind] for left in lefts]
+        assert counts == sorted(counts, reverse=True)
+        assert {a - b for a, b in itertools.pairwise(counts)} <= {0, 1, 6}  # all six genotypes are scored at once
+        assert counts[-1] == 0
+    told = [line for line in lines if line is not None]
+    if sets > 1:
+        assert "diverse  alone  genotype 1/6  repeat 1/2" in told[0]
+        assert "spread  alone for 2 epochs  genotype 6/6, seed 1  dev error" in told[-1]

@@ -209,6 +209,163 @@ def test_a_table_trains_no_supernet():
     assert "backend 'table' trains no supernet" in refused(2, "study", "ranking", "--backend", "table", "--quiet")
 
 
+# --- the truth of another folder
+
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
+
+
+def json_of(*args):
+    done = bnao("study", "ranking", *args, "--quiet", "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_the_truth_of_another_study_gives_its_genotypes_and_repeats_and_the_same_figures():
+    first = json_of(*SMALL, "--out", "s")
+
+    again = json_of(*SMALL, "--truth", "s", "--genotypes", "3", "--out", "again")
+    of_file = json_of(*SMALL, "--truth", "s/study.json", "--out", "file")
+
+    assert len(first["genotypes"][0]["truth"]) == 2
+    for name in ("genotypes", "supernets", "agreement", "differences", "reliability", "gained_by_size"):
+        assert again[name] == of_file[name] == first[name]
+    assert again["config"]["truth"] == "s"
+
+
+def test_a_study_file_from_before_is_a_truth_without_its_settings(tmp_path):
+    old = json.loads((RESULTS / "B-diverse" / "study.json").read_text())
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "study.json").write_text(json.dumps({name: old[name] for name in old if name != "config"}))
+
+    found = json_of(*SMALL[:-2], "--truth", tmp_path / "old", "--top", "10", "--out", "s")
+
+    assert [(row["genotype"], row["truth"]) for row in found["genotypes"]] == [
+        (row["genotype"], row["truth"]) for row in old["genotypes"]
+    ]
+    assert [row["value"] for row in found["reliability"]] == [row["value"] for row in old["reliability"]]
+    assert "marks" not in old
+    assert found["marks"] == "own"
+
+
+def test_the_truth_of_an_evaluation_has_its_repeats_and_more_may_be_trained_on(tmp_path):
+    (tmp_path / "pool.txt").write_text("\n".join(map(str, POOL[:4])))
+    done = bnao(
+        "evaluate", "--backend", "pretend", "--file", tmp_path / "pool.txt", "--nodes", "2", "--epochs", "1",
+        "--repeats", "2", "--quiet", "--out", "e",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+
+    found = json_of(*SMALL, "--truth", "e", "--trained", "9", "--out", "s")
+
+    evaluated = json.loads(Path("e/evaluation.json").read_text())["evaluations"]
+    assert [row["genotype"] for row in found["genotypes"]] == [str(genotype) for genotype in POOL[:4]]
+    for row, entry in zip(found["genotypes"], evaluated, strict=True):
+        assert row["truth"] == pytest.approx([1 - error for error in entry["test_errors"]])
+    assert found["trained"] == 9
+
+
+def test_a_folder_that_is_no_truth_of_the_study_is_refused_in_one_line(tmp_path):
+    def refused_truth(path, *more):
+        return refused(1, "study", "ranking", *SMALL, "--quiet", "--truth", path, "--out", "s", *more)
+
+    (tmp_path / "empty").mkdir()
+
+    assert refused_truth(tmp_path / "empty").endswith(
+        "empty has no study.json and no evaluation.json; a truth is a CSV file, or the folder of a finished ranking "
+        "study or of an evaluation"
+    )
+    assert refused_truth(RESULTS / "predictor-enas").endswith(
+        "study.json is of a study of kind 'predictor', which has no accuracies of genotypes; a truth is a CSV file, or "
+        "the folder of a ranking study or of an evaluation"
+    )
+    assert refused_truth(RESULTS / "A").endswith(
+        "study.json is of space 'nas-bench-201', and the study is of 'nao'; give --space nas-bench-201"
+    )
+    message = refused_truth(RESULTS / "B-diverse")  # --nodes 2
+    assert "study.json is of another space than the study: " in message
+    assert message.endswith("; give its --space and --nodes")
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "study.json").write_text('{"format": 1, "kind": "ranking", "space": "nao", "genotypes": [{}]}')
+    assert "was changed by hand or by another program" in refused_truth(damaged)
+    assert not os.path.exists("s")
+    assert "truth_column is 'x', and " in refused(
+        2, "study", "ranking", *SMALL, "--quiet", "--truth", RESULTS / "A", "--truth-column", "x"
+    )
+
+
+def test_a_study_of_marks_of_their_own_tells_each_supernet():
+    done = bnao("study", "ranking", *SMALL, "--out", "s")
+
+    assert done.exit_code == 0, done.output
+    assert "supernet 1/8  uniform, seed 0, 1 epoch: done" in done.stderr
+    assert "supernet 8/8  proportional, seed 1, 2 epochs: done" in done.stderr
+    assert "mean over 2 supernets of each sampler" in done.stdout
+
+
+# --- several sets of genotypes, and short trainings
+
+
+def test_diverse_and_similar_sizes_are_one_command_with_one_table():
+    pytest.importorskip("matplotlib")
+    few = (*SMALL, "--sizes", "diverse,spread", "--short", "1")
+
+    done = bnao("study", "ranking", *few, "--out", "s")
+    again = bnao("study", "ranking", *few, "--out", "s")
+    single = json_of(*SMALL, "--sizes", "spread", "--short", "1", "--out", "single")
+
+    assert done.exit_code == again.exit_code == 0, done.output
+    assert done.stdout.splitlines()[:20] == again.stdout.splitlines()[:20]
+    assert again.stderr.count("(from the store)") == 2 * (12 + 12)
+    rows = [line.split()[:3] for line in done.stdout.splitlines()]
+    for sizes in ("diverse", "spread"):
+        for way, epochs in (("uniform", "1"), ("proportional", "2"), ("alone", "1")):
+            assert [sizes, way, epochs] in rows
+        assert f"{sizes}: sizes " in done.stdout
+        assert f"{sizes}: size alone and the truth: Kendall tau" in done.stdout
+        assert Path(f"s/{sizes}-accuracy.svg").is_file()
+    content = json.loads(Path("s/study.json").read_text())
+    assert (content["kind"], content["config"]["sizes"]) == ("ranking sets", "diverse,spread")
+    assert content["sets"][1]["agreement"] == single["agreement"]
+    assert bnao("study", "draw", "s", "--out", "drawn").exit_code == 0
+    assert Path("drawn/spread-scores.svg").read_bytes() == Path("s/spread-scores.svg").read_bytes()
+
+
+def test_the_truth_of_several_sets_is_a_table_or_a_study_of_the_same_sets(truth, tmp_path):
+    sets = ("--sizes", "diverse,spread")
+    first = json_of(*SMALL, *sets, "--out", "s")
+
+    again = json_of(*SMALL, *sets, "--truth", "s", "--out", "again")
+    one = json_of(*SMALL, "--truth", "s/spread", "--out", "one")
+    table = json_of(*SMALL, *sets, "--truth", truth((g, i) for i, g in enumerate(POOL)), "--out", "table")
+
+    assert [entry["agreement"] for entry in again["sets"]] == [entry["agreement"] for entry in first["sets"]]
+    assert one["agreement"] == first["sets"][1]["agreement"]
+    assert [len(entry["genotypes"]) for entry in table["sets"]] == [6, 6]
+
+    def refused_truth(*more):
+        return refused(1, "study", "ranking", *SMALL, "--quiet", "--out", "no", *more)
+
+    assert refused_truth("--truth", "s").endswith(
+        "study.json is of a study of several sets of genotypes; give the folder of one, such as s/diverse"
+    )
+    assert refused_truth(*sets, "--truth", "one").endswith(
+        "one has no folder diverse; for sizes diverse,spread a truth is a CSV file, or the folder of a study of the "
+        "same sets"
+    )
+    assert "give a folder, or one of the sizes" in refused_truth(*sets, "--truth", "one/study.json")
+    (tmp_path / "pool.txt").write_text("\n".join(map(str, POOL)))
+    assert (
+        "--genotypes-file is one set of genotypes"
+        in bnao("study", "ranking", *SMALL, *sets, "--genotypes-file", tmp_path / "pool.txt").stderr
+    )
+    few = truth(((g, i) for i, g in enumerate(POOL[:4])), "few.csv")
+    assert "the truth has 4; ask for fewer" in refused(
+        2, "study", "ranking", *SMALL, *sets, "--quiet", "--truth", few, "--out", "no"
+    )
+    assert not os.path.exists("no")
+
+
 # --- tables
 
 

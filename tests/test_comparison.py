@@ -5,13 +5,13 @@ import pytest
 from attrs import evolve
 
 from bnao.comparison import Contest, contest
-from bnao.config import ContestConfig
 from bnao.controllers import RandomController
 from bnao.errors import ConfigError, DataError
 from bnao.run import Folder
 from bnao.settings import build
 from bnao.space import SPACES
 from bnao.streams import stream
+from bnao.tablestudies import ContestConfig
 
 SPACE = SPACES["nas-bench-201"]
 POOL = SPACE.random_genotypes(400, stream(0, "contest"))

@@ -14,6 +14,7 @@ from bnao.errors import BnaoError, ConfigError
 from bnao.sampler import SAMPLERS
 from bnao.settings import build, kinds_of, merged, read_toml, setting, settings_of, to_settings, to_toml
 from bnao.space import SPACES, space_named
+from bnao.tablestudies import ContestConfig, PredictorConfig
 
 CONFIGS = [(config, name) for config, presets in PRESETS.items() for name in presets]
 
@@ -136,7 +137,7 @@ def test_a_file_with_a_number_of_too_many_digits_is_refused(tmp_path):
 
 
 @given(
-    st.sampled_from([SearchConfig, EvaluateConfig, configs.StudyConfig, configs.ContestConfig]),
+    st.sampled_from([SearchConfig, EvaluateConfig, configs.StudyConfig, ContestConfig]),
     st.sampled_from(["channels", "cells", "nodes"]),
     st.integers(-(2**70), 2**70) | st.just(10**5000),
 )
@@ -321,9 +322,9 @@ def test_the_settings_name_the_spaces_samplers_and_controllers_that_there_are():
         (SearchConfig, "table", "t.csv", "a TableConfig, such as TableConfig(table='t.csv')"),
         (SearchConfig, "network", None, "network is None; it must be a NetworkConfig"),
         (EvaluateConfig, "training", configs.TrainingConfig(), "training is a TrainingConfig; it must be a StandAlone"),
-        (configs.StudyConfig, "alone", 5, "alone is 5; it must be a StandAloneTrainingConfig"),
-        (configs.ContestConfig, "controller", "nao", "a ControllerConfig, such as ControllerConfig(controller='nao')"),
-        (configs.PredictorConfig, "machine", "cuda", "machine is 'cuda'; it must be a MachineConfig"),
+        (configs.StudyConfig, "alone", 5, "alone is 5; it must be a AloneConfig"),
+        (ContestConfig, "controller", "nao", "a ControllerConfig, such as ControllerConfig(controller='nao')"),
+        (PredictorConfig, "machine", "cuda", "machine is 'cuda'; it must be a MachineConfig"),
     ],
 )
 def test_a_section_of_another_type_is_refused_at_once_by_its_name(kind, section, value, told):

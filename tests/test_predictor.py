@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from bnao.config import PredictorConfig
 from bnao.errors import ConfigError
 from bnao.predictor import Predicting, PredictorStudy, predictor_study
 from bnao.run import Folder
 from bnao.settings import build
 from bnao.space import SPACES
 from bnao.streams import stream
+from bnao.tablestudies import PredictorConfig
 
 SPACE = SPACES["nas-bench-201"]
 POOL = SPACE.random_genotypes(100, stream(0, "predictor"))

@@ -36,6 +36,9 @@ HEADINGS = {
     "machine": "Machine",
 }
 
+# of which every option bears the section's name
+_BY_SECTION = {"alone"}
+
 #: giving the first undoes the second, which would go before it, where a lower layer set that
 _UNDOES: dict[SettingPath, SettingPath] = {("data", "dataset"): ("data", "data"), ("epochs",): ("steps",)}
 
@@ -125,8 +128,8 @@ def options_of(
 ) -> list[click.Parameter]:
     """An option for every setting of a config class.
 
-    Its name is the field's; where an earlier section has that name already, the
-    section's name goes in front: ``--epochs`` and ``--controller-epochs``.
+    Its name is the field's; where an earlier section has that name already, and in ``alone`` always, the section's
+    name goes in front: ``--epochs`` and ``--controller-epochs``.
 
     Args:
         kind: the config class.
@@ -142,7 +145,7 @@ def options_of(
         if path in without:
             continue
         name = attribute.name.replace("_", "-")
-        if name in options:
+        if name in options or path[0] in _BY_SECTION:
             name = f"{path[0]}-{name}"
         default, in_quick = _at(defaults, path), _at(quick, path)
         told = [] if default is None else [f"default: {_text(default)}"]

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from bnao.cli.figures import duration, percent, plain_score
-from bnao.config import EvaluateConfig, SearchConfig, StudyConfig
+from bnao.config import EvaluateConfig, SearchConfig
 from bnao.protocols import Event, Listener
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ class SearchTrack:
     def figures(self) -> list[str]:
         """Loss, rate, the best score so far and the time left."""
         best = None if self.best is None else f"best {plain_score(self.best, self.as_share)}"
-        return _figures(self.loss, self.rate, best, self.speeds.left(self._left))
+        return figures_text(self.loss, self.rate, best, self.speeds.left(self._left))
 
 
 def _order(figures: Mapping[str, float | None]) -> str:
@@ -290,105 +290,11 @@ class EvaluationTrack:
         """Loss, rate, the lowest test error so far and the time left."""
         left = {"step": self._total - self._done}
         best = None if self.best is None else f"lowest test error {percent(self.best, 2)}"
-        return _figures(self.loss, self.rate, best, self.speeds.left(left))
+        return figures_text(self.loss, self.rate, best, self.speeds.left(left))
 
 
-class StudyTrack:
-    """Where a ranking study stands.
-
-    Args:
-        config: the study's settings.
-        genotypes: how many are ranked.
-        trains: whether their truth is trained.
-        alone_steps: steps of an epoch of a stand-alone training.
-        supernet_steps: steps of a supernet's epoch.
-        scored_images: images a one-shot score is the accuracy on.
-        start: the time now, seconds.
-    """
-
-    def __init__(
-        self,
-        config: StudyConfig,
-        genotypes: int,
-        *,
-        trains: bool,
-        alone_steps: int,
-        supernet_steps: int,
-        scored_images: int,
-        start: float,
-    ) -> None:
-        self.genotypes, self.share, self._place = genotypes, 0.0, "starting"
-        self.loss: float | None = None
-        self.rate: float | None = None
-        batches = scored_images / config.training.batch_size
-        self.speeds = Speeds({"score": (batches / 3, "step"), "step": (1 / alone_steps, "epoch")})
-        self._config, self._last, self._smooth, self._scored = config, start, Smoothed(), 0
-        self._supernets = 0
-        self._left: dict[str, float] = {
-            "epoch": genotypes * config.repeats * config.alone_epochs * trains,
-            "step": config.marks[-1] * supernet_steps * config.seeds * len(config.arms),
-            "score": genotypes * len(config.marks) * config.seeds * len(config.arms),
-        }
-
-    def update(self, event: Event, now: float) -> str | None:
-        """Take in an event of ``bnao.study``."""
-        kind, units, told = event["event"], 1, None
-        config = self._config
-        supernets = config.seeds * len(config.arms)
-        if kind in ("epoch", "trained"):
-            trainings = (event["repeat"] - 1) * event["of"] + event["genotype"] - 1
-            name = f"alone  genotype {event['genotype']}/{event['of']}"
-            if config.repeats > 1:
-                name += f"  repeat {event['repeat']}/{config.repeats}"
-            done = trainings * config.alone_epochs
-            if kind == "epoch":
-                self.loss, self.rate = event["loss"], event["rate"]
-                done += event["epoch"]
-                self._place = f"{name}  epoch {event['epoch']}/{config.alone_epochs}"
-            else:
-                done += config.alone_epochs
-                known = "  (from the store)" if event["known"] else ""
-                told = f"{name}  test error {percent(event['test_error'], 2)}{known}"
-            total = event["of"] * config.repeats * config.alone_epochs
-            self.share, self._left["epoch"] = done / total, total - done
-            return self._told(told, kind, units, now)
-        if kind == "step":
-            self.loss, self.rate = self._smooth.add(event["loss"]), event["rate"]
-            self._place = f"{self._name(event)}  step {event['step']}/{event['steps']}"
-            self.share = event["step"] / event["steps"]
-            self._left["step"] = (supernets - self._supernets) * event["steps"] - event["step"]
-        elif kind == "score":
-            units = event["scored"] - self._scored
-            self._scored = event["scored"] % event["of"]
-            self._left["score"] = max(0, self._left["score"] - units)
-            self._place = f"{self._name(event)}  epoch {event['epochs']}  scored {event['scored']}/{event['of']}"
-            self.share = event["scored"] / event["of"]
-        elif kind == "supernet":
-            self._supernets += 1
-            self._smooth = Smoothed()
-            self._left["score"] = self.genotypes * len(config.marks) * (supernets - self._supernets)
-            told = f"supernet {self._supernets}/{supernets}  {event['sampler']}, seed {event['seed']}: done"
-        return self._told(told, kind, units, now)
-
-    def _name(self, event: Event) -> str:
-        supernets = self._config.seeds * len(self._config.arms)
-        return f"supernet {self._supernets + 1}/{supernets} ({event['sampler']}, seed {event['seed']})"
-
-    def _told(self, told: str | None, kind: str, units: float, now: float) -> str | None:
-        self.speeds.add(kind, units, now - self._last)
-        self._last = now
-        return told
-
-    def place(self) -> str:
-        """Which training, and how far."""
-        return self._place
-
-    def figures(self) -> list[str]:
-        """Loss, rate and the time left."""
-        return _figures(self.loss, self.rate, None, self.speeds.left(self._left))
-
-
-def _figures(loss: float | None, rate: float | None, best: str | None, left: float | None) -> list[str]:
+def figures_text(loss: float | None, rate: float | None, best: str | None, left: float | None) -> list[str]:
+    """Return the last figures that are known, and the time left, each as text."""
     figures = [] if loss is None else [f"loss {loss:.3f}"]
     figures += [] if rate is None else [f"rate {rate:.4f}"]
     figures += [] if best is None else [best]

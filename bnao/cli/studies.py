@@ -126,7 +126,10 @@ def _remove_if_nothing_was_done(folder: Path) -> None:
     """Free a new folder for other settings, if what was refused was refused at once."""
     begun = {CONFIG, ABOUT, LOCK, POOL}
     with contextlib.suppress(OSError):
-        if {entry.name for entry in folder.iterdir()} <= begun:
+        entries = list(folder.iterdir())
+        for within in (entry for entry in entries if entry.is_dir()):  # the folders of sets
+            _remove_if_nothing_was_done(within)
+        if all(entry.name in begun or not entry.exists() for entry in entries):
             for name in begun:
                 (folder / name).unlink(missing_ok=True)
             folder.rmdir()

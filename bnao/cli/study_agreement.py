@@ -10,12 +10,13 @@ from bnao.agreement import AgreementStudy, agreement_study
 from bnao.benchmark import read_rows
 from bnao.cli.studies import Output, keep_study, study_folder, study_options
 from bnao.cli.tables import agreement_report
-from bnao.config import SPACE_NAMES, AgreementConfig
+from bnao.config import SPACE_NAMES
 from bnao.errors import RunError
 from bnao.genotype import Genotype
 from bnao.run import read_json, understanding
 from bnao.space import SPACES
 from bnao.study import RESULT
+from bnao.tablestudies import AgreementConfig
 
 
 @click.command("agreement")

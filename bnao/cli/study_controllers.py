@@ -13,9 +13,9 @@ from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.studies import Output, counting, framework, keep_study, required, study_folder, study_options
 from bnao.cli.tables import contest_report
 from bnao.comparison import Contest, contest
-from bnao.config import ContestConfig
 from bnao.settings import build
 from bnao.space import space_named
+from bnao.tablestudies import ContestConfig
 
 log = logging.getLogger("bnao.cli")
 

@@ -14,12 +14,13 @@ from bnao.cli.folders import about, about_table
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.studies import Output, counting, framework, keep_study, required, study_folder, study_options
 from bnao.cli.tables import predictor_report
-from bnao.config import ControllerConfig, NetworkConfig, PredictorConfig, SearchConfig
+from bnao.config import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.errors import ConfigError
 from bnao.predictor import PredictorStudy, predictor_study
 from bnao.protocols import Predicting
 from bnao.settings import build
 from bnao.space import SPACES
+from bnao.tablestudies import PredictorConfig
 
 log = logging.getLogger("bnao.cli")
 

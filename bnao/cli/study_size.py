@@ -9,8 +9,8 @@ import click
 from bnao.benchmark import read_rows
 from bnao.cli.studies import Output, keep_study, study_folder, study_options
 from bnao.cli.tables import size_report
-from bnao.config import PremiseConfig
 from bnao.premise import SizeCorrelation, premise_json, size_correlation
+from bnao.tablestudies import PremiseConfig
 
 
 @click.command("size")

@@ -11,17 +11,18 @@ import numpy as np
 from attrs import frozen
 
 from bnao.agreement import AgreementStudy
+from bnao.arms import Arm
 from bnao.bias import SizeBias, size_bias
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
 from bnao.comparison import MARKS, Contest
-from bnao.config import Arm
 from bnao.evaluate import Evaluation
 from bnao.genotype import Genotype
 from bnao.predictor import PredictorStudy
 from bnao.premise import SizeCorrelation
 from bnao.ranking import Estimate
 from bnao.search import Learning, Ranked, SearchResult
-from bnao.study import RankingStudy
+from bnao.sets import RankingSets
+from bnao.study import ALONE, RankingStudy
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> list[str]:
@@ -237,38 +238,80 @@ def agreement_lines(
     return lines
 
 
-def ranking_report(study: RankingStudy) -> list[str]:
-    """How each sampler's scores agree with the truth, what samplers differ by, and how far the truth can be trusted."""
-    names = ("pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top")
-    heads = ["sampler", "epochs", "pairwise accuracy", "Kendall tau", "Spearman", f"precision at {study.top}"]
-    heads.append("gain by size")
+_FIGURES = ("pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top")
+
+
+def ranking_report(found: RankingStudy | RankingSets) -> list[str]:
+    """Return how scores agree with the truth, what samplers differ by, and how far the truth can be trusted."""
+    studies = {"": found} if isinstance(found, RankingStudy) else dict(found.studies)
+    several = len(studies) > 1
     rows, less = [], []
-    for epochs in study.marks:
-        found = study.comparisons[epochs]
-        for arm, figures in found.estimates.items():
-            gain = study.gained_by_size(Arm.parse(arm), epochs)
-            rows.append([arm, str(epochs), *(_estimate(figures[name]) for name in names), _estimate(gain, sign="+")])
-        for arm, figures in found.differences.items():
-            less.append([arm, str(epochs), *(_estimate(figures[name], sign="+") for name in names)])
-    n, seeds = len(study.genotypes), len(study.supernets) // len(study.arms)
-    lines = [
-        f"one-shot against {'stand-alone accuracy' if len(study.truths) > 1 else 'the truth'}: n = {n} genotypes, "
-        f"mean over {seeds} supernet{'s' * (seeds > 1)} of each sampler trained on {study.trained:,} genotypes; in "
-        f"brackets 95 % bootstrap intervals over genotypes and seeds. Gain by size: Spearman's rho of size and ranks "
-        f"gained under one-shot scores, below 0 where they favour the small",
-        *table(heads, rows, left=["sampler"]),
-    ]
+    for name, study in studies.items():
+        first = [name] if several else []
+        rows += [[*first, *row] for row in _agreement_rows(study)]
+        less += [[*first, *row] for row in _difference_rows(study)]
+    one = next(iter(studies.values()))
+    heads = ["sizes"] * several + ["sampler", "epochs", "pairwise accuracy", "Kendall tau", "Spearman"]
+    heads += [f"precision at {one.top}", "gain by size"]
+    left = ["sizes", "sampler"]
+    lines = [*_ranking_heading(studies, one), *table(heads, rows, left=left)]
     if less:
-        lines += ["", f"less {study.arms[0]} (paired):", *table(heads[:-1], less, left=["sampler"])]
+        lines += ["", f"less {one.arms[0]} (paired):", *table(heads[:-1], less, left=left)]
     lines.append("")
-    if study.reliability:
-        figures = study.reliability
-        lines.append("two seeds of the truth agree with each other by")
-        lines += table(heads[2:-1], [[_estimate(figures[name]) for name in names]])
-    lines.append(f"size alone and the truth: Kendall tau {_estimate(study.by_size)}")
-    if len(set(study.truth.tolist())) == 1:
-        lines.append("every truth is equal, so no pair has an order and no figure is defined")
+    for name, study in studies.items():
+        of = f"{name}: " if several else ""
+        if several:
+            lines.append(f"{of}sizes {study.sizes.min():,.0f} to {study.sizes.max():,.0f}")
+        if study.reliability:
+            figures = study.reliability
+            lines.append(f"{of}two seeds of the truth agree with each other by")
+            lines += table(heads[2 + several : -1], [[_estimate(figures[figure]) for figure in _FIGURES]])
+        lines.append(f"{of}size alone and the truth: Kendall tau {_estimate(study.by_size)}")
+        if len(set(study.truth.tolist())) == 1:
+            lines.append(f"{of}every truth is equal, so no pair has an order and no figure is defined")
     return lines
+
+
+def _ranking_heading(studies: Mapping[str, RankingStudy], one: RankingStudy) -> list[str]:
+    counts = list(dict.fromkeys(len(study.genotypes) for study in studies.values()))
+    seeds = len(one.supernets_of(one.arms[0], one.scored_epochs[-1]))
+    trained = " and ".join(f"{count:,}" for count in dict.fromkeys(study.trained for study in studies.values()))
+    lengths = {
+        "own": "each number of epochs is that of a supernet of its own",
+        "along": "a supernet is scored along the way",
+    }[one.marks]
+    lines = [
+        f"one-shot against {'stand-alone accuracy' if len(one.truths) > 1 else 'the truth'}: n = "
+        f"{' and '.join(map(str, counts))} genotypes, mean over {seeds} supernet{'s' * (seeds > 1)} of each sampler "
+        f"trained on {trained} genotypes, {lengths}; in brackets 95 % bootstrap intervals over genotypes and seeds. "
+        f"Gain by size: Spearman's rho of size and ranks gained under such scores, below 0 where they favour the small"
+    ]
+    if one.short:
+        lines.append(
+            f"{ALONE}: in place of a supernet each genotype trained by itself for so many epochs, on the same images "
+            f"and scored on the same; n times the work of a supernet of that length"
+        )
+    return lines
+
+
+def _agreement_rows(study: RankingStudy) -> list[list[str]]:
+    rows = []
+    for epochs in study.scored_epochs:
+        for arm, figures in study.comparisons[epochs].estimates.items():
+            gain = study.gained_by_size(Arm.parse(arm), epochs)
+            rows.append([arm, str(epochs), *(_estimate(figures[name]) for name in _FIGURES), _estimate(gain, sign="+")])
+    for epochs in study.short_epochs:
+        figures, gain = study.short_comparisons[epochs].estimates[ALONE], study.short_gained_by_size[epochs]
+        rows.append([ALONE, str(epochs), *(_estimate(figures[name]) for name in _FIGURES), _estimate(gain, sign="+")])
+    return rows
+
+
+def _difference_rows(study: RankingStudy) -> list[list[str]]:
+    return [
+        [arm, str(epochs), *(_estimate(figures[name], sign="+") for name in _FIGURES)]
+        for epochs in study.scored_epochs
+        for arm, figures in study.comparisons[epochs].differences.items()
+    ]
 
 
 def contest_report(contest: Contest) -> list[str]:
