@@ -14,7 +14,7 @@ from bnao.benchmark import SIZE_COLUMNS, Rows
 from bnao.errors import ConfigError, DataError
 from bnao.genotype import Genotype
 from bnao.ranking import Estimate, mean_ranks, pairwise_accuracy, rank_agreement, spearman
-from bnao.search import round_off
+from bnao.result import round_off
 from bnao.space import SearchSpace
 from bnao.streams import stream
 from bnao.study import plain_estimate, read_estimate

@@ -18,8 +18,8 @@ from bnao.errors import ConfigError
 from bnao.evaluate import Training, genotype_digest, short_config
 from bnao.genotype import Genotype
 from bnao.protocols import Backend, State, Step
+from bnao.result import round_off
 from bnao.run import Folder
-from bnao.search import round_off
 from bnao.space import space_named
 from bnao.streams import stream
 

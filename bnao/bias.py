@@ -10,7 +10,7 @@ from attrs import frozen
 
 from bnao.genotype import Genotype
 from bnao.ranking import Estimate, rank_agreement
-from bnao.search import SearchResult
+from bnao.result import SearchResult
 from bnao.size import COSTS, FREE
 
 
@@ -70,7 +70,7 @@ def size_bias(result: SearchResult, top: int, *, resamples: int = 200) -> SizeBi
         top: how many of its best to look at, >= 1.
         resamples: behind the interval.
 
-    >>> from bnao.search import Ranked
+    >>> from bnao.result import Ranked
     >>> from bnao.space import SPACES
     >>> from bnao.streams import stream
     >>> pool = SPACES["nao"].random_genotypes(3, stream(0, "example"))

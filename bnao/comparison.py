@@ -20,8 +20,9 @@ from bnao.controllers import CONTROLLERS
 from bnao.errors import ConfigError, DataError
 from bnao.genotype import Genotype
 from bnao.protocols import Controller, Listener
+from bnao.result import round_off
 from bnao.run import Folder
-from bnao.search import round_off, search
+from bnao.search import search
 from bnao.space import space_named
 from bnao.tablestudies import ContestConfig
 

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict
+from attrs import asdict, evolve
 
-from bnao.errors import RunError
+from bnao.config import SearchConfig
+from bnao.errors import ConfigError, RunError
 from bnao.genotype import Genotype
 from bnao.protocols import HeldOut, State
-from bnao.run import Run, read_json, understanding
+from bnao.run import CONFIG, Run, read_json, understanding
+from bnao.settings import to_toml
 from bnao.weights import read_weights, to_bytes, without_momenta
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -209,3 +211,25 @@ class Journal:
             if weights:
                 self._run.write(WEIGHTS, to_bytes(weights))
             self._run.write_json(RESULT, result)
+
+
+def add_rounds(run: Run, rounds: int) -> SearchConfig:
+    """Let the search of a run, finished or not, end after so many rounds; ``bnao.search`` then resumes it.
+
+    A run of 4 rounds that is resumed to 6 is bit for bit one that was started with 6: the last round's checkpoint
+    holds the momenta, and a round's learning rate and masks do not depend on how many there are. Until it is finished
+    anew the run has no result.
+
+    Raises:
+        ConfigError: more rounds were begun already.
+    """
+    config, begun = run.config(SearchConfig), rounds_begun(run.folder)
+    if rounds < begun:
+        raise ConfigError(f"{run.folder} has begun {begun} rounds; rounds is {rounds} and must be at least {begun}")
+    if rounds == config.rounds:
+        return config
+    # first the result, without which a run is resumed: what it held follows from the rounds' files
+    run.remove(RESULT)
+    config = evolve(config, rounds=rounds)
+    run.write(CONFIG, to_toml(config).encode())
+    return config

@@ -15,8 +15,8 @@ from bnao.errors import ConfigError
 from bnao.genotype import Genotype
 from bnao.protocols import Listener, Predicting
 from bnao.ranking import kendall_tau, spearman
+from bnao.result import round_off
 from bnao.run import Folder
-from bnao.search import round_off
 from bnao.streams import stream
 from bnao.tablestudies import PredictorConfig
 

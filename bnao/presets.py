@@ -72,6 +72,7 @@ STUDY_PRESETS: dict[str, Settings] = {
     "quick": {
         "genotypes": 10,
         "epochs": "1,3,6",
+        "marks": "along",
         "seeds": 2,
         "repeats": 2,
         "top": 3,

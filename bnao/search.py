@@ -12,7 +12,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -20,12 +19,13 @@ import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import ArrayLike, NDArray
 
+from bnao.budgets import budgets_text, nearest, within_budgets
 from bnao.config import SearchConfig
 from bnao.errors import ConfigError, GenotypeError, WeightsError
 from bnao.formats import read_lines
 from bnao.genotype import Genotype
 from bnao.inheritance import first_weights
-from bnao.journal import RESULT, Journal, rounds_begun
+from bnao.journal import Journal
 from bnao.protocols import (
     Controller,
     HeldOut,
@@ -37,9 +37,9 @@ from bnao.protocols import (
     check_provides,
 )
 from bnao.ranking import defined, kendall_tau, pairwise_accuracy
-from bnao.run import CONFIG, Run, read_json, understanding
+from bnao.result import Learning, Ranked, SearchResult, round_off
+from bnao.run import Run
 from bnao.sampler import ProportionalSampler, sampler_of_round
-from bnao.settings import to_toml
 from bnao.size import SIZES, multiply_adds, parameters
 from bnao.space import space_named
 from bnao.streams import stream
@@ -50,114 +50,6 @@ SizeFunction = Callable[[Sequence[Genotype]], ArrayLike]
 _SCORED_AT_ONCE = 10
 # random genotypes looked at for each one wanted, before a budget is called too tight
 _TRIES = 300
-
-
-@frozen
-class Ranked:
-    """One genotype of a finished search.
-
-    Attributes:
-        genotype: the architecture.
-        score: one-shot accuracy by the last weights it was scored with, in [0, 1].
-        standard_error: of that accuracy, from the number of dev images; None where the score is no share.
-        size: what its chance was made of.
-        parameters: trainable parameters of its own network.
-        multiply_adds: of that network, for one image.
-        round: in which it came, from 1.
-        updates: steps its path was trained.
-        expected_updates: what Eq. 4 says for them.
-        reranked: accuracy after a short training of its own, where asked for.
-    """
-
-    genotype: Genotype
-    score: float
-    standard_error: float | None
-    size: float
-    parameters: int
-    multiply_adds: int
-    round: int
-    updates: int
-    expected_updates: float
-    reranked: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, the genotype in its text form."""
-        return {**attrs.asdict(self, recurse=False), "genotype": str(self.genotype)}
-
-
-@frozen
-class Learning:
-    """What the controller had learned when it proposed a round's genotypes, and how these then scored.
-
-    Attributes:
-        round: in which its proposals were trained, from 2.
-        held_out: its figures on the scored genotypes it had not learned from; None where it holds out none.
-        proposals: how many of the round's genotypes it had predicted scores for.
-        pairwise_accuracy: share of their pairs that predicted scores and those found in the round order alike.
-        kendall_tau: of the same; both None where they are not defined.
-    """
-
-    round: int
-    held_out: HeldOut | None
-    proposals: int
-    pairwise_accuracy: float | None
-    kendall_tau: float | None
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Learning:
-        """The object of which ``attrs.asdict`` made the content."""
-        held_out = content["held_out"]
-        return cls(**{**content, "held_out": None if held_out is None else HeldOut(**held_out)})
-
-
-@frozen
-class SearchResult:
-    """All genotypes of a search, best first, and what its controller had learned round by round.
-
-    A controller that predicts nothing and holds nothing out (random, evolution) leaves no ``learning``.
-    """
-
-    space: str
-    seed: int
-    ranked: tuple[Ranked, ...]
-    learning: tuple[Learning, ...] = ()
-
-    @property
-    def best(self) -> Genotype:
-        """The genotype ranked first."""
-        return self.ranked[0].genotype
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, as in result.json."""
-        learning = {"learning": [attrs.asdict(entry) for entry in self.learning]} if self.learning else {}
-        return {
-            "space": self.space,
-            "seed": self.seed,
-            **learning,
-            "ranked": [entry.to_json() for entry in self.ranked],
-        }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> SearchResult:
-        """What ``to_json`` was made from."""
-        output = space_named(content["space"]).rules.output
-        ranked = [
-            Ranked(**{**entry, "genotype": evolve(Genotype.parse(entry["genotype"]), output=output)})
-            for entry in content["ranked"]
-        ]
-        learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
-        return cls(content["space"], content["seed"], tuple(ranked), learning)
-
-
-def read_result(folder: Path) -> SearchResult:
-    """The result of the finished run in this folder.
-
-    Raises:
-        RunError: the run is not finished, or its result is not what a search wrote.
-    """
-    content = read_json(folder / RESULT)
-    with understanding(folder / RESULT):
-        return SearchResult.from_json(content)
 
 
 def search(
@@ -224,28 +116,6 @@ def check_start(config: SearchConfig, supernet: Supernet, controller: Controller
     begun = _Search(config, supernet, controller, Journal(None), None, lambda event: None)
     begun.first_pool()
     begun.load_weights()
-
-
-def add_rounds(run: Run, rounds: int) -> SearchConfig:
-    """Let the search of a run, finished or not, end after so many rounds; ``search`` then resumes it.
-
-    A run of 4 rounds that is resumed to 6 is bit for bit one that was started with 6: the last round's checkpoint
-    holds the momenta, and a round's learning rate and masks do not depend on how many there are. Until it is finished
-    anew the run has no result.
-
-    Raises:
-        ConfigError: more rounds were begun already.
-    """
-    config, begun = run.config(SearchConfig), rounds_begun(run.folder)
-    if rounds < begun:
-        raise ConfigError(f"{run.folder} has begun {begun} rounds; rounds is {rounds} and must be at least {begun}")
-    if rounds == config.rounds:
-        return config
-    # first the result, without which a run is resumed: what it held follows from the rounds' files
-    run.remove(RESULT)
-    config = evolve(config, rounds=rounds)
-    run.write(CONFIG, to_toml(config).encode())
-    return config
 
 
 @frozen
@@ -475,10 +345,10 @@ class _Search:
         lines = read_lines(path, self.space)
         places = {genotype: where for where, genotype in reversed(lines)}
         given = list(dict.fromkeys(genotype for _, genotype in lines))
-        barred = list(itertools.compress(given, ~self.within_budget(given)))
+        barred = list(itertools.compress(given, ~within_budgets(given, self.config, self.network)))
         if barred:
             raise ConfigError(
-                f"{places[barred[0]]}: the genotype does not keep the budget ({self.budget()})"
+                f"{places[barred[0]]}: the genotype does not keep the budget ({budgets_text(self.config)})"
                 + (f", nor do {len(barred) - 1:,} others" if len(barred) > 1 else "")
             )
         if self.supernet.candidates is not None:
@@ -509,7 +379,7 @@ class _Search:
             made = self.controller.propose(seeds, config.new, self.wanted, round=round)
         else:
             wishes = self.controller.propose(seeds, config.new, lambda g: g not in self.born, round=round)
-            made = self.nearest(wishes, self.unseen(self.supernet.candidates))
+            made = nearest(self.space, wishes, self.unseen(self.supernet.candidates))
         predicted = {}
         if made and isinstance(self.controller, Predicting):
             predicted = dict(zip(made, self.controller.predict(made).tolist(), strict=True))
@@ -519,18 +389,7 @@ class _Search:
 
     def wanted(self, genotype: Genotype) -> bool:
         """Whether a proposal is new and keeps the budgets."""
-        return genotype not in self.born and bool(self.within_budget([genotype])[0])
-
-    def within_budget(self, genotypes: Sequence[Genotype]) -> NDArray[np.bool_]:
-        """Which of the genotypes keep the budgets, shape (n,)."""
-        within = np.ones(len(genotypes), dtype=bool)
-        for most, count in (
-            (self.config.max_parameters, parameters),
-            (self.config.max_multiply_adds, multiply_adds),
-        ):
-            if most is not None and genotypes:
-                within &= count(genotypes, self.network) <= most
-        return within
+        return genotype not in self.born and bool(within_budgets([genotype], self.config, self.network)[0])
 
     def random(self, n: int, round: int, barred: Sequence[Genotype] = ()) -> list[Genotype]:
         """n new random genotypes within the budgets; fewer only where there are no more, and never in round 0."""
@@ -540,7 +399,7 @@ class _Search:
             if round == 0 and len(left) + len(barred) < 2:
                 raise ConfigError(
                     f"only {len(left)} of the table's {len(self.supernet.candidates):,} genotypes keep the budget "
-                    f"({self.budget()}); a search needs two, allow more"
+                    f"({budgets_text(self.config)}); a search needs two, allow more"
                 )
             return [left[index] for index in rng.permutation(len(left))[:n]]
         chosen: list[Genotype] = []
@@ -549,11 +408,12 @@ class _Search:
             try:
                 some = self.space.random_genotypes(n, rng, exclude=[*self.born, *barred, *chosen])
                 looked_at += n
-                chosen += itertools.compress(some, self.within_budget(some))
+                chosen += itertools.compress(some, within_budgets(some, self.config, self.network))
                 if looked_at > _TRIES * n and len(chosen) < n:
                     raise ConfigError(
-                        f"only {len(chosen)} of {looked_at:,} random genotypes keep the budget ({self.budget()}), and "
-                        f"{n} are wanted; allow more, or take fewer channels, cells or genotypes"
+                        f"only {len(chosen)} of {looked_at:,} random genotypes keep the budget "
+                        f"({budgets_text(self.config)}), and {n} are wanted; allow more, or take fewer channels, "
+                        "cells or genotypes"
                     )
             except (ConfigError, GenotypeError):
                 if round == 0:
@@ -561,35 +421,11 @@ class _Search:
                 break  # a search that is under way goes on with what there is
         return chosen[:n]
 
-    def budget(self) -> str:
-        """The budgets in words."""
-        config = self.config
-        limits = (("parameters", config.max_parameters), ("multiply-adds", config.max_multiply_adds))
-        return ", ".join(f"at most {most:,} {name}" for name, most in limits if most is not None)
-
     def unseen(self, candidates: Sequence[Genotype], barred: Sequence[Genotype] = ()) -> list[Genotype]:
         """The candidates that are new and keep the budgets."""
         known = {*self.born, *barred}
         left = [genotype for genotype in candidates if genotype not in known]
-        return list(itertools.compress(left, self.within_budget(left)))
-
-    def nearest(self, wishes: Sequence[Genotype], left: Sequence[Genotype]) -> list[Genotype]:
-        """For each wish the free candidate that differs in the fewest integers: a table holds but a few."""
-        place = {genotype: index for index, genotype in enumerate(left)}
-        free = np.ones(len(left), dtype=bool)
-        codes: NDArray[np.int64] | None = None
-        chosen: list[Genotype] = []
-        for wish in wishes[: len(left)]:
-            index = place.get(wish, -1)
-            if index < 0 or not free[index]:
-                if codes is None:
-                    codes = self.space.encode(left).reshape(len(left), self.space.length)
-                code = self.space.encode([wish]).reshape(self.space.length)
-                differences = np.where(free, (codes != code).sum(1), self.space.length + 1)
-                index = int(differences.argmin())
-            free[index] = False
-            chosen.append(left[index])
-        return chosen
+        return list(itertools.compress(left, within_budgets(left, self.config, self.network)))
 
     # --- sizes and the ranking
 
@@ -640,8 +476,3 @@ class _Search:
             self.tell("rerank", trained=number + 1, of=len(top), accuracy=accuracies[text])
         top = [evolve(entry, reranked=accuracies[str(entry.genotype)]) for entry in top]
         return sorted(top, key=lambda entry: -accuracies[str(entry.genotype)]) + rest
-
-
-def round_off(value: float, digits: int = 6) -> float:
-    """A value as files show it to people."""
-    return float(round(value, digits))

@@ -23,8 +23,8 @@ from bnao.genotype import Genotype
 from bnao.pool import ranked_genotypes, trained_genotypes
 from bnao.protocols import Backend, Listener
 from bnao.ranking import Comparison, Estimate, compared, mean_ranks, rank_agreement
+from bnao.result import round_off
 from bnao.run import Folder, Run
-from bnao.search import round_off
 from bnao.size import SIZES
 from bnao.space import space_named
 from bnao.supernets import TrainedSupernet, trained_supernet

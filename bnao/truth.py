@@ -24,8 +24,8 @@ from bnao.evaluate import RESULT as EVALUATION
 from bnao.evaluate import Training
 from bnao.genotype import Genotype
 from bnao.protocols import Backend
+from bnao.result import round_off
 from bnao.run import CONFIG, Folder, read_json, understanding
-from bnao.search import round_off
 from bnao.settings import read_toml, to_settings
 from bnao.space import SearchSpace, space_named
 

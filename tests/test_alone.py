@@ -13,8 +13,9 @@ from bnao.config import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.controllers import RandomController
 from bnao.errors import ConfigError
 from bnao.evaluate import short_training
+from bnao.journal import add_rounds
 from bnao.run import Run
-from bnao.search import add_rounds, search
+from bnao.search import search
 from bnao.space import space_named
 from bnao.streams import stream
 from bnao.testing import small_dataset

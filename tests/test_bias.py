@@ -4,7 +4,7 @@ import pytest
 
 from bnao.bias import parameter_free_share, size_bias
 from bnao.genotype import Genotype
-from bnao.search import Ranked, SearchResult
+from bnao.result import Ranked, SearchResult
 
 SMALL = Genotype.parse("0:skip_connect+1:max_pool_3x3|0:avg_pool_3x3+1:avg_pool_3x3")
 MIXED = Genotype.parse("0:skip_connect+1:sep_conv_3x3|0:avg_pool_3x3+1:sep_conv_5x5")

@@ -14,7 +14,7 @@ from bnao.cli.progress import EvaluationTrack, SearchTrack, Smoothed, Speeds, li
 from bnao.cli.study_track import StudyTrack
 from bnao.cli.tables import against_random, balance, balance_line, pool_line, table
 from bnao.config import ControllerConfig, EvaluateConfig, SearchConfig, StudyConfig
-from bnao.search import Ranked, SearchResult
+from bnao.result import Ranked, SearchResult
 from bnao.sets import ranking_sets
 from bnao.settings import build
 from bnao.space import SPACES

@@ -12,10 +12,12 @@ from bnao.config import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.controllers import EvolutionController, RandomController
 from bnao.errors import ConfigError, GenotypeError, ProtocolError, RunError, SizeError
 from bnao.formats import written
+from bnao.journal import add_rounds
 from bnao.protocols import Controller, Epoch, HeldOut, Step, Supernet
+from bnao.result import Learning, Ranked, SearchResult, read_result
 from bnao.run import Run
 from bnao.sampler import ProportionalSampler
-from bnao.search import Learning, Ranked, SearchResult, add_rounds, check_start, read_result, search
+from bnao.search import check_start, search
 from bnao.size import multiply_adds, parameters
 from bnao.space import SPACES
 from bnao.streams import stream

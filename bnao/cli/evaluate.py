@@ -46,8 +46,8 @@ from bnao.genotype import Genotype
 from bnao.inheritance import SupernetWeights
 from bnao.journal import RESULT as SEARCH_RESULT
 from bnao.journal import read_pool
+from bnao.result import read_result
 from bnao.run import CONFIG, Run, check_is_free, check_same_settings, read_config, read_json
-from bnao.search import read_result
 from bnao.settings import to_toml
 from bnao.space import space_named
 from bnao.streamed import stand_alone_images

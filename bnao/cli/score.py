@@ -29,9 +29,9 @@ from bnao.genotype import Genotype
 from bnao.journal import read_supernet
 from bnao.protocols import State, Supernet
 from bnao.ranking import Estimate, rank_agreement
+from bnao.result import read_result
 from bnao.run import read_config, read_json
 from bnao.scoring import OneShotScore, score_genotypes
-from bnao.search import read_result
 from bnao.settings import build
 from bnao.space import space_named
 

@@ -29,10 +29,11 @@ from bnao.errors import ConfigError
 from bnao.evaluate import short_training
 from bnao.formats import read_lines
 from bnao.genotype import Genotype
-from bnao.journal import RESULT
+from bnao.journal import RESULT, add_rounds
 from bnao.protocols import Backend, Controller, Supernet
+from bnao.result import SearchResult, read_result
 from bnao.run import FORMAT, Run, check_is_free, read_config
-from bnao.search import SearchResult, add_rounds, check_start, read_result, search
+from bnao.search import check_start, search
 from bnao.settings import Settings, to_toml
 from bnao.space import space_named
 

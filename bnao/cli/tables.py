@@ -20,7 +20,7 @@ from bnao.genotype import Genotype
 from bnao.predictor import PredictorStudy
 from bnao.premise import SizeCorrelation
 from bnao.ranking import Estimate
-from bnao.search import Learning, Ranked, SearchResult
+from bnao.result import Learning, Ranked, SearchResult
 from bnao.sets import RankingSets
 from bnao.study import ALONE, RankingStudy
 
