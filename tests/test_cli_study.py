@@ -237,7 +237,7 @@ def test_a_study_file_from_before_is_a_truth_without_its_settings(tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "study.json").write_text(json.dumps({name: old[name] for name in old if name != "config"}))
 
-    found = json_of(*SMALL[:-2], "--truth", tmp_path / "old", "--top", "10", "--out", "s")
+    found = json_of(*SMALL[:-2], "--truth", tmp_path / "old", "--top", "10", "--marks", "own", "--out", "s")
 
     assert [(row["genotype"], row["truth"]) for row in found["genotypes"]] == [
         (row["genotype"], row["truth"]) for row in old["genotypes"]
@@ -295,7 +295,7 @@ def test_a_folder_that_is_no_truth_of_the_study_is_refused_in_one_line(tmp_path)
 
 
 def test_a_study_of_marks_of_their_own_tells_each_supernet():
-    done = bnao("study", "ranking", *SMALL, "--out", "s")
+    done = bnao("study", "ranking", *SMALL, "--marks", "own", "--out", "s")
 
     assert done.exit_code == 0, done.output
     assert "supernet 1/8  uniform, seed 0, 1 epoch: done" in done.stderr
