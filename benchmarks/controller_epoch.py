@@ -18,8 +18,8 @@ from pairs import ratio
 def measure(backend: str, sequences: int, epochs: int, threads: int | None, seed: int) -> dict[str, object]:
     """Median seconds of an epoch, after one that warms up."""
     from bnao import load_backend
-    from bnao.config import ControllerConfig, MachineConfig, SearchConfig
-    from bnao.space import SPACES
+    from bnao.config.settings import ControllerConfig, MachineConfig, SearchConfig
+    from bnao.space.spaces import SPACES
     from bnao.streams import stream
 
     loaded, space = load_backend(backend), SPACES["nao"]

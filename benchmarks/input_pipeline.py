@@ -21,8 +21,8 @@ import PIL
 from arguments import folder, refusals, whole
 from PIL import Image
 
-from bnao.config import DataConfig
-from bnao.streamed import stream_dataset
+from bnao.config.settings import DataConfig
+from bnao.data.imagenet import stream_dataset
 from bnao.streams import stream
 
 PARTS = 7  # timed one by one; the figure is their median

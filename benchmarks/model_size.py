@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from bnao import NetworkConfig, multiply_adds, parameters
-from bnao.space import SPACES
+from bnao.space.spaces import SPACES
 from bnao.streams import stream
 
 GENOTYPES = 20_000

@@ -18,8 +18,8 @@ from arguments import file, refusals, whole
 
 from bnao import NetworkConfig, SearchConfig, load_backend
 from bnao.backends.torch.supernet import images_of
-from bnao.data import Dataset
-from bnao.space import SPACES
+from bnao.data.dataset import Dataset
+from bnao.space.spaces import SPACES
 from bnao.streams import stream
 
 

@@ -16,9 +16,9 @@ from arguments import refusals, whole
 from torch.profiler import ProfilerActivity, profile
 
 from bnao import NetworkConfig, SearchConfig, load_backend
-from bnao.config import MachineConfig, TrainingConfig
-from bnao.data import Dataset
-from bnao.space import SPACES
+from bnao.config.settings import MachineConfig, TrainingConfig
+from bnao.data.dataset import Dataset
+from bnao.space.spaces import SPACES
 from bnao.streams import stream
 
 

@@ -23,11 +23,11 @@ def measure(
     """Median seconds of a step, after two that warm up."""
     began = time.perf_counter()
     from bnao import NetworkConfig, ProportionalSampler, SearchConfig, load_backend, parameters
-    from bnao.config import TrainingConfig
-    from bnao.data import Dataset
-    from bnao.space import SPACES
+    from bnao.config.settings import TrainingConfig
+    from bnao.data.dataset import Dataset
+    from bnao.network.state import without_momenta
+    from bnao.space.spaces import SPACES
     from bnao.streams import stream
-    from bnao.weights import without_momenta
 
     rng = stream(seed, "benchmark")
 

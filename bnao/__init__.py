@@ -4,22 +4,22 @@ Luo, Qin, Chen: *Balanced One-shot Neural Architecture Optimization* (arXiv 1909
 """
 
 from bnao.backends import load as load_backend
-from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig, StudyConfig
-from bnao.data import load_dataset
+from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig, StudyConfig
+from bnao.data.dataset import load_dataset
 from bnao.errors import BnaoError
-from bnao.evaluate import evaluate
-from bnao.formats import parse, written
-from bnao.genotype import Cell, Edge, Genotype, Node
-from bnao.pool import random_genotypes
-from bnao.ranking import compared, kendall_tau, pairwise_accuracy, rank_agreement, spearman
+from bnao.evaluation.scoring import classify_test_images, score_genotypes
+from bnao.evaluation.trainings import evaluate
+from bnao.metrics import compared, kendall_tau, pairwise_accuracy, rank_agreement, spearman
+from bnao.network.size import multiply_adds, parameters
 from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
-from bnao.scoring import classify_test_images, score_genotypes
-from bnao.search import search
-from bnao.sets import RankingSets, ranking_sets
-from bnao.size import multiply_adds, parameters
-from bnao.space import SPACES, SearchSpace, neighbours
-from bnao.study import RankingStudy, ranking_study
-from bnao.zoo import published
+from bnao.space.genotype import Cell, Edge, Genotype, Node
+from bnao.space.notation.notations import parse, written
+from bnao.space.spaces import SPACES, SearchSpace, neighbours
+from bnao.space.zoo import published
+from bnao.strategies.rounds import search
+from bnao.studies.genotypes import random_genotypes
+from bnao.studies.ranking import RankingStudy, ranking_study
+from bnao.studies.sets import RankingSets, ranking_sets
 
 __version__ = "0.1.0"
 

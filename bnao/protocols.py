@@ -10,12 +10,12 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
-from bnao.data import Dataset, LabelledImages
+from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import ProtocolError
-from bnao.genotype import Genotype
-from bnao.trained import Trained
-from bnao.weights import State as State
+from bnao.network.state import State as State
+from bnao.network.trained import Trained
+from bnao.space.genotype import Genotype
 
 #: something happened: its kind under "event", and plain values
 Event = Mapping[str, Any]

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from bnao.config.fields import build, read_toml, settings_of, to_toml, worded
 from bnao.errors import BnaoError, ConfigError, GenotypeError, RunError, WriteError
-from bnao.settings import build, read_toml, settings_of, to_toml, worded
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -101,7 +101,7 @@ class Run(Folder):
     """A folder that one process at a time works in.
 
     >>> import tempfile
-    >>> from bnao.config import SearchConfig
+    >>> from bnao.config.settings import SearchConfig
     >>> folder = tempfile.TemporaryDirectory()
     >>> with Run.create(Path(folder.name) / "run", SearchConfig(rounds=2)) as run:
     ...     run.write_json("notes.json", {"good": True})

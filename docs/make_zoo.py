@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bnao.zoo import Counted, Published, counted, zoo
+from bnao.network.claims import Counted, counted
+from bnao.space.zoo import Published, zoo
 
 PAGE = Path(__file__).resolve().parent / "zoo.md"
 

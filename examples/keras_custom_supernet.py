@@ -15,7 +15,7 @@ from keras import layers, ops
 
 from bnao import ProportionalSampler, load_dataset, rank_agreement
 from bnao.backends.keras import BalancedBatches
-from bnao.config import DataConfig
+from bnao.config.settings import DataConfig
 
 CHOICES = (1, 3, 5)  # kernel sizes
 CHANNELS = 12

@@ -14,7 +14,7 @@ from keras import ops
 
 from bnao import ProportionalSampler, load_dataset
 from bnao.backends.keras import BalancedBatches
-from bnao.config import DataConfig
+from bnao.config.settings import DataConfig
 
 WIDTHS = [8, 32, 128]  # of the hidden layer; a smaller one is the first units of the largest
 

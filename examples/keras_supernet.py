@@ -11,7 +11,7 @@ import numpy as np
 
 from bnao import NetworkConfig, ProportionalSampler, load_dataset, parameters
 from bnao.backends.keras import BalancedBatches, PathSGD, Supernet
-from bnao.config import DataConfig
+from bnao.config.settings import DataConfig
 from bnao.streams import stream
 
 

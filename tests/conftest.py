@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from bnao.data import Dataset
+from bnao.data.dataset import Dataset
 from bnao.streams import stream
 
 # the contract's assertions tell their values as a test's own do

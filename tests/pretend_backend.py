@@ -8,7 +8,7 @@ import numpy as np
 
 from bnao.errors import BackendError, DivergedError
 from bnao.protocols import Epoch, Exporter, Step
-from bnao.space import space_named
+from bnao.space.spaces import space_named
 from bnao.streams import stream
 
 #: what makes Python find it: the file entry_points.txt of a folder that ends in .dist-info

@@ -5,16 +5,16 @@ import pathlib
 
 import pytest
 from attrs import evolve
-from test_cli import bnao, refused, workplace  # noqa: F401  # the fixture is used by its name
 
-from bnao.config import EvaluateConfig
+from bnao.config.settings import EvaluateConfig
 from bnao.errors import GenotypeError
-from bnao.formats import parse
-from bnao.pool import random_genotypes
-from bnao.size import multiply_adds, parameters
-from bnao.space import SPACES, neighbours, space_named
+from bnao.network.size import multiply_adds, parameters
+from bnao.space.notation.notations import parse
+from bnao.space.spaces import SPACES, neighbours, space_named
+from bnao.space.zoo import published
 from bnao.streams import stream
-from bnao.zoo import published
+from bnao.studies.genotypes import random_genotypes
+from tests.cli.test_cli import bnao, refused, workplace  # noqa: F401  # the fixture is used by its name
 
 NETWORK = EvaluateConfig().network
 

@@ -6,18 +6,18 @@ import re
 import pytest
 from attrs import evolve
 from pretend_backend import BACKEND
-from test_search import CountingSupernet, Foreteller, NoIdeas
-from test_study import SMALL
 
-from bnao.alone import StandAloneScores
-from bnao.config import ControllerConfig, EvaluateConfig, NetworkConfig, SearchConfig
-from bnao.evaluate import evaluate
+from bnao.config.settings import ControllerConfig, EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.evaluation.candidates import StandAloneScores
+from bnao.evaluation.trainings import evaluate
 from bnao.protocols import EVENTS
-from bnao.search import search
-from bnao.space import space_named
+from bnao.space.spaces import space_named
+from bnao.strategies.rounds import search
 from bnao.streams import stream
-from bnao.study import ranking_study
+from bnao.studies.ranking import ranking_study
 from bnao.testing import small_dataset
+from tests.strategies.test_rounds import CountingSupernet, Foreteller, NoIdeas
+from tests.studies.test_ranking import SMALL
 
 PAGE = pathlib.Path(__file__).resolve().parents[1] / "docs" / "events.md"
 NETWORK = NetworkConfig(channels=4, cells=1, nodes=1)

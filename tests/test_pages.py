@@ -13,9 +13,9 @@ from attrs import evolve
 from click.testing import CliRunner
 
 from bnao.cli import main
-from bnao.config import NetworkConfig
-from bnao.size import multiply_adds, parameters
-from bnao.zoo import published
+from bnao.config.settings import NetworkConfig
+from bnao.network.size import multiply_adds, parameters
+from bnao.space.zoo import published
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = ("paper.md", "tables.md")

@@ -8,7 +8,7 @@ import sys
 import pytest
 from attrs import evolve
 
-from bnao.study import RankingStudy
+from bnao.studies.ranking import RankingStudy
 
 DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs"
 STUDIES = sorted((DOCS / "results").glob("*/study.json"))

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from bnao.config import SearchConfig
+from bnao.config.settings import SearchConfig
 from bnao.errors import ConfigError, RunError
 from bnao.run import FORMAT, Run, read_config, read_json
 

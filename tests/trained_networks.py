@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from bnao.network.parameters import initial_weights, stand_alone_shapes
+from bnao.network.trained import Trained, trained_of, with_statistics
 from bnao.streams import stream
-from bnao.trained import Trained, trained_of, with_statistics
-from bnao.weights import initial_weights, stand_alone_shapes
 
 
 def some_weights(shapes):

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bnao.benchmark import read_table
-from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
-from bnao.data import Dataset, LabelledImages
+from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.data.dataset import Dataset, LabelledImages
+from bnao.data.tables import read_table
 from bnao.errors import BackendError, DataError, GenotypeError
-from bnao.genotype import Genotype
 from bnao.protocols import Controller, StandAlone, State, Step
-from bnao.space import space_named
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import space_named
 
 
 class TableSupernet:
@@ -29,7 +29,7 @@ class TableSupernet:
     Raises:
         DataError: fewer than two genotypes, not one score for each, or one that is not finite.
 
-    >>> from bnao.space import SPACES
+    >>> from bnao.space.spaces import SPACES
     >>> from bnao.streams import stream
     >>> pool = SPACES["nao"].random_genotypes(2, stream(0, "example"))
     >>> TableSupernet(pool, scores=[0.25, 0.75], network=NetworkConfig()).score(pool[::-1]).tolist()

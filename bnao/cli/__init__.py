@@ -16,7 +16,7 @@ from bnao.cli.lazy import LazyGroup
 from bnao.cli.stopping import exit_code, stoppable
 from bnao.errors import BnaoError, ConfigError
 
-#: every command and what it does; a module here has its name
+#: every command and what it does; a module of bnao.cli.commands has its name
 COMMANDS = {
     "search": "Find good architectures by Balanced one-shot NAO.",
     "evaluate": "Train found genotypes from scratch and test them.",
@@ -66,7 +66,7 @@ def _refused(message: str, code: int) -> int:
 
 
 @click.group(
-    cls=_Group, name="bnao", commands_of=COMMANDS, module="bnao.cli.", invoke_without_command=True,
+    cls=_Group, name="bnao", commands_of=COMMANDS, module="bnao.cli.commands.", invoke_without_command=True,
     context_settings={"max_content_width": 100},
 )  # fmt: skip
 @click.version_option(bnao.__version__, message="%(prog)s %(version)s")

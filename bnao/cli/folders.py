@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import bnao
-from bnao.config import MachineConfig
-from bnao.data import LabelledImages
+from bnao.config.settings import MachineConfig
+from bnao.data.dataset import LabelledImages
 from bnao.errors import DataError, RunError
 from bnao.protocols import Backend
 from bnao.run import Run, understanding

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 from attrs import frozen
 
-from bnao.config import NetworkConfig
+from bnao.config.fields import Settings, build
+from bnao.config.settings import NetworkConfig
 from bnao.errors import GenotypeError
-from bnao.formats import Reading, read
-from bnao.genotype import Genotype
-from bnao.settings import Settings, build
-from bnao.space import SPACES, SearchSpace, space_named
+from bnao.space.genotype import Genotype
+from bnao.space.notation.notations import Reading, read
+from bnao.space.spaces import SPACES, SearchSpace, space_named
 
 file_option = click.option(
     "--file", type=click.Path(path_type=Path), help="Genotypes from a file, one a line; - for standard input."

@@ -14,7 +14,7 @@ class LazyGroup(click.Group):
 
     Args:
         commands_of: what each does, by name.
-        module: what a command's module is called, its name left out: ``bnao.cli.`` or ``bnao.cli.study_``.
+        module: what a command's module is called, its name left out: ``bnao.cli.commands.``.
         heading: of the list of commands.
         settings: click's own.
     """

@@ -11,11 +11,11 @@ import click
 from attrs import frozen
 
 from bnao.cli.options import WholeNumber, all_of
-from bnao.config import AUTO, EvaluateConfig, NetworkConfig
-from bnao.formats import NOTATIONS, Reading, written
-from bnao.genotype import Genotype
-from bnao.size import multiply_adds, parameters, within_budget
-from bnao.space import SearchSpace
+from bnao.config.settings import AUTO, EvaluateConfig, NetworkConfig
+from bnao.network.size import multiply_adds, parameters, within_budget
+from bnao.space.genotype import Genotype
+from bnao.space.notation.notations import NOTATIONS, Reading, written
+from bnao.space.spaces import SearchSpace
 
 #: the network whose size is told is the one that ``bnao evaluate`` trains
 NETWORK = EvaluateConfig().network

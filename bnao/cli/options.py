@@ -1,6 +1,6 @@
 """Command-line options made from the config classes, and the config made from what was given.
 
-A setting is written once, in ``bnao.config``; here it becomes an option, a line of help and a layer.
+A setting is written once, in ``bnao.config.settings``; here it becomes an option, a line of help and a layer.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import click
 from attrs import Attribute
 from click.core import ParameterSource
 
-from bnao.config import PRESETS, preset
+from bnao.config.fields import Settings, build, kinds_of, merged, read_toml, settings_of
+from bnao.config.settings import PRESETS, preset
 from bnao.errors import ConfigError
-from bnao.genotype import shortened
-from bnao.settings import Settings, build, kinds_of, merged, read_toml, settings_of
+from bnao.space.genotype import shortened
 
 C = TypeVar("C")
 SettingPath = tuple[str, ...]

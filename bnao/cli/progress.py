@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from bnao.cli.figures import duration, percent, plain_score
-from bnao.config import EvaluateConfig, SearchConfig
+from bnao.config.settings import EvaluateConfig, SearchConfig
 from bnao.protocols import Event, Listener
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class SearchTrack:
         self._alone = 0  # epochs of this round's trainings, where each genotype has its own
 
     def update(self, event: Event, now: float) -> str | None:
-        """Take in an event of ``bnao.search``."""
+        """Take in an event of ``bnao.strategies.rounds``."""
         kind, units = event["event"], 1
         self.round = event.get("round", self.round)
         told = None
@@ -256,7 +256,7 @@ class EvaluationTrack:
         self._smooth, self._done, self._steps = Smoothed(), 0, 1
 
     def update(self, event: Event, now: float) -> str | None:
-        """Take in an event of ``bnao.evaluate``."""
+        """Take in an event of ``bnao.evaluation.trainings``."""
         config, told = self.config, None
         trainings = (event["genotype"] - 1) * config.repeats + event["repeat"] - 1
         name = f"genotype {event['genotype']}/{event['of']}"

@@ -17,19 +17,20 @@ import click
 from attrs import frozen
 
 import bnao
-from bnao import backends, plots
+from bnao import backends
 from bnao.cli.figures import duration
 from bnao.cli.folders import ABOUT, About, dated_folder, keep_about
 from bnao.cli.options import Decorator, all_of
 from bnao.cli.progress import telling
+from bnao.cli.reports import peak_memory, spent_line
 from bnao.cli.stopping import going_on
-from bnao.cli.tables import peak_memory, spent_line
-from bnao.config import MachineConfig
+from bnao.config.fields import to_settings
+from bnao.config.settings import MachineConfig
 from bnao.errors import BnaoError, ConfigError
 from bnao.protocols import Backend, Event, Listener
 from bnao.run import CONFIG, LOCK, Run, check_is_free, check_same_settings
-from bnao.settings import to_settings
-from bnao.study import POOL, RESULT
+from bnao.studies import plots
+from bnao.studies.ranking import POOL, RESULT
 
 log = logging.getLogger("bnao.cli")
 

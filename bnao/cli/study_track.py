@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnao.cli.figures import percent
 from bnao.cli.progress import Smoothed, Speeds, figures_text
-from bnao.config import StudyConfig
+from bnao.config.settings import StudyConfig
 from bnao.protocols import Event
 
 
@@ -58,7 +58,7 @@ class StudyTrack:
         }
 
     def update(self, event: Event, now: float) -> str | None:
-        """Take in an event of ``bnao.study``."""
+        """Take in an event of ``bnao.studies.ranking``."""
         kind, units, told = event["event"], 1, None
         config = self._config
         if kind in ("epoch", "trained"):

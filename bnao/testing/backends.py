@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve
 
 from bnao.classification import Classification
-from bnao.config import (
+from bnao.config.settings import (
     DataConfig,
     EvaluateConfig,
     MachineConfig,
@@ -19,18 +19,19 @@ from bnao.config import (
     SearchConfig,
     TrainingConfig,
 )
-from bnao.data import Dataset
+from bnao.data.dataset import Dataset
+from bnao.data.imagenet import stream_dataset
 from bnao.errors import WeightsError
-from bnao.genotype import Genotype, edge_slots
+from bnao.evaluation.scoring import classify_test_images, score_genotypes
+from bnao.network.parameters import stand_alone_shapes, supernet_shapes
+from bnao.network.size import parameters, supernet_parameters
+from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
+from bnao.network.trained import about_training, trained_of
 from bnao.protocols import Backend, Exporting, GivesLogits, State
-from bnao.scoring import classify_test_images, score_genotypes
-from bnao.size import parameters, supernet_parameters
-from bnao.space import space_named
-from bnao.streamed import stream_dataset
+from bnao.space.genotype import Genotype, edge_slots
+from bnao.space.spaces import space_named
 from bnao.streams import stream
 from bnao.testing.images import save_images, small_dataset
-from bnao.trained import about_training, trained_of
-from bnao.weights import MOMENTUM, read_weights, stand_alone_shapes, supernet_shapes, to_bytes, without_momenta
 
 _NODES = 3
 _IMAGES = ("x_train", "x_dev", "x_test")

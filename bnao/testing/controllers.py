@@ -10,14 +10,14 @@ import pytest
 from attrs import evolve
 from numpy.typing import NDArray
 
-from bnao.config import (
+from bnao.config.settings import (
     ControllerConfig,
 )
 from bnao.errors import DivergedError, WeightsError
-from bnao.genotype import Genotype
-from bnao.nao import initial_parameters, parameter_shapes
-from bnao.ranking import kendall_tau
-from bnao.space import SearchSpace, space_named
+from bnao.metrics import kendall_tau
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import SearchSpace, space_named
+from bnao.strategies.nao import initial_parameters, parameter_shapes
 from bnao.streams import stream
 
 

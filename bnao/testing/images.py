@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bnao.data import Dataset
+from bnao.data.dataset import Dataset
 from bnao.streams import stream
 
 

@@ -5,11 +5,11 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config import NetworkConfig
+from bnao.config.settings import NetworkConfig
 from bnao.errors import BackendError
-from bnao.formats import parse
-from bnao.size import parameters
-from bnao.space import SPACES
+from bnao.network.size import parameters
+from bnao.space.notation.notations import parse
+from bnao.space.spaces import SPACES
 from bnao.streams import stream
 from bnao.testing import BackendContract
 

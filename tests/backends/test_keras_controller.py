@@ -10,12 +10,12 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config import ControllerConfig
+from bnao.config.settings import ControllerConfig
 from bnao.errors import BackendError
-from bnao.space import SPACES
+from bnao.network.state import read_weights
+from bnao.space.spaces import SPACES
 from bnao.streams import stream
 from bnao.testing import ControllerContract, convolutions
-from bnao.weights import read_weights
 
 try:
     load("keras")
@@ -57,11 +57,11 @@ IN_TORCH = """
     import sys
     import numpy as np
     from bnao.backends.torch.controller import NaoController
-    from bnao.config import ControllerConfig
-    from bnao.space import SPACES
+    from bnao.config.settings import ControllerConfig
+    from bnao.space.spaces import SPACES
     from bnao.streams import stream
     from bnao.testing import convolutions
-    from bnao.weights import to_bytes
+    from bnao.network.state import to_bytes
 
     genotypes = SPACES["nao"].random_genotypes(150, stream(0, "parity"))
     controller = NaoController(SPACES["nao"], ControllerConfig(epochs=3, swaps=2, mlp_layers=1), 0)

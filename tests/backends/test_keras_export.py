@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from trained_networks import trained_network
 
-from bnao import blueprint
 from bnao.backends import load
-from bnao.config import NetworkConfig
+from bnao.config.settings import NetworkConfig
 from bnao.errors import BackendError
-from bnao.export import export
-from bnao.genotype import Genotype
-from bnao.space import space_named
+from bnao.export.files import export
+from bnao.network import walk as blueprint
+from bnao.network.state import to_bytes
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import space_named
 from bnao.streams import stream
-from bnao.weights import to_bytes
 
 try:
     load("keras")
@@ -95,8 +95,8 @@ def in_keras_and_in_pytorch(trained, tmp_path):
     in_torch = """
         import sys, numpy as np
         from bnao.backends import load
-        from bnao.trained import trained_of
-        from bnao.weights import read_weights
+        from bnao.network.trained import trained_of
+        from bnao.network.state import read_weights
         folder = sys.argv[1]
         trained = trained_of(*read_weights(folder + "/net.safetensors"), "w", whole=False)
         np.save(folder + "/logits.npy", load("torch").logits(trained)(np.load(folder + "/images.npy")))

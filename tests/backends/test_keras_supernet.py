@@ -10,13 +10,13 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config.settings import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.errors import BackendError, DivergedError, GenotypeError, WeightsError
-from bnao.genotype import edge_slots
-from bnao.space import space_named
+from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
+from bnao.space.genotype import edge_slots
+from bnao.space.spaces import space_named
 from bnao.streams import stream
 from bnao.testing import small_dataset
-from bnao.weights import MOMENTUM, read_weights, to_bytes, without_momenta
 
 try:
     load("keras")
@@ -252,7 +252,7 @@ REPLICAS = """
     from bnao.backends.keras.engine import value_and_gradients
     from bnao.backends.keras.operations import tensor
     from bnao.backends.keras.optimizer import PathUpdate, clipping
-    from bnao.config import NetworkConfig
+    from bnao.config.settings import NetworkConfig
     from bnao.streams import stream
 
     network = NetworkConfig(channels=4, cells=1, nodes=2, image=(12, 12, 3), classes=4)
@@ -403,12 +403,12 @@ IN_TORCH = """
     import numpy as np
     from attrs import evolve
     from bnao.backends import load
-    from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig, TrainingConfig
-    from bnao.genotype import edge_slots
-from bnao.space import space_named
+    from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig, TrainingConfig
+    from bnao.space.genotype import edge_slots
+from bnao.space.spaces import space_named
     from bnao.streams import stream
     from bnao.testing import small_dataset
-    from bnao.weights import read_weights, to_bytes
+    from bnao.network.state import read_weights, to_bytes
 
     folder, space, dataset = sys.argv[1], space_named("nao", 2), small_dataset()
     network = NetworkConfig(channels=4, cells=1, nodes=2)

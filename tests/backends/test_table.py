@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bnao.backends.table import BACKEND, TableSupernet
-from bnao.benchmark import read_table
-from bnao.config import NetworkConfig, SearchConfig, TableConfig
+from bnao.config.settings import NetworkConfig, SearchConfig, TableConfig
+from bnao.data.tables import read_table
 from bnao.errors import BackendError, DataError, GenotypeError
-from bnao.ranking import kendall_tau
-from bnao.space import SPACES, space_named
+from bnao.metrics import kendall_tau
+from bnao.space.spaces import SPACES, space_named
 from bnao.streams import stream
 
 SPACE = SPACES["nao"]

@@ -9,14 +9,14 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config import MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.errors import BackendError, DivergedError
-from bnao.formats import parse
-from bnao.space import SPACES
+from bnao.network.state import read_weights, to_bytes, without_momenta
+from bnao.space.notation.notations import parse
+from bnao.space.spaces import SPACES
 from bnao.streams import stream
 from bnao.testing import BackendContract, small_dataset
-from bnao.training import drop_path_masks, keep_probabilities
-from bnao.weights import read_weights, to_bytes, without_momenta
+from bnao.training.schedules import drop_path_masks, keep_probabilities
 
 torch = pytest.importorskip("torch")
 

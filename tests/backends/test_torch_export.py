@@ -12,20 +12,21 @@ from attrs import evolve
 from trained_networks import some_weights, trained_network
 
 from bnao.backends import load
-from bnao.config import EvaluateConfig, NetworkConfig, preset
-from bnao.data import load_dataset
+from bnao.config.fields import build
+from bnao.config.settings import EvaluateConfig, NetworkConfig, preset
+from bnao.data.dataset import load_dataset
 from bnao.errors import GenotypeError, WeightsError
-from bnao.evaluate import evaluate
-from bnao.export import export, find_trained
-from bnao.formats import parse
-from bnao.genotype import Genotype
+from bnao.evaluation.trainings import evaluate
+from bnao.export.files import export, find_trained
+from bnao.network.parameters import stand_alone_shapes
+from bnao.network.size import parameters
+from bnao.network.state import read_weights
+from bnao.network.trained import with_statistics
 from bnao.run import Run
-from bnao.settings import build
-from bnao.size import parameters
-from bnao.space import SPACES, space_named
+from bnao.space.genotype import Genotype
+from bnao.space.notation.notations import parse
+from bnao.space.spaces import SPACES, space_named
 from bnao.streams import stream
-from bnao.trained import with_statistics
-from bnao.weights import read_weights, stand_alone_shapes
 
 torch = pytest.importorskip("torch")
 
@@ -428,7 +429,8 @@ class Made:
 @pytest.mark.parametrize("always_fit", [False, True])
 def test_every_operation_is_the_same_in_the_template_and_under_onnxruntime(always_fit, relu_before_reduce, tmp_path):
     pytest.importorskip("onnxruntime")
-    from bnao import blueprint, onnx
+    from bnao.export import onnx
+    from bnao.network import walk as blueprint
 
     operations = sorted(plain.OPERATIONS)
     assert operations == sorted(blueprint.OPERATIONS)

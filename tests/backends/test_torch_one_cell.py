@@ -4,9 +4,9 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config import NetworkConfig
-from bnao.formats import parse
-from bnao.space import SPACES
+from bnao.config.settings import NetworkConfig
+from bnao.space.notation.notations import parse
+from bnao.space.spaces import SPACES
 from bnao.streams import stream
 from bnao.testing import BackendContract
 

@@ -10,10 +10,10 @@ import time
 import numpy as np
 import pytest
 
-from bnao.space import space_named
+from bnao.network.state import read_weights
+from bnao.space.spaces import space_named
 from bnao.streams import stream
 from bnao.testing import save_images, small_dataset
-from bnao.weights import read_weights
 
 pytest.importorskip("torch")
 

@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from bnao.alone import StandAloneScores
 from bnao.backends import load
-from bnao.config import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
-from bnao.controllers import RandomController
-from bnao.evaluate import evaluate, short_training
-from bnao.formats import parse
-from bnao.genotype import Cell, Edge, Genotype, Node, edge_slots
+from bnao.config.settings import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.evaluation.candidates import StandAloneScores
+from bnao.evaluation.trainings import evaluate, short_training
+from bnao.network.size import parameters
+from bnao.network.state import read_weights, to_bytes
 from bnao.run import Run
-from bnao.search import search
-from bnao.size import parameters
-from bnao.space import SPACES, space_named
+from bnao.space.genotype import Cell, Edge, Genotype, Node, edge_slots
+from bnao.space.notation.notations import parse
+from bnao.space.spaces import SPACES, space_named
+from bnao.space.zoo import zoo
+from bnao.strategies.random_search import RandomController
+from bnao.strategies.rounds import search
 from bnao.streams import stream
 from bnao.testing import BackendContract, small_dataset
-from bnao.training import drop_path_masks, keep_probabilities
-from bnao.weights import read_weights, to_bytes
-from bnao.zoo import zoo
+from bnao.training.schedules import drop_path_masks, keep_probabilities
 
 torch = pytest.importorskip("torch")
 

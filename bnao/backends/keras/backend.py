@@ -12,13 +12,13 @@ from bnao.backends.keras.machine import devices
 from bnao.backends.keras.plain import EXPORTERS, network_logits
 from bnao.backends.keras.standalone import KerasStandAlone
 from bnao.backends.keras.supernet import KerasSupernet
-from bnao.config import EvaluateConfig, NetworkConfig, SearchConfig
-from bnao.data import Dataset, LabelledImages
+from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import BackendError
-from bnao.genotype import Genotype
+from bnao.network.trained import Trained
 from bnao.protocols import Logits
-from bnao.space import space_named
-from bnao.trained import Trained
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import space_named
 
 
 class KerasBackend:

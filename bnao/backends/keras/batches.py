@@ -23,8 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bnao.backends import check_alone, hint
 from bnao.errors import BackendError, DataError, GenotypeError
-from bnao.genotype import Genotype
-from bnao.space import SearchSpace
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import SearchSpace
 from bnao.streams import epoch_order
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ from bnao.backends.keras.operations import (
     relu,
     zeros,
 )
-from bnao.config import NetworkConfig
-from bnao.genotype import Cell, edge_slots
-from bnao.network import Position, stem_channels
-from bnao.space import Rules
+from bnao.config.settings import NetworkConfig
+from bnao.network.stack import Position, stem_channels
+from bnao.space.genotype import Cell, edge_slots
+from bnao.space.spaces import Rules
 
 Weights = Mapping[str, Tensor]
 
@@ -83,7 +83,7 @@ def states_of(
         norm: how batch norms are computed.
         masks: of drop path, shape (nodes, edges, b), of each node's edges in their order; None: nothing is dropped.
         slots: in a supernet, where an edge holds an operation for each source, how a node's edges choose their weights
-            (``bnao.genotype.edge_slots``); None in a stand-alone network.
+            (``bnao.space.genotype.edge_slots``); None in a stand-alone network.
     """
     name = f"cells.{position.index}"
     states = list(inputs)

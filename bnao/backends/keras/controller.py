@@ -1,4 +1,4 @@
-"""The NAO controller in Keras: it learns which genotypes score well and moves the best ones uphill (``bnao.nao``).
+"""The NAO controller in Keras (``bnao.strategies.nao``): it learns which genotypes score well and moves them uphill.
 
 An epoch's training (but for its last, smaller batch), the gradient on the encoder's outputs and the decoding of a batch
 are each one program: a TensorFlow graph, or compiled by XLA.
@@ -18,9 +18,9 @@ from bnao.backends.keras.engine import ENGINE, traced, value_and_gradients
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.operations import Tensor, to_numpy
 from bnao.backends.keras.optimizer import clipping
-from bnao.config import ControllerConfig, MachineConfig
-from bnao.nao import GATES, TOGETHER, Lessons, Nao, Shapes
-from bnao.space import START, SearchSpace
+from bnao.config.settings import ControllerConfig, MachineConfig
+from bnao.space.spaces import START, SearchSpace
+from bnao.strategies.nao import GATES, TOGETHER, Lessons, Nao, Shapes
 
 Parameters = Mapping[str, Tensor]
 
@@ -168,13 +168,13 @@ class _Network:
 
 
 class NaoController(Nao):
-    """Encoder, performance predictor and decoder in Keras: ``bnao.nao.Nao``.
+    """Encoder, performance predictor and decoder in Keras: ``bnao.strategies.nao.Nao``.
 
     Args:
         space, config, seed: as there.
         machine: where it computes.
 
-    >>> from bnao.space import SPACES
+    >>> from bnao.space.spaces import SPACES
     >>> NaoController(SPACES["nao"], ControllerConfig(), seed=0).parameters
     80845
     """

@@ -14,10 +14,10 @@ from bnao.backends.keras.cell import Weights, fitted, states_of, stem_states
 from bnao.backends.keras.engine import ENGINE, compiled
 from bnao.backends.keras.operations import REDUCE, Tensor, by_batch, convolution, linear, pooled, relu
 from bnao.backends.keras.stacks import Stack, chosen_slots, stacks_of
-from bnao.config import NetworkConfig
-from bnao.network import Position
-from bnao.network import stack as cells_of
-from bnao.space import SearchSpace, space_named
+from bnao.config.settings import NetworkConfig
+from bnao.network.stack import Position
+from bnao.network.stack import stack as cells_of
+from bnao.space.spaces import SearchSpace, space_named
 
 if ENGINE == "tensorflow":
     import tensorflow as tf

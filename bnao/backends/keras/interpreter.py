@@ -28,8 +28,8 @@ from bnao.backends.keras.operations import (
     relu,
 )
 from bnao.backends.keras.stacks import edge_slots, loose_ends
-from bnao.network import halved
-from bnao.space import SearchSpace
+from bnao.network.stack import halved
+from bnao.space.spaces import SearchSpace
 
 Tensors = tuple[Tensor, ...]
 
@@ -40,7 +40,7 @@ class Kind:
 
     Attributes:
         space: states, nodes and operations.
-        slots: how the edges of a node choose their weights, as in ``bnao.genotype.edge_slots``.
+        slots: how the edges of a node choose their weights, as in ``bnao.space.genotype.edge_slots``.
         reduction: whether the cell halves the image: edges from its inputs have stride 2.
         masked: whether there are drop-path masks.
     """

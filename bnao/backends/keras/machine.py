@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from bnao.backends.keras.engine import ENGINE
-from bnao.config import MachineConfig
+from bnao.config.settings import MachineConfig
 from bnao.errors import BackendError
 
 if ENGINE == "tensorflow":

@@ -6,9 +6,9 @@ from keras import ops
 
 from bnao.backends.keras.cell import Weights, dropped, layer, mixed_by_name
 from bnao.backends.keras.operations import Norm, Tensor, convolution, edge, edge_layers, relu, zeros
-from bnao.genotype import Cell
-from bnao.network import Position
-from bnao.space import Rules
+from bnao.network.stack import Position
+from bnao.space.genotype import Cell
+from bnao.space.spaces import Rules
 
 
 def one_cell(

@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from bnao.backends.keras.engine import ENGINE
-from bnao.space import Rules
+from bnao.space.spaces import Rules
 
 if ENGINE == "tensorflow":
     import tensorflow as tf

@@ -15,13 +15,13 @@ from bnao.backends.keras.engine import traced
 from bnao.backends.keras.operations import EPS, MOMENTUM, Tensor, to_numpy
 from bnao.backends.keras.stacks import to_keras
 from bnao.backends.keras.standalone import Network
-from bnao.blueprint import logits
+from bnao.network.trained import ABOUT_FILE, Trained
+from bnao.network.walk import logits
 from bnao.protocols import Exporter, Logits
-from bnao.trained import ABOUT_FILE, Trained
 
 
 class _Layers:
-    """The layers of ``bnao.blueprint`` as Keras'; a state is (b, height, width, channels)."""
+    """The layers of ``bnao.network.walk`` as Keras'; a state is (b, height, width, channels)."""
 
     def __init__(self, trained: Trained) -> None:
         self._weights = trained.weights

@@ -18,12 +18,12 @@ from attrs import frozen
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.config import NetworkConfig
-from bnao.genotype import Edge, Node
-from bnao.genotype import edge_slots as slots_of
-from bnao.network import stack as cells_of
-from bnao.space import SearchSpace, space_named
-from bnao.weights import supernet_shapes
+from bnao.config.settings import NetworkConfig
+from bnao.network.parameters import supernet_shapes
+from bnao.network.stack import stack as cells_of
+from bnao.space.genotype import Edge, Node
+from bnao.space.genotype import edge_slots as slots_of
+from bnao.space.spaces import SearchSpace, space_named
 
 _EDGE = re.compile(r"(cells\.\d+)\.nodes\.\d+\.edges\.\d+\.(\w+)\.source\.\d+\.(.+)")
 _STATE = re.compile(r"(cells\.\d+)\.(loose|output\.state)\.\d+(\..+)?")
@@ -118,7 +118,7 @@ def edge_slots(space: SearchSpace, rule: str, edges: Any, strided: bool = False)
 
     Args:
         space: the space.
-        rule: how the edges of a node choose their weights, as in ``bnao.genotype.edge_slots``.
+        rule: how the edges of a node choose their weights, as in ``bnao.space.genotype.edge_slots``.
         edges: (nodes, edges, 2): sources and operations' numbers, in canonical order.
         strided: in a stack of the cell's inputs alone; another source gets the slot of the last input.
 
@@ -156,7 +156,7 @@ def chosen_slots(space: SearchSpace, rule: str, arch: Any, stack: Stack) -> tupl
 
     Args:
         space: the space.
-        rule: how the edges of a node choose their weights, as in ``bnao.genotype.edge_slots``.
+        rule: how the edges of a node choose their weights, as in ``bnao.space.genotype.edge_slots``.
         arch: (cells, nodes, edges, 2): sources and operations' numbers, edges in canonical order.
         stack: which array.
 

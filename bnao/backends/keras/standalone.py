@@ -17,13 +17,14 @@ from bnao.backends.keras.one_cell import one_cell
 from bnao.backends.keras.operations import RunningNorm, Tensor, linear, pooled, relu, to_numpy, unpadded_convolution
 from bnao.backends.keras.optimizer import clipping, moved
 from bnao.backends.keras.stacks import to_canonical, to_keras
-from bnao.config import EvaluateConfig, NetworkConfig
-from bnao.data import LabelledImages
-from bnao.genotype import Genotype
-from bnao.network import rules, stack
+from bnao.config.settings import EvaluateConfig, NetworkConfig
+from bnao.data.dataset import LabelledImages
+from bnao.network.parameters import auxiliary_cell, initial_weights, stand_alone_shapes
+from bnao.network.stack import rules, stack
+from bnao.network.state import MOMENTUM, checked_state
 from bnao.protocols import State, Step
-from bnao.steps import StandAloneStep, check_loss, stand_alone_epoch_steps, stand_alone_steps
-from bnao.weights import MOMENTUM, auxiliary_cell, checked_state, initial_weights, stand_alone_shapes
+from bnao.space.genotype import Genotype
+from bnao.training.steps import StandAloneStep, check_loss, stand_alone_epoch_steps, stand_alone_steps
 
 _TESTED_AT_ONCE = 500
 

@@ -17,13 +17,14 @@ from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.operations import Tensor, tensor, to_numpy
 from bnao.backends.keras.optimizer import PathUpdate, clipping
 from bnao.backends.keras.stacks import Stack, canonical
-from bnao.config import NetworkConfig, SearchConfig
-from bnao.data import Dataset, epoch_batches
+from bnao.config.settings import NetworkConfig, SearchConfig
+from bnao.data.dataset import Dataset, epoch_batches
 from bnao.errors import GenotypeError
-from bnao.genotype import Genotype
+from bnao.network.parameters import initial_weights, supernet_shapes
+from bnao.network.state import MOMENTUM, checked_state
 from bnao.protocols import State, Step
-from bnao.steps import check_loss, scored_batches, supernet_steps
-from bnao.weights import MOMENTUM, checked_state, initial_weights, supernet_shapes
+from bnao.space.genotype import Genotype
+from bnao.training.steps import check_loss, scored_batches, supernet_steps
 
 if ENGINE == "tensorflow":
     import tensorflow as tf

@@ -9,13 +9,13 @@ from bnao.backends.torch.exports import EXPORTERS, network_logits
 from bnao.backends.torch.machine import devices, prepare
 from bnao.backends.torch.standalone import TorchStandAlone
 from bnao.backends.torch.supernet import TorchSupernet
-from bnao.config import EvaluateConfig, SearchConfig
-from bnao.data import Dataset, LabelledImages
+from bnao.config.settings import EvaluateConfig, SearchConfig
+from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import BackendError
-from bnao.genotype import Genotype
+from bnao.network.trained import Trained
 from bnao.protocols import Logits
-from bnao.space import space_named
-from bnao.trained import Trained
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import space_named
 
 
 class TorchBackend:

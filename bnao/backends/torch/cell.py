@@ -8,9 +8,9 @@ from torch import Tensor
 
 from bnao.backends.torch.layers import Layers
 from bnao.backends.torch.operations import Operations
-from bnao.genotype import Cell, Edge, edge_slots
-from bnao.network import Position
-from bnao.space import Rules
+from bnao.network.stack import Position
+from bnao.space.genotype import Cell, Edge, edge_slots
+from bnao.space.spaces import Rules
 
 
 def states_of(
@@ -37,7 +37,7 @@ def states_of(
         path: gets the parameters that are used.
         rules: which states are given out, and whether a strided identity begins with a ReLU.
         slots: in a supernet, where an edge holds an operation for each source, how a node's edges choose their weights
-            (``bnao.genotype.edge_slots``); None in a stand-alone network.
+            (``bnao.space.genotype.edge_slots``); None in a stand-alone network.
     """
     name = f"cells.{position.index}"
     states = [

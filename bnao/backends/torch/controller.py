@@ -1,4 +1,4 @@
-"""The NAO controller in PyTorch: it learns which genotypes score well and moves the best ones uphill (``bnao.nao``)."""
+"""The NAO controller in PyTorch (``bnao.strategies.nao``): it learns which score well and moves them uphill."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bnao.config import ControllerConfig
-from bnao.nao import TOGETHER, Lessons, Nao
-from bnao.space import START, SearchSpace
+from bnao.config.settings import ControllerConfig
+from bnao.space.spaces import START, SearchSpace
+from bnao.strategies.nao import TOGETHER, Lessons, Nao
 
 Parameters = Mapping[str, Tensor]
 
 
 class NaoController(Nao):
-    """Encoder, performance predictor and decoder in PyTorch: ``bnao.nao.Nao``.
+    """Encoder, performance predictor and decoder in PyTorch: ``bnao.strategies.nao.Nao``.
 
     Args:
         space, config, seed: as there.
         device: where it computes.
 
-    >>> from bnao.space import SPACES
+    >>> from bnao.space.spaces import SPACES
     >>> NaoController(SPACES["nao"], ControllerConfig(), seed=0).parameters
     80845
     """

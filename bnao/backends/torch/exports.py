@@ -18,9 +18,9 @@ from bnao.backends.torch.source import source
 from bnao.backends.torch.standalone import Network
 from bnao.backends.torch.supernet import images_of
 from bnao.errors import BackendError, ExportError
+from bnao.network.state import read_weights, to_bytes
+from bnao.network.trained import ABOUT_FILE, Trained
 from bnao.protocols import Exporter, Logits
-from bnao.trained import ABOUT_FILE, Trained
-from bnao.weights import read_weights, to_bytes
 
 _WEIGHTS = ".safetensors"
 

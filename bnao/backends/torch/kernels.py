@@ -21,7 +21,7 @@ from torch import Tensor
 from bnao.backends.torch.layers import Convolution, Half, Norm, Reduce, Separable
 from bnao.backends.torch.machine import Machine
 from bnao.backends.torch.operations import EPS, MOMENTUM, CompiledOperations, Operations
-from bnao.space import SearchSpace
+from bnao.space.spaces import SearchSpace
 
 _VECTOR = 16  # float32 lanes of the widest vector unit
 # below so many values a state, calls cost more than what they compute

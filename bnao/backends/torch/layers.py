@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bnao.network.parameters import Shapes, initial_weights
+from bnao.network.state import MOMENTUM, checked_state
 from bnao.protocols import State
-from bnao.weights import MOMENTUM, Shapes, checked_state, initial_weights
 
 
 @dataclass(slots=True)

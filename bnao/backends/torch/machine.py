@@ -7,7 +7,7 @@ import contextlib
 import torch
 from attrs import field, frozen
 
-from bnao.config import MachineConfig
+from bnao.config.settings import MachineConfig
 from bnao.errors import BackendError
 
 

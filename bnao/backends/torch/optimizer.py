@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from bnao.config import StandAloneTrainingConfig, TrainingConfig
+from bnao.config.settings import StandAloneTrainingConfig, TrainingConfig
 
 
 class PathSGD:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bnao.backends.torch import plain
-from bnao.trained import Trained
+from bnao.network.trained import Trained
 
 _WIDTH = 118
 

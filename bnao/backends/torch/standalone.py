@@ -17,14 +17,14 @@ from bnao.backends.torch.machine import Machine, prepare
 from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
 from bnao.backends.torch.supernet import gradients_of, head, images_of, stem_states
-from bnao.config import EvaluateConfig, NetworkConfig
-from bnao.data import LabelledImages
-from bnao.genotype import Genotype
-from bnao.network import stack
+from bnao.config.settings import EvaluateConfig, NetworkConfig
+from bnao.data.dataset import LabelledImages
+from bnao.network.parameters import auxiliary_cell, stand_alone_shapes
+from bnao.network.stack import stack
 from bnao.protocols import State, Step
-from bnao.space import space_named
-from bnao.steps import StandAloneStep, check_loss, stand_alone_epoch_steps, stand_alone_steps
-from bnao.weights import auxiliary_cell, stand_alone_shapes
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import space_named
+from bnao.training.steps import StandAloneStep, check_loss, stand_alone_epoch_steps, stand_alone_steps
 
 _TESTED_AT_ONCE = 500
 

@@ -16,14 +16,14 @@ from bnao.backends.torch.layers import Layers
 from bnao.backends.torch.machine import Machine, prepare
 from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
-from bnao.config import NetworkConfig, SearchConfig
-from bnao.data import Dataset, epoch_batches
-from bnao.genotype import Genotype
-from bnao.network import stack, stem_channels
+from bnao.config.settings import NetworkConfig, SearchConfig
+from bnao.data.dataset import Dataset, epoch_batches
+from bnao.network.parameters import supernet_shapes
+from bnao.network.stack import stack, stem_channels
 from bnao.protocols import State, Step
-from bnao.space import space_named
-from bnao.steps import check_loss, scored_batches, supernet_steps
-from bnao.weights import supernet_shapes
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import space_named
+from bnao.training.steps import check_loss, scored_batches, supernet_steps
 
 
 class Network:

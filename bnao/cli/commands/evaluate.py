@@ -1,0 +1,317 @@
+"""``bnao evaluate``: stand-alone training of chosen genotypes, or of the best of a search."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+from attrs import frozen
+
+from bnao import backends
+from bnao.cli.folders import about, about_images, dated_folder, keep_about
+from bnao.cli.genotypes import Given, file_option, show_command
+from bnao.cli.options import (
+    DEFAULT_PRESET,
+    SectionedCommand,
+    configured,
+    given_settings,
+    layer_options,
+    options_of,
+)
+from bnao.cli.progress import EvaluationTrack, following, telling
+from bnao.cli.reports import (
+    AgainstRandom,
+    against_random,
+    agreement_lines,
+    evaluation_report,
+    hardest_line,
+    left_out_line,
+    peak_memory,
+    spent_line,
+)
+from bnao.cli.stopping import going_on
+from bnao.config.fields import to_toml
+from bnao.config.settings import PRESETS, STREAMED, EvaluateConfig, SearchConfig
+from bnao.data.imagenet import stand_alone_images
+from bnao.errors import RunError
+from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, sized, unreadable
+from bnao.run import CONFIG, Run, check_is_free, check_same_settings, read_config, read_json
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import space_named
+from bnao.strategies.inheritance import SupernetWeights
+from bnao.strategies.journal import RESULT as SEARCH_RESULT
+from bnao.strategies.journal import read_pool
+from bnao.strategies.result import read_result
+from bnao.streams import stream
+
+log = logging.getLogger("bnao.cli")
+
+_TOP = 5
+
+# all images are trained on or tested, so there is no dev part to set
+_WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"))
+
+
+@click.command("evaluate", cls=SectionedCommand, params=options_of(EvaluateConfig, "Evaluation", without=_WITHOUT))
+@click.argument("targets", nargs=-1, metavar="GENOTYPE... | RUN")
+@layer_options(EvaluateConfig)
+@file_option
+@click.option("--top", type=click.IntRange(min=1), help=f"Of a RUN: how many of its best.  [default: {_TOP}]")
+@click.option(
+    "--random", "n_random", metavar="N", type=click.IntRange(min=1),
+    help="Of a RUN: as many random genotypes of its first pool beside the best.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path),
+    help="Folder for weights and results; one of the same settings is gone on with.  "
+    "[default: RUN/evaluate-<preset>-<settings>, or runs/evaluate-<date>-<time>]",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.option("--quiet", is_flag=True, help="No progress, only warnings and the results.")
+@click.pass_context
+def command(
+    context: click.Context,
+    targets: tuple[str, ...],
+    preset_name: str | None,
+    config_file: Path | None,
+    show_config: bool,
+    file: Path | None,
+    top: int | None,
+    n_random: int | None,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Train genotypes from scratch by the paper's recipe, and test them.
+
+    Give GENOTYPEs in any notation that bnao show reads, in quotes, or names of published cells (bnao zoo); or the
+    folder of one finished RUN of bnao search, whose best are taken, on its images. In the help, "default" is the
+    paper's setting and "quick" what that preset has instead; with a RUN its own preset is the usual one, and with
+    --dataset imagenet the preset of that name.
+    """
+    searched = _searched(targets, file)
+    nothing = searched is not None or (show_config and not targets and file is None)
+    given = Given(()) if nothing else Given.of(targets, file)
+    if searched is None:
+        for option, value in (("--top", top), ("--random", n_random)):
+            if value is not None:
+                raise click.UsageError(f"{option} is for the folder of a run; give one RUN in place of genotypes")
+        usual = _usual_preset(context, DEFAULT_PRESET)
+        config = configured(
+            context, EvaluateConfig, preset_name, config_file,
+            usual_preset=usual, below=lambda base: given.settings(),
+        )  # fmt: skip
+    else:
+        of_run = read_config(searched, SearchConfig)
+        usual = _usual_preset(context, of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET)
+        config = configured(
+            context, EvaluateConfig, preset_name, config_file,
+            usual_preset=usual, below=lambda base: _settings_of_run(of_run, base),
+        )  # fmt: skip
+    if show_config:
+        click.echo(to_toml(config), nl=False)
+        return
+    if searched is None:
+        space = space_named(config.network.space, config.network.nodes)
+        chosen = _Chosen.given(given.genotypes(space))
+        folder = dated_folder("evaluate-<when>") if out is None else out
+    else:
+        chosen = _Chosen.of_run(searched, top, n_random or 0, config.seed)
+        folder = searched / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
+    start = time.monotonic()
+    with telling(quiet):
+        done = _evaluated(config, chosen, folder, quiet)
+    spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
+    _print(done, chosen, folder, config.network.space, as_json, spent)
+
+
+def _usual_preset(context: click.Context, otherwise: str) -> str:
+    """The preset where none is named: that of the data set, if it has one."""
+    dataset = given_settings(context).get("data", {}).get("dataset")
+    return dataset if dataset in PRESETS[EvaluateConfig] else otherwise
+
+
+def _searched(targets: Sequence[str], file: Path | None) -> Path | None:
+    """The run's folder, if it is one that was given."""
+    # os.path's, which takes a genotype that is too long for a file name as no folder
+    folders = [target for target in targets if os.path.isdir(target)]
+    if not folders:
+        return None
+    if len(targets) > 1 or file is not None:
+        raise click.UsageError(f"{folders[0]} is a folder; give one RUN alone, or genotypes")
+    return Path(folders[0])
+
+
+def _settings_of_run(config: SearchConfig, base: EvaluateConfig) -> dict[str, dict[str, Any]]:
+    """What an evaluation takes over from its search: the space, the images and the machine, not the recipe.
+
+    A preset for images that no search is made on (``base``) keeps its images and the stem for them.
+    """
+    machine = attrs.asdict(config.machine)
+    if config.machine.backend == "table":  # which trains nothing
+        del machine["backend"]
+    space = {name: getattr(config.network, name) for name in ("space", "nodes")}
+    if base.data.dataset in STREAMED:
+        return {"network": space, "machine": machine}
+    return {
+        "network": {**space, "network": config.network.network},
+        "data": {
+            name: getattr(config.data, name) for name in ("dataset", "data", "data_dir", "image_size", "train_images")
+        },
+        "machine": machine,
+    }
+
+
+def _digest(config: EvaluateConfig) -> str:
+    """Six digits that change with any setting, but for those that work which was begun may go on without."""
+    return hashlib.blake2b(to_toml(config, fixed=True).encode(), digest_size=3).hexdigest()
+
+
+# --- which genotypes
+
+
+@frozen
+class _Chosen:
+    """What is evaluated.
+
+    Attributes:
+        genotypes: all of them, each once.
+        sources: where each is from; None where they were given.
+        scores: one-shot scores of a run's genotypes.
+        as_share: whether scores are shares of images.
+        top: how many of the first ones are a run's best, in its order.
+        random: the random ones of a run's first pool, some of which may be among its best.
+    """
+
+    genotypes: tuple[Genotype, ...]
+    sources: tuple[str, ...] | None = None
+    scores: Mapping[Genotype, float] | None = None
+    as_share: bool = True
+    top: int = 0
+    random: tuple[Genotype, ...] = ()
+
+    @classmethod
+    def given(cls, genotypes: Sequence[Genotype]) -> _Chosen:
+        """Genotypes by themselves."""
+        once = tuple(dict.fromkeys(genotypes))
+        if len(once) < len(genotypes):
+            click.echo(f"of {len(genotypes)} genotypes {len(once)} differ; each of these is trained once", err=True)
+        return cls(once)
+
+    @classmethod
+    def of_run(cls, folder: Path, top: int | None, n_random: int, seed: int) -> _Chosen:
+        """The best of a run, and random ones of its first pool.
+
+        Raises:
+            RunError: the run is not finished.
+            click.UsageError: there are not so many.
+        """
+        if not (folder / SEARCH_RESULT).is_file():
+            raise RunError(f"{folder} is not finished; go on with: bnao search --resume {shlex.quote(str(folder))}")
+        ranked = read_result(folder).ranked
+        if top is None:
+            top = min(_TOP, len(ranked))
+        if top > len(ranked):
+            raise click.UsageError(f"--top is {top}; {folder} has {len(ranked)} genotypes")
+        best = {entry.genotype: f"rank {rank}" for rank, entry in enumerate(ranked[:top], start=1)}
+        random = _drawn_from_pool(folder, n_random, seed) if n_random else ()
+        sources = dict(best)
+        for genotype in random:
+            sources[genotype] = f"{best[genotype]}, random" if genotype in best else "random"
+        scores = {entry.genotype: entry.score for entry in ranked}
+        as_share = ranked[0].standard_error is not None
+        return cls(tuple(sources), tuple(sources.values()), scores, as_share, top, random)
+
+
+def _drawn_from_pool(folder: Path, n: int, seed: int) -> tuple[Genotype, ...]:
+    """n random genotypes of a run's first pool; fewer are the first of them."""
+    pool = read_pool(folder, 0)
+    if n > len(pool):
+        raise click.UsageError(f"--random is {n}; the first pool of {folder} has {len(pool)} genotypes")
+    order = stream(seed, "evaluate pool").permutation(len(pool))[:n]
+    return tuple(pool[index] for index in order)
+
+
+# --- the evaluation itself
+
+
+def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: bool) -> list[Evaluation]:
+    known = (folder / CONFIG).is_file()
+    if known:
+        check_same_settings(folder, config)
+    else:
+        check_is_free(folder)
+    space = space_named(config.network.space, config.network.nodes)
+    for genotype in chosen.genotypes:
+        space.check(genotype)
+    backend = backends.load(config.machine.backend)
+    dataset = stand_alone_images(config.data, config.machine.workers)
+    own = sized(config, chosen.genotypes, dataset)
+    # made once for nothing, so that what a backend cannot do is found before there is a folder
+    backend.stand_alone(chosen.genotypes[0], own[0], dataset, seed=config.seed)
+    if config.from_supernet is not None:  # likewise
+        SupernetWeights.of(config.from_supernet, config.network)
+    with Run.open(folder) if known else Run.create(folder, config) as run:
+        keep_about(run, about(about_images(dataset), config.machine, [backend]))
+        log.info("%s", dataset.describe())
+        log.info("folder: %s", folder)
+        again = f"the same command with --out {shlex.quote(str(folder))}"
+        track = EvaluationTrack(config, len(chosen.genotypes), time.monotonic())
+        with going_on(again), following(track, "evaluation", quiet) as listen:
+            return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=listen)
+
+
+# --- the end
+
+
+def _print(
+    done: Sequence[Evaluation], chosen: _Chosen, folder: Path, space: str, as_json: bool, spent: Mapping[str, Any]
+) -> None:
+    """Test errors, the agreement with the one-shot scores, and the best beside random ones."""
+    beside = _beside_random(done, chosen)
+    if as_json:
+        content = read_json(folder / RESULT)
+        for entry, evaluation in zip(content["evaluations"], done, strict=True):
+            if chosen.scores is not None:
+                entry["one_shot_score"] = chosen.scores[evaluation.genotype]
+        if beside is not None:
+            content["against_random"] = attrs.asdict(beside)
+        click.echo(json.dumps({"run": str(folder), **spent, **content}))
+        return
+    lines = ["", *evaluation_report(done, chosen.sources, chosen.scores, as_share=chosen.as_share), ""]
+    left_out = unreadable(done)
+    if left_out:
+        lines.append(left_out_line(left_out, RESULT))
+    if chosen.scores is not None and len(done) > 1:
+        lines += agreement_lines(agreement(done, chosen.scores))
+    if beside is not None:
+        lines.append(str(beside))
+    best = min(done, key=lambda evaluation: evaluation.mean)
+    hardest = hardest_line(best, read_json(folder / RESULT)["class_names"])
+    if hardest is not None:
+        lines.append(f"{done.index(best) + 1}  {hardest}" if len(done) > 1 else hardest)
+    lines += [
+        spent_line(spent["seconds"], spent["peak_memory_bytes"]),
+        f"folder: {folder}  (results in {RESULT}, weights in trainings/)",
+        f"next: {show_command(best.genotype, space)}",
+    ]
+    click.echo("\n".join(lines))
+
+
+def _beside_random(done: Sequence[Evaluation], chosen: _Chosen) -> AgainstRandom | None:
+    if not chosen.random:
+        return None
+    errors = {evaluation.genotype: evaluation.mean for evaluation in done}
+    return against_random(
+        [errors[genotype] for genotype in chosen.genotypes[: chosen.top]],
+        [errors[genotype] for genotype in chosen.random],
+    )

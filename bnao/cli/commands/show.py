@@ -1,0 +1,82 @@
+"""``bnao show``: what genotypes are, in words, drawn, and how large their networks would be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import attrs
+import click
+
+from bnao.cli.figures import speaks_unicode
+from bnao.cli.genotypes import Given, file_option, space_asked_for
+from bnao.cli.listing import NETWORK, Sized, as_json_lines, image_options, list_options, sized
+from bnao.cli.options import SectionedCommand, WholeNumber, given_settings, options_of
+from bnao.cli.text import drawn, in_words
+from bnao.config.fields import build
+from bnao.config.settings import NetworkConfig
+from bnao.space.notation.notations import written
+
+
+@click.command("show", cls=SectionedCommand, params=options_of(NetworkConfig, "Network", defaults=NETWORK))
+@click.argument("genotypes", nargs=-1, metavar="GENOTYPE...")
+@file_option
+@image_options
+@click.option(
+    "--max-multiply-adds", "budget", type=WholeNumber(),
+    help="Refuse networks of more multiply-adds; with --channels auto each is as wide as keeps it.",
+)  # fmt: skip
+@list_options
+@click.pass_context
+def command(
+    context: click.Context,
+    genotypes: tuple[str, ...],
+    file: Path | None,
+    classes: int,
+    image: tuple[int, int, int],
+    budget: int | None,
+    as_json: bool,
+    notation: str | None,
+) -> None:
+    """Say what each GENOTYPE is: in words, as a drawing, and the size of its own network.
+
+    A genotype is bnao's text form, the name of a published cell (bnao zoo), the authors' integers, ENAS' arcs, a
+    DARTS Genotype(...), a NAS-Bench-201 string or JSON, in quotes; - reads genotypes from standard input, one a line.
+    Each notation is told apart by itself; only the numbers of NAO's first version need their name: "nao-v1: 0 7 1 15
+    ...". Sizes are exact, by arithmetic: trainable parameters without the auxiliary head, and multiply-adds of one
+    image.
+    """
+    if as_json and notation is not None:
+        raise click.UsageError("--json and --as exclude each other; --as json prints the genotype alone")
+    given, texts = given_settings(context), Given.of(genotypes, file)
+    network = attrs.evolve(build(NetworkConfig, given, NETWORK), classes=classes, image=image)
+    readings = texts.readings(space_asked_for(given))
+    if notation is not None:
+        lines = [written(reading.genotype, reading.space, notation) for reading in readings]
+    else:
+        lines = list((as_json_lines if as_json else _for_people)(sized(readings, network, budget)))
+    for line in lines:
+        click.echo(line)
+
+
+def _for_people(counted: Sequence[Sized]) -> Iterator[str]:
+    ascii_only = not speaks_unicode()
+    for place, each in enumerate(counted):
+        genotype, network = each.genotype, each.network
+        if place:
+            yield ""
+        yield str(genotype)
+        yield (
+            f"{each.parameters:,} parameters, {each.multiply_adds:,} multiply-adds  "
+            f"(space {each.space.name} with {each.space.nodes} nodes; C = {network.channels}, N = {network.cells}, "
+            f"{network.network} stem, {network.classes} classes, images of {' x '.join(map(str, network.image))})"
+        )
+        names = {"": "Cell", "normal": "Normal cell", "reduction": "Reduction cell, stride 2 on a and b"}
+        for name, cell in genotype.named_cells:
+            outputs = cell.outputs(genotype.output)
+            yield ""
+            inputs = "a: the cell before the last, b: the last cell" if cell.inputs == 2 else "a: the last cell"
+            yield f"{names[name]}  ({inputs})"
+            yield from (f"  {line}" for line in in_words(cell, outputs))
+            yield ""
+            yield from (f"  {line}" for line in drawn(cell, outputs, ascii_only=ascii_only))

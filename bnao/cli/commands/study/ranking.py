@@ -1,0 +1,151 @@
+"""``bnao study ranking``: how far supernets order genotypes as stand-alone training does, under each sampler."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bnao.cli.folders import about, about_images, about_table
+from bnao.cli.genotypes import Given
+from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
+from bnao.cli.progress import following
+from bnao.cli.reports import ranking_report
+from bnao.cli.studies import Output, framework, keep_study, study_folder, study_options
+from bnao.cli.study_track import StudyTrack
+from bnao.config.fields import to_toml
+from bnao.config.settings import StudyConfig
+from bnao.data.dataset import epoch_batches, load_dataset
+from bnao.errors import DataError, RunError
+from bnao.run import Folder
+from bnao.space.spaces import space_named
+from bnao.studies.ranking import RankingStudy, ranking_study
+from bnao.studies.sets import RankingSets, ranking_sets
+from bnao.studies.truth import read_accuracies, truth_file
+
+log = logging.getLogger("bnao.cli")
+
+_STORE = Path("runs") / "store"
+
+
+@click.command("ranking", cls=SectionedCommand, params=options_of(StudyConfig, "Study"))
+@layer_options(StudyConfig)
+@click.option(
+    "--genotypes-file", "file", type=click.Path(path_type=Path),
+    help="Rank these genotypes, one a line, in place of random ones; - for standard input.",
+)  # fmt: skip
+@click.option(
+    "--store", type=click.Path(path_type=Path), default=_STORE, show_default=True,
+    help="Folder of stand-alone trainings, which studies share: none is trained twice.",
+)  # fmt: skip
+@study_options()
+@click.pass_context
+def command(
+    context: click.Context,
+    preset_name: str | None,
+    config_file: Path | None,
+    show_config: bool,
+    file: Path | None,
+    store: Path,
+    output: Output,
+) -> None:
+    """Compare the order of one-shot scores with that of stand-alone accuracies, under each sampler.
+
+    Genotypes are trained alone, or have a --truth of a table or of another folder; then supernets over just these are
+    trained under each of --samplers and scored. In the help, "default" is the paper's setting and "quick" what that
+    preset has instead. A study that was stopped goes on with the same command and --out.
+    """
+    config = configured(context, StudyConfig, preset_name, config_file)
+    if show_config:
+        click.echo(to_toml(config), nl=False)
+        return
+    output.told(lambda: _studied(config, output.folder, store, file, output.quiet), ranking_report)
+
+
+def _studied(
+    config: StudyConfig, folder: Path, store: Path, file: Path | None, quiet: bool
+) -> RankingStudy | RankingSets:
+    space = space_named(config.network.space, config.network.nodes)
+    several = len(config.sets) > 1
+    if several and file is not None:
+        raise click.UsageError(f"--genotypes-file is one set of genotypes, and --sizes {config.sizes} are several")
+    given = None if file is None else {config.sizes: Given.of((), file).genotypes(space)}
+    sources = _sources(config)
+    truths = {name: read_accuracies(source, space, config.truth_column) for name, source in sources.items()} or None
+    if truths is not None and given is None and all(source.suffix == ".json" for source in sources.values()):
+        given = {name: list(truth) for name, truth in truths.items()}  # of a folder all are ranked, in its order
+    backend = framework(config.machine, "trains no supernet")
+    dataset = load_dataset(config.data)
+    whole = None if truths is not None else load_dataset(config.data, dev=False)
+    facts: Mapping[str, Any] = about(about_images(dataset), config.machine, [backend])
+    if sources:
+        tables = {name: about_table(source) for name, source in sources.items()}
+        facts = {**facts, "truth": tables if several else tables[config.sizes]}
+    track = StudyTrack(
+        config,
+        config.genotypes if given is None else max(len(set(genotypes)) for genotypes in given.values()),
+        trains=truths is None,
+        alone_steps=epoch_batches(len((whole or dataset).y_train), config.alone.batch_size),
+        supernet_steps=epoch_batches(len(dataset.y_train), config.training.batch_size),
+        short_steps=epoch_batches(len(dataset.y_train), config.alone.batch_size),
+        scored_images=len(dataset.y_dev),
+        start=time.monotonic(),
+    )
+    kept = _store(store, truths is None or bool(config.short_epochs))
+    with study_folder(folder, config, facts) as run:
+        log.info("%s", dataset.describe())
+        study: RankingStudy | RankingSets
+        with following(track, "study", quiet) as listen:
+            if several:
+                study = ranking_sets(
+                    config, backend, dataset, whole,
+                    truths=truths, genotypes=given, run=run, store=kept, listen=listen,
+                )  # fmt: skip
+            else:
+                study = ranking_study(
+                    config, backend, dataset, whole,
+                    truth=None if truths is None else truths[config.sizes],
+                    genotypes=None if given is None else given[config.sizes],
+                    run=run, store=kept, listen=listen,
+                )  # fmt: skip
+        log.info("counting how far they agree")
+        keep_study(run, study.to_json(), config, data=dataset.describe())
+    return study
+
+
+def _sources(config: StudyConfig) -> dict[str, Path]:
+    """Return the file that each set's truth is read from; nothing where it is trained.
+
+    Raises:
+        DataError: a folder without a truth, or of one set where there are several.
+    """
+    if config.truth is None:
+        return {}
+    path = Path(config.truth)
+    if len(config.sets) == 1:
+        return {config.sizes: truth_file(path)}
+    if path.is_dir():
+        missing = [name for name in config.sets if not (path / name).is_dir()]
+        if missing:
+            raise DataError(
+                f"{path} has no folder {missing[0]}; for sizes {config.sizes} a truth is a CSV file, or the folder of "
+                f"a study of the same sets"
+            )
+        return {name: truth_file(path / name) for name in config.sets}
+    if path.suffix == ".json":
+        raise DataError(f"{path} is one study's, and sizes are {config.sizes}; give a folder, or one of the sizes")
+    return dict.fromkeys(config.sets, path)
+
+
+def _store(path: Path, needed: bool) -> Folder | None:
+    if not needed:
+        return None
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make the store {path}: {error.strerror}; name another with --store") from None
+    return Folder(path)

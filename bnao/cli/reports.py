@@ -1,0 +1,440 @@
+"""What a command prints at its end: tables as plain text, and the figures under them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from attrs import frozen
+
+from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
+from bnao.config.arms import Arm
+from bnao.evaluation.trainings import Evaluation
+from bnao.metrics import Estimate
+from bnao.space.genotype import Genotype
+from bnao.strategies.bias import SizeBias, size_bias
+from bnao.strategies.result import Learning, Ranked, SearchResult
+from bnao.studies.agreement import AgreementStudy
+from bnao.studies.controllers import MARKS, Contest
+from bnao.studies.predictor import PredictorStudy
+from bnao.studies.ranking import ALONE, RankingStudy
+from bnao.studies.sets import RankingSets
+from bnao.studies.size import SizeCorrelation
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> list[str]:
+    """Aligned columns under their heads, to the right but for the columns named.
+
+    >>> for line in table(["rank", "from"], [["1", "search"], ["12", "pool"]], left=["from"]):
+    ...     print(line)
+    rank  from
+       1  search
+      12  pool
+    """
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if head in left else cell.rjust(width)
+            for head, cell, width in zip(heads, row, widths, strict=True)
+        ).rstrip()
+        for row in (heads, *rows)
+    ]
+
+
+def score_text(entry: Ranked) -> str:
+    """A score, with its standard error where it is a share of images."""
+    if entry.standard_error is None:
+        return plain_score(entry.score, as_share=False)
+    return f"{percent(entry.score)} {plus_minus()} {percent(entry.standard_error)}"
+
+
+@frozen
+class Balance:
+    """How far the updates of a search are from what Eq. 4 expects.
+
+    Attributes:
+        steps: all updates.
+        chi_square: the sum of (updates - expected)^2 / expected.
+        degrees: its degrees of freedom; the two are about equal if the sampler does what it should.
+        largest: the largest deviation of a genotype, in standard deviations of its count.
+    """
+
+    steps: int
+    chi_square: float
+    degrees: int
+    largest: float
+
+
+def balance(ranked: Sequence[Ranked]) -> Balance | None:
+    """The updates against Eq. 4; None where nothing was trained.
+
+    In each round the updates sum to its steps, which takes one degree of freedom.
+    """
+    trained = [entry for entry in ranked if entry.expected_updates > 0]
+    updates = np.array([entry.updates for entry in trained], dtype=np.float64)
+    expected = np.array([entry.expected_updates for entry in trained])
+    degrees = len(trained) - len({entry.round for entry in trained})
+    if degrees < 1:
+        return None
+    deviations = (updates - expected) / np.sqrt(expected)
+    largest = float(deviations[np.abs(deviations).argmax()])
+    return Balance(int(updates.sum()), float((deviations**2).sum()), degrees, largest)
+
+
+def balance_line(found: Balance) -> str:
+    """The balance for people."""
+    return (
+        f"updates: {found.steps:,} steps; against Eq. 4 chi-square is {found.chi_square:.1f} over {found.degrees} "
+        f"degrees of freedom ({found.chi_square / found.degrees:.2f} each), the largest deviation "
+        f"{found.largest:+.1f} standard deviations"
+    )
+
+
+def search_report(result: SearchResult, top: int) -> list[str]:
+    """The best genotypes of a search and how they came to be."""
+    best = result.ranked[:top]
+    heads = ["rank", "score", "parameters", "multiply-adds", "round"]
+    trained = any(entry.expected_updates for entry in best)
+    reranked = any(entry.reranked is not None for entry in best)
+    heads += ["updates", "expected (Eq. 4)"] * trained + ["trained alone"] * reranked
+    rows = []
+    for rank, entry in enumerate(best, start=1):
+        row = [str(rank), score_text(entry), f"{entry.parameters:,}", f"{entry.multiply_adds:,}", str(entry.round)]
+        row += [f"{entry.updates:,}", f"{entry.expected_updates:,.1f}"] * trained
+        row += [percent(math.nan if entry.reranked is None else entry.reranked)] * reranked
+        rows.append(row)
+    lines = [*table(heads, rows), "", *numbered([entry.genotype for entry in best]), ""]
+    lines += [pool_line(result), size_line(size_bias(result, top))]
+    found = balance(result.ranked)
+    lines += [] if found is None else [balance_line(found)]
+    return [*lines, *learning_lines(result.learning)]
+
+
+def size_line(bias: SizeBias) -> str:
+    """How far a search's ranking goes with size, for people."""
+    return (
+        f"size: Kendall tau of score and size is {_estimate(bias.by_size, sign='+')}; edges without parameters (skip, "
+        f"pool, none) are {percent(bias.free_in_top)} of those of the top {bias.top} and {percent(bias.free_in_pool)} "
+        f"of the first pool's"
+    )
+
+
+def learning_lines(learning: Sequence[Learning]) -> list[str]:
+    """How the controller ranked genotypes it had not learned from, and its own proposals, by round."""
+    if not learning:
+        return []
+    rows = []
+    for entry in learning:
+        held_out = entry.held_out
+        of_held_out = ["-"] * 5
+        if held_out is not None:
+            of_held_out = [
+                f"{held_out.learned_from:,}", f"{held_out.n:,}",
+                *_order(held_out.pairwise_accuracy, held_out.kendall_tau), f"{held_out.reconstruction_distance:.3f}",
+            ]  # fmt: skip
+        proposals = [f"{entry.proposals:,}", *_order(entry.pairwise_accuracy, entry.kendall_tau)]
+        rows.append([str(entry.round), *of_held_out, *proposals])
+    heads = ["for round", "learned from", "held out", "pairwise accuracy", "Kendall tau", "reconstruction distance"]
+    heads += ["proposals", "pairwise accuracy", "Kendall tau"]
+    return ["", "controller: predicted against found scores, held out and of its proposals", *table(heads, rows)]
+
+
+def _order(accuracy: float | None, tau: float | None) -> list[str]:
+    return ["-" if accuracy is None else percent(accuracy), "-" if tau is None else f"{tau:.3f}"]
+
+
+def numbered(genotypes: Sequence[Genotype]) -> list[str]:
+    """The genotypes in full, each on a line of its own behind its number."""
+    return [f"{number:>4}  {genotype}" for number, genotype in enumerate(genotypes, start=1)]
+
+
+def pool_line(result: SearchResult) -> str:
+    """The best score beside the median of the first random pool."""
+    pool = [entry.score for entry in result.ranked if entry.round == 1]
+    first = result.ranked[0]
+    as_share = first.standard_error is not None
+    return (
+        f"of {len(result.ranked):,} genotypes scored, the first has {plain_score(first.score, as_share)}; the median "
+        f"of the {len(pool):,} random ones of round 1 is {plain_score(statistics.median(pool), as_share)}"
+    )
+
+
+def left_out_line(unreadable: Mapping[str, str], file: str) -> str:
+    """How many image files could not be read, and where all of them are named.
+
+    >>> left_out_line({"a.jpeg": "a.jpeg cannot be read as an image: it is empty"}, "evaluation.json")
+    'left out: 1 image file that could not be read, a.jpeg (evaluation.json says why)'
+    """
+    first = next(iter(unreadable))
+    if len(unreadable) == 1:
+        return f"left out: 1 image file that could not be read, {first} ({file} says why)"
+    return f"left out: {len(unreadable):,} image files that could not be read, such as {first} (all are in {file})"
+
+
+# classes of the highest error that are named
+_HARDEST = 3
+
+
+def hardest_line(done: Evaluation, class_names: Sequence[str]) -> str | None:
+    """The classes in which most test images are told wrong, the worst first; None where that is not known."""
+    known = [(error, name) for error, name in zip(done.class_errors, class_names, strict=False) if error is not None]
+    if not known:
+        return None
+    worst = sorted(known, key=lambda each: -each[0])[:_HARDEST]
+    return f"its hardest classes: {', '.join(f'{printable(name)} ({percent(error, 1)})' for error, name in worst)}"
+
+
+def error_text(done: Evaluation) -> str:
+    """The mean test error in percent, with the standard deviation where there are several repeats."""
+    if len(done.test_errors) == 1:
+        return percent(done.mean, 2)
+    return f"{percent(done.mean, 2)} {plus_minus()} {percent(done.deviation, 2)} ({len(done.test_errors)})"
+
+
+def evaluation_report(
+    evaluations: Sequence[Evaluation],
+    sources: Sequence[str] | None = None,
+    scores: Mapping[Genotype, float] | None = None,
+    *,
+    as_share: bool = True,
+) -> list[str]:
+    """Stand-alone test errors, one line a genotype.
+
+    Args:
+        evaluations: one a genotype.
+        sources: where each genotype is from, such as a rank.
+        scores: one-shot scores.
+        as_share: whether scores are shares of images, told in percent.
+    """
+    first = evaluations[0]
+    repeated = f" (mean {plus_minus()} sd, repeats)" if len(first.test_errors) > 1 else ""
+    heads = ["", f"test error{repeated}", *["top-5 error"] * bool(first.top5_errors)]
+    heads += [*["C"] * (first.channels is not None), "parameters", "multiply-adds"]
+    heads += (["one-shot score"] if scores else []) + (["from"] if sources else [])
+    rows = []
+    for number, done in enumerate(evaluations):
+        row = [str(number + 1), error_text(done), *[percent(done.top5_mean, 2)] * bool(done.top5_errors)]
+        row += [*[str(done.channels)] * (done.channels is not None), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
+        row += [plain_score(scores[done.genotype], as_share)] if scores else []
+        row += [sources[number]] if sources else []
+        rows.append(row)
+    lines = [*table(heads, rows, left=["from"]), "", *numbered([done.genotype for done in evaluations])]
+    inherited = [f"{at:>4}  {done.inherited}" for at, done in enumerate(evaluations, start=1) if done.inherited]
+    return [*lines, *([""] if inherited else []), *inherited]
+
+
+def agreement_lines(
+    estimates: Mapping[str, Estimate], what: str = "one-shot scores against stand-alone accuracies"
+) -> list[str]:
+    """How far two lists of scores agree on the order; what says which two."""
+    first = next(iter(estimates.values()))
+    lines = [f"{what}, n = {first.n} (in brackets the {first.level:.0%} bootstrap interval over genotypes):"]
+    for name, estimate in estimates.items():
+        figures = "not defined for so few" if math.isnan(estimate.value) else str(estimate)
+        lines.append(f"  {name.replace('_', ' '):<18} {figures}")
+    return lines
+
+
+_FIGURES = ("pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top")
+
+
+def ranking_report(found: RankingStudy | RankingSets) -> list[str]:
+    """Return how scores agree with the truth, what samplers differ by, and how far the truth can be trusted."""
+    studies = {"": found} if isinstance(found, RankingStudy) else dict(found.studies)
+    several = len(studies) > 1
+    rows, less = [], []
+    for name, study in studies.items():
+        first = [name] if several else []
+        rows += [[*first, *row] for row in _agreement_rows(study)]
+        less += [[*first, *row] for row in _difference_rows(study)]
+    one = next(iter(studies.values()))
+    heads = ["sizes"] * several + ["sampler", "epochs", "pairwise accuracy", "Kendall tau", "Spearman"]
+    heads += [f"precision at {one.top}", "gain by size"]
+    left = ["sizes", "sampler"]
+    lines = [*_ranking_heading(studies, one), *table(heads, rows, left=left)]
+    if less:
+        lines += ["", f"less {one.arms[0]} (paired):", *table(heads[:-1], less, left=left)]
+    lines.append("")
+    for name, study in studies.items():
+        of = f"{name}: " if several else ""
+        if several:
+            lines.append(f"{of}sizes {study.sizes.min():,.0f} to {study.sizes.max():,.0f}")
+        if study.reliability:
+            figures = study.reliability
+            lines.append(f"{of}two seeds of the truth agree with each other by")
+            lines += table(heads[2 + several : -1], [[_estimate(figures[figure]) for figure in _FIGURES]])
+        lines.append(f"{of}size alone and the truth: Kendall tau {_estimate(study.by_size)}")
+        if len(set(study.truth.tolist())) == 1:
+            lines.append(f"{of}every truth is equal, so no pair has an order and no figure is defined")
+    return lines
+
+
+def _ranking_heading(studies: Mapping[str, RankingStudy], one: RankingStudy) -> list[str]:
+    counts = list(dict.fromkeys(len(study.genotypes) for study in studies.values()))
+    seeds = len(one.supernets_of(one.arms[0], one.scored_epochs[-1]))
+    trained = " and ".join(f"{count:,}" for count in dict.fromkeys(study.trained for study in studies.values()))
+    lengths = {
+        "own": "each number of epochs is that of a supernet of its own",
+        "along": "a supernet is scored along the way",
+    }[one.marks]
+    lines = [
+        f"one-shot against {'stand-alone accuracy' if len(one.truths) > 1 else 'the truth'}: n = "
+        f"{' and '.join(map(str, counts))} genotypes, mean over {seeds} supernet{'s' * (seeds > 1)} of each sampler "
+        f"trained on {trained} genotypes, {lengths}; in brackets 95 % bootstrap intervals over genotypes and seeds. "
+        f"Gain by size: Spearman's rho of size and ranks gained under such scores, below 0 where they favour the small"
+    ]
+    if one.short:
+        lines.append(
+            f"{ALONE}: in place of a supernet each genotype trained by itself for so many epochs, on the same images "
+            f"and scored on the same; n times the work of a supernet of that length"
+        )
+    return lines
+
+
+def _agreement_rows(study: RankingStudy) -> list[list[str]]:
+    rows = []
+    for epochs in study.scored_epochs:
+        for arm, figures in study.comparisons[epochs].estimates.items():
+            gain = study.gained_by_size(Arm.parse(arm), epochs)
+            rows.append([arm, str(epochs), *(_estimate(figures[name]) for name in _FIGURES), _estimate(gain, sign="+")])
+    for epochs in study.short_epochs:
+        figures, gain = study.short_comparisons[epochs].estimates[ALONE], study.short_gained_by_size[epochs]
+        rows.append([ALONE, str(epochs), *(_estimate(figures[name]) for name in _FIGURES), _estimate(gain, sign="+")])
+    return rows
+
+
+def _difference_rows(study: RankingStudy) -> list[list[str]]:
+    return [
+        [arm, str(epochs), *(_estimate(figures[name], sign="+") for name in _FIGURES)]
+        for epochs in study.scored_epochs
+        for arm, figures in study.comparisons[epochs].differences.items()
+    ]
+
+
+def contest_report(contest: Contest) -> list[str]:
+    """What each controller found after some numbers of queries."""
+    heads = ["controller", "searches", "queries", "test accuracy", "regret (mean)", "median", "10 to 90 %"]
+    rows = []
+    for curve in contest.curves:
+        marks = {min(range(len(curve.queries)), key=lambda i: abs(curve.queries[i] - want)) for want in MARKS}
+        for index in sorted(marks):
+            best = curve.best[:, index]
+            regret = contest.optimum - best
+            low, middle, high = np.quantile(regret, [0.1, 0.5, 0.9])
+            rows.append(
+                [
+                    curve.controller, str(len(curve.seeds)), f"{curve.queries[index]:,}", f"{best.mean():.3f}",
+                    f"{regret.mean():.3f}", f"{middle:.3f}", f"{low:.3f} to {high:.3f}",
+                ]
+            )  # fmt: skip
+    return [
+        f"{contest.rows:,} genotypes of space {contest.space}; the best test accuracy is {contest.optimum:.3f}, and "
+        f"that of the genotype with the best score {contest.test_of_best_score:.3f}",
+        *table(heads, rows, left=["controller"]),
+    ]
+
+
+def predictor_report(study: PredictorStudy) -> list[str]:
+    """How the predictor ranks what it has not seen."""
+    rows = [
+        [
+            f"{size:,}", f"{held:,}", str(len(tau)), f"{tau.mean():.3f}", f"{tau.min():.3f} to {tau.max():.3f}",
+            f"{rho.mean():.3f}",
+        ]
+        for size, held, tau, rho in zip(study.train_sizes, study.held_out, study.tau.T, study.rho.T, strict=True)
+    ]  # fmt: skip
+    heads = ["learned from", "held out", "trainings", "Kendall tau", "range", "Spearman"]
+    return [f"space {study.space}, {study.rows:,} genotypes", *table(heads, rows)]
+
+
+def agreement_report(study: AgreementStudy) -> list[str]:
+    """How published scores agree with the published truth."""
+    names = ("pairwise_accuracy", "kendall_tau", "spearman")
+    heads = ["scores", *(name.replace("_", " ") for name in names), f"in draws of {study.draw}", "sd", "gain by size"]
+    rows = [
+        [
+            one.column,
+            *(_estimate(one.figures[name]) for name in names),
+            f"{one.of_draws[0]:.3f}", f"{one.of_draws[1]:.3f}",
+            "-" if one.gained_by_size is None else f"{one.gained_by_size:+.3f}",
+        ]
+        for one in study.agreements
+    ]  # fmt: skip
+    return [
+        f"{study.n:,} genotypes of {study.table}, against {study.truth}; the last column is Spearman's rho of size and "
+        f"ranks gained under the scores",
+        *table(heads, rows, left=["scores"]),
+    ]
+
+
+def size_report(correlations: Sequence[SizeCorrelation]) -> list[str]:
+    """Size and accuracy along training, a table after the other."""
+    heads = ["table", "n", "epochs", "Spearman of size and accuracy", "Kendall tau", "Spearman with the last"]
+    rows = [
+        [found.name, f"{found.n:,}", str(epochs), _estimate(spearman), _estimate(kendall), _estimate(last)]
+        for found in correlations
+        for epochs, spearman, kendall, last in zip(
+            found.epochs, found.spearman, found.kendall, found.with_last, strict=True
+        )
+    ]
+    return table(heads, rows, left=["table"])
+
+
+def _estimate(estimate: Estimate, sign: str = "") -> str:
+    if math.isnan(estimate.value):
+        return "not defined"
+    return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
+
+
+@frozen
+class AgainstRandom:
+    """The found genotypes beside random ones of the first pool, by test error.
+
+    Attributes:
+        first: of the genotype the search ranked first.
+        top_mean: mean over the search's best.
+        top: how many these are.
+        random_median: median over the random ones.
+        random: how many these are.
+    """
+
+    first: float
+    top_mean: float
+    top: int
+    random_median: float
+    random: int
+
+    def __str__(self) -> str:
+        return (
+            f"test error: {percent(self.first, 2)} for the genotype ranked first, {percent(self.top_mean, 2)} on "
+            f"average over the top {self.top}; the median of {self.random} random ones of the first pool is "
+            f"{percent(self.random_median, 2)}"
+        )
+
+
+def against_random(top: Sequence[float], random: Sequence[float]) -> AgainstRandom:
+    """The comparison from the test errors of the best, in the search's order, and of the random ones."""
+    return AgainstRandom(top[0], statistics.fmean(top), len(top), statistics.median(random), len(random))
+
+
+def spent_line(seconds: float, memory: int | None) -> str:
+    """The time and memory that a command took.
+
+    >>> spent_line(0.42, None), spent_line(125, 300 * 2**20)
+    ('took 0.4 s', 'took 2:05, peak memory 300 MiB')
+    """
+    took = f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+    return f"took {took}" + ("" if memory is None else f", peak memory {memory / 2**20:,.0f} MiB")
+
+
+def peak_memory() -> int | None:
+    """The most memory this process has held, bytes; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

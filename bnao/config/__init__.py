@@ -1,0 +1,1 @@
+"""Every setting, once: its default, bounds, help and the paper's letter."""

@@ -1,0 +1,288 @@
+"""How a setting is declared, checked, laid over another, and written as TOML."""
+
+import difflib
+import math
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+from attrs import Attribute, field
+
+from bnao.errors import ConfigError
+
+C = TypeVar("C")
+Settings = Mapping[str, Any]
+
+
+def _check(
+    name: str,
+    value: object,
+    kinds: tuple[type, ...],
+    least: float | None,
+    most: float | None,
+    choices: Sequence[str],
+    words: Mapping[str, int],
+) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (
+        (value is None and type(None) in kinds)
+        or (isinstance(value, bool) and bool in kinds)
+        or (isinstance(value, int) and is_number and (int in kinds or float in kinds))
+        or (isinstance(value, float) and float in kinds)
+        or (isinstance(value, str) and str in kinds)
+        or (isinstance(value, tuple) and tuple in kinds)
+    ):
+        wanted = " or ".join(_KIND_NAMES[kind] for kind in kinds if kind is not type(None))
+        raise ConfigError(f"{name} is {told(value)}; it must be {wanted}")
+    if isinstance(value, str) and choices and value not in choices:
+        raise ConfigError(f"{name} is {value!r}; it can be {', '.join(choices)}")
+    if is_number and float in kinds and not _is_finite(value):
+        raise ConfigError(f"{name} is {told(value)}; it must be a finite number")
+    if is_number and value in words.values():
+        return
+    if is_number and not ((least is None or value >= least) and (most is None or value <= most)):  # type: ignore[operator]  # is_number says it is one
+        bounds = " and ".join(
+            f"{sign} {bound if isinstance(bound, int) else f'{bound:g}'}"
+            for sign, bound in ((">=", least), ("<=", most))
+            if bound is not None
+        )
+        others = "".join(f", or {number} ({word})" for word, number in words.items())
+        raise ConfigError(f"{name} is {told(value)}; it must be {bounds}{others}")
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:  # a whole number beyond any float
+        return False
+
+
+def told(value: object) -> str:
+    """A value as an error tells it; of a whole number of more than 40 digits, how long it is.
+
+    >>> told("wide"), told(12), told(-(10**5000))
+    ("'wide'", '12', 'a number of about 5000 digits')
+    """
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return f"a number of about {round(value.bit_length() * math.log10(2))} digits"  # Python writes 4300 at most
+    return repr(value)
+
+
+_KIND_NAMES: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def kinds_of(attribute: "Attribute[Any]") -> tuple[type, ...]:
+    """The plain types a setting may have, such as (int, NoneType)."""
+    kind = attribute.type
+    members = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return tuple(typing.get_origin(member) or member for member in members if member is not None)
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    choices: Sequence[str] = (),
+    words: Mapping[str, int] | None = None,
+    has_option: bool = True,
+    from_data: bool = False,
+    fixed: bool = True,
+    converter: Any = None,
+) -> Any:
+    """A field with all that the command line, the file and the checks need to know about it.
+
+    Args:
+        default: its value in the paper's own setting.
+        help: one line for people.
+        least: smallest value allowed.
+        most: largest value allowed.
+        choices: the texts allowed.
+        words: numbers with a meaning of their own, which the bounds do not hold for, by the word that stands for each.
+        has_option: whether the command line has an option of its name.
+        from_data: the data set decides it: neither an option nor in the file.
+        fixed: whether work that was begun with it goes on with the same value only.
+        converter: makes the value from what was given.
+    """
+
+    meant = dict(words or {})
+
+    def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+        _check(attribute.name, value, kinds_of(attribute), least, most, choices, meant)
+
+    metadata = {
+        "help": help,
+        "choices": tuple(choices),
+        "words": meant,
+        "has_option": has_option,
+        "from_data": from_data,
+        "fixed": fixed,
+    }
+    if meant:
+        converter = lambda value: meant.get(value, value) if isinstance(value, str) else value  # noqa: E731
+    return field(default=default, validator=validate, metadata=metadata, converter=converter, kw_only=True)
+
+
+def rising(name: str, text: str) -> tuple[int, ...]:
+    """Read whole numbers >= 1 that rise, by commas.
+
+    Raises:
+        ConfigError: the text is something else; the setting is named.
+
+    >>> rising("epochs", "5,10,20")
+    (5, 10, 20)
+    """
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or numbers[0] < 1 or list(numbers) != sorted(set(numbers)):
+        raise ConfigError(f"{name} is {text!r}; it must be whole numbers >= 1 that rise, such as 5,10,20")
+    return numbers
+
+
+def section(factory: Callable[[], Any]) -> Any:
+    """A field that holds settings of their own, such as ``data`` of a search.
+
+    Args:
+        factory: makes the section's defaults.
+
+    Raises:
+        ConfigError: on creation, a value that is no such section; what would be right is named.
+    """
+
+    def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+        kind = attribute.type
+        assert kind is not None
+        if not isinstance(value, kind):
+            given = f"a {type(value).__name__}" if attrs.has(type(value)) else repr(value)
+            raise ConfigError(f"{attribute.name} is {given}; it must be a {_example(kind, attribute.name, value)}")
+
+    return field(factory=factory, validator=validate, kw_only=True)
+
+
+def _example(kind: type, name: str, value: object) -> str:
+    """A section's class, and a call of it with what was given in its place, where that can be meant."""
+    if isinstance(value, Mapping):
+        tried = [dict(value)]
+    elif isinstance(value, (str, os.PathLike)):
+        texts = [each for each in attrs.fields(kind) if str in kinds_of(each)]
+        # a text that is a setting's choice, else the setting that has the section's name
+        tried = [{each.name: os.fspath(value)} for each in texts if each.metadata["choices"] or each.name == name]
+    else:
+        tried = []
+    for settings in tried:
+        try:
+            kind(**settings)
+        except (ConfigError, TypeError):
+            continue
+        given = ", ".join(f"{setting}={it!r}" for setting, it in settings.items())
+        return f"{kind.__name__}, such as {kind.__name__}({given})"
+    return kind.__name__
+
+
+def settings_of(config: type) -> Iterator[tuple[tuple[str, ...], "Attribute[Any]"]]:
+    """Every setting of a config class that has an option: its path, such as ("data", "pad"), and its field."""
+    for attribute in attrs.fields(config):
+        if attrs.has(attribute.type):
+            yield from (((attribute.name, *path), inner) for path, inner in settings_of(attribute.type))
+        elif attribute.metadata["has_option"] and not attribute.metadata["from_data"]:
+            yield (attribute.name,), attribute
+
+
+def merged(*layers: Settings) -> dict[str, Any]:
+    """Nested settings laid over one another, later ones winning.
+
+    >>> merged({"data": {"pad": 4, "flip": True}}, {"data": {"pad": 2}})
+    {'data': {'pad': 2, 'flip': True}}
+    """
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            if isinstance(value, Mapping):
+                below = result.get(name, {})
+                value = merged(below if isinstance(below, Mapping) else {}, value)
+            result[name] = value
+    return result
+
+
+def build(config: type[C], settings: Settings, base: C | None = None, where: str = "") -> C:
+    """The config that nested plain settings describe, all others at their defaults.
+
+    Raises:
+        ConfigError: a setting that does not exist, of another type or out of bounds, with its place.
+
+    >>> from bnao.config.settings import SearchConfig
+    >>> build(SearchConfig, {"data": {"padd": 2}})
+    Traceback (most recent call last):
+        ...
+    bnao.errors.ConfigError: [data] has no setting 'padd'; did you mean 'pad'?
+    """
+    base = config() if base is None else base
+    fields = {attribute.name: attribute for attribute in attrs.fields(config)}  # type: ignore[arg-type]  # all are attrs classes
+    section = f"[{where}] " if where else ""
+    changes: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in fields or fields[name].metadata.get("from_data"):
+            known = [known for known, attribute in fields.items() if not attribute.metadata.get("from_data")]
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(known)}"
+            raise ConfigError(f"{section or 'the config '}has no setting {name!r}; {hint}")
+        if attrs.has(fields[name].type):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{name} is {value!r}; it is a section, [{name}]")
+            value = build(fields[name].type, value, getattr(base, name), name)
+        changes[name] = value
+    try:
+        return attrs.evolve(base, **changes)  # type: ignore[misc]  # all are attrs classes
+    except ConfigError as error:
+        raise ConfigError(f"{section}{error}") from None
+
+
+def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
+    """The config as nested plain settings, numbers that a word stands for by that word.
+
+    What is None or decided by the data is left out.
+    With ``fixed`` so is what work that was begun may go on without.
+    """
+    settings: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
+    for attribute in attrs.fields(type(config)):
+        value = getattr(config, attribute.name)
+        if attrs.has(type(value)):
+            sections[attribute.name] = to_settings(value, fixed=fixed)
+        elif value is not None and not attribute.metadata["from_data"] and (attribute.metadata["fixed"] or not fixed):
+            settings[attribute.name] = worded(attribute, value)
+    return settings | sections
+
+
+def worded(attribute: "Attribute[Any]", value: object) -> object:
+    """The word that stands for a setting's value, if there is one; else the value."""
+    return next((word for word, meant in attribute.metadata["words"].items() if meant == value), value)
+
+
+def to_toml(config: Any, *, fixed: bool = False) -> str:
+    """The config as TOML, which ``read_toml`` and ``build`` turn into the same config; ``to_settings`` in full."""
+    import tomli_w
+
+    return tomli_w.dumps(to_settings(config, fixed=fixed))
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """A TOML file's nested settings.
+
+    Raises:
+        ConfigError: no such file, or not TOML, with the line.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
+    except ValueError as error:  # not TOML, not UTF-8, or a number of more digits than Python reads
+        raise ConfigError(f"{path} is not TOML: {error}") from None

@@ -1,0 +1,94 @@
+"""What each preset changes in the paper's settings: to shrink them for a machine, or for other images.
+
+``imagenet`` is the paper's own for ILSVRC-2012 (Sec. 5.4): "exactly follow DARTS", whose ImageNet training scales
+gradients down to a norm of 5, changes brightness, contrast and saturation by up to 0.4, and hues by up to 0.2.
+"""
+
+from bnao.config.fields import Settings
+
+SEARCH_PRESETS: dict[str, Settings] = {
+    "quick": {
+        "rounds": 3,
+        "pool": 60,
+        "new": 20,
+        "n_seeds": 10,
+        "epochs": 8,
+        "alone_epochs": 2,
+        "rerank_epochs": 0,
+        "network": {"channels": 8, "cells": 1},
+        "data": {"dataset": "fashion-mnist", "image_size": 14, "dev_share": 0.2, "pad": 2},
+        "training": {"learning_rate": 0.15},
+        "controller": {"epochs": 60},
+    },
+    "cifar10-small": {
+        "rounds": 3,
+        "pool": 200,
+        "new": 60,
+        "n_seeds": 30,
+        "epochs": 20,
+        "alone_epochs": 8,
+        "rerank_epochs": 0,
+        "network": {"channels": 8, "cells": 1},
+        "data": {"dataset": "cifar10", "train_images": 10_000},
+        "training": {"learning_rate": 0.1},
+        "controller": {"epochs": 200},
+    },
+    "paper": {},
+}
+
+EVALUATE_PRESETS: dict[str, Settings] = {
+    "quick": {
+        "epochs": 15,
+        "network": {"channels": 8, "cells": 1},
+        "data": {"dataset": "fashion-mnist", "image_size": 14, "pad": 2, "cutout": 4},
+        "training": {"batch_size": 64, "drop_path_keep": 0.95, "dropout_keep": 0.9, "learning_rate": 0.05},
+    },
+    "cifar10-small": {
+        "epochs": 15,
+        "network": {"channels": 16, "cells": 1},
+        "data": {"dataset": "cifar10", "train_images": 10_000, "cutout": 8},
+        "training": {"batch_size": 64, "drop_path_keep": 0.9, "dropout_keep": 0.8},
+    },
+    "paper": {},
+    "imagenet": {
+        "epochs": 250,
+        "network": {"channels": 52, "cells": 4, "network": "imagenet"},
+        "data": {"dataset": "imagenet", "crop": "resized", "jitter": 0.4, "hue": 0.2, "cutout": 0},
+        "training": {
+            "learning_rate": 0.1,
+            "schedule": "exponential",
+            "weight_decay": 3e-5,
+            "drop_path_keep": 1.0,
+            "dropout_keep": 1.0,
+            "label_smoothing": 0.1,
+        },
+    },
+}
+
+# a truth of the supernet's own network and images
+_AS_SUPERNET = {"channels": "supernet", "cells": "supernet", "cutout": "supernet"}
+
+STUDY_PRESETS: dict[str, Settings] = {
+    "quick": {
+        "genotypes": 10,
+        "epochs": "1,3,6",
+        "marks": "along",
+        "seeds": 2,
+        "repeats": 2,
+        "top": 3,
+        "alone_epochs": 3,
+        "network": {"channels": 8, "cells": 1},
+        "data": {"dataset": "fashion-mnist", "image_size": 14, "train_images": 1_500, "dev_share": 0.2, "pad": 2},
+        "training": {"learning_rate": 0.15},
+        "alone": {**_AS_SUPERNET, "learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
+    },
+    "cifar10-small": {
+        "repeats": 2,
+        "alone_epochs": 8,
+        "network": {"channels": 8, "cells": 1},
+        "data": {"dataset": "cifar10", "train_images": 5_000, "image_size": 16, "dev_share": 0.2, "pad": 2},
+        "training": {"learning_rate": 0.1},
+        "alone": {**_AS_SUPERNET, "learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
+    },
+    "paper": {},
+}

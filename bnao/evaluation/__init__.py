@@ -1,0 +1,1 @@
+"""What a network can do: trained by itself, or by shared weights."""

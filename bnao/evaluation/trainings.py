@@ -1,0 +1,430 @@
+"""Stand-alone training of chosen genotypes from scratch, with the paper's recipe (Sec. 5; SPEC sections 3 and 8)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+from attrs import evolve, field, frozen
+from numpy.typing import NDArray
+
+from bnao.classification import class_errors, label_ranks
+from bnao.config.settings import AUTO, EvaluateConfig, SearchConfig
+from bnao.data.dataset import Dataset, LabelledImages
+from bnao.metrics import Estimate, rank_agreement
+from bnao.network.size import multiply_adds, parameters, within_budget
+from bnao.network.state import read_weights, to_bytes, without_momenta
+from bnao.network.trained import about_training
+from bnao.protocols import Backend, Listener, StandAlone
+from bnao.run import Folder, Run, understanding
+from bnao.space.genotype import Genotype
+from bnao.strategies.inheritance import Inheritance, SupernetWeights
+
+RESULT = "evaluation.json"
+
+
+@frozen
+class Evaluation:
+    """What stand-alone training made of one genotype.
+
+    Attributes:
+        genotype: the architecture.
+        parameters: trainable parameters of its network, auxiliary head excluded.
+        multiply_adds: of that network, for one image.
+        test_errors: share of test images told wrong, in [0, 1], one for each repeat.
+        top5_errors: share whose label is not among the first five, one for each repeat; empty where that is not told.
+        class_errors: share of each class' test images told wrong, the mean over the repeats; None: it has none. Empty
+            where a training was tested before bnao kept them.
+        channels: of the first cells, where they were chosen for this genotype.
+        unreadable: the files that were left out of its trainings and tests, and why.
+        inherited: what its network had of a supernet when its trainings began; None where they began at random.
+
+    >>> from bnao.space.spaces import SPACES
+    >>> from bnao.streams import stream
+    >>> (genotype,) = SPACES["nao"].random_genotypes(1, stream(0, "example"))
+    >>> done = Evaluation(genotype, parameters=1000, multiply_adds=5000, test_errors=(0.25, 0.75))
+    >>> done.mean, round(done.deviation, 4)
+    (0.5, 0.3536)
+    """
+
+    genotype: Genotype
+    parameters: int
+    multiply_adds: int
+    test_errors: tuple[float, ...]
+    top5_errors: tuple[float, ...] = ()
+    channels: int | None = None
+    unreadable: Mapping[str, str] = field(factory=dict, hash=False)
+    inherited: Inheritance | None = field(default=None, eq=False, repr=False)
+    class_errors: tuple[float | None, ...] = field(default=(), repr=False)
+
+    @property
+    def mean(self) -> float:
+        """Mean test error over the repeats."""
+        return statistics.fmean(self.test_errors)
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the test error over the repeats; NaN for a single one."""
+        return statistics.stdev(self.test_errors) if len(self.test_errors) > 1 else math.nan
+
+    @property
+    def top5_mean(self) -> float:
+        """Mean top-5 error over the repeats; NaN where it is not told."""
+        return statistics.fmean(self.top5_errors) if self.top5_errors else math.nan
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as in evaluation.json; a deviation that is not known is null."""
+        top5 = {"top5_error": self.top5_mean, "top5_errors": list(self.top5_errors)} if self.top5_errors else {}
+        return {
+            "genotype": str(self.genotype),
+            "test_error": self.mean,
+            "standard_deviation": None if math.isnan(self.deviation) else self.deviation,
+            "test_errors": list(self.test_errors),
+            **top5,
+            "parameters": self.parameters,
+            "multiply_adds": self.multiply_adds,
+            **({} if self.channels is None else {"channels": self.channels}),
+            **({} if self.inherited is None else {"from_supernet": self.inherited.to_json()}),
+            **({"class_errors": list(self.class_errors)} if self.class_errors else {}),
+        }
+
+
+def sized(config: EvaluateConfig, genotypes: Sequence[Genotype], dataset: LabelledImages) -> list[EvaluateConfig]:
+    """The settings of each genotype's trainings, in which its network keeps the budget of multiply-adds.
+
+    Raises:
+        ConfigError: a network cannot; see ``bnao.network.size.within_budget``.
+    """
+    network = dataset.network(config.network)
+    if network.channels != AUTO and config.max_multiply_adds is None:
+        return [config] * len(genotypes)
+    own = [within_budget(genotype, network, config.max_multiply_adds).channels for genotype in genotypes]
+    return [evolve(config, network=evolve(config.network, channels=channels)) for channels in own]
+
+
+def evaluate(
+    genotypes: Sequence[Genotype],
+    config: EvaluateConfig,
+    backend: Backend,
+    dataset: LabelledImages,
+    *,
+    run: Run | None = None,
+    scores: Mapping[Genotype, float] | None = None,
+    listen: Listener = lambda event: None,
+) -> list[Evaluation]:
+    """Train each genotype's own network ``config.repeats`` times and test it.
+
+    Networks are trained on the train and dev parts together and tested once, at the end, on the test part.
+
+    Args:
+        genotypes: the architectures.
+        config: all settings.
+        backend: makes and trains the networks.
+        dataset: images; see ``bnao.load_dataset`` and ``bnao.data.imagenet``.
+        run: a folder for weights and results. What it holds of finished trainings is not done again, and a
+            training that was killed goes on from its last checkpoint. None: nothing is kept.
+        scores: one-shot scores of the genotypes; with them the folder also gets the rank agreement.
+        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+
+    Returns:
+        One evaluation a genotype, in the order given.
+
+    Raises:
+        ConfigError: a network does not keep the budget of multiply-adds, or the supernet is of another space.
+        WeightsError: the supernet's weights are damaged.
+        DataError: an image cannot be read.
+        DivergedError: a training's loss is not finite.
+        RunError: the folder cannot be written; finished trainings are kept.
+        GenotypeError: a genotype of another space.
+    """
+    if not genotypes:
+        return []
+    whole = dataset.joined()
+    supernet = None if config.from_supernet is None else SupernetWeights.of(config.from_supernet, config.network)
+    evaluations: list[Evaluation] = []
+    for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset), strict=True)):
+        tests = []
+        network = dataset.network(own.network)
+        inherited = None if supernet is None else supernet.inherited(genotype, network)
+        for repeat in range(config.repeats):
+            place = {"genotype": index + 1, "of": len(genotypes), "repeat": repeat + 1}
+
+            def tell(kind: str, place: Mapping[str, Any] = place, **values: Any) -> None:
+                event = {"event": kind, **place, **values}
+                if run and kind != "step":
+                    run.log(event)
+                listen(event)
+
+            seed = config.seed + repeat
+            name = f"trainings/{genotype_digest(genotype)}-seed-{seed}"
+            about = {"channels": own.network.channels} if config.network.channels == AUTO else {}
+            training = Training(
+                genotype, own, backend, whole, seed=seed, folder=run, name=name, about=about, start=inherited
+            )
+            tests.append(training.tested(tell))
+            tell("trained", test_error=tests[-1].error)
+        evaluations.append(
+            Evaluation(
+                genotype,
+                parameters(genotype, network),
+                multiply_adds(genotype, network),
+                tuple(test.error for test in tests),
+                tuple(test.top5_error for test in tests if test.top5_error is not None),
+                network.channels if config.network.channels == AUTO else None,
+                {path: reason for test in tests for path, reason in test.unreadable.items()},
+                inherited,
+                _class_means([test.class_errors for test in tests]),
+            )
+        )
+        if run:
+            run.write_json(RESULT, _content(evaluations, config, dataset))
+    if run and scores is not None:
+        estimates = {name: estimate.to_json() for name, estimate in agreement(evaluations, scores).items()}
+        run.write_json(RESULT, {**_content(evaluations, config, dataset), "agreement": estimates})
+    return evaluations
+
+
+def _class_means(repeats: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
+    """The mean error of each class over the repeats; empty where a repeat lacks them."""
+    if not all(repeats):
+        return ()
+    return tuple(
+        None if None in errors else round(statistics.fmean(error for error in errors if error is not None), 6)
+        for errors in zip(*repeats, strict=True)
+    )
+
+
+def _content(evaluations: Sequence[Evaluation], config: EvaluateConfig, dataset: LabelledImages) -> dict[str, Any]:
+    """What evaluation.json holds; the files that were left out, where that is allowed."""
+    content: dict[str, Any] = {
+        "class_names": list(dataset.class_names),
+        "evaluations": [done.to_json() for done in evaluations],
+    }
+    if config.data.unreadable == "skip":
+        left_out = unreadable(evaluations)
+        content["unreadable"] = [{"file": path, "reason": reason} for path, reason in left_out.items()]
+    return content
+
+
+def unreadable(evaluations: Sequence[Evaluation]) -> dict[str, str]:
+    """The files that were left out of any training or test, and why, by name."""
+    return dict(sorted(each for done in evaluations for each in done.unreadable.items()))
+
+
+def genotype_digest(genotype: Genotype) -> str:
+    """Twelve digits that tell a genotype from others."""
+    return hashlib.blake2b(str(genotype).encode(), digest_size=6).hexdigest()
+
+
+@frozen
+class Outcome:
+    """What the test said of one trained network.
+
+    Attributes:
+        error: share of test images told wrong, in [0, 1].
+        top5_error: share whose label is not among the first five; None where that is not told.
+        unreadable: the files that were left out, and why.
+        class_errors: share of each class' test images told wrong; None: it has none. Empty where that is not known.
+    """
+
+    error: float
+    top5_error: float | None = None
+    unreadable: Mapping[str, str] = field(factory=dict, hash=False)
+    class_errors: tuple[float | None, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as in the file of a training; what is not told, or nothing, is left out."""
+        top5 = {} if self.top5_error is None else {"top5_error": self.top5_error}
+        by_class = {"class_errors": list(self.class_errors)} if self.class_errors else {}
+        left_out = {"unreadable": dict(self.unreadable)} if self.unreadable else {}
+        return {"test_error": self.error, **top5, **by_class, **left_out}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Outcome:
+        """What ``to_json`` was made from."""
+        top5 = content.get("top5_error")
+        left_out = {str(path): str(reason) for path, reason in content.get("unreadable", {}).items()}
+        by_class = tuple(None if error is None else float(error) for error in content.get("class_errors", []))
+        return cls(float(content["test_error"]), None if top5 is None else float(top5), left_out, by_class)
+
+
+class Training:
+    """One network's training, kept in a folder where there is one.
+
+    Args:
+        genotype: the architecture.
+        config: all settings.
+        backend: makes and trains the network.
+        dataset: trained on its train part, tested on its test part.
+        seed: of this training.
+        folder: what it holds of a finished training is not done again, and a training that was killed goes on from
+            its last checkpoint. None: nothing is kept.
+        name: of its files there, without a suffix.
+        about: what else the files of its result say.
+        keep_weights: whether the trained weights stay.
+        start: parameters that the network begins with, those of a supernet; None: all begin at random.
+    """
+
+    def __init__(
+        self,
+        genotype: Genotype,
+        config: EvaluateConfig,
+        backend: Backend,
+        dataset: LabelledImages,
+        *,
+        seed: int,
+        folder: Folder | None,
+        name: str,
+        about: Mapping[str, Any] | None = None,
+        keep_weights: bool = True,
+        start: Inheritance | None = None,
+    ) -> None:
+        self.genotype, self.config, self.backend, self.dataset = genotype, config, backend, dataset
+        self.seed, self.folder, self.name = seed, folder, name
+        self.about, self.keep_weights, self.start = about or {}, keep_weights, start
+
+    @property
+    def done(self) -> bool:
+        """Whether it was finished before."""
+        return self.folder is not None and self.folder.has(f"{self.name}.json")
+
+    def tested(self, tell: Callable[..., None]) -> Outcome:
+        """Train, unless that was done before, and test."""
+        if self.folder is not None:
+            known = self.folder.known(f"{self.name}.json", Outcome.from_json)
+            if known is not None:
+                return known
+        network = self.backend.stand_alone(self.genotype, self.config, self.dataset, seed=self.seed)
+        if self.start is not None:
+            network.load_state({**network.state(), **self.start.weights})
+        left_out = self._train(network, tell)
+        error, top5_error, by_class = self._errors(network)
+        test = Outcome(error, top5_error, {**left_out, **self.dataset.unreadable}, by_class)
+        if self.folder:
+            if self.keep_weights:
+                settings = self.dataset.network(self.config.network)
+                about = about_training(self.genotype, settings, self.dataset, self.seed, error)
+                self.folder.write(f"{self.name}.safetensors", to_bytes(without_momenta(network.state()), about))
+            result = {"genotype": str(self.genotype), "seed": self.seed, **self.about}
+            self.folder.write_json(f"{self.name}.json", {**result, **test.to_json()})
+            self.folder.remove(self._checkpoint_name)
+        return test
+
+    def _train(self, network: StandAlone, tell: Callable[..., None]) -> dict[str, str]:
+        """Train to the end from the last checkpoint on; gives the files that had been left out before that."""
+        start, losses, left_out = self._restore(network)
+        steps, epochs = network.epoch_steps, self.config.epochs
+        saved = began = time.monotonic()
+        with closing(network.train(start)) as made:
+            for step in made:
+                now = time.monotonic()
+                epoch, place = divmod(step.step, steps)
+                losses += step.loss
+                where = {"epoch": epoch + 1, "epochs": epochs, "rate": step.rate}
+                tell("step", **where, step=place + 1, steps=steps, loss=step.loss)
+                if place + 1 == steps:
+                    tell("epoch", **where, loss=losses / steps, seconds=round(now - began, 3))
+                    losses, began = 0.0, now
+                if self.folder and now - saved >= self.config.checkpoint_seconds:
+                    self._checkpoint(network, step.step + 1, losses, left_out)
+                    saved = time.monotonic()
+                    began += saved - now  # an epoch's seconds are those of its steps
+        return left_out
+
+    def _errors(self, network: StandAlone) -> tuple[float, float | None, tuple[float | None, ...]]:
+        """The shares of test images told wrong, not among the first five where that is asked, and wrong by class."""
+        tested = [
+            (label_ranks(network.logits(images), labels), labels)
+            for images, labels in self.dataset.test_batches(self.config.training.batch_size)
+        ]
+        ranks, labels = (np.concatenate(parts) for parts in zip(*tested, strict=True))
+        first, fifth = (1 - float((ranks < k).mean()) for k in (1, 5))
+        return first, fifth if self.dataset.tells_top5 else None, class_errors(ranks > 0, labels, self.dataset.classes)
+
+    @property
+    def _checkpoint_name(self) -> str:
+        return f"{self.name}.checkpoint.safetensors"
+
+    def _restore(self, network: StandAlone) -> tuple[int, float, dict[str, str]]:
+        """Become what the last checkpoint holds, if there is one.
+
+        Returns:
+            The step to go on from, the sum of its epoch's losses so far, and the files that were left out.
+        """
+        if not (self.folder and self.folder.has(self._checkpoint_name)):
+            return 0, 0.0, {}
+        path = self.folder.folder / self._checkpoint_name
+        state, about = read_weights(path)
+        network.load_state(state)
+        with understanding(path):
+            left_out = json.loads(str(about["unreadable"]))
+            return int(about["step"]), float(about["losses"]), {str(file): str(left_out[file]) for file in left_out}
+
+    def _checkpoint(self, network: StandAlone, step: int, losses: float, left_out: Mapping[str, str]) -> None:
+        if self.folder:
+            unreadable = json.dumps({**left_out, **self.dataset.unreadable})
+            about: dict[str, str | int] = {"step": step, "losses": repr(losses), "unreadable": unreadable}
+            self.folder.write(self._checkpoint_name, to_bytes(network.state(), about))
+
+
+def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
+    """The share of images whose largest logit is their label's, in [0, 1]."""
+    return float((label_ranks(network.logits(images), labels) == 0).mean())
+
+
+def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float]) -> dict[str, Estimate]:
+    """How far one-shot scores and stand-alone accuracies order the genotypes the same way.
+
+    Returns:
+        Pairwise accuracy, Kendall's tau, Spearman's rho and precision at the top, with n and an interval.
+    """
+    predicted = [scores[done.genotype] for done in evaluations]
+    return rank_agreement(predicted, [1 - done.mean for done in evaluations])
+
+
+def short_training(genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, epochs: int) -> float:
+    """Return the dev accuracy after a short training on the train part alone, to re-rank a search's best.
+
+    Network and recipe are those of ``short_config``.
+    """
+    short = short_config(config, epochs)
+    network = backend.stand_alone(genotype, short, dataset, seed=config.seed)
+    for _ in network.train(0):
+        pass
+    return accuracy(network, dataset.x_dev, dataset.y_dev)
+
+
+def short_config(config: SearchConfig, epochs: int) -> EvaluateConfig:
+    """Return the settings of a genotype's own training within a search.
+
+    The authors' recipe: network, images, batches and SGD (rates, momentum, weight decay, gradient norm) are the
+    search's; auxiliary head, dropout and drop path are those of the paper's stand-alone training, but drop path
+    progresses as in the first of ``config.rerank_drop_path_epochs`` epochs.
+    """
+    base, supernet = EvaluateConfig(), config.training
+    return evolve(
+        base,
+        epochs=epochs,
+        seed=config.seed,
+        network=config.network,
+        data=config.data,
+        training=evolve(
+            base.training,
+            batch_size=supernet.batch_size,
+            learning_rate=supernet.learning_rate,
+            learning_rate_end=supernet.learning_rate_end,
+            momentum=supernet.momentum,
+            weight_decay=supernet.weight_decay,
+            gradient_norm=supernet.gradient_norm,
+            drop_path_epochs=config.rerank_drop_path_epochs,
+        ),
+        checkpoint_seconds=config.checkpoint_seconds,
+        machine=config.machine,
+    )

@@ -1,0 +1,1 @@
+"""What is built of a genotype: its stack of cells, parameters, sizes, and what was trained."""

@@ -1,0 +1,378 @@
+"""How large an architecture is, exactly and without building it (Sec. 4's size; SPEC: stand-alone network).
+
+A cell's cost depends only on how often each operation stands in it and on its loose ends, so a whole pool is
+counted at once by arithmetic on arrays.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import overload
+
+import numpy as np
+from attrs import evolve, frozen
+from numpy.typing import NDArray
+
+from bnao.config.settings import AUTO, MOST_CHANNELS, NetworkConfig
+from bnao.errors import ConfigError, GenotypeError
+from bnao.network.stack import Position, stack, stem_channels, stem_sizes
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import SearchSpace, space_named
+
+#: int64, or Python's own whole numbers (dtype object) where int64 could be too narrow
+Ints = NDArray[np.int64]
+
+_MOST_INT64 = int(np.iinfo(np.int64).max)
+
+
+@frozen
+class Cost:
+    """What an operation of C to C channels holds: convolution weights, and batch norms behind them.
+
+    Every weight multiplies once at each output pixel, so weights give parameters and multiply-adds alike.
+    """
+
+    weights: Callable[[int], int]
+    norms: int
+
+
+def _separable(kernel: int) -> Cost:
+    return Cost(lambda c: 2 * (kernel * kernel * c + c * c), norms=2)
+
+
+def _dilated(kernel: int) -> Cost:
+    return Cost(lambda c: kernel * kernel * c + c * c, norms=1)
+
+
+def _convolution(kernel: int) -> Cost:
+    return Cost(lambda c: kernel * kernel * c * c, norms=1)
+
+
+def _pair(length: int, norms: int) -> Cost:
+    """1 x length and length x 1, with one norm behind both or one behind each."""
+    return Cost(lambda c: 2 * length * c * c, norms)
+
+
+FREE = Cost(lambda c: 0, norms=0)
+FACTORIZED_REDUCE = Cost(lambda c: c * c, norms=1)
+
+#: each operation at stride 1; that at stride 2 is the same but for the identity
+COSTS: dict[str, Cost] = {
+    "none": FREE,
+    "skip_connect": FREE,
+    **{f"{kind}_pool_{k}x{k}": FREE for kind in ("avg", "max") for k in (2, 3, 5)},
+    **{f"sep_conv_{k}x{k}": _separable(k) for k in (3, 5, 7)},
+    **{f"dil_conv_{k}x{k}": _dilated(k) for k in (3, 5)},
+    **{f"nor_conv_{k}x{k}": _convolution(k) for k in (1, 3)},
+    **{f"conv_{k}x{k}": _convolution(k) for k in (1, 3)},
+    "conv_1x3_3x1": _pair(3, norms=2),
+    "conv_1x7_7x1": _pair(7, norms=2),
+    "conv_7x1_1x7": _pair(7, norms=1),
+}
+
+
+def cost_of(operation: str, strided: bool) -> Cost:
+    """What an operation holds; at stride 2 the identity is a factorized reduce."""
+    return FACTORIZED_REDUCE if strided and operation == "skip_connect" else COSTS[operation]
+
+
+@frozen(eq=False)
+class _Counts:
+    """What of a pool's cells of one kind matters to size, arrays of shape (n, ...)."""
+
+    operations: Ints  # (n, operations): edges with that operation at stride 1
+    strided: Ints  # (n, operations): edges with that operation on a cell input
+    outputs: Ints  # (n,): states that are concatenated
+    output_inputs: Ints  # (n,): cell inputs among them
+
+    def exact(self) -> _Counts:
+        """The same as Python's whole numbers, whose products have no bound."""
+        return _Counts(
+            *(each.astype(object) for each in (self.operations, self.strided, self.outputs, self.output_inputs))
+        )
+
+
+def _counts(cells: Ints, space: SearchSpace) -> _Counts:
+    """Count in cells of shape (n, nodes, edges, 2)."""
+    edges = cells.reshape(len(cells), len(space.places), 2)
+    rows = np.arange(len(cells))[:, None]
+    on_input = edges[..., 0] < space.inputs
+    by_operation = np.zeros((len(cells), 2, len(space.operations)), dtype=np.int64)
+    np.add.at(by_operation, (rows, on_input.astype(np.intp), edges[..., 1]), 1)
+    output = np.ones((len(cells), space.inputs + space.nodes), dtype=bool)
+    if space.rules.mixes:
+        output[rows, edges[..., 0]] = False
+    if space.rules.output != "loose ends":
+        output[:, : space.inputs] = False
+    return _Counts(
+        operations=by_operation[:, 0],
+        strided=by_operation[:, 1],
+        outputs=output.sum(1),
+        output_inputs=output[:, : space.inputs].sum(1),
+    )
+
+
+@overload
+def parameters(genotypes: Genotype, network: NetworkConfig) -> int: ...
+@overload
+def parameters(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints: ...
+def parameters(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig) -> int | Ints:
+    """Trainable parameters of the stand-alone network, auxiliary head excluded: ``size(x)`` of Eq. 3.
+
+    Args:
+        genotypes: one, or a sequence of n.
+        network: channels C, cells N, classes and image; its space says what the genotypes are.
+
+    Returns:
+        An int for one genotype, else shape (n,), int64; of dtype object, and as exact, if a count is beyond int64.
+
+    Raises:
+        GenotypeError: a genotype of another space, or something else than genotypes.
+
+    >>> from bnao.space.notation.notations import parse
+    >>> from bnao.space.spaces import SPACES
+    >>> published = parse(
+    ...     "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1", SPACES["nao"])
+    >>> parameters(published, NetworkConfig(channels=36, cells=6))
+    4387654
+    """
+    return _counted(genotypes, network, per_pixel=False)
+
+
+@overload
+def multiply_adds(genotypes: Genotype, network: NetworkConfig) -> int: ...
+@overload
+def multiply_adds(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints: ...
+def multiply_adds(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig) -> int | Ints:
+    """Multiply-adds of one image's forward pass, convolutions and linear layers, one for each product.
+
+    Args and errors as for ``parameters``; the auxiliary head, norms and pooling are not counted.
+
+    >>> from bnao.space.notation.notations import parse
+    >>> from bnao.space.spaces import SPACES
+    >>> published = parse(
+    ...     "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1", SPACES["nao"])
+    >>> network = NetworkConfig(
+    ...     channels=44, cells=4, network="imagenet", classes=1000, image=(224, 224, 3))
+    >>> round(multiply_adds(published, network) / 1e6, 2)
+    570.13
+    """
+    return _counted(genotypes, network, per_pixel=True)
+
+
+def _counted(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig, per_pixel: bool) -> int | Ints:
+    given: object = network
+    if not isinstance(given, NetworkConfig):
+        raise ConfigError(f"network is {reprlib.repr(given)}; give a bnao.NetworkConfig")
+    if isinstance(genotypes, Genotype):
+        return int(_total([genotypes], network, per_pixel)[0])
+    _check_are_genotypes(genotypes)
+    return _total(genotypes, network, per_pixel)
+
+
+def _check_are_genotypes(given: object) -> None:
+    right = "give a bnao.Genotype or a sequence of them; bnao.parse(text) makes one of a text, or of a published name"
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise GenotypeError(f"genotypes is {reprlib.repr(given)}, of type {type(given).__name__}; {right}")
+    for index, each in enumerate(given):
+        if not isinstance(each, Genotype):
+            raise GenotypeError(f"genotypes[{index}] is {reprlib.repr(each)}, of type {type(each).__name__}; {right}")
+
+
+def _total(genotypes: Sequence[Genotype], network: NetworkConfig, per_pixel: bool) -> Ints:
+    space = space_named(network.space, network.nodes)
+    rows = space.encode(genotypes)
+    kinds = [_counts(rows[:, number], space) for number in range(space.cells)]
+    summed = _sum_of_one_cell if space.rules.residual else _sum_of_two_cells
+    if _most(network, per_pixel) <= _MOST_INT64:
+        return summed(kinds, space, network, per_pixel)
+    exact = summed([kind.exact() for kind in kinds], space, network, per_pixel)
+    return exact.astype(np.int64) if all(count <= _MOST_INT64 for count in exact) else exact
+
+
+@lru_cache(maxsize=256)
+def _most(network: NetworkConfig, per_pixel: bool) -> int:
+    """More than any genotype's: as if each edge had every operation, and a cell gave out all its states."""
+    space = space_named(network.space, network.nodes)
+    each = np.full((1, len(space.operations)), len(space.places), dtype=object)
+    states, inputs = (np.full(1, n, dtype=object) for n in (space.inputs + space.nodes, space.inputs))
+    summed = _sum_of_one_cell if space.rules.residual else _sum_of_two_cells
+    return int(summed([_Counts(each, each, states, inputs)] * space.cells, space, network, per_pixel)[0])
+
+
+def _sum_of_two_cells(kinds: Sequence[_Counts], space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
+    convolution = _per_pixel if per_pixel else _once
+    total = np.zeros_like(kinds[0].outputs)
+    previous = network.image[2]
+    for channels, size in zip(stem_channels(network), stem_sizes(network), strict=True):
+        total += convolution(9 * previous * channels, channels, size)
+        previous = channels
+    before = last = np.full_like(total, previous)
+    always = space.rules.always_fits
+    for cell in stack(network):
+        c, kind = cell.channels, kinds[cell.reduction]
+        # inputs are fitted to c channels, at the size of state 1, before the cell
+        for state, fits in ((before, always | cell.after_reduction | (before != c)), (last, always | (last != c))):
+            fitted = np.where(fits, state, np.zeros_like(state))
+            total += convolution(fitted * c, np.where(fitted, c, 0), cell.input_size)
+        for number, operation in enumerate(space.operations):
+            for on_input, edges in ((False, kind.operations), (True, kind.strided)):
+                n, cost = edges[:, number], cost_of(operation, cell.reduction and on_input)
+                total += convolution(n * cost.weights(c), n * cost.norms * c, cell.size)
+        if cell.reduction:
+            n, reduce = kind.output_inputs, FACTORIZED_REDUCE
+            total += convolution(n * reduce.weights(c), n * reduce.norms * c, cell.size)
+        before, last = last, c * kind.outputs
+    # the classifier: one weight for each feature and class, and a bias
+    return total + last * network.classes + (0 if per_pixel else network.classes)
+
+
+def _once(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, int]) -> Ints | int:
+    """Parameters of a convolution and the norm behind it."""
+    return weights + 2 * norm_channels
+
+
+def _per_pixel(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, int]) -> Ints | int:
+    """Multiply-adds of a convolution at so many output pixels."""
+    return weights * (size[0] * size[1])
+
+
+def _sum_of_one_cell(kinds: Sequence[_Counts], space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
+    """The rules of NAS-Bench-201: residual blocks between the stacks, a norm in front of the classifier.
+
+    At C = 16, N = 5 on CIFAR-10: 73,306 parameters, 243,040 more for each nor_conv_3x3 and 28,000 for each
+    nor_conv_1x1.
+    """
+    convolution = _per_pixel if per_pixel else _once
+    (counts,) = kinds
+    edges = counts.operations + counts.strided
+    total = np.full_like(counts.outputs, _around_one_cell(network, per_pixel))
+    for cell in stack(network):
+        if cell.reduction:
+            continue
+        for number, operation in enumerate(space.operations):
+            cost, n = COSTS[operation], edges[:, number]
+            total += convolution(n * cost.weights(cell.channels), n * cost.norms * cell.channels, cell.size)
+    return total
+
+
+def _around_one_cell(network: NetworkConfig, per_pixel: bool) -> int:
+    """Stem, residual blocks and head of NAS-Bench-201's network."""
+    convolution = _per_pixel if per_pixel else _once
+    total: Ints | int = 0
+    c = network.image[2]
+    for channels, size in zip(stem_channels(network), stem_sizes(network), strict=True):
+        total += convolution(9 * c * channels, channels, size)
+        c = channels
+    for cell in stack(network):
+        if cell.reduction:
+            total += convolution(9 * c * cell.channels, cell.channels, cell.size)
+            total += convolution(9 * cell.channels**2, cell.channels, cell.size)
+            total += convolution(c * cell.channels, 0, cell.size)
+            c = cell.channels
+    # the last norm, and the classifier's weights and biases
+    return int(total) + c * network.classes + (0 if per_pixel else 2 * c + network.classes)
+
+
+def supernet_parameters(network: NetworkConfig) -> int:
+    """Trainable parameters of the supernet: every edge holds every operation for every possible source.
+
+    >>> supernet_parameters(NetworkConfig(channels=20, cells=3))
+    7387350
+    """
+    space = space_named(network.space, network.nodes)
+    if space.rules.residual:
+        held = sum(
+            len(space.places) * (cost.weights(cell.channels) + 2 * cost.norms * cell.channels)
+            for cell in stack(network)
+            for cost in map(COSTS.__getitem__, space.operations)
+            if not cell.reduction
+        )
+        return _around_one_cell(network, per_pixel=False) + held
+    total, previous = 0, network.image[2]
+    for channels in stem_channels(network):
+        total += 9 * previous * channels + 2 * channels
+        previous = channels
+    before = last = previous
+    for cell in stack(network):
+        total += _supernet_cell(cell, before, last, space)
+        before, last = last, cell.channels * (1 if space.rules.mixes else space.nodes)
+    return total + last * network.classes + network.classes
+
+
+def _supernet_cell(cell: Position, before: int, last: int, space: SearchSpace) -> int:
+    c, rules = cell.channels, space.rules
+    total = before * c + 2 * c if rules.always_fits or cell.after_reduction or before != c else 0
+    total += last * c + 2 * c if rules.always_fits or last != c else 0
+
+    def held(cost: Cost) -> int:
+        return cost.weights(c) + 2 * cost.norms * c
+
+    for node in range(space.nodes):
+        for source in range(space.inputs + node):
+            strided = cell.reduction and source < space.inputs
+            total += space.edges * sum(held(cost_of(operation, strided)) for operation in space.operations)
+    if not rules.mixes:
+        return total
+    inputs = space.inputs if rules.output == "loose ends" else 0
+    if cell.reduction:
+        total += inputs * held(FACTORIZED_REDUCE)
+    # the output: a slice of a 1x1 convolution for every state, and one norm
+    return total + (inputs + space.nodes) * c * c + 2 * c
+
+
+# the widths that a budget is held against; the widest needs more multiply-adds than any network that is trained
+_WIDTHS = range(2, MOST_CHANNELS + 1)
+
+
+def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None) -> NetworkConfig:
+    """The network's settings for one genotype, whose multiply-adds keep a budget.
+
+    Args:
+        genotype: the architecture.
+        network: with classes and image; where its channels are ``auto`` they become the most that keep the budget.
+        budget: multiply-adds of one image; None: any number, if the channels are given.
+
+    Raises:
+        ConfigError: the network is larger than the budget, at its channels or at any, or nothing decides its channels.
+
+    >>> from bnao.space.notation.notations import parse
+    >>> from bnao.space.spaces import SPACES
+    >>> published = parse(
+    ...     "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1", SPACES["nao"])
+    >>> mobile = NetworkConfig(channels=0, cells=4, network="imagenet", classes=1000, image=(224, 224, 3))
+    >>> within_budget(published, mobile, 600_000_000).channels
+    45
+    """
+    if network.channels != AUTO:
+        needed = multiply_adds(genotype, network)
+        if budget is not None and needed > budget:
+            raise ConfigError(
+                f"with {network.channels} channels {genotype} has {needed:,} multiply-adds, and max_multiply_adds is "
+                f"{budget:,}; --channels auto takes as many as keep it"
+            )
+        return network
+    if budget is None:
+        raise ConfigError("channels is auto; say how large a network may be, such as --max-multiply-adds 600M")
+
+    # every product grows with the channels, so the widths are in the order of what they need
+    def needed_at(channels: int) -> int:
+        return multiply_adds(genotype, evolve(network, channels=channels))
+
+    place = bisect_right(_WIDTHS, budget, key=needed_at)
+    if not place:
+        raise ConfigError(
+            f"max_multiply_adds is {budget:,}, but even with {_WIDTHS[0]} channels {genotype} has "
+            f"{needed_at(_WIDTHS[0]):,} multiply-adds"
+        )
+    return evolve(network, channels=_WIDTHS[place - 1])
+
+
+#: what ``--size`` may name
+SIZES: dict[str, Callable[[Sequence[Genotype], NetworkConfig], Ints]] = {
+    "parameters": parameters,
+    "multiply-adds": multiply_adds,
+}

@@ -1,0 +1,1 @@
+"""What may vary: genotypes, the spaces they come from, their notations, pictures and published ones (Sec. 2)."""

@@ -1,0 +1,1 @@
+"""How a search spends its steps: Algorithm 1 and those who propose."""

@@ -1,0 +1,50 @@
+"""Which genotypes a search may take: within its budgets, or in its table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnao.config.settings import NetworkConfig, SearchConfig
+from bnao.network.size import multiply_adds, parameters
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import SearchSpace
+
+
+def within_budgets(genotypes: Sequence[Genotype], config: SearchConfig, network: NetworkConfig) -> NDArray[np.bool_]:
+    """Return which of the genotypes keep a search's budgets, shape (n,); their sizes are counted in the network."""
+    within = np.ones(len(genotypes), dtype=bool)
+    for most, count in (
+        (config.max_parameters, parameters),
+        (config.max_multiply_adds, multiply_adds),
+    ):
+        if most is not None and genotypes:
+            within &= count(genotypes, network) <= most
+    return within
+
+
+def budgets_text(config: SearchConfig) -> str:
+    """Return a search's budgets in words."""
+    limits = (("parameters", config.max_parameters), ("multiply-adds", config.max_multiply_adds))
+    return ", ".join(f"at most {most:,} {name}" for name, most in limits if most is not None)
+
+
+def nearest(space: SearchSpace, wishes: Sequence[Genotype], left: Sequence[Genotype]) -> list[Genotype]:
+    """Return for each wish the free candidate that differs in the fewest integers: a table holds but a few."""
+    place = {genotype: index for index, genotype in enumerate(left)}
+    free = np.ones(len(left), dtype=bool)
+    codes: NDArray[np.int64] | None = None
+    chosen: list[Genotype] = []
+    for wish in wishes[: len(left)]:
+        index = place.get(wish, -1)
+        if index < 0 or not free[index]:
+            if codes is None:
+                codes = space.encode(left).reshape(len(left), space.length)
+            code = space.encode([wish]).reshape(space.length)
+            differences = np.where(free, (codes != code).sum(1), space.length + 1)
+            index = int(differences.argmin())
+        free[index] = False
+        chosen.append(left[index])
+    return chosen

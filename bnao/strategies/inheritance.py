@@ -1,0 +1,178 @@
+"""What a stand-alone network can take over from a supernet: the parameters of its own edges, where shapes agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from bnao.config.settings import NetworkConfig, SearchConfig
+from bnao.errors import ConfigError
+from bnao.network.parameters import Shapes, stand_alone_shapes
+from bnao.network.stack import rules, stack
+from bnao.network.state import State
+from bnao.run import read_config
+from bnao.space.genotype import Cell, Genotype, edge_slots
+from bnao.space.spaces import space_named
+from bnao.strategies.journal import read_supernet
+
+
+@frozen(eq=False)
+class Inheritance:
+    """Parameters that came over from a supernet.
+
+    Attributes:
+        source: the supernet's run.
+        weights: arrays by the stand-alone network's names.
+        shapes: all parameters of that network, the auxiliary head's left out.
+        missing: those among them that the supernet lacks.
+        other: those that have another shape there.
+    """
+
+    source: str
+    weights: Mapping[str, NDArray[np.float32]]
+    shapes: Shapes
+    missing: tuple[str, ...]
+    other: tuple[str, ...]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers came over."""
+        return sum(value.size for value in self.weights.values())
+
+    @property
+    def of(self) -> int:
+        """How many the network has."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as beside a training's result."""
+        return {
+            "run": self.source,
+            "parameters": self.parameters,
+            "of": self.of,
+            "came_over": sorted(self.weights),
+            "of_another_shape": list(self.other),
+            "not_in_the_supernet": list(self.missing),
+        }
+
+    def __str__(self) -> str:
+        left = [
+            f"{len(names)} {how}, such as {names[0]}"
+            for names, how in ((self.other, "have another shape there"), (self.missing, "are not in it"))
+            if names
+        ]
+        return (
+            f"{self.parameters:,} of {self.of:,} parameters came over from the supernet of {self.source} "
+            f"({len(self.weights)} of {len(self.shapes)} arrays{''.join(f'; {each}' for each in left)})"
+        )
+
+
+def inherited(
+    genotype: Genotype,
+    network: NetworkConfig,
+    state: Mapping[str, NDArray[np.float32]],
+    source: str,
+    slots: str = "hashed",
+) -> Inheritance:
+    """What a genotype's own network has in a supernet's state.
+
+    An operation's parameters are those of its edge and its source there. A network of more outputs a cell than the
+    supernet's (spaces whose number of outputs varies) fits its inputs by other shapes, and its classifier is wider.
+
+    Args:
+        genotype: the architecture.
+        network: its network's settings.
+        state: the supernet's weights, by canonical name.
+        source: where they are from, for the report.
+        slots: how the supernet's edges chose their weights (``bnao.space.genotype.edge_slots``).
+    """
+    shapes = stand_alone_shapes(genotype, network)
+    cells = [] if rules(network).residual else [genotype.cell(position.reduction) for position in stack(network)]
+    weights, missing, other = {}, [], []
+    for name, shape in shapes.items():
+        value = state.get(_in_supernet(name, cells, slots))
+        if value is None:
+            missing.append(name)
+        elif value.shape != shape:
+            other.append(name)
+        else:
+            weights[name] = np.array(value)
+    return Inheritance(source, weights, shapes, tuple(missing), tuple(other))
+
+
+def _in_supernet(name: str, cells: Sequence[Cell], slots: str) -> str:
+    """What a parameter is called in the supernet, in whose cells (none, where sources are fixed) edges name theirs."""
+    parts = name.split(".")
+    if not cells or parts[0] != "cells" or parts[2] != "nodes":
+        return name
+    node, number = cells[int(parts[1])].nodes[int(parts[3])], int(parts[5])
+    slot, source = edge_slots(node, slots)[number], node.edges[number].source
+    return ".".join([*parts[:5], str(slot), parts[6], "source", str(source), *parts[7:]])
+
+
+def first_weights(folder: str, network: NetworkConfig) -> State:
+    """Return the weights that a finished search left, for a search to begin with.
+
+    Args:
+        folder: the finished search's.
+        network: the new search's network.
+
+    Raises:
+        RunError: the folder holds no run, or one that is not finished or trained nothing.
+        WeightsError: its weights are damaged.
+        ConfigError: its supernet is another: a setting differs.
+    """
+    searched = read_config(Path(folder), SearchConfig).network
+    for name in ("space", "nodes", "channels", "cells", "network", "slots"):
+        theirs, ours = getattr(searched, name), getattr(network, name)
+        if name == "nodes":
+            theirs, ours = (space_named(each.space, each.nodes).nodes for each in (searched, network))
+        if theirs != ours:
+            raise ConfigError(
+                f"from_supernet is {folder}, a search with {name} = {theirs}, and here {name} = {ours}; they must agree"
+            )
+    return read_supernet(Path(folder))
+
+
+@frozen(eq=False)
+class SupernetWeights:
+    """The weights that a finished search left.
+
+    Attributes:
+        source: the search's folder.
+        space: the name of its space.
+        state: the weights, by canonical name.
+        slots: how its edges chose their weights (``bnao.space.genotype.edge_slots``).
+    """
+
+    source: str
+    space: str
+    state: Mapping[str, NDArray[np.float32]]
+    slots: str
+
+    @classmethod
+    def of(cls, folder: str, network: NetworkConfig) -> SupernetWeights:
+        """The supernet of a run, for networks of the same space.
+
+        Raises:
+            RunError: the folder holds no run, or one that is not finished or trained nothing.
+            WeightsError: its weights are damaged.
+            ConfigError: it is a run in another space.
+        """
+        searched = read_config(Path(folder), SearchConfig)
+        if searched.network.space != network.space:
+            raise ConfigError(
+                f"from_supernet is {folder}, a search in space {searched.network.space!r}; the networks to train are "
+                f"of space {network.space!r}"
+            )
+        return cls(folder, network.space, read_supernet(Path(folder)), searched.network.slots)
+
+    def inherited(self, genotype: Genotype, network: NetworkConfig) -> Inheritance:
+        """What a genotype's own network has in it."""
+        return inherited(genotype, network, self.state, self.source, self.slots)

@@ -1,0 +1,235 @@
+"""What a search keeps in its run's folder, and where it goes on after it was killed.
+
+A round leaves its pool, then checkpoints of the supernet, then its scores. What comes after the last of
+these happens again, with the same bits, since every random draw is a function of the seed and of its place.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, evolve
+
+from bnao.config.fields import to_toml
+from bnao.config.settings import SearchConfig
+from bnao.errors import ConfigError, RunError
+from bnao.network.state import read_weights, to_bytes, without_momenta
+from bnao.protocols import HeldOut, State
+from bnao.run import CONFIG, Run, read_json, understanding
+from bnao.space.genotype import Genotype
+
+CHECKPOINT = "checkpoint.safetensors"
+WEIGHTS = "supernet.safetensors"
+RESULT = "result.json"
+RERANK = "rerank.json"
+
+
+def pool_name(round: int) -> str:
+    """The file of a round's pool; rounds are counted from 0 here and from 1 in names.
+
+    >>> pool_name(0), scores_name(0)
+    ('round-1-pool.json', 'round-1-scores.json')
+    """
+    return f"round-{round + 1}-pool.json"
+
+
+def scores_name(round: int) -> str:
+    """The file of a round's scores."""
+    return f"round-{round + 1}-scores.json"
+
+
+def read_pool(folder: Path, round: int) -> list[Genotype]:
+    """The genotypes that were new in a round of the run in this folder.
+
+    Raises:
+        RunError: the file is absent, or is not what a search wrote.
+    """
+    path = folder / pool_name(round)
+    content = read_json(path)
+    with understanding(path):
+        return [Genotype.parse(entry["genotype"]) for entry in content["pool"]]
+
+
+def rounds_begun(folder: Path) -> int:
+    """Return how many rounds of the run in this folder have a pool."""
+    return next(round for round in itertools.count() if not (folder / pool_name(round)).is_file())
+
+
+def read_supernet(folder: Path) -> State:
+    """The supernet's weights that the finished run in this folder left.
+
+    Raises:
+        RunError: it is not finished, or nothing was trained in it.
+        WeightsError: the file is damaged.
+    """
+    if not (folder / RESULT).is_file():
+        raise RunError(f"{folder} is not finished; only then it has weights and scores")
+    if not (folder / WEIGHTS).is_file():
+        raise RunError(f"{folder} has no {WEIGHTS}: its genotypes share no weights (sharing none, or a table)")
+    return read_weights(folder / WEIGHTS)[0]
+
+
+class Journal:
+    """The search's side of a run's folder; without a run it remembers nothing.
+
+    Raises:
+        RunError: the folder's files do not belong together.
+    """
+
+    def __init__(self, run: Run | None) -> None:
+        self._run = run
+        self._place: tuple[int, int] | None = None
+        self.state: State | None = None
+        if run is None:
+            return
+        if run.has(CHECKPOINT):
+            self.state, about = read_weights(run.folder / CHECKPOINT)
+            try:
+                self._place = int(about["round"]), int(about["step"])
+            except (KeyError, ValueError):
+                raise RunError(f"{run.folder / CHECKPOINT} does not say its round and step") from None
+        self._rewind(run)
+
+    def _rewind(self, run: Run) -> None:
+        """Cut the log back to where the search goes on: what follows will happen, and be logged, again."""
+        pools = rounds_begun(run.folder)
+        scored = pools > 0 and run.has(scores_name(pools - 1))
+        steps_made = self.steps_made(pools - 1)
+
+        def happened(event: Mapping[str, Any]) -> bool:
+            round, kind = event.get("round", pools + 1), event["event"]
+            if round != pools:
+                return bool(round < pools)
+            if scored:
+                return kind not in ("controller", "measured")
+            return bool(kind == "pool" or (kind == "step" and event.get("step", steps_made + 1) <= steps_made))
+
+        run.rewind_log(happened)
+
+    def check_reached(self, round: int, steps: int) -> None:
+        """Raises RunError unless the last checkpoint is the end of the round's training, momenta included."""
+        if self._run and self._place != (round, steps):
+            raise RunError(
+                f"{self._run.folder} has no {CHECKPOINT} of the end of round {round + 1}, from which round {round + 2} "
+                f"would be trained; start a new search with --from-supernet, whose momenta begin at zero"
+            )
+
+    def steps_made(self, round: int) -> int:
+        """Steps of this round that the last checkpoint holds."""
+        return self._place[1] if self._place is not None and self._place[0] == round else 0
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Add an event to the run's log."""
+        if self._run:
+            self._run.log(event)
+
+    def pool(self, round: int) -> list[Genotype] | None:
+        """The round's pool, if it was made before."""
+        if not (self._run and self._run.has(pool_name(round))):
+            return None
+        return read_pool(self._run.folder, round)
+
+    def keep_pool(
+        self,
+        round: int,
+        space: str,
+        genotypes: Sequence[Genotype],
+        sizes: Iterable[float],
+        sources: Mapping[str, int],
+        predicted: Mapping[Genotype, float],
+        held_out: HeldOut | None,
+    ) -> None:
+        """Keep what the round trains, what the controller predicted for it, and how that had learned."""
+        if not self._run:
+            return
+        pool = [
+            {"genotype": str(g), "size": size, **({"predicted": predicted[g]} if g in predicted else {})}
+            for g, size in zip(genotypes, sizes, strict=True)
+        ]
+        content: dict[str, Any] = {"round": round + 1, "space": space, "sources": dict(sources)}
+        if held_out is not None:
+            content["held_out"] = asdict(held_out)
+        self._run.write_json(pool_name(round), {**content, "pool": pool})
+
+    def learned(self, round: int) -> tuple[dict[Genotype, float], HeldOut | None]:
+        """Return the scores that were predicted for the round's pool, and how the controller had learned."""
+        if not (self._run and self._run.has(pool_name(round))):
+            return {}, None
+        content = self._run.read_json(pool_name(round))
+        with understanding(self._run.folder / pool_name(round)):
+            predicted = {
+                Genotype.parse(entry["genotype"]): float(entry["predicted"])
+                for entry in content["pool"]
+                if "predicted" in entry
+            }
+            return predicted, HeldOut(**content["held_out"]) if "held_out" in content else None
+
+    def scores(self, round: int) -> dict[Genotype, float] | None:
+        """What the round's scoring gave, if it was done before."""
+        if not (self._run and self._run.has(scores_name(round))):
+            return None
+        content = self._run.read_json(scores_name(round))
+        with understanding(self._run.folder / scores_name(round)):
+            return {Genotype.parse(entry["genotype"]): float(entry["score"]) for entry in content["scores"]}
+
+    def keep_scores(self, round: int, entries: Sequence[Mapping[str, Any]], **about: Any) -> None:
+        """Keep the scores of a round, an object a genotype, and what else is to be said of them."""
+        if self._run:
+            self._run.write_json(scores_name(round), {"round": round + 1, **about, "scores": list(entries)})
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a folder to keep anything in."""
+        return self._run is not None
+
+    def checkpoint(self, round: int, step: int, state: State) -> None:
+        """Keep all that training goes on from after so many steps of the round."""
+        if self._run:
+            self._run.write(CHECKPOINT, to_bytes(state, {"round": round, "step": step}))
+            self._place = round, step
+
+    def reranked(self) -> dict[str, float]:
+        """Accuracies of the short trainings that were finished before."""
+        if self._run and self._run.has(RERANK):
+            content = self._run.read_json(RERANK)
+            with understanding(self._run.folder / RERANK):
+                return {text: float(accuracy) for text, accuracy in content["accuracies"].items()}
+        return {}
+
+    def keep_reranked(self, accuracies: Mapping[str, float]) -> None:
+        """Keep the accuracies of the short trainings so far."""
+        if self._run:
+            self._run.write_json(RERANK, {"accuracies": dict(accuracies)})
+
+    def finish(self, result: Mapping[str, Any], state: State) -> None:
+        """Keep the supernet's weights and, last of all, the result: a run with a result is finished."""
+        if self._run:
+            weights = without_momenta(state)
+            if weights:
+                self._run.write(WEIGHTS, to_bytes(weights))
+            self._run.write_json(RESULT, result)
+
+
+def add_rounds(run: Run, rounds: int) -> SearchConfig:
+    """Let the search of a run, finished or not, end after so many rounds; ``bnao.strategies.rounds`` then resumes it.
+
+    A run of 4 rounds that is resumed to 6 is bit for bit one that was started with 6: the last round's checkpoint
+    holds the momenta, and a round's learning rate and masks do not depend on how many there are. Until it is finished
+    anew the run has no result.
+
+    Raises:
+        ConfigError: more rounds were begun already.
+    """
+    config, begun = run.config(SearchConfig), rounds_begun(run.folder)
+    if rounds < begun:
+        raise ConfigError(f"{run.folder} has begun {begun} rounds; rounds is {rounds} and must be at least {begun}")
+    if rounds == config.rounds:
+        return config
+    # first the result, without which a run is resumed: what it held follows from the rounds' files
+    run.remove(RESULT)
+    config = evolve(config, rounds=rounds)
+    run.write(CONFIG, to_toml(config).encode())
+    return config

@@ -1,0 +1,478 @@
+"""Algorithm 1: the only loop over rounds. Train by size, score, learn from the scores, propose.
+
+The loop names no backend: it is handed a supernet and a controller, and tells whoever listens what happens
+as plain events. After each step that can be lost, the run's folder holds what is needed to go on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+import numpy as np
+from attrs import evolve, field, frozen
+from numpy.typing import ArrayLike, NDArray
+
+from bnao.config.settings import SearchConfig
+from bnao.errors import ConfigError, GenotypeError, WeightsError
+from bnao.metrics import defined, kendall_tau, pairwise_accuracy
+from bnao.network.size import SIZES, multiply_adds, parameters
+from bnao.protocols import (
+    Controller,
+    HeldOut,
+    Listener,
+    Measured,
+    Predicting,
+    Reporting,
+    Supernet,
+    check_provides,
+)
+from bnao.run import Run
+from bnao.sampler import ProportionalSampler, sampler_of_round
+from bnao.space.genotype import Genotype
+from bnao.space.notation.notations import read_lines
+from bnao.space.spaces import space_named
+from bnao.strategies.candidates import budgets_text, nearest, within_budgets
+from bnao.strategies.inheritance import first_weights
+from bnao.strategies.journal import Journal
+from bnao.strategies.result import Learning, Ranked, SearchResult, round_off
+from bnao.streams import stream
+
+SizeFunction = Callable[[Sequence[Genotype]], ArrayLike]
+
+# genotypes scored between two signs of life
+_SCORED_AT_ONCE = 10
+# random genotypes looked at for each one wanted, before a budget is called too tight
+_TRIES = 300
+
+
+def search(
+    config: SearchConfig,
+    supernet: Supernet,
+    controller: Controller,
+    *,
+    run: Run | None = None,
+    size: SizeFunction | None = None,
+    rerank: Callable[[Genotype], float] | None = None,
+    listen: Listener = lambda event: None,
+) -> SearchResult:
+    """Balanced one-shot NAO from the first random pool to the ranking.
+
+    Paper: Alg. 1 and Sec. 4.
+
+    Args:
+        config: all settings.
+        supernet: holds and trains the weights all genotypes share: attributes ``network``, ``epoch_steps``,
+            ``scored_images`` and ``candidates``, methods ``train``, ``score``, ``sizes``, ``state`` and
+            ``load_state``; see ``bnao.protocols.Supernet``.
+        controller: proposes the genotypes of each later round: methods ``fit`` and ``propose``; see
+            ``bnao.protocols.Controller``.
+        run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
+        size: sizes of genotypes, any unit, in place of ``config.size``.
+        rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
+            the end, such as ``bnao.evaluation.trainings.short_training``; None: they stay in the order of their scores.
+        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+
+    Returns:
+        Every genotype that was scored, best first.
+
+    Raises:
+        DivergedError: the supernet's loss is not finite.
+        RunError: the folder cannot be written; what was finished is kept. Or the run of ``config.from_supernet`` is
+            not finished.
+        ConfigError: the budget admits too few genotypes, or not those of ``config.pool_file``; the supernet of
+            ``config.from_supernet`` is another; ``config.sharing`` is none, and the supernet shares weights.
+        GenotypeError: a line of ``config.pool_file`` is not a genotype of the space.
+        WeightsError: the weights of ``config.from_supernet`` are damaged, or of other shapes.
+        SizeError: ``size`` gave one that is not finite and positive.
+        ProtocolError: the supernet or the controller lacks an attribute or a method; all of them are named.
+
+    >>> from bnao.backends.table import TableSupernet
+    >>> from bnao.strategies.random_search import RandomController
+    >>> from bnao.config.settings import ControllerConfig, NetworkConfig
+    >>> space = space_named("nao", 5)
+    >>> pool = space.random_genotypes(20, stream(0, "example"))
+    >>> table = TableSupernet(pool, scores=np.linspace(0.5, 0.9, 20), network=NetworkConfig())
+    >>> config = SearchConfig(rounds=2, pool=10, new=10)
+    >>> result = search(config, table, RandomController(space, ControllerConfig(), seed=0))
+    >>> result.best == pool[-1]
+    True
+    """
+    return _Search(config, supernet, controller, Journal(run), size, listen).result(rerank)
+
+
+def check_start(config: SearchConfig, supernet: Supernet, controller: Controller) -> None:
+    """Find out, before anything is trained, whether a search can begin: its first pool and its first weights.
+
+    Raises:
+        Errors as ``search``; among them ConfigError where the budgets admit too few for the first pool.
+    """
+    begun = _Search(config, supernet, controller, Journal(None), None, lambda event: None)
+    begun.first_pool()
+    begun.load_weights()
+
+
+@frozen
+class _Pool:
+    """The genotypes that are new in a round.
+
+    Attributes:
+        genotypes: the pool.
+        sources: how many came from where.
+        duplicates: lines of the pool's file that say again what another line says.
+        predicted: scores that the controller expects.
+        held_out: how it had learned.
+    """
+
+    genotypes: list[Genotype]
+    sources: Mapping[str, int]
+    duplicates: int = 0
+    predicted: Mapping[Genotype, float] = field(factory=dict)
+    held_out: HeldOut | None = None
+
+
+class _Search:
+    """The state of one search: every genotype so far, when it came, its score and its updates."""
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        supernet: Supernet,
+        controller: Controller,
+        journal: Journal,
+        size: SizeFunction | None,
+        listen: Listener,
+    ) -> None:
+        check_provides(supernet, Supernet, "supernet")
+        check_provides(controller, Controller, "controller")
+        if config.sharing == "none" and supernet.epoch_steps:
+            raise ConfigError(
+                f"sharing is none, and the supernet, of class {type(supernet).__name__}, trains weights that are "
+                "shared; take a bnao.evaluation.candidates.StandAloneScores"
+            )
+        self.config, self.supernet, self.controller, self.journal = config, supernet, controller, journal
+        self.size, self.listen = size, listen
+        self.network = supernet.network
+        self.space = space_named(self.network.space, self.network.nodes)
+        # an epoch of no steps: a table, which trains nothing
+        self.steps = supernet.epoch_steps and (config.steps or config.epochs * supernet.epoch_steps)
+        self.born: dict[Genotype, int] = {}
+        self.scores: dict[Genotype, float] = {}
+        self.updates: Counter[Genotype] = Counter()
+        self.expected: defaultdict[Genotype, float] = defaultdict(float)
+        # what the controller says of each round's pool
+        self.predicted: dict[int, tuple[Mapping[Genotype, float], HeldOut | None]] = {}
+        self.learning: list[Learning] = []
+        self.has_trained = False
+
+    def result(self, rerank: Callable[[Genotype], float] | None) -> SearchResult:
+        config = self.config
+        if self.journal.state is not None:
+            self.supernet.load_state(self.journal.state)
+        elif self.load_weights():
+            # so that resuming needs the other run no more
+            self.journal.checkpoint(0, 0, self.supernet.state())
+        for round in range(config.rounds):
+            fresh = self.pool(round)
+            if not fresh:
+                self.tell("exhausted", round=round + 1, message="every genotype there is has been scored")
+                break
+            self.born |= dict.fromkeys(fresh, round)
+            everything = list(self.born)
+            self.train(round, everything if config.sample_from == "all" else fresh)
+            # new weights make last round's scores stale, so by default the whole pool is scored again
+            self.score(round, everything if config.rescore == "all" else fresh)
+        result = SearchResult(self.space.name, config.seed, tuple(self.ranked(rerank)), tuple(self.learning))
+        self.tell("end", best=str(result.best), score=result.ranked[0].score)
+        self.journal.finish(result.to_json(), self.supernet.state())
+        return result
+
+    def tell(self, kind: str, **values: Any) -> None:
+        event = {"event": kind, **values}
+        self.journal.log(event)
+        self.listen(event)
+
+    def alone(self, round: int, genotype: Genotype, values: Mapping[str, Any]) -> None:
+        """Pass on an epoch of a genotype's own training; the log does without."""
+        pool = [other for other, born in self.born.items() if born == self.born[genotype]]
+        self.listen({"event": "alone", "round": round + 1, "genotype": pool.index(genotype), **values})
+
+    # --- train and score
+
+    def load_weights(self) -> bool:
+        """Begin with the weights of ``config.from_supernet``; returns whether there are any."""
+        source = self.config.from_supernet
+        if source is None:
+            return False
+        if not self.supernet.epoch_steps:
+            raise ConfigError(f"from_supernet is {source}, and no supernet is trained here")
+        state = first_weights(source, self.network)
+        try:
+            self.supernet.load_state(state)
+        except WeightsError as error:
+            raise WeightsError(
+                f"from_supernet is {source}, whose supernet has other images or classes: {error}"
+            ) from None
+        return True
+
+    def train(self, round: int, genotypes: list[Genotype]) -> None:
+        """Train the supernet for a round: who is trained at each step is drawn in proportion to size."""
+        sampler = self.sampler(round, genotypes)
+        drawn = sampler.draw(self.steps)
+        counts = np.bincount(drawn, minlength=len(genotypes)).tolist()
+        self.updates.update(dict(zip(genotypes, counts, strict=True)))
+        for genotype, expected in zip(genotypes, sampler.expected(self.steps).tolist(), strict=True):
+            self.expected[genotype] += expected
+        start = self.journal.steps_made(round)
+        if start == self.steps or self.journal.scores(round) is not None:
+            return
+        if round and not start and not self.has_trained:
+            self.journal.check_reached(round - 1, self.steps)
+        self.has_trained = True
+        saved = last = time.monotonic()
+        for step in self.supernet.train(genotypes, drawn, round=round, start=start):
+            now = time.monotonic()
+            self.tell(
+                "step", round=round + 1, step=step.step + 1, steps=self.steps, loss=step.loss, rate=step.rate,
+                genotype=step.index, seconds=round_off(now - last),
+            )  # fmt: skip
+            last = now
+            due = now - saved >= self.config.checkpoint_seconds
+            if self.journal.keeps and (due or step.step + 1 == self.steps):
+                self.journal.checkpoint(round, step.step + 1, self.supernet.state())
+                saved = last = time.monotonic()
+
+    def sampler(self, round: int, genotypes: Sequence[Genotype]) -> ProportionalSampler[Genotype]:
+        """Who draws the genotypes of a round's steps."""
+        config = self.config
+        return sampler_of_round(
+            config.sampler, genotypes, self.sizes(genotypes),
+            seed=config.seed, alpha=config.alpha, round=round, steps=self.steps,
+        )  # fmt: skip
+
+    def score(self, round: int, genotypes: list[Genotype]) -> None:
+        """Score with the shared weights, every genotype on the same dev images."""
+        known = self.journal.scores(round)
+        if known is not None:
+            self.scores |= known
+            self.compare(round)
+            return
+        if isinstance(self.supernet, Reporting):
+            self.supernet.report_to(partial(self.alone, round))
+        best = -math.inf
+        for start in range(0, len(genotypes), _SCORED_AT_ONCE):
+            some = genotypes[start : start + _SCORED_AT_ONCE]
+            scores = self.supernet.score(some).tolist()
+            self.scores |= zip(some, scores, strict=True)
+            best = max(best, *scores)
+            self.tell("score", round=round + 1, scored=start + len(some), of=len(genotypes), best=best)
+        entries = [
+            {
+                "genotype": str(genotype),
+                "score": self.scores[genotype],
+                "standard_error": self.standard_error(self.scores[genotype]),
+                "updates": self.updates[genotype],
+                "expected_updates": round_off(self.expected[genotype]),
+            }
+            for genotype in genotypes
+        ]
+        learning = self.compare(round)
+        proposals = {}
+        if learning is not None and learning.proposals:
+            proposals = {
+                "proposals": learning.proposals,
+                "pairwise_accuracy": learning.pairwise_accuracy,
+                "kendall_tau": learning.kendall_tau,
+            }
+            self.tell("proposals", round=round + 1, **proposals)
+        self.journal.keep_scores(round, entries, **({"predicted": proposals} if proposals else {}))
+        best_genotype = max(self.scores, key=self.scores.__getitem__)
+        self.tell(
+            "round", round=round + 1, rounds=self.config.rounds, best=self.scores[best_genotype],
+            genotype=str(best_genotype),
+        )  # fmt: skip
+
+    def compare(self, round: int) -> Learning | None:
+        """Compare what the controller had predicted for a round's proposals with their scores."""
+        if round not in self.predicted:
+            return None
+        predicted, held_out = self.predicted[round]
+        figures = [
+            defined(figure(list(predicted.values()), [self.scores[genotype] for genotype in predicted]))
+            for figure in (pairwise_accuracy, kendall_tau)
+        ]
+        self.learning.append(Learning(round + 1, held_out, len(predicted), *figures))
+        return self.learning[-1]
+
+    # --- where genotypes come from
+
+    def pool(self, round: int) -> list[Genotype]:
+        """The genotypes that are new in this round: random ones first, then the controller's proposals."""
+        known = self.journal.pool(round)
+        if known is not None:
+            self.remember(round, *self.journal.learned(round))
+            return known
+        pool = self.proposed(round) if round else self.first_pool()
+        if pool.genotypes:
+            self.remember(round, pool.predicted, pool.held_out)
+            sizes = self.sizes(pool.genotypes).tolist()
+            self.journal.keep_pool(
+                round, self.space.name, pool.genotypes, sizes, pool.sources, pool.predicted, pool.held_out
+            )
+            self.tell(
+                "pool", round=round + 1, genotypes=len(pool.genotypes), sources=pool.sources,
+                duplicates=pool.duplicates,
+            )  # fmt: skip
+        return pool.genotypes
+
+    def remember(self, round: int, predicted: Mapping[Genotype, float], held_out: HeldOut | None) -> None:
+        """Remember what the controller says of a round's pool until that is scored."""
+        if predicted or held_out is not None:
+            self.predicted[round] = predicted, held_out
+
+    def first_pool(self) -> _Pool:
+        """The genotypes of the pool's file, if there is one, and random ones up to ``config.pool``."""
+        path = self.config.pool_file
+        if path is None:
+            genotypes = self.random(self.config.pool, round=0)
+            return _Pool(genotypes, {"random": len(genotypes)})
+        lines = read_lines(path, self.space)
+        places = {genotype: where for where, genotype in reversed(lines)}
+        given = list(dict.fromkeys(genotype for _, genotype in lines))
+        barred = list(itertools.compress(given, ~within_budgets(given, self.config, self.network)))
+        if barred:
+            raise ConfigError(
+                f"{places[barred[0]]}: the genotype does not keep the budget ({budgets_text(self.config)})"
+                + (f", nor do {len(barred) - 1:,} others" if len(barred) > 1 else "")
+            )
+        if self.supernet.candidates is not None:
+            table = set(self.supernet.candidates)
+            absent = [genotype for genotype in given if genotype not in table]
+            if absent:
+                raise ConfigError(f"{places[absent[0]]}: the table has no row for the genotype {absent[0]}")
+        filled = (
+            self.random(self.config.pool - len(given), round=0, barred=given) if self.config.pool > len(given) else []
+        )
+        return _Pool([*given, *filled], {"file": len(given), "random": len(filled)}, len(lines) - len(given))
+
+    def proposed(self, round: int) -> _Pool:
+        """The controller's proposals; where it has too few, random genotypes."""
+        config = self.config
+        known = list(self.scores)
+        scores = np.array(list(self.scores.values()))
+        for epoch in self.controller.fit(known, scores, round=round):
+            self.tell(
+                "controller", round=round, epoch=epoch.epoch + 1, epochs=config.controller.epochs, loss=epoch.loss,
+                rate=epoch.rate,
+            )  # fmt: skip
+        held_out = self.controller.held_out() if isinstance(self.controller, Measured) else None
+        if held_out is not None:
+            self.tell("measured", round=round, **attrs.asdict(held_out))
+        seeds = [known[index] for index in np.argsort(-scores, kind="stable")[: config.n_seeds]]
+        if self.supernet.candidates is None:
+            made = self.controller.propose(seeds, config.new, self.wanted, round=round)
+        else:
+            wishes = self.controller.propose(seeds, config.new, lambda g: g not in self.born, round=round)
+            made = nearest(self.space, wishes, self.unseen(self.supernet.candidates))
+        predicted = {}
+        if made and isinstance(self.controller, Predicting):
+            predicted = dict(zip(made, self.controller.predict(made).tolist(), strict=True))
+        filled = self.random(config.new - len(made), round, barred=made)
+        sources = {config.controller.controller: len(made), "random": len(filled)}
+        return _Pool([*made, *filled], sources, predicted=predicted, held_out=held_out)
+
+    def wanted(self, genotype: Genotype) -> bool:
+        """Whether a proposal is new and keeps the budgets."""
+        return genotype not in self.born and bool(within_budgets([genotype], self.config, self.network)[0])
+
+    def random(self, n: int, round: int, barred: Sequence[Genotype] = ()) -> list[Genotype]:
+        """n new random genotypes within the budgets; fewer only where there are no more, and never in round 0."""
+        rng = stream(self.config.seed, "pool", round)
+        if self.supernet.candidates is not None:
+            left = self.unseen(self.supernet.candidates, barred)
+            if round == 0 and len(left) + len(barred) < 2:
+                raise ConfigError(
+                    f"only {len(left)} of the table's {len(self.supernet.candidates):,} genotypes keep the budget "
+                    f"({budgets_text(self.config)}); a search needs two, allow more"
+                )
+            return [left[index] for index in rng.permutation(len(left))[:n]]
+        chosen: list[Genotype] = []
+        looked_at = 0
+        while len(chosen) < n:
+            try:
+                some = self.space.random_genotypes(n, rng, exclude=[*self.born, *barred, *chosen])
+                looked_at += n
+                chosen += itertools.compress(some, within_budgets(some, self.config, self.network))
+                if looked_at > _TRIES * n and len(chosen) < n:
+                    raise ConfigError(
+                        f"only {len(chosen)} of {looked_at:,} random genotypes keep the budget "
+                        f"({budgets_text(self.config)}), and {n} are wanted; allow more, or take fewer channels, "
+                        "cells or genotypes"
+                    )
+            except (ConfigError, GenotypeError):
+                if round == 0:
+                    raise
+                break  # a search that is under way goes on with what there is
+        return chosen[:n]
+
+    def unseen(self, candidates: Sequence[Genotype], barred: Sequence[Genotype] = ()) -> list[Genotype]:
+        """The candidates that are new and keep the budgets."""
+        known = {*self.born, *barred}
+        left = [genotype for genotype in candidates if genotype not in known]
+        return list(itertools.compress(left, within_budgets(left, self.config, self.network)))
+
+    # --- sizes and the ranking
+
+    def sizes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
+        """What the chances are made of: the caller's function, the table's column, or exact counts."""
+        if self.size is not None:
+            return np.asarray(self.size(genotypes), dtype=np.float64)
+        known = self.supernet.sizes(genotypes)
+        return known if known is not None else SIZES[self.config.size](genotypes, self.network).astype(np.float64)
+
+    def standard_error(self, score: float) -> float | None:
+        """Of a share of the dev images; None where the score is none."""
+        images = self.supernet.scored_images
+        return None if images is None else round_off((score * (1 - score) / images) ** 0.5)
+
+    def ranked(self, rerank: Callable[[Genotype], float] | None) -> list[Ranked]:
+        """Every scored genotype, best first; the top by their own short training where asked for."""
+        order = sorted(self.scores, key=lambda genotype: -self.scores[genotype])
+        counts = zip(
+            self.sizes(order).tolist(),
+            parameters(order, self.network).tolist(),
+            multiply_adds(order, self.network).tolist(),
+            strict=True,
+        )
+        ranked = [
+            Ranked(
+                genotype=genotype,
+                score=self.scores[genotype],
+                standard_error=self.standard_error(self.scores[genotype]),
+                size=size,
+                parameters=weights,
+                multiply_adds=products,
+                round=self.born[genotype] + 1,
+                updates=self.updates[genotype],
+                expected_updates=round_off(self.expected[genotype]),
+            )
+            for genotype, (size, weights, products) in zip(order, counts, strict=True)
+        ]
+        if rerank is None:
+            return ranked
+        top, rest = ranked[: self.config.top], ranked[self.config.top :]
+        accuracies = self.journal.reranked()
+        for number, entry in enumerate(top):
+            text = str(entry.genotype)
+            if text not in accuracies:
+                accuracies[text] = rerank(entry.genotype)
+                self.journal.keep_reranked(accuracies)
+            self.tell("rerank", trained=number + 1, of=len(top), accuracy=accuracies[text])
+        top = [evolve(entry, reranked=accuracies[str(entry.genotype)]) for entry in top]
+        return sorted(top, key=lambda entry: -accuracies[str(entry.genotype)]) + rest

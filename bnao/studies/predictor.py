@@ -1,0 +1,132 @@
+"""The NAO controller's predictor alone: how well it ranks genotypes it has not seen, by how many it learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from bnao.config.settings import ControllerConfig
+from bnao.config.table_studies import PredictorConfig
+from bnao.errors import ConfigError
+from bnao.metrics import kendall_tau, spearman
+from bnao.protocols import Listener, Predicting
+from bnao.run import Folder
+from bnao.space.genotype import Genotype
+from bnao.strategies.result import round_off
+from bnao.streams import stream
+
+#: makes a controller from its settings and a seed
+Make = Callable[[ControllerConfig, int], Predicting]
+
+
+@frozen(eq=False)
+class PredictorStudy:
+    """Kendall's tau and Spearman's rho of predicted and true scores of held-out genotypes.
+
+    Attributes:
+        space: the genotypes' space.
+        rows: genotypes of the table.
+        train_sizes: how many were learned from, shape (m,).
+        held_out: how many others were predicted, shape (m,).
+        tau: shape (seeds, m).
+        rho: likewise.
+    """
+
+    space: str
+    rows: int
+    train_sizes: tuple[int, ...]
+    held_out: tuple[int, ...]
+    tau: NDArray[np.float64]
+    rho: NDArray[np.float64]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as in study.json."""
+        table = [
+            {
+                "train_size": size,
+                "held_out": held,
+                "trainings": len(tau),
+                "kendall_tau": round_off(float(tau.mean()), 4),
+                "low": round_off(float(tau.min()), 4),
+                "high": round_off(float(tau.max()), 4),
+                "spearman": round_off(float(rho.mean()), 4),
+                "each_tau": [round_off(value, 4) for value in tau.tolist()],
+                "each_rho": [round_off(value, 4) for value in rho.tolist()],
+            }
+            for size, held, tau, rho in zip(self.train_sizes, self.held_out, self.tau.T, self.rho.T, strict=True)
+        ]
+        return {"kind": "predictor", "space": self.space, "rows": self.rows, "predictor": table}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> PredictorStudy:
+        """What ``to_json`` was made from."""
+        table = content["predictor"]
+        return cls(
+            content["space"],
+            int(content["rows"]),
+            tuple(int(entry["train_size"]) for entry in table),
+            tuple(int(entry["held_out"]) for entry in table),
+            np.array([entry["each_tau"] for entry in table], dtype=np.float64).T,
+            np.array([entry["each_rho"] for entry in table], dtype=np.float64).T,
+        )
+
+
+def predictor_study(
+    config: PredictorConfig,
+    genotypes: Sequence[Genotype],
+    scores: NDArray[np.float64],
+    make: Make,
+    *,
+    folder: Folder | None = None,
+    listen: Listener = lambda event: None,
+) -> PredictorStudy:
+    """Train the controller on random parts of a table and rank genotypes of the rest.
+
+    Every training makes about the same number of steps (``config.steps``), whatever it learns from.
+
+    Args:
+        config: all settings.
+        genotypes: the table's n rows, all different.
+        scores: shape (n,).
+        make: makes an untrained controller.
+        folder: finished trainings are kept there and not made again. None: nothing is kept.
+        listen: is told when a training is done.
+
+    Raises:
+        ConfigError: a part is so large that fewer than three genotypes are held out.
+    """
+    n, largest = len(genotypes), max(config.parts)
+    if largest > n - 3:
+        raise ConfigError(f"sizes has {largest}, and the table has {n} genotypes; at least 3 must be left to predict")
+    tau = np.empty((config.seeds, len(config.parts)))
+    rho = np.empty_like(tau)
+    held_out = tuple(min(config.most_held_out, n - size) for size in config.parts)
+    for row, seed in enumerate(range(config.seed, config.seed + config.seeds)):
+        order = stream(seed, "predictor parts").permutation(n)
+        for column, (size, held) in enumerate(zip(config.parts, held_out, strict=True)):
+            name = f"trainings/{size}-seed-{seed}.json"
+            figures = None if folder is None else folder.known(name, _figures)
+            if figures is None:
+                # the same genotypes are held out, whatever the part, as far as the table allows
+                train, test = order[:size], order[n - held :]
+                steps = -(-size * config.controller.swaps // config.controller.batch_size)
+                settings = attrs.evolve(config.controller, epochs=max(1, round(config.steps / steps)))
+                controller = make(settings, seed)
+                for _ in controller.fit([genotypes[index] for index in train], scores[train], round=0):
+                    pass
+                predicted = controller.predict([genotypes[index] for index in test])
+                figures = kendall_tau(predicted, scores[test]), spearman(predicted, scores[test])
+                if folder:
+                    folder.write_json(name, {"kendall_tau": figures[0], "spearman": figures[1]})
+            tau[row, column], rho[row, column] = figures
+            listen({"event": "training", "size": size, "seed": seed, "tau": figures[0]})
+    return PredictorStudy(config.space, n, config.parts, held_out, tau, rho)
+
+
+def _figures(content: Mapping[str, Any]) -> tuple[float, float]:
+    return float(content["kendall_tau"]), float(content["spearman"])

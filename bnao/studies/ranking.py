@@ -1,0 +1,366 @@
+"""The ranking study: do supernets order genotypes as stand-alone training does? (Sec. 3; Tables 2, 3 and 6)
+
+Some genotypes get a truth: their accuracy trained alone, or a benchmark's. Then supernets are trained under each
+sampler and seed and scored, and the orders are compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from bnao.config.arms import Arm
+from bnao.config.settings import StudyConfig
+from bnao.data.dataset import Dataset
+from bnao.errors import ConfigError
+from bnao.metrics import Comparison, Estimate, compared, mean_ranks, rank_agreement
+from bnao.network.size import SIZES
+from bnao.protocols import Backend, Listener
+from bnao.run import Folder, Run
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import space_named
+from bnao.strategies.result import round_off
+from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
+from bnao.studies.supernets import TrainedSupernet, trained_supernet
+from bnao.studies.truth import STUDY, ShortTrainings, known_truth, short_trainings, trained_truth
+
+POOL = "pool.json"
+RESULT = STUDY
+
+#: what tables call a genotype trained by itself, where samplers have their names
+ALONE = "alone"
+
+
+@frozen(eq=False, slots=False)
+class RankingStudy:
+    """What a ranking study found.
+
+    Attributes:
+        space: the genotypes' space.
+        genotypes: the ranked ones, n of them.
+        sizes: what the chances were made of, shape (n,).
+        truths: accuracies, shape (repeats, n); one repeat where they are a table's.
+        supernets: all of them, by sampler, then by seed, then by length.
+        marks: ``own`` where each supernet was trained to be scored after its last epoch, with its own cosine; ``along``
+            where one supernet of each sampler and seed was scored after some of its epochs.
+        trained: genotypes each supernet was trained on.
+        top: the k of precision at the top.
+        resamples: behind each interval.
+        short: the genotypes trained alone for a few epochs, by length and then by seed.
+    """
+
+    space: str
+    genotypes: tuple[Genotype, ...]
+    sizes: NDArray[np.float64]
+    truths: NDArray[np.float64]
+    supernets: tuple[TrainedSupernet, ...]
+    marks: str
+    trained: int
+    top: int
+    resamples: int
+    short: tuple[ShortTrainings, ...] = ()
+
+    @property
+    def truth(self) -> NDArray[np.float64]:
+        """Each genotype's accuracy, the mean over repeats."""
+        mean: NDArray[np.float64] = self.truths.mean(0).round(9)  # equal means must be equal numbers
+        return mean
+
+    @property
+    def scored_epochs(self) -> tuple[int, ...]:
+        """The epochs after which supernets were scored."""
+        return tuple(sorted({epochs for supernet in self.supernets for epochs in supernet.epochs}))
+
+    @property
+    def short_epochs(self) -> tuple[int, ...]:
+        """The lengths of the short stand-alone trainings."""
+        return tuple(dict.fromkeys(trainings.epochs for trainings in self.short))
+
+    def short_scores(self, epochs: int) -> NDArray[np.float64]:
+        """Dev accuracies of the genotypes trained alone for so many epochs, shape (seeds, n)."""
+        return np.array([trainings.scores for trainings in self.short if trainings.epochs == epochs])
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The samplers, in order."""
+        return tuple(dict.fromkeys(supernet.arm for supernet in self.supernets))
+
+    def supernets_of(self, arm: Arm, epochs: int) -> list[TrainedSupernet]:
+        """The supernets of a sampler that were scored after so many epochs, one a seed."""
+        return [supernet for supernet in self.supernets if supernet.arm == arm and epochs in supernet.epochs]
+
+    def scores(self, arm: Arm, epochs: int) -> NDArray[np.float64]:
+        """One-shot scores of a sampler's supernets after so many epochs, shape (seeds, n)."""
+        return np.array([s.scores[s.epochs.index(epochs)] for s in self.supernets_of(arm, epochs)])
+
+    @cached_property
+    def comparisons(self) -> dict[int, Comparison]:
+        """How the samplers' scores agree with the truth, by the epochs after which they were scored."""
+        return {
+            epochs: compared(
+                {str(arm): list(self.scores(arm, epochs)) for arm in self.arms},
+                self.truth,
+                k=self.top,
+                resamples=self.resamples,
+            )
+            for epochs in self.scored_epochs
+        }
+
+    @cached_property
+    def short_comparisons(self) -> dict[int, Comparison]:
+        """How the order after short stand-alone trainings agrees with the truth, by their epochs; the way is ALONE."""
+        return {
+            epochs: compared({ALONE: list(self.short_scores(epochs))}, self.truth, k=self.top, resamples=self.resamples)
+            for epochs in self.short_epochs
+        }
+
+    @cached_property
+    def short_gained_by_size(self) -> dict[int, Estimate]:
+        """Spearman's rho of size and the ranks gained by short stand-alone training, by its epochs."""
+        return {
+            epochs: self._gained_by_size(self._ranks_gained(self.short_scores(epochs))) for epochs in self.short_epochs
+        }
+
+    @cached_property
+    def reliability(self) -> dict[str, Estimate]:
+        """How far the first two repeats of the truth agree with each other; nothing where there is one."""
+        if len(self.truths) < 2:
+            return {}
+        return rank_agreement(self.truths[0], self.truths[1], k=self.top, resamples=self.resamples)
+
+    @cached_property
+    def by_size(self) -> Estimate:
+        """Kendall's tau of size and truth: what ranking by size alone would give."""
+        return rank_agreement(self.sizes, self.truth, resamples=self.resamples)["kendall_tau"]
+
+    def ranks_gained(self, arm: Arm, epochs: int) -> NDArray[np.float64]:
+        """How many places each genotype stands higher by its one-shot score, mean over seeds, than in truth: (n,)."""
+        return self._ranks_gained(self.scores(arm, epochs))
+
+    def _ranks_gained(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        gained: NDArray[np.float64] = mean_ranks(scores.mean(0)) - mean_ranks(self.truth)
+        return gained
+
+    def _gained_by_size(self, gained: NDArray[np.float64]) -> Estimate:
+        return rank_agreement(self.sizes, gained, resamples=self.resamples)["spearman"]
+
+    @cached_property
+    def _gains(self) -> dict[tuple[Arm, int], Estimate]:
+        return {
+            (arm, epochs): self._gained_by_size(self.ranks_gained(arm, epochs))
+            for epochs in self.scored_epochs
+            for arm in self.arms
+        }
+
+    def gained_by_size(self, arm: Arm, epochs: int) -> Estimate:
+        """Spearman's rho of size and ranks gained: below 0, the scores favour small genotypes (the paper's premise)."""
+        return self._gains[arm, epochs]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as in study.json."""
+        genotypes = [
+            {"genotype": str(genotype), "size": size, "truth": truth}
+            for genotype, size, truth in zip(self.genotypes, self.sizes.tolist(), self.truths.T.tolist(), strict=True)
+        ]
+        supernets = [
+            {
+                "sampler": s.arm.sampler,
+                "alpha": s.arm.alpha,
+                "seed": s.seed,
+                "epochs": list(s.epochs),
+                "scores": s.scores.tolist(),
+                "updates": s.updates.tolist(),
+                "expected_updates": s.expected.tolist(),
+            }
+            for s in self.supernets
+        ]
+        agreement, differences = [], []
+        for epochs in self.scored_epochs:
+            found = self.comparisons[epochs]
+            for arm in found.estimates:
+                agreement += [{"sampler": arm, "epochs": epochs, **entry} for entry in _figures_of(found, arm)]
+            for arm, figures in found.differences.items():
+                for figure, estimate in figures.items():
+                    about = {"sampler": arm, "less": str(self.arms[0]), "epochs": epochs, "figure": figure}
+                    differences.append({**about, **plain_estimate(estimate)})
+        return {
+            "kind": "ranking",
+            "space": self.space,
+            "marks": self.marks,
+            "trained": self.trained,
+            "top": self.top,
+            "resamples": self.resamples,
+            "genotypes": genotypes,
+            "supernets": supernets,
+            "agreement": agreement,
+            "differences": differences,
+            "reliability": [
+                {"figure": figure, **plain_estimate(estimate)} for figure, estimate in self.reliability.items()
+            ],
+            "gained_by_size": [
+                {"sampler": str(arm), "epochs": epochs, **plain_estimate(self.gained_by_size(arm, epochs))}
+                for epochs in self.scored_epochs
+                for arm in self.arms
+            ],
+            "size_alone": plain_estimate(self.by_size),
+            **({} if not self.short else self._short_to_json()),
+        }
+
+    def _short_to_json(self) -> dict[str, Any]:
+        agreement = [
+            {"epochs": epochs, **entry}
+            for epochs, found in self.short_comparisons.items()
+            for entry in _figures_of(found, ALONE)
+        ]
+        return {
+            "short": [
+                {"epochs": trainings.epochs, "seed": trainings.seed, "scores": trainings.scores.tolist()}
+                for trainings in self.short
+            ],
+            "short_agreement": agreement,
+            "short_gained_by_size": [
+                {"epochs": epochs, **plain_estimate(gain)} for epochs, gain in self.short_gained_by_size.items()
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> RankingStudy:
+        """What ``to_json`` was made from; figures are counted anew."""
+        supernets = tuple(
+            TrainedSupernet(
+                Arm(entry["sampler"], float(entry["alpha"])),
+                int(entry["seed"]),
+                tuple(entry["epochs"]),
+                np.array(entry["scores"], dtype=np.float64),
+                np.array(entry["updates"], dtype=np.int64),
+                np.array(entry["expected_updates"], dtype=np.float64),
+            )
+            for entry in content["supernets"]
+        )
+        return cls(
+            content["space"],
+            tuple(Genotype.parse(entry["genotype"]) for entry in content["genotypes"]),
+            np.array([entry["size"] for entry in content["genotypes"]], dtype=np.float64),
+            np.array([entry["truth"] for entry in content["genotypes"]], dtype=np.float64).T,
+            supernets,
+            # before there was a choice, one supernet was scored along the way
+            str(content.get("marks", "along")),
+            int(content["trained"]),
+            int(content["top"]),
+            int(content["resamples"]),
+            tuple(
+                ShortTrainings(int(entry["epochs"]), int(entry["seed"]), np.array(entry["scores"], dtype=np.float64))
+                for entry in content.get("short", [])
+            ),
+        )
+
+
+def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
+    """Return each figure of a way of scoring, as study.json has it."""
+    return [
+        {
+            "figure": figure,
+            **plain_estimate(estimate),
+            "each_seed": [round_off(value) for value in found.each[way][figure]],
+        }
+        for figure, estimate in found.estimates[way].items()
+    ]
+
+
+def plain_estimate(estimate: Estimate) -> dict[str, float | int | None]:
+    """An estimate as study.json has it: rounded, without its level, which is the same for all."""
+    return {
+        name: round_off(value) if isinstance(value, float) else value
+        for name, value in estimate.to_json().items()
+        if name != "level"
+    }
+
+
+def read_estimate(content: Mapping[str, Any], level: float = 0.95) -> Estimate:
+    """What ``plain_estimate`` was made from."""
+    value, low, high = (
+        math.nan if content[name] is None else float(content[name]) for name in ("value", "low", "high")
+    )
+    return Estimate(value, low, high, int(content["n"]), level)
+
+
+def ranking_study(
+    config: StudyConfig,
+    backend: Backend,
+    dataset: Dataset,
+    whole: Dataset | None = None,
+    *,
+    truth: Mapping[Genotype, float | Sequence[float]] | None = None,
+    genotypes: Sequence[Genotype] | None = None,
+    run: Run | None = None,
+    store: Folder | None = None,
+    listen: Listener = lambda event: None,
+) -> RankingStudy:
+    """Compare the order in which supernets and stand-alone training put genotypes.
+
+    Paper: Sec. 3, Tables 2, 3 and 6.
+
+    Args:
+        config: all settings.
+        backend: trains supernets and networks.
+        dataset: with a dev part, on which supernets are scored.
+        whole: the same images without a dev part, for stand-alone training; not needed with a truth.
+        truth: known accuracies, in place of training: one of each genotype, or one of each repeat of its training.
+        genotypes: those that are ranked; by default they are chosen at random.
+        run: a folder for what is finished, and at the end for study.json; a study that was killed goes on from it.
+        store: a folder for stand-alone trainings, which many studies may share.
+        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+
+    Raises:
+        ConfigError: too few genotypes for what is asked, or several sets of them.
+        DataError: the truth lacks a genotype that is ranked, or has more repeats of one than of another.
+        DivergedError: a training's loss is not finite; what was trained before is kept.
+    """
+    if len(config.sets) > 1:
+        raise ConfigError(f"sizes is {config.sizes!r}, {len(config.sets)} sets of genotypes; see bnao.ranking_sets")
+    network = dataset.network(config.network)
+    space = space_named(network.space, network.nodes)
+
+    def tell(kind: str, **values: Any) -> None:
+        event = {"event": kind, **values}
+        if run and kind not in ("step", "epoch", "short_epoch"):
+            run.log(event)
+        listen(event)
+
+    def sizes_of(some: Sequence[Genotype]) -> NDArray[np.float64]:
+        return SIZES[config.size](some, network).astype(np.float64)
+
+    known = None if truth is None else list(truth)
+    ranked = ranked_genotypes(config, genotypes, known, sizes_of)
+    trained = trained_genotypes(config, ranked, known)
+    sizes = sizes_of(trained)
+    if run:
+        pool = [{"genotype": str(g), "size": size} for g, size in zip(ranked, sizes.tolist(), strict=False)]
+        run.write_json(POOL, {"space": space.name, "pool": pool})
+    if truth is None:
+        if whole is None:
+            raise ConfigError("without a truth the study needs the images without a dev part, to train alone on")
+        truths = trained_truth(config, ranked, backend, whole, store, tell)
+    else:
+        truths = known_truth(ranked, truth)
+    supernets = []
+    for planned in config.supernets:
+        supernets.append(trained_supernet(config, planned, ranked, trained, sizes, backend, dataset, run, tell))
+        tell("supernet", sampler=str(planned.arm), seed=planned.seed, length=planned.epochs[-1])
+    supernets.sort(key=lambda supernet: (config.arms.index(supernet.arm), supernet.seed, supernet.epochs))
+    short = short_trainings(config, ranked, backend, dataset, store, tell)
+    short.sort(key=lambda trainings: (trainings.epochs, trainings.seed))
+    study = RankingStudy(
+        space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
+        len(trained), config.top, config.resamples, tuple(short),
+    )  # fmt: skip
+    if run:
+        run.write_json(RESULT, study.to_json())
+    tell("end")
+    return study

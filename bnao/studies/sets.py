@@ -1,0 +1,100 @@
+"""Ranking studies of several sets of genotypes side by side, such as of diverse and of similar sizes (Table 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, frozen
+
+from bnao.config.settings import StudyConfig
+from bnao.data.dataset import Dataset
+from bnao.protocols import Backend, Listener
+from bnao.run import CONFIG, Folder, Run
+from bnao.space.genotype import Genotype
+from bnao.studies.ranking import RESULT, RankingStudy, ranking_study
+from bnao.studies.truth import SETS
+
+
+@frozen(eq=False)
+class RankingSets:
+    """The ranking studies of several sets of genotypes.
+
+    Attributes:
+        studies: by the choice of sizes, such as ``diverse``.
+    """
+
+    studies: Mapping[str, RankingStudy]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data, as in study.json: each set's study whole."""
+        sets = [
+            {"sizes": name, **{key: value for key, value in study.to_json().items() if key != "kind"}}
+            for name, study in self.studies.items()
+        ]
+        return {"kind": SETS, "sets": sets}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> RankingSets:
+        """Return what ``to_json`` was made from; figures are counted anew."""
+        return cls({str(entry["sizes"]): RankingStudy.from_json(entry) for entry in content["sets"]})
+
+
+def ranking_sets(
+    config: StudyConfig,
+    backend: Backend,
+    dataset: Dataset,
+    whole: Dataset | None = None,
+    *,
+    truths: Mapping[str, Mapping[Genotype, tuple[float, ...]]] | None = None,
+    genotypes: Mapping[str, Sequence[Genotype]] | None = None,
+    run: Run | None = None,
+    store: Folder | None = None,
+    listen: Listener = lambda event: None,
+) -> RankingSets:
+    """Make the ranking study of each set of genotypes that ``config.sizes`` names.
+
+    Paper: Table 3. A set's study is what ``ranking_study`` makes of it alone, with the same seeds.
+
+    Args:
+        config: all settings.
+        backend, dataset, whole, store: as for ``bnao.ranking_study``; the store is shared.
+        truths: known accuracies for each set by its name, in place of training.
+        genotypes: those that are ranked of each set, by its name; by default they are chosen at random.
+        run: a folder; each set has a folder in it of its name, and is gone on with there.
+        listen: is called with every event; it has the set's name as ``sizes`` besides.
+
+    Raises:
+        BnaoError: as for ``bnao.ranking_study``.
+    """
+    studies = {}
+    for name in config.sets:
+        own = evolve(config, sizes=name)
+
+        def told(event: Mapping[str, Any], name: str = name) -> None:
+            listen({**event, "sizes": name})
+
+        with _folder_of_set(run, name, own) as folder:
+            studies[name] = ranking_study(
+                own, backend, dataset, whole,
+                truth=None if truths is None else truths[name],
+                genotypes=None if genotypes is None else genotypes[name],
+                run=folder, store=store, listen=told,
+            )  # fmt: skip
+    found = RankingSets(studies)
+    if run:
+        run.write_json(RESULT, found.to_json())
+    return found
+
+
+@contextmanager
+def _folder_of_set(run: Run | None, name: str, config: StudyConfig) -> Iterator[Run | None]:
+    """Open the folder of a set within a study's, or make it."""
+    if run is None:
+        yield None
+        return
+    folder: Path = run.folder / name
+    with Run.open(folder) if (folder / CONFIG).is_file() else Run.create(folder, config) as own:
+        yield own

@@ -1,0 +1,129 @@
+"""The paper's premise in benchmark tables: how size goes with accuracy as training goes on (Sec. 3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from bnao.data.tables import SIZE_COLUMNS, Rows
+from bnao.errors import DataError
+from bnao.metrics import Estimate, rank_agreement
+from bnao.studies.ranking import plain_estimate, read_estimate
+
+# accuracies after so many epochs, as benchmark tables name them
+_AT_EPOCH = re.compile(r"(?:.*_)?ep(?:och)?_?(\d+)|.*(?:test|valid)_(\d+)")
+
+
+@frozen(eq=False)
+class SizeCorrelation:
+    """How size and accuracy go together in one table.
+
+    Attributes:
+        name: the table's.
+        n: its genotypes.
+        epochs: after which accuracies are known.
+        spearman: of size and accuracy, one an epoch.
+        kendall: likewise.
+        with_last: Spearman's rho of that accuracy and the last one.
+    """
+
+    name: str
+    n: int
+    epochs: tuple[int, ...]
+    spearman: tuple[Estimate, ...]
+    kendall: tuple[Estimate, ...]
+    with_last: tuple[Estimate, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as in study.json."""
+        entries = [
+            {
+                "epochs": epochs,
+                "spearman": plain_estimate(spearman),
+                "kendall_tau": plain_estimate(kendall),
+                "spearman_with_last": plain_estimate(last),
+            }
+            for epochs, spearman, kendall, last in zip(
+                self.epochs, self.spearman, self.kendall, self.with_last, strict=True
+            )
+        ]
+        return {"table": self.name, "n": self.n, "correlation": entries}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> SizeCorrelation:
+        """What ``to_json`` was made from."""
+        entries = content["correlation"]
+
+        def estimates(name: str) -> tuple[Estimate, ...]:
+            return tuple(read_estimate(entry[name]) for entry in entries)
+
+        return cls(
+            content["table"], int(content["n"]), tuple(int(entry["epochs"]) for entry in entries),
+            estimates("spearman"), estimates("kendall_tau"), estimates("spearman_with_last"),
+        )  # fmt: skip
+
+
+def accuracy_columns(rows: Rows, wanted: Sequence[str]) -> dict[int, str]:
+    """The columns of accuracies after so many epochs, by epochs: those wanted, or all whose names tell epochs.
+
+    Raises:
+        DataError: a column is not there, or no name tells epochs.
+
+    >>> from pathlib import Path
+    >>> rows = Rows(Path("t.csv"), ("params", "test_acc_ep5", "test_acc_ep50"), ())
+    >>> accuracy_columns(rows, [])
+    {5: 'test_acc_ep5', 50: 'test_acc_ep50'}
+    """
+    for name in wanted:
+        rows.column("accuracies", name)
+    found: dict[int, str] = {}
+    for name in wanted or rows.columns:
+        match = _AT_EPOCH.fullmatch(name)
+        if match:
+            found.setdefault(int(match[1] or match[2]), name)
+        elif wanted:
+            raise DataError(f"{rows.path}: the column {name!r} does not tell its epochs, as test_acc_ep50 does")
+    if not found:
+        raise DataError(
+            f"{rows.path} has no column of accuracies whose name tells its epochs, such as test_acc_ep50; it has "
+            f"{', '.join(rows.columns)}"
+        )
+    return dict(sorted(found.items()))
+
+
+def size_correlation(rows: Rows, size_column: str | None, columns: Sequence[str], resamples: int) -> SizeCorrelation:
+    """How size goes with accuracy along the epochs of a table.
+
+    Args:
+        rows: the table.
+        size_column: of sizes; by default size or params.
+        columns: of accuracies; by default all whose names tell epochs.
+        resamples: behind each interval.
+
+    Raises:
+        DataError: a column is missing, or a number is not finite.
+    """
+    usual = (*SIZE_COLUMNS, *(name for name in rows.columns if name.startswith("params")))
+    sizes = rows.numbers(rows.column("size", size_column, usual), positive=True)
+    found = {epochs: rows.numbers(name) for epochs, name in accuracy_columns(rows, columns).items()}
+    last: NDArray[np.float64] = found[max(found)]
+    by_size = [rank_agreement(sizes, accuracy, resamples=resamples) for accuracy in found.values()]
+    by_last = [rank_agreement(accuracy, last, resamples=resamples) for accuracy in found.values()]
+    return SizeCorrelation(
+        rows.path.stem,
+        len(sizes),
+        tuple(found),
+        tuple(figures["spearman"] for figures in by_size),
+        tuple(figures["kendall_tau"] for figures in by_size),
+        tuple(figures["spearman"] for figures in by_last),
+    )
+
+
+def premise_json(correlations: Sequence[SizeCorrelation]) -> dict[str, Any]:
+    """A study of the premise as plain data, as in study.json."""
+    return {"kind": "size", "tables": [correlation.to_json() for correlation in correlations]}

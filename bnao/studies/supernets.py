@@ -1,0 +1,178 @@
+"""The supernets of a ranking study: each is trained, scored at its marks, and goes on after a stop (Sec. 3)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from bnao.config.arms import Arm, PlannedSupernet
+from bnao.config.settings import SearchConfig, StudyConfig
+from bnao.data.dataset import Dataset
+from bnao.network.state import read_weights, to_bytes
+from bnao.protocols import Backend
+from bnao.run import Folder, understanding
+from bnao.sampler import sampler_of_round
+from bnao.space.genotype import Genotype
+from bnao.studies.truth import Tell
+
+# genotypes scored between two signs of life
+_SCORED_AT_ONCE = 10
+
+
+def supernet_config(config: StudyConfig, planned: PlannedSupernet) -> SearchConfig:
+    """A supernet of the study as a search of one round."""
+    return SearchConfig(
+        preset=config.preset,
+        seed=planned.seed,
+        rounds=1,
+        epochs=planned.epochs[-1],
+        sampler=planned.arm.sampler,
+        alpha=planned.arm.alpha,
+        size=config.size,
+        network=config.network,
+        data=config.data,
+        training=config.training,
+        machine=config.machine,
+    )
+
+
+@frozen(eq=False)
+class TrainedSupernet:
+    """One supernet of a study and what it made of the ranked genotypes.
+
+    Attributes:
+        arm: its sampler.
+        seed: its seed.
+        epochs: after which it was scored, shape (m,).
+        scores: one-shot accuracies, shape (m, n).
+        updates: steps each ranked genotype's path was trained, shape (n,).
+        expected: what Eq. 4 says for them, shape (n,).
+    """
+
+    arm: Arm
+    seed: int
+    epochs: tuple[int, ...]
+    scores: NDArray[np.float64]
+    updates: NDArray[np.int64]
+    expected: NDArray[np.float64]
+
+
+def trained_supernet(
+    config: StudyConfig,
+    planned: PlannedSupernet,
+    ranked: Sequence[Genotype],
+    trained: Sequence[Genotype],
+    sizes: NDArray[np.float64],
+    backend: Backend,
+    dataset: Dataset,
+    folder: Folder | None,
+    tell: Tell,
+) -> TrainedSupernet:
+    """Train a supernet to its last mark and score the ranked genotypes at each.
+
+    Args:
+        config: the study.
+        planned: which supernet.
+        ranked: the genotypes that are scored, n of them.
+        trained: those that are drawn from; the first n are the ranked ones.
+        sizes: of the trained ones.
+        backend, dataset: what it is trained with and on; scored on the dev part.
+        folder: scores that stand in it are not made again, and a training that was killed goes on. None: nothing
+            is kept.
+        tell: is told the kind of an event and its values.
+    """
+    arm, seed = planned.arm, planned.seed
+    supernet = backend.supernet(supernet_config(config, planned), dataset)
+    marks = {epoch * supernet.epoch_steps: epoch for epoch in planned.epochs}
+    steps = max(marks)
+    sampler = sampler_of_round(arm.sampler, trained, sizes, seed=seed, alpha=arm.alpha, round=0, steps=steps)
+    drawn = sampler.draw(steps)
+    files = _SupernetFiles(folder, _file_name(config, planned))
+    scores = files.scores()
+    start = 0
+    if files.has_checkpoint and len(scores) < len(marks):
+        state, start = files.checkpoint()
+        supernet.load_state(state)
+    place = {"sampler": str(arm), "seed": seed, "length": planned.epochs[-1]}
+
+    def score(epoch: int) -> None:
+        values: list[float] = []
+        for at in range(0, len(ranked), _SCORED_AT_ONCE):
+            values += supernet.score(ranked[at : at + _SCORED_AT_ONCE]).tolist()
+            tell("score", **place, epochs=epoch, scored=len(values), of=len(ranked))
+        scores[epoch] = values
+        files.keep_scores(scores)
+
+    if start in marks and marks[start] not in scores:
+        score(marks[start])
+    saved = last = time.monotonic()
+    if len(scores) < len(marks):
+        for step in supernet.train(trained, drawn, round=0, start=start):
+            now = time.monotonic()
+            made = step.step + 1
+            tell("step", **place, step=made, steps=steps, loss=step.loss, rate=step.rate, seconds=now - last)
+            due = now - saved >= config.checkpoint_seconds
+            if folder and (due or made in marks):
+                files.keep_checkpoint(supernet.state(), made)
+                saved = time.monotonic()
+            if made in marks and marks[made] not in scores:
+                score(marks[made])
+            last = time.monotonic()
+    files.remove_checkpoint()
+    counts = np.bincount(drawn, minlength=len(trained))[: len(ranked)]
+    # rounded as study.json has them, so that a study and what is read back from its file are the same
+    table = np.array([scores[epoch] for epoch in planned.epochs]).round(6)
+    expected = sampler.expected(steps)[: len(ranked)].round(6)
+    return TrainedSupernet(arm, seed, planned.epochs, table, counts, expected)
+
+
+def _file_name(config: StudyConfig, planned: PlannedSupernet) -> str:
+    """Name a supernet's files in the study's folder, without a suffix."""
+    name = f"supernets/{str(planned.arm).replace(':', '-')}-seed-{planned.seed}"
+    # the same marks under another cosine are other scores
+    return name if config.marks == "along" else f"{name}-epochs-{planned.epochs[-1]}"
+
+
+class _SupernetFiles:
+    """A supernet's scores and checkpoint in a study's folder."""
+
+    def __init__(self, folder: Folder | None, name: str) -> None:
+        self._folder, self._name = folder, name
+
+    def scores(self) -> dict[int, list[float]]:
+        """What was scored before, by epoch."""
+        if self._folder is None:
+            return {}
+        known = self._folder.known(
+            f"{self._name}.json",
+            lambda content: {int(entry["epochs"]): list(map(float, entry["scores"])) for entry in content["scored"]},
+        )
+        return known or {}
+
+    def keep_scores(self, scores: Mapping[int, Sequence[float]]) -> None:
+        if self._folder:
+            entries = [{"epochs": epoch, "scores": list(values)} for epoch, values in scores.items()]
+            self._folder.write_json(f"{self._name}.json", {"scored": entries})
+
+    @property
+    def has_checkpoint(self) -> bool:
+        return self._folder is not None and self._folder.has(f"{self._name}.checkpoint.safetensors")
+
+    def checkpoint(self) -> tuple[dict[str, NDArray[np.float32]], int]:
+        assert self._folder is not None
+        path = self._folder.folder / f"{self._name}.checkpoint.safetensors"
+        state, about = read_weights(path)
+        with understanding(path):
+            return state, int(about["step"])
+
+    def keep_checkpoint(self, state: Mapping[str, NDArray[np.float32]], step: int) -> None:
+        if self._folder:
+            self._folder.write(f"{self._name}.checkpoint.safetensors", to_bytes(state, {"step": step}))
+
+    def remove_checkpoint(self) -> None:
+        if self._folder:
+            self._folder.remove(f"{self._name}.checkpoint.safetensors")

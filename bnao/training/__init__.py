@@ -1,0 +1,1 @@
+"""What each training step is given, whatever the framework."""

@@ -1,0 +1,158 @@
+"""What each step of a training is given, in every backend: batch, labels, learning rate and masks.
+
+All of it is a function of the settings, the seed and the step, so two backends that are given one seed train on the
+same images with the same paths dropped, and a training that was stopped goes on with the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.data.dataset import Dataset, LabelledImages, epoch_batches, train_batch
+from bnao.errors import DivergedError
+from bnao.space.genotype import Genotype
+from bnao.training.schedules import cosine, dropout_mask, path_masks, stand_alone_rate, undropped_edges
+
+# dev images scored in one batch: the batch's own statistics normalise it, so all genotypes share the batches
+_SCORED_AT_ONCE = 500
+
+
+@frozen(eq=False)
+class SupernetStep:
+    """One step of a supernet's training.
+
+    Attributes:
+        step: 0-based, within the round.
+        index, genotype: whose path is trained, and its place in the pool.
+        rate: learning rate.
+        images: normalised and augmented, shape (b, height, width, channels).
+        labels: shape (b,).
+        masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
+    """
+
+    step: int
+    index: int
+    genotype: Genotype
+    rate: float
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    masks: NDArray[np.float32] | None
+
+
+def supernet_steps(
+    config: SearchConfig,
+    dataset: Dataset,
+    network: NetworkConfig,
+    pool: Sequence[Genotype],
+    drawn: NDArray[np.int64],
+    round: int,
+    start: int,
+) -> Iterator[SupernetStep]:
+    """The steps of a round, from ``start`` on.
+
+    The learning rate's cosine and drop path's progress span the round and restart with the next one, as in the
+    authors' runs; batches and the masks' draws go on over all rounds.
+    """
+    training, steps = config.training, len(drawn)
+    batch = min(training.batch_size, len(dataset.y_train))
+    for step in range(start, steps):
+        whole = round * steps + step
+        rate = cosine(step, steps, training.learning_rate, training.learning_rate_end)
+        images, labels = train_batch(dataset, whole, batch, config.seed, config.data)
+        keep = training.drop_path_keep
+        masks = path_masks(network, config.seed, whole, keep, len(labels), place=step, places=steps)
+        index = int(drawn[step])
+        yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
+
+
+@frozen(eq=False)
+class StandAloneStep:
+    """One step of a stand-alone training.
+
+    Attributes:
+        step: 0-based, over the whole training.
+        place: where that is, for people: epoch and step.
+        rate: learning rate.
+        images: normalised and augmented, shape (b, height, width, channels).
+        labels: shape (b,).
+        masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
+        dropout: what the features in front of the classifier are multiplied by, shape (b, features); None likewise.
+    """
+
+    step: int
+    place: str
+    rate: float
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    masks: NDArray[np.float32] | None
+    dropout: NDArray[np.float32] | None
+
+
+def stand_alone_epoch_steps(config: EvaluateConfig, dataset: LabelledImages) -> int:
+    """Steps of an epoch of a stand-alone training."""
+    return epoch_batches(dataset.n_train, config.training.batch_size)
+
+
+def stand_alone_steps(
+    genotype: Genotype,
+    config: EvaluateConfig,
+    dataset: LabelledImages,
+    network: NetworkConfig,
+    features: int,
+    seed: int,
+    start: int,
+) -> Iterator[StandAloneStep]:
+    """The steps of a stand-alone training, from ``start`` on.
+
+    Args:
+        genotype: whose network it is; drop path leaves its identities alone.
+        config: the training.
+        dataset: its train part is used.
+        network: the network's settings, with the data's classes and image.
+        features: inputs of the classifier.
+        seed: decides batches, augmentation and masks.
+        start: the first step, 0-based over the whole training.
+    """
+    training = config.training
+    batch = min(training.batch_size, dataset.n_train)
+    epoch_steps = stand_alone_epoch_steps(config, dataset)
+    steps = range(start, epoch_steps * config.epochs)
+    undropped = undropped_edges(genotype, network)
+    growing = epoch_steps * (training.drop_path_epochs or config.epochs)
+    with closing(dataset.train_batches(steps, batch, seed, config.data)) as batches:
+        for step, (images, labels) in zip(steps, batches, strict=True):
+            rate = stand_alone_rate(training, step, epoch_steps, config.epochs)
+            keep = training.drop_path_keep
+            masks = path_masks(network, seed, step, keep, len(labels), place=step, places=growing)
+            if masks is not None:
+                masks[undropped] = 1
+            dropout = None
+            if training.dropout_keep < 1:
+                dropout = dropout_mask(seed, step, training.dropout_keep, (len(labels), features))
+            place = f"epoch {step // epoch_steps + 1}, step {step % epoch_steps + 1}"
+            yield StandAloneStep(step, place, rate, images, labels, masks, dropout)
+
+
+def check_loss(loss: float, place: str, rate: float, genotype: Genotype) -> None:
+    """Raises DivergedError if the loss is no finite number; place says where, such as "round 1, step 7"."""
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"the loss is {loss} at {place}, learning rate {rate:.4g}, genotype {genotype}; "
+            f"try a lower --learning-rate or a --gradient-norm"
+        )
+
+
+def scored_batches(array: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    """Images or labels to score on in nearly equal parts: none so small that its own statistics mean little.
+
+    >>> [len(part) for part in scored_batches(np.zeros(1100))]
+    [550, 550]
+    """
+    return np.array_split(array, max(1, round(len(array) / _SCORED_AT_ONCE)))

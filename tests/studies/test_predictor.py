@@ -1,0 +1,76 @@
+"""The predictor alone: held-out genotypes, the same steps for every part, and what goes on after a stop."""
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from bnao.config.fields import build
+from bnao.config.table_studies import PredictorConfig
+from bnao.errors import ConfigError
+from bnao.run import Folder
+from bnao.space.spaces import SPACES
+from bnao.streams import stream
+from bnao.studies.predictor import Predicting, PredictorStudy, predictor_study
+
+SPACE = SPACES["nas-bench-201"]
+POOL = SPACE.random_genotypes(100, stream(0, "predictor"))
+SCORES = np.linspace(0, 1, 100)
+CONFIG = build(PredictorConfig, {"space": "nas-bench-201", "sizes": "10,50", "seeds": 2, "steps": 40})
+
+
+MADE = []
+
+
+class Knowing:
+    """Knows the scores of all, and remembers what it was taught."""
+
+    def __init__(self, config, seed):
+        self.config, self.seed, self.known = config, seed, {}
+        MADE.append(self)
+
+    def fit(self, genotypes, scores, *, round):
+        self.known = dict(zip(genotypes, scores, strict=True))
+        yield from ()
+
+    def propose(self, seeds, n, accept, *, round):
+        return []
+
+    def predict(self, genotypes):
+        assert not set(genotypes) & set(self.known)  # what it was taught is not held out
+        return np.array([SCORES[POOL.index(genotype)] for genotype in genotypes])
+
+
+def test_what_is_learned_from_is_not_predicted_and_each_training_has_about_the_same_steps():
+    MADE.clear()
+
+    study = predictor_study(CONFIG, POOL, SCORES, Knowing)
+
+    assert study.tau.tolist() == [[1, 1], [1, 1]]
+    assert study.held_out == (90, 50)
+    # 10 copies in batches of 100: 1 and 5 steps an epoch
+    assert [(len(one.known), one.config.epochs) for one in MADE] == [(10, 40), (50, 8)] * 2
+    assert isinstance(MADE[0], Predicting)
+    assert PredictorStudy.from_json(study.to_json()).to_json() == study.to_json()
+
+
+def test_finished_trainings_are_not_made_again(tmp_path):
+    MADE.clear()
+    folder = Folder(tmp_path)
+    whole = predictor_study(CONFIG, POOL, SCORES, Knowing, folder=folder)
+    made = len(MADE)
+
+    again = predictor_study(CONFIG, POOL, SCORES, Knowing, folder=folder)
+
+    assert (made, len(MADE)) == (4, 4)
+    assert again.to_json() == whole.to_json()
+
+
+def test_a_part_that_leaves_nothing_to_predict_is_refused():
+    with pytest.raises(ConfigError, match="sizes has 98, and the table has 100 genotypes; at least 3 must be left"):
+        predictor_study(evolve(CONFIG, sizes="98"), POOL, SCORES, Knowing)
+
+
+@pytest.mark.parametrize("sizes", ["", "5,x", "1,5"])
+def test_sizes_that_cannot_be_are_refused(sizes):
+    with pytest.raises(ConfigError, match="sizes is"):
+        build(PredictorConfig, {"sizes": sizes})

@@ -1,0 +1,393 @@
+import itertools
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bnao.errors import BnaoError, RankingError
+from bnao.metrics import (
+    Estimate,
+    compared,
+    count_pairs,
+    kendall_tau,
+    pairwise_accuracy,
+    precision_at_top,
+    rank_agreement,
+    spearman,
+)
+
+FIGURES = [pairwise_accuracy, kendall_tau, spearman]
+
+# few different values, so that most lists have ties
+score_lists = st.integers(0, 40).flatmap(
+    lambda n: st.tuples(*[st.lists(st.integers(-3, 3).map(float), min_size=n, max_size=n)] * 2)
+)
+
+
+def same(a, b):
+    return (math.isnan(a) and math.isnan(b)) or a == pytest.approx(b, abs=1e-12)
+
+
+def sign(a, b):
+    return (a > b) - (a < b)
+
+
+def pairs_one_by_one(x, y):
+    return [(sign(x[i], x[j]), sign(y[i], y[j])) for i, j in itertools.combinations(range(len(x)), 2)]
+
+
+@given(score_lists)
+def test_pairs_are_counted_as_one_by_one(lists):
+    x, y = (np.unique(scores, return_inverse=True)[1] for scores in lists)
+
+    counts = count_pairs(x, y)
+
+    pairs = pairs_one_by_one(*lists)
+    assert counts.concordant == sum(a * b > 0 for a, b in pairs)
+    assert counts.discordant == sum(a * b < 0 for a, b in pairs)
+    assert counts.tied_x == sum(a == 0 for a, b in pairs)
+    assert counts.tied_y == sum(b == 0 for a, b in pairs)
+    assert counts.tied_both == sum(a == b == 0 for a, b in pairs)
+    assert counts.total == len(pairs)
+
+
+@given(score_lists)
+def test_pairwise_accuracy_is_the_share_of_pairs_one_by_one(lists):
+    points = [
+        {1: 1, 0: 0.5, -1: 0}[a * b] for a, b in pairs_one_by_one(*lists) if b != 0
+    ]  # tied in prediction alone: one half
+
+    assert same(pairwise_accuracy(*lists), sum(points) / len(points) if points else math.nan)
+
+
+@given(score_lists)
+def test_kendall_and_spearman_are_scipys(lists):
+    stats = pytest.importorskip("scipy.stats")
+    x, y = lists
+    if len(set(x)) > 1 and len(set(y)) > 1:
+        assert same(kendall_tau(x, y), stats.kendalltau(x, y).statistic)
+        assert same(spearman(x, y), stats.spearmanr(x, y).statistic)
+    else:
+        assert math.isnan(kendall_tau(x, y))
+        assert math.isnan(spearman(x, y))
+
+
+@pytest.mark.parametrize("decimals", [1, 8])
+def test_lists_of_15625_give_scipys_figures(decimals):
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=15_625)
+    predicted = (truth + rng.normal(size=15_625)).round(decimals)
+
+    assert kendall_tau(predicted, truth) == pytest.approx(stats.kendalltau(predicted, truth).statistic, abs=1e-12)
+    assert spearman(predicted, truth) == pytest.approx(stats.spearmanr(predicted, truth).statistic, abs=1e-12)
+
+
+def test_lists_of_15625_take_less_than_a_second():
+    rng = np.random.default_rng(0)
+    predicted, truth = rng.random((2, 15_625))
+
+    start = time.perf_counter()
+    for figure in (*FIGURES, precision_at_top):
+        figure(predicted, truth)
+
+    assert time.perf_counter() - start < 1
+
+
+@given(score_lists, st.randoms(use_true_random=False))
+def test_order_in_the_lists_cannot_matter(lists, random):
+    together = list(zip(*lists, strict=True))
+    shuffled = random.sample(together, len(together))
+    x, y = zip(*shuffled, strict=True) if shuffled else ((), ())
+
+    for figure in (*FIGURES, precision_at_top):
+        assert same(figure(x, y), figure(*lists))
+
+
+@given(score_lists)
+def test_reversing_the_prediction_mirrors_the_figures(lists):
+    x, y = lists
+    backwards = [-score for score in x]
+
+    assert same(pairwise_accuracy(backwards, y), 1 - pairwise_accuracy(x, y))
+    assert same(kendall_tau(backwards, y), -kendall_tau(x, y))
+    assert same(spearman(backwards, y), -spearman(x, y))
+
+
+@given(score_lists)
+def test_only_the_order_of_scores_matters(lists):
+    x, y = lists
+    stretched = [math.exp(score) for score in x]
+
+    for figure in FIGURES:
+        assert same(figure(stretched, y), figure(x, y))
+
+
+def test_a_constant_predictor_scores_one_half():
+    assert pairwise_accuracy([0.1] * 5, truth=[1, 2, 3, 4, 5]) == 0.5
+
+
+def test_pairs_tied_in_truth_are_left_out():
+    # 1 and 1 are tied in truth; of the other five pairs the prediction orders 3 and 2 wrongly
+    assert pairwise_accuracy([5, 1, 9, 8], truth=[1, 1, 2, 3]) == 0.8
+
+
+def test_a_pair_tied_in_both_is_left_out_too():
+    assert pairwise_accuracy([1, 1, 2], truth=[5, 5, 6]) == 1
+
+
+def test_the_same_order_is_one_and_the_opposite_zero():
+    truth = np.random.default_rng(0).random(1000)
+
+    assert [figure(truth, truth) for figure in FIGURES] == [1, 1, 1]
+    assert [figure(-truth, truth) for figure in FIGURES] == [0, -1, -1]
+
+
+def test_kendalls_tau_of_tied_lists_is_as_counted_by_hand():
+    # x has ties of 2 and 2, y of 3: of 10 pairs 8 are untied in x and 7 in y
+    x, y = [1, 1, 2, 2, 3], [1, 2, 2, 2, 3]
+
+    # pairs untied in both: (0,2) (0,3) (0,4) (1,4) (2,4) (3,4), all concordant
+    assert kendall_tau(x, y) == pytest.approx(6 / math.sqrt(8 * 7))
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_fewer_than_two_architectures_have_no_order(n):
+    for figure in FIGURES:
+        assert math.isnan(figure([1.0] * n, [2.0] * n))
+
+
+def test_a_constant_truth_has_no_order():
+    for figure in FIGURES:
+        assert math.isnan(figure([1, 2, 3], truth=[7, 7, 7]))
+
+
+def test_infinite_scores_have_an_order():
+    assert pairwise_accuracy([-math.inf, 0, math.inf], truth=[1, 2, 3]) == 1
+
+
+def test_large_integers_that_are_equal_as_floats_differ():
+    assert pairwise_accuracy([2**60, 2**60 + 1], truth=[1, 2]) == 1
+
+
+def top_shares(predicted, truth, k):
+    """The share for every way of breaking the ties, as likely one as another."""
+
+    def tops(scores):
+        orders = itertools.permutations(range(len(scores)))
+        return [set(sorted(order, key=lambda i: -scores[i])[:k]) for order in orders]
+
+    return [len(a & b) / k for a in tops(predicted) for b in tops(truth)]
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("predicted", "truth"),
+    [
+        ([1, 1, 2, 3], [1, 2, 2, 2]),
+        ([1, 1, 1, 1], [4, 3, 2, 1]),
+        ([1, 1, 0, 0], [0, 1, 1, 1]),
+        ([1, 2, 3, 4], [2, 1, 4, 3]),
+    ],
+)
+def test_precision_at_top_is_the_mean_over_all_ways_of_breaking_ties(predicted, truth, k):
+    shares = top_shares(predicted, truth, k)
+
+    assert precision_at_top(predicted, truth, k) == pytest.approx(sum(shares) / len(shares))
+
+
+def test_a_constant_predictors_top_is_right_by_chance():
+    assert precision_at_top([0] * 40, range(40), k=10) == pytest.approx(0.25)
+
+
+def test_precision_at_more_than_there_are_is_not_defined():
+    assert precision_at_top([1, 2], [1, 2], k=2) == 1
+    assert math.isnan(precision_at_top([1, 2], [1, 2], k=3))
+
+
+BAD_LISTS = [
+    ([1, 2], [1, 2, 3], "predicted has 2 scores and truth 3; each architecture needs one in both"),
+    ([1, math.nan, 3], [1, 2, 3], "predicted[1] is nan; each score must be a number"),
+    ([1, 2, 3], [1, 2, math.nan], "truth[2] is nan; each score must be a number"),
+    ([1, None], [1, 2], "predicted[1] is nan; each score must be a number"),
+    ([1, "good"], [1, 2], "predicted are not all numbers; each score must be one"),
+    ([[1, 2]], [1, 2], "predicted has shape (1, 2); it must be one row of scores, shape (n,)"),
+    (0.5, 0.7, "predicted has shape (); it must be one row of scores, shape (n,)"),
+]
+
+
+@pytest.mark.parametrize(("predicted", "truth", "message"), BAD_LISTS)
+@pytest.mark.parametrize("figure", [*FIGURES, precision_at_top, rank_agreement])
+def test_lists_that_cannot_be_compared_are_refused_with_the_place(figure, predicted, truth, message):
+    with pytest.raises(RankingError) as error:
+        figure(predicted, truth)
+
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"k": 0}, "k is 0; it must be a whole number >= 1"),
+        ({"k": 1.5}, "k is 1.5; it must be a whole number >= 1"),
+        ({"resamples": 0}, "resamples is 0; it must be a whole number >= 1"),
+        ({"level": 95}, "level is 95; it must be in (0, 1), such as 0.95"),
+        ({"level": math.nan}, "level is nan; it must be in (0, 1), such as 0.95"),
+    ],
+)
+def test_settings_out_of_bounds_are_refused(setting, message):
+    with pytest.raises(RankingError) as error:
+        rank_agreement([1, 2], [1, 2], **setting)
+
+    assert str(error.value) == message
+
+
+def test_a_ranking_error_is_a_value_error_and_one_of_bnaos():
+    assert issubclass(RankingError, ValueError)
+    assert issubclass(RankingError, BnaoError)
+
+
+def test_agreement_holds_the_figures_and_their_number_of_architectures():
+    rng = np.random.default_rng(0)
+    truth = rng.random(60)
+    predicted = truth + rng.random(60)
+
+    agreement = rank_agreement(predicted, truth, k=5, resamples=50, level=0.9)
+
+    expected = {figure.__name__: figure(predicted, truth) for figure in FIGURES}
+    expected["precision_at_top"] = precision_at_top(predicted, truth, 5)
+    assert {name: estimate.value for name, estimate in agreement.items()} == expected
+    assert {(estimate.n, estimate.level) for estimate in agreement.values()} == {(60, 0.9)}
+    assert all(estimate.low <= estimate.value <= estimate.high for estimate in agreement.values())
+
+
+def test_a_perfect_prediction_stays_perfect_in_every_resample():
+    agreement = rank_agreement(range(30), range(30), resamples=200)
+
+    for name in ("pairwise_accuracy", "kendall_tau", "spearman"):
+        assert agreement[name] == Estimate(1, 1, 1, n=30, level=0.95)
+
+
+def test_the_seed_alone_decides_the_intervals():
+    rng = np.random.default_rng(0)
+    predicted, truth = rng.random((2, 40))
+
+    one, same_seed, other = (rank_agreement(predicted, truth, resamples=100, seed=seed) for seed in (1, 1, 2))
+
+    assert one == same_seed
+    assert one != other
+
+
+def test_the_interval_of_a_correlation_is_as_wide_as_theory_says():
+    # Fisher 1915: for normal scores atanh(r) has standard deviation 1 / sqrt(n - 3), Spearman's about 1.03 of it
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=1000)
+    predicted = truth + rng.normal(size=1000)
+
+    estimate = rank_agreement(predicted, truth, resamples=400)["spearman"]
+
+    width = math.atanh(estimate.high) - math.atanh(estimate.low)
+    assert width == pytest.approx(2 * 1.96 * 1.03 / math.sqrt(997), rel=0.15)
+
+
+def test_a_lower_level_gives_a_narrower_interval():
+    rng = np.random.default_rng(0)
+    predicted, truth = rng.random((2, 40))
+
+    wide, narrow = (rank_agreement(predicted, truth, level=level)["kendall_tau"] for level in (0.95, 0.5))
+
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_two_architectures_have_figures_from_the_resamples_that_draw_both():
+    estimate = rank_agreement([1, 2], [1, 2], k=1, resamples=100)["kendall_tau"]
+
+    assert estimate == Estimate(1, 1, 1, n=2, level=0.95)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_the_agreement_of_fewer_than_two_architectures_is_not_defined(n):
+    agreement = rank_agreement([1.0] * n, [1.0] * n, resamples=10)
+
+    for name, estimate in agreement.items():
+        assert math.isnan(estimate.value), name
+        assert math.isnan(estimate.low), name
+        assert math.isnan(estimate.high), name
+        assert estimate.n == n
+
+
+def test_an_estimate_reads_as_value_and_interval():
+    assert str(Estimate(0.7504, 0.7, 0.81, n=50, level=0.95)) == "0.750 [0.700, 0.810]"
+
+
+# --- several ways of scoring against one truth
+
+
+def test_a_ways_figure_is_the_mean_over_its_lists():
+    truth = [1, 2, 3, 4]
+    lists = [[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 4, 3]]
+
+    found = compared({"mixed": lists}, truth, resamples=100)
+
+    each = [1.0, 0.0, 5 / 6]
+    assert found.each["mixed"]["pairwise_accuracy"] == pytest.approx(each)
+    assert found.estimates["mixed"]["pairwise_accuracy"].value == pytest.approx(sum(each) / 3)
+
+
+def test_one_list_has_the_interval_of_rank_agreement():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=30)
+    scores = truth + rng.normal(size=30)
+
+    one, alone = compared({"one": [scores]}, truth, resamples=200), rank_agreement(scores, truth, resamples=200)
+
+    assert one.estimates["one"] == alone
+
+
+def test_equal_ways_differ_by_exactly_nothing_and_a_better_one_by_more():
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=60)
+    poor = [truth + 2 * rng.normal(size=60) for _ in range(3)]
+    good = [truth + 0.3 * rng.normal(size=60) for _ in range(3)]
+
+    found = compared({"poor": poor, "same": poor, "good": good}, truth, resamples=300)
+
+    same, better = (found.differences[name]["kendall_tau"] for name in ("same", "good"))
+    assert (same.value, same.low, same.high) == (0, 0, 0)  # the same lists are drawn for both: it is paired
+    assert 0 < better.low < better.value < better.high
+
+
+def test_the_interval_of_a_difference_holds_the_true_one_as_often_as_it_says():
+    # of 200 studies of n = 40 and 2 lists each, 95 % of the intervals hold no difference where there is none
+    held = 0
+    for study in range(200):
+        rng = np.random.default_rng(study)
+        truth = rng.normal(size=40)
+        ways = {name: [truth + rng.normal(size=40) for _ in range(2)] for name in "ab"}
+        difference = compared(ways, truth, resamples=100, seed=study).differences["b"]["pairwise_accuracy"]
+        held += difference.low <= 0 <= difference.high
+
+    assert held / 200 > 0.85  # two lists and 40 genotypes are few: intervals of percentiles are then a little short
+
+
+def test_a_way_without_a_list_is_refused():
+    with pytest.raises(RankingError, match="'empty' has no list of scores"):
+        compared({"empty": []}, [1, 2, 3])
+
+
+def test_a_bootstrap_of_two_lists_of_15_625_takes_less_than_a_minute():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=15_625)
+    scores = truth + rng.normal(size=15_625)
+
+    start = time.monotonic()
+    kendall_tau(scores, truth), pairwise_accuracy(scores, truth), spearman(scores, truth)
+    figures = time.monotonic() - start
+    rank_agreement(scores, truth, resamples=20)
+    resample = (time.monotonic() - start - figures) / 20
+
+    assert figures < 1
+    assert resample * 1000 < 60
