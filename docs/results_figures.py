@@ -48,7 +48,7 @@ def one(entries: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
 
 def marks(content: dict[str, Any]) -> list[int]:
     """The epochs after which a ranking study scored."""
-    return list(content["supernets"][0]["epochs"])
+    return sorted({epochs for supernet in content["supernets"] for epochs in supernet["epochs"]})
 
 
 def samplers(content: dict[str, Any]) -> list[str]:

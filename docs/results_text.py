@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from results_figures import (
     PAPER,
     PAPER_DIVERSE,
@@ -22,10 +23,14 @@ from results_figures import (
     verdict,
 )
 
+from bnao.metrics import compared
+
 
 def page() -> str:
     """The whole page."""
-    parts = (headlines(), checked(), independent(), protocol(), premise(), contest(), predictor(), again())
+    parts = (
+        headlines(), checked(), independent(), protocol(), premise(), contest(), predictor(), weights(), again(),
+    )  # fmt: skip
     return "# How far the rankings can be trusted\n\n" + "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -248,30 +253,32 @@ def what_longer_says(content) -> str:
 def protocol() -> str:
     """Study B."""
     diverse, similar = study("B-diverse"), study("B-similar")
-    first, last = marks(diverse)[0], marks(diverse)[-1]
+    last = marks(diverse)[-1]
+    own = {5: (study("B-diverse-own-5"), study("B-similar-own-5")), 10: (study("B-diverse-own-10"), similar)}
+    own[last] = diverse, similar  # the last mark is the end of its own cosine
     rows = []
-    for epochs in sorted({*marks(diverse), *PAPER_EPOCHS}):
+    for epochs in sorted({*own, *PAPER_EPOCHS}):
         row = [str(epochs)]
         for sampler in ("uniform", "proportional"):
             row.append(str(PAPER[sampler][PAPER_EPOCHS.index(epochs)]) if epochs in PAPER_EPOCHS else "")
         for sampler in ("uniform", "proportional"):
-            row.append(percent(accuracy(diverse, sampler, epochs)) if epochs in marks(diverse) else "")
-        row.append(percent(difference(diverse, epochs), "+") if epochs in marks(diverse) else "")
+            row.append(percent(accuracy(own[epochs][0], sampler, epochs)) if epochs in own else "")
+        row.append(percent(difference(own[epochs][0], epochs), "+") if epochs in own else "")
         rows.append(row)
     heads = ["epochs", "paper, uniform", "paper, proportional", "here, uniform", "here, proportional", "difference"]
-    at = 5 if 5 in marks(diverse) else first
+    at = OWN_EPOCHS[0]
     sizes = [
         [
             "diverse",
             str(PAPER_DIVERSE),
-            percent(accuracy(diverse, "uniform", at)),
+            percent(accuracy(own[at][0], "uniform", at)),
             spread(diverse),
             accuracies(diverse),
         ],
         [
             "similar",
             str(PAPER_SIMILAR),
-            percent(accuracy(similar, "uniform", at)),
+            percent(accuracy(own[at][1], "uniform", at)),
             spread(similar),
             accuracies(similar),
         ],
@@ -283,7 +290,11 @@ def protocol() -> str:
 
 50 random genotypes of `nao`, each trained alone (C = 8, N = 1, 16 x 16 images, 5,000 CIFAR-10 images, 8 epochs of a
 cosine to 0, tested on 10,000 images), and supernets over just these (4,000 of the same images to train on, 1,000 to score
-on), three under each sampler, scored along the way. The paper has 50,000 images of 32 x 32 and its search's network.
+on), three under each sampler. The paper has 50,000 images of 32 x 32 and its search's network.
+
+Like with like: the paper trains "for different time (5, 10, 20, 30, 50 epochs respectively)", so in the next two tables
+each supernet has that many epochs and a learning rate whose cosine ends with them. The tables of all figures below them
+score one supernet of {last} epochs along the way, where the rate has not yet fallen at the earlier marks.
 
 How far can anything rank these? Two seeds of the stand-alone training of the diverse 50 agree with each other on
 {percent(reliability)} % of the pairs (Kendall {figure(tau)}); the truth below is the mean of the two.
@@ -298,6 +309,12 @@ How far can anything rank these? Two seeds of the stand-alone training of the di
 
 ### All figures, 50 of diverse sizes
 
+A cosine of its own for each number of epochs:
+
+{chr(10).join([ranking_table(own[OWN_EPOCHS[0]][0]), *(rows_of(own[epochs][0]) for epochs in OWN_EPOCHS[1:])])}
+
+Scored along one cosine of {last} epochs:
+
 {ranking_table(diverse)}
 
 {difference_table(diverse)}
@@ -311,6 +328,12 @@ Each supernet after {last} epochs, %: {each_seed(diverse, last)}. Size alone has
 
 ### All figures, 50 of similar sizes
 
+A cosine of its own, {at} epochs:
+
+{ranking_table(own[at][1])}
+
+Scored along one cosine of {last} epochs:
+
 {ranking_table(similar)}
 
 {difference_table(similar)}
@@ -321,6 +344,15 @@ Each supernet after {last} epochs, %: {each_seed(similar, last)}. Size alone has
 
 {what_b_says(diverse, similar)}
 """
+
+
+#: the numbers of epochs that were also trained with a cosine of their own
+OWN_EPOCHS = (5, 10)
+
+
+def rows_of(content) -> str:
+    """The rows of a ranking table, its head left out."""
+    return ranking_table(content).split("\n", 2)[2]
 
 
 def what_b_says(diverse, similar) -> str:
@@ -342,12 +374,17 @@ def what_b_says(diverse, similar) -> str:
     return f"""
 ### What it says, for and against the paper
 
-- **Not confirmed at this scale.** Of {compared} differences of pairwise accuracy from uniform sampling
+- **Not confirmed at this scale.** Of {compared} differences of pairwise accuracy along one curve from uniform sampling
   {len(outside)} {"has" if len(outside) == 1 else "have"} an interval without zero{f" ({told})" if told else ""}. With 50
   genotypes and three supernets the intervals of proportional less uniform are about {half:.0f} points to either side, so
   the paper's +7 (after 5 epochs) and +2 (after 50), for which it gives no interval, could not be told from zero here
   either.
-- **Why not.** Proportional sampling can only mend an order that size has spoilt. Here size says next to nothing of the
+- **With a cosine of its own** each length tells another story: proportional less uniform is
+  {percent(difference(study("B-diverse-own-5"), 5), "+")} points after 5 epochs,
+  {percent(difference(study("B-diverse-own-10"), 10), "+")} after 10 and {percent(difference(diverse, last), "+")} after
+  {last}. One of these three excludes zero; among the {compared + 3} intervals of this section one that does so by chance
+  would be no surprise, and it takes more genotypes to say.
+- **Why not more.** Proportional sampling can only mend an order that size has spoilt. Here size says next to nothing of the
   truth: ranking the diverse 50 by size alone has Kendall {figure(diverse["size_alone"])}, on NAS-Bench-201
   {figure(nb["size_alone"])}. The largest of them has
   {max(e["size"] for e in diverse["genotypes"]) / min(e["size"] for e in diverse["genotypes"]):.1f} times the parameters
@@ -493,9 +530,78 @@ predictor sees the cell alone: it learns nothing there that the range over train
 """
 
 
+def weights() -> str:
+    """The study of slots and of idle momentum."""
+    hashed, order, dense = study("slots-hashed"), study("slots-sorted"), study("idle-dense")
+    short = {"path": study("idle-path-short"), "dense": study("idle-dense-short")}
+    epochs, few = marks(hashed)[-1], marks(short["path"])[-1]
+
+    def row(name, content, sampler):
+        at = marks(content)[-1]
+        tau = one(content["agreement"], sampler=sampler, epochs=at, figure="kendall_tau")
+        return [name, sampler, percent(accuracy(content, sampler, at)), figure(tau), each_seed_of(content, sampler)]
+
+    heads = ["", "sampler", "pairwise accuracy, %", "Kendall tau", "each seed, %"]
+    names = ("uniform", "proportional")
+    slots = [row(f"slots {rule}", each, s) for s in names for rule, each in (("hashed", hashed), ("sorted", order))]
+    many = [row(f"idle momentum {kind}", each, s) for s in names for kind, each in (("path", hashed), ("dense", dense))]
+    fewer = [row(f"idle momentum {kind}", each, s) for s in names for kind, each in short.items()]
+    return f"""
+## F. Which weights an edge trains, and what those do that a step leaves out
+
+The diverse 50 of B and their truth again (two trainings each), C = 8, N = 1, 16 x 16, three supernets of each kind.
+
+### Slots by hash or by sorted order, a pool of {hashed["trained"]:,}
+
+A node's two edges each have a set of weights in the supernet. By the edges' sorted order the first set is trained by
+small sources and the second by large ones, very unequally; by a hash of the node either is the first. {epochs} epochs:
+
+{table(heads, slots)}
+
+Hashed less sorted, over all six supernets each: {paired(hashed, order)} points. With {hashed["trained"]:,} architectures
+in {epochs} epochs of 62 steps each is drawn about twice, and hardly any order is learned. The hash is no worse and
+balances what the method is about, so it is the default (`--slots hashed`).
+
+### Idle momentum
+
+`path`: what a step does not use waits with its momentum. `dense`: it goes on with momentum and weight decay, as in
+PyTorch when the authors' runs were made. The same pool of {hashed["trained"]:,}, {epochs} epochs:
+
+{table(heads, many)}
+
+Supernets over just the 50, {few} epochs (about ten updates of a set of weights), their own cosine:
+
+{table(heads, fewer)}
+
+Dense less path, over all six supernets each: {paired(dense, hashed)} points with the pool of {hashed["trained"]:,}, and
+{paired(short["dense"], short["path"])} with the 50. The default stays `path`, which is what the description of the method
+says; whoever trains few updates a path may try `dense`.
+"""
+
+
+def each_seed_of(content, sampler) -> str:
+    """Pairwise accuracy of each supernet of a sampler at its last mark, in percent."""
+    (found,) = (part for part in each_seed(content, marks(content)[-1]).split("; ") if part.startswith(f"{sampler} "))
+    return found.removeprefix(f"{sampler} ")
+
+
+def paired(one_study, other_study) -> str:
+    """Pairwise accuracy of one study's supernets less another's, mean over samplers and seeds, in points."""
+    scores, truths = [], []
+    for content in (one_study, other_study):
+        by_genotype = sorted(range(len(content["genotypes"])), key=lambda i: content["genotypes"][i]["genotype"])
+        truths.append([np.mean(content["genotypes"][i]["truth"]) for i in by_genotype])
+        scores.append([[s["scores"][-1][i] for i in by_genotype] for s in content["supernets"]])
+    assert truths[0] == truths[1]
+    found = compared({"other": scores[1], "one": scores[0]}, truths[0]).differences["one"]["pairwise_accuracy"]
+    return percent({"value": found.value, "low": found.low, "high": found.high}, "+")
+
+
 COMMIT = (
     "Study A was trained at commit 028ab2d, B-diverse at 9c8391d, and A-long (its three seeds in three processes), B-similar, the controllers and the "
-    "predictors at b9283ce; B's stand-alone trainings were begun with the code of e77375f before it was committed. "
+    "predictors at b9283ce; B's stand-alone trainings (crops padded with the mean) were begun with the code of e77375f before it was committed. "
+    "B-diverse-own and B-similar-own were trained at b6877f5, with `--slots sorted --pad-with mean` since B was made so; the slots "
+    "and idle momentum at 189eff7, with the mean truth of B as a CSV where the commands name its folder. "
     "Figures and pictures were made by the code that this page stands with."
 )
 
@@ -506,15 +612,24 @@ def again() -> str:
 ## Run it again
 
 `cifar10.npz` holds `x_train`, `y_train`, `x_test`, `y_test` of CIFAR-10 (here made from JPEGs; `--dataset cifar10` takes
-the official archives). [tables.md](tables.md) says where the tables are from and how their CSV is made. {COMMIT}
+the official archives). [tables.md](tables.md) says where the tables are from and how their CSV is made. {COMMIT} The defaults have changed since:
+`--marks along --slots sorted --pad-with mean` is how A, A-long and B were made.
 
 ```console
 bnao study agreement nasbench201_oneshot.csv --truth-column standalone_test_200 --score-column oneshot_supernet --score-column fewshot_supernet --out agreement
-bnao study ranking --preset cifar10-small --space nas-bench-201 --channels 16 --cells 1 --truth nasbench201.csv --truth-column c10_test_200 --genotypes 500 --trained 15625 --samplers uniform,proportional --seeds 3 --epochs 2,4,8 --data cifar10.npz --image-size 32 --train-images 10600 --dev-share 0.05 --dev-images 250 --pad 4 --drop-path-keep 1 --threads 1 --out A
+bnao study ranking --preset cifar10-small --space nas-bench-201 --channels 16 --cells 1 --truth nasbench201.csv --truth-column c10_test_200 --genotypes 500 --trained 15625 --samplers uniform,proportional --seeds 3 --epochs 2,4,8 --data cifar10.npz --image-size 32 --train-images 10600 --dev-share 0.05 --dev-images 250 --pad 4 --drop-path-keep 1 --marks along --slots sorted --pad-with mean --threads 1 --out A
 bnao study agreement nasbench201_oneshot.csv --truth-column standalone_test_200 --score-column oneshot_supernet --space nas-bench-201 --among A --out A-published
-bnao study ranking --preset cifar10-small --space nas-bench-201 --channels 8 --cells 1 --truth nasbench201.csv --truth-column c10_test_200 --genotypes 500 --trained 15625 --samplers uniform,proportional,proportional:3 --seeds {study("A-long")["config"]["seeds"]} --epochs 8,16,32 --data cifar10.npz --image-size 16 --train-images 10600 --dev-share 0.05 --dev-images 250 --pad 2 --drop-path-keep 1 --threads 1 --out A-long
-bnao study ranking --preset cifar10-small --sizes diverse --data cifar10.npz --epochs 3,5,10,20,30 --samplers {study("B-diverse")["config"]["samplers"]} --threads 1 --out B-diverse
-bnao study ranking --preset cifar10-small --sizes similar --data cifar10.npz --epochs 3,5,10,20,30 --repeats {study("B-similar")["config"]["repeats"]} --threads 1 --out B-similar
+bnao study ranking --preset cifar10-small --space nas-bench-201 --channels 8 --cells 1 --truth nasbench201.csv --truth-column c10_test_200 --genotypes 500 --trained 15625 --samplers uniform,proportional,proportional:3 --seeds {study("A-long")["config"]["seeds"]} --epochs 8,16,32 --data cifar10.npz --image-size 16 --train-images 10600 --dev-share 0.05 --dev-images 250 --pad 2 --drop-path-keep 1 --marks along --slots sorted --pad-with mean --threads 1 --out A-long
+bnao study ranking --preset cifar10-small --sizes diverse --data cifar10.npz --epochs 3,5,10,20,30 --samplers {study("B-diverse")["config"]["samplers"]} --marks along --slots sorted --pad-with mean --threads 1 --out B-diverse
+bnao study ranking --preset cifar10-small --sizes similar --data cifar10.npz --epochs 3,5,10,20,30 --repeats {study("B-similar")["config"]["repeats"]} --marks along --slots sorted --pad-with mean --threads 1 --out B-similar
+bnao study ranking --preset cifar10-small --truth B-diverse --epochs 5 --slots sorted --pad-with mean --data cifar10.npz --threads 1 --out B-diverse-own-5
+bnao study ranking --preset cifar10-small --truth B-diverse --epochs 10 --slots sorted --pad-with mean --data cifar10.npz --threads 1 --out B-diverse-own-10
+bnao study ranking --preset cifar10-small --truth B-similar --epochs 5 --slots sorted --pad-with mean --data cifar10.npz --threads 1 --out B-similar-own-5
+bnao study ranking --preset cifar10-small --truth B-diverse --trained 1000 --epochs 30 --slots hashed --pad-with mean --data cifar10.npz --threads 1 --out slots-hashed
+bnao study ranking --preset cifar10-small --truth B-diverse --trained 1000 --epochs 30 --slots sorted --pad-with mean --data cifar10.npz --threads 1 --out slots-sorted
+bnao study ranking --preset cifar10-small --truth B-diverse --trained 1000 --epochs 30 --idle-momentum dense --pad-with mean --data cifar10.npz --threads 1 --out idle-dense
+bnao study ranking --preset cifar10-small --truth B-diverse --epochs 5 --pad-with mean --data cifar10.npz --threads 1 --out idle-path-short
+bnao study ranking --preset cifar10-small --truth B-diverse --epochs 5 --idle-momentum dense --pad-with mean --data cifar10.npz --threads 1 --out idle-dense-short
 bnao study size ENAS_in.csv NASNet_in.csv PNAS_in.csv Amoeba_in.csv DARTS_in.csv DARTS_fix-w-d_in.csv darts_214.csv nasbench201.csv --out size
 bnao study controllers --table nasbench201.csv --space nas-bench-201 --score-column c10_valid_200 --test-column c10_test_200_half --swaps 1 --epochs 100 --threads 1 --out controllers
 bnao study predictor --space nas-bench-201 --table nasbench201.csv --score-column c10_valid_200 --swaps 1 --steps 1000 --seeds 3 --threads 1 --out predictor-nas-bench-201
