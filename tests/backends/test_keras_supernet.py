@@ -404,8 +404,7 @@ IN_TORCH = """
     from attrs import evolve
     from bnao.backends import load
     from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig, TrainingConfig
-    from bnao.space.genotype import edge_slots
-from bnao.space.spaces import space_named
+    from bnao.space.spaces import space_named
     from bnao.streams import stream
     from bnao.testing import small_dataset
     from bnao.network.state import read_weights, to_bytes
