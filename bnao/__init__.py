@@ -4,9 +4,10 @@ Luo, Qin, Chen: *Balanced One-shot Neural Architecture Optimization* (arXiv 1909
 """
 
 from bnao.backends import load as load_backend
-from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig, StudyConfig
+from bnao.config.settings import DataConfig, EvaluateConfig, NetworkConfig, ProxiesConfig, SearchConfig, StudyConfig
 from bnao.data.dataset import load_dataset
 from bnao.errors import BnaoError
+from bnao.evaluation.proxies import ZeroCostScores, zero_cost_scores
 from bnao.evaluation.scoring import classify_test_images, score_genotypes
 from bnao.evaluation.trainings import evaluate
 from bnao.metrics import compared, kendall_tau, pairwise_accuracy, rank_agreement, spearman
@@ -28,18 +29,21 @@ __all__ = [
     "BnaoError",
     "BudgetSampler",
     "Cell",
+    "DataConfig",
     "Edge",
     "EvaluateConfig",
     "Genotype",
     "NetworkConfig",
     "Node",
     "ProportionalSampler",
+    "ProxiesConfig",
     "RankingSets",
     "RankingStudy",
     "SearchConfig",
     "SearchSpace",
     "StudyConfig",
     "UniformSampler",
+    "ZeroCostScores",
     "__version__",
     "classify_test_images",
     "compared",
@@ -61,4 +65,5 @@ __all__ = [
     "search",
     "spearman",
     "written",
+    "zero_cost_scores",
 ]

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from bnao.config.arms import MOST_ALPHA, SAMPLERS, Arm, PlannedSupernet, planned_supernets
 from bnao.config.fields import Settings, build, rising, section, setting, told
-from bnao.config.presets import EVALUATE_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
+from bnao.config.presets import EVALUATE_PRESETS, PROXIES_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
 from bnao.errors import ConfigError
 
 C = TypeVar("C")
@@ -460,7 +460,57 @@ class StudyConfig:
         return planned_supernets(self.arms, range(self.seed, self.seed + self.seeds), lengths)
 
 
+#: zero-cost scores (``bnao.evaluation.proxies``)
+PROXIES = ("jacob_cov", "naswot", "synflow", "snip", "grad-norm")
+
+
+def proxy_names(setting_name: str, text: str) -> tuple[str, ...]:
+    """Read names of zero-cost scores, by commas.
+
+    Raises:
+        ConfigError: one that does not exist, or stands twice; the setting is named.
+
+    >>> proxy_names("proxies", "jacob_cov, naswot")
+    ('jacob_cov', 'naswot')
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in names if name not in PROXIES]
+    if unknown:
+        raise ConfigError(f"{setting_name}: no zero-cost score {unknown[0]!r}; there is {', '.join(PROXIES)}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{setting_name} is {text!r}; it names one twice")
+    return names
+
+
+@frozen
+class ProxiesConfig:
+    """Scores of untrained networks.
+
+    >>> ProxiesConfig(proxies="naswot").names
+    ('naswot',)
+    """
+
+    preset: str = setting("paper", "The preset these settings began from.", has_option=False)
+    seed: int = setting(0, "Decides images and first weights of the first repeat; the next ones follow.", least=0)
+    proxies: str = setting("jacob_cov,naswot", f"Which scores, by commas: {', '.join(PROXIES)}.")
+    batch: int = setting(64, "Images of a batch, from the train part.", least=2)
+    repeats: int = setting(1, "Batches and first weights for each genotype, each with its own seed.", least=1)
+    network: NetworkConfig = section(lambda: NetworkConfig(channels=36, cells=6))
+    data: DataConfig = section(DataConfig)
+    machine: MachineConfig = section(MachineConfig)
+
+    def __attrs_post_init__(self) -> None:
+        width(self.network)
+        _ = self.names  # checked as it is read
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The scores asked for, in order."""
+        return proxy_names("proxies", self.proxies)
+
+
 PRESETS: dict[type, dict[str, Settings]] = {
+    ProxiesConfig: PROXIES_PRESETS,
     SearchConfig: SEARCH_PRESETS,
     EvaluateConfig: EVALUATE_PRESETS,
     StudyConfig: STUDY_PRESETS,
