@@ -23,6 +23,7 @@ COMMANDS = {
     "test": "Test a trained network again, also on other images.",
     "export": "Write a trained network as ONNX, PyTorch, Keras or Python.",
     "score": "Score genotypes by a run's shared weights, in any backend.",
+    "proxies": "Score genotypes without training them.",
     "study": "Measure how far a ranking can be trusted.",
     "zoo": "List published cells, claimed and counted.",
     "show": "Say what genotypes are: in words, drawn, and their size.",
