@@ -218,6 +218,32 @@ class TableConfig:
     size_column: str | None = setting(None, "Its column of sizes; else size or params, else counted.")
 
 
+#: zero-cost scores (``bnao.evaluation.proxies``)
+PROXIES = ("jacob_cov", "naswot", "synflow", "snip", "grad-norm")
+#: what a search's final ranking is by
+RANKINGS = ("score", "fused")
+
+
+def proxy_names(setting_name: str, text: str) -> tuple[str, ...]:
+    """Read names of zero-cost scores, by commas; ``none`` for none.
+
+    Raises:
+        ConfigError: one that does not exist, or stands twice; the setting is named.
+
+    >>> proxy_names("proxies", "jacob_cov, naswot")
+    ('jacob_cov', 'naswot')
+    """
+    if text == "none":
+        return ()
+    names = tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in names if name not in PROXIES]
+    if unknown:
+        raise ConfigError(f"{setting_name}: no zero-cost score {unknown[0]!r}; there is {', '.join(PROXIES)}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{setting_name} is {text!r}; it names one twice")
+    return names
+
+
 @frozen
 class SearchConfig:
     """Algorithm 1, with the paper's letters, and all it needs.
@@ -272,6 +298,20 @@ class SearchConfig:
     rerank_drop_path_epochs: int = setting(
         50, "Epochs over which drop path progresses in these trainings, which may be stopped before.", least=1
     )
+    rank_by: str = setting(
+        "score",
+        "Rank in the end by one-shot score, or by it joined with live size and zero-cost scores (fused).",
+        choices=RANKINGS,
+    )
+    proxies: str = setting(
+        "jacob_cov,naswot", f"Rank by fused: zero-cost scores that are joined, by commas, or none: {', '.join(PROXIES)}."
+    )
+    landmarks: int = setting(
+        0,
+        "Rank by fused: genotypes trained alone, from which the parts' weights are learned (>= 5); 0 = equal weights.",
+        least=0,
+    )
+    landmark_epochs: int = setting(10, "Epochs of each of these trainings.", least=1)
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a round.", least=0)
     network: NetworkConfig = section(NetworkConfig)
     data: DataConfig = section(DataConfig)
@@ -282,6 +322,14 @@ class SearchConfig:
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
+        _ = self.proxy_names  # checked as it is read
+        if self.rank_by == "score" and self.landmarks:
+            raise ConfigError(f"landmarks is {self.landmarks}; they are for rank_by fused, and it is {self.rank_by}")
+
+    @property
+    def proxy_names(self) -> tuple[str, ...]:
+        """The zero-cost scores that a fused ranking joins."""
+        return proxy_names("proxies", self.proxies)
 
 
 @frozen
@@ -458,28 +506,6 @@ class StudyConfig:
         epochs = self.scored_epochs
         lengths = [epochs] if self.marks == "along" else [(mark,) for mark in epochs]
         return planned_supernets(self.arms, range(self.seed, self.seed + self.seeds), lengths)
-
-
-#: zero-cost scores (``bnao.evaluation.proxies``)
-PROXIES = ("jacob_cov", "naswot", "synflow", "snip", "grad-norm")
-
-
-def proxy_names(setting_name: str, text: str) -> tuple[str, ...]:
-    """Read names of zero-cost scores, by commas.
-
-    Raises:
-        ConfigError: one that does not exist, or stands twice; the setting is named.
-
-    >>> proxy_names("proxies", "jacob_cov, naswot")
-    ('jacob_cov', 'naswot')
-    """
-    names = tuple(name.strip() for name in text.split(","))
-    unknown = [name for name in names if name not in PROXIES]
-    if unknown:
-        raise ConfigError(f"{setting_name}: no zero-cost score {unknown[0]!r}; there is {', '.join(PROXIES)}")
-    if len(set(names)) < len(names):
-        raise ConfigError(f"{setting_name} is {text!r}; it names one twice")
-    return names
 
 
 @frozen
