@@ -67,6 +67,11 @@ class KerasBackend:
 def _check_space(network: NetworkConfig) -> None:
     if network.space != "nao":
         raise BackendError(f"backend 'keras' has no supernet of space {network.space!r} yet; take --backend torch")
+    if network.share_over != "edge":
+        raise BackendError(
+            f"share_over is {network.share_over!r}; in backend 'keras' each edge has weights of its own (edge); "
+            "take --backend torch"
+        )
 
 
 BACKEND = KerasBackend()

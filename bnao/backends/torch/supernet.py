@@ -67,11 +67,14 @@ class Network:
                 cell = genotype.cell(position.reduction)
                 mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
                 if self.rules.residual:
-                    last = one_cell(operations, self.layers, position, cell, last, mask, path, self.rules)
+                    last = one_cell(
+                        operations, self.layers, position, cell, last, mask, path, self.rules, self.network.share_over
+                    )
                     continue
                 states = states_of(
-                    operations, self.layers, position, cell, before, last, mask, path, self.rules, self.network.slots
-                )
+                    operations, self.layers, position, cell, before, last, mask, path, self.rules,
+                    self.network.slots, self.network.share_over,
+                )  # fmt: skip
                 if not self.rules.mixes:
                     before, last = last, operations.concatenated(states)
                     continue
@@ -83,6 +86,8 @@ class Network:
                 last = head(operations, self.layers, last, path)
             weight, bias = self.layers.weights["classifier.weight"], self.layers.weights["classifier.bias"]
             path += (weight, bias)
+            if self.network.share_over != "edge":
+                path = list({id(parameter): parameter for parameter in path}.values())
             return F.linear(operations.pooled(last), weight, bias).float(), path
 
 
