@@ -19,6 +19,7 @@ from bnao.network.trained import Trained
 from bnao.protocols import Logits
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
+from bnao.training.shared_weights import SharedWeights
 
 
 class KerasBackend:
@@ -41,12 +42,12 @@ class KerasBackend:
         """What ``--device`` can name here."""
         return devices()
 
-    def supernet(self, config: SearchConfig, dataset: Dataset | None) -> KerasSupernet:
-        """A freshly initialised supernet."""
+    def supernet(self, config: SearchConfig, dataset: Dataset | None) -> SharedWeights:
+        """A freshly initialised supernet with its images."""
         if dataset is None:
             raise BackendError("backend 'keras' trains on images; give it a data set")
         _check_space(config.network)
-        return KerasSupernet(config, dataset)
+        return SharedWeights(KerasSupernet(config, dataset.network(config.network)), config, dataset)
 
     def controller(self, config: SearchConfig) -> NaoController:
         """The NAO controller."""
