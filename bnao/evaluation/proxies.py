@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from bnao.config.settings import NetworkConfig, ProxiesConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError
-from bnao.network.size import multiply_adds, parameters
+from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.network.trained import reaching
 from bnao.protocols import Backend, Listener, Probe, Probing
 from bnao.space.genotype import Genotype
@@ -260,7 +260,7 @@ def zero_cost_scores(
     seeds = range(config.seed, config.seed + config.repeats)
     batches = {seed: _batch(dataset, config.batch, seed) for seed in seeds}
     sizes = live_sizes(genotypes, network).tolist()
-    products = multiply_adds([reaching(genotype) for genotype in genotypes], network).tolist()
+    products = count_multiply_adds([reaching(genotype) for genotype in genotypes], network).tolist()
     scored = []
     for index, genotype in enumerate(genotypes):
         values: dict[str, list[float]] = {name: [] for name in config.names}
@@ -285,7 +285,7 @@ def live_sizes(genotypes: Sequence[Genotype], network: NetworkConfig) -> NDArray
     >>> bool(sizes[0] == sizes[1])
     True
     """
-    sizes: NDArray[np.int64] = parameters([reaching(genotype) for genotype in genotypes], network)
+    sizes: NDArray[np.int64] = count_parameters([reaching(genotype) for genotype in genotypes], network)
     return sizes
 
 

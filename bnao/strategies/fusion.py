@@ -90,7 +90,7 @@ def fuse(parts: Mapping[str, ArrayLike], landmarks: Mapping[int, float] | None =
 
 
 def landmark_places(values: ArrayLike, n: int) -> list[int]:
-    """Return which genotypes to train alone: evenly spaced in the order of their joined scores, best and worst included.
+    """Return which genotypes to train alone: evenly spaced in the order of joined scores, best and worst included.
 
     Args:
         values: joined scores, shape (genotypes,).
@@ -132,7 +132,9 @@ def _ranks(column: NDArray[np.float64]) -> NDArray[np.float64]:
 def _labels(landmarks: Mapping[int, float], n: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The landmarks' places, and their ranks in [0, 1]."""
     if len(landmarks) < LEAST_LANDMARKS:
-        raise RankingError(f"{len(landmarks)} landmarks are too few to weigh scores by; train at least {LEAST_LANDMARKS}")
+        raise RankingError(
+            f"{len(landmarks)} landmarks are too few to weigh scores by; train at least {LEAST_LANDMARKS}"
+        )
     for place, accuracy in landmarks.items():
         if not 0 <= place < n:
             raise RankingError(f"landmark {place} is not among the {n} genotypes")
@@ -171,8 +173,6 @@ def _ridge(
     mean_rank = known @ base
     norm = float(mean_rank @ mean_rank)
     prior = base * (max(0.0, float(mean_rank @ wanted)) / norm if norm else 0.0)
-    departure = np.linalg.solve(
-        known.T @ known + _PENALTY * np.eye(len(base)), known.T @ (wanted - known @ prior)
-    )
+    departure = np.linalg.solve(known.T @ known + _PENALTY * np.eye(len(base)), known.T @ (wanted - known @ prior))
     weights: NDArray[np.float64] = (prior + departure) / scale
     return weights
