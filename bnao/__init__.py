@@ -15,6 +15,7 @@ from bnao.config.settings import (
 )
 from bnao.data.dataset import load_dataset
 from bnao.errors import BnaoError
+from bnao.evaluation.fused import Fuser
 from bnao.evaluation.proxies import ZeroCostScores, zero_cost_scores
 from bnao.evaluation.scoring import classify_test_images, score_genotypes
 from bnao.evaluation.trainings import evaluate
@@ -25,6 +26,7 @@ from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.notation.notations import parse, to_text
 from bnao.space.spaces import SPACES, SearchSpace, neighbours
 from bnao.space.zoo import published_cell
+from bnao.strategies.fusion import Fusion, fuse
 from bnao.strategies.rounds import search
 from bnao.studies.genotypes import random_genotypes
 from bnao.studies.ranking import RankingStudy, ranking_study
@@ -40,6 +42,8 @@ __all__ = [
     "DataConfig",
     "Edge",
     "EvaluateConfig",
+    "Fuser",
+    "Fusion",
     "Genotype",
     "NetworkConfig",
     "Node",
@@ -58,6 +62,7 @@ __all__ = [
     "count_multiply_adds",
     "count_parameters",
     "evaluate",
+    "fuse",
     "kendall_tau",
     "load_backend",
     "load_dataset",

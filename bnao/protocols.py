@@ -40,6 +40,8 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "controller": ("round", "epoch", "epochs", "loss", "rate"),
         "measured": ("round", *_HELD_OUT),
         "exhausted": ("round", "message"),
+        "probed": ("genotype", "of"),
+        "landmark": ("trained", "of", "accuracy"),
         "rerank": ("trained", "of", "accuracy"),
         "end": ("best", "score"),
     },

@@ -228,6 +228,8 @@ class TableConfig:
 
 #: zero-cost scores (``bnao.evaluation.proxies``)
 PROXIES = ("jacob_cov", "naswot", "synflow", "snip", "grad-norm")
+#: fewer trainings say nothing about how several scores are to be weighed
+LEAST_LANDMARKS = 5
 #: what a search's final ranking is by
 RANKINGS = ("score", "fused")
 
@@ -332,6 +334,8 @@ class SearchConfig:
     def __attrs_post_init__(self) -> None:
         width(self.network)
         _ = self.proxy_names  # checked as it is read
+        if 0 < self.landmarks < LEAST_LANDMARKS:
+            raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
         if self.rank_by == "score" and self.landmarks:
             raise ConfigError(f"landmarks is {self.landmarks}; they are for rank_by fused, and it is {self.rank_by}")
 

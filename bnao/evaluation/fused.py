@@ -10,85 +10,118 @@ from numpy.typing import ArrayLike
 
 from bnao.config.settings import ProxiesConfig, SearchConfig
 from bnao.data.dataset import Dataset
-from bnao.errors import ConfigError, DataError
+from bnao.errors import BackendError, ConfigError, DataError
 from bnao.evaluation.proxies import live_sizes, zero_cost_scores
 from bnao.evaluation.trainings import Training, genotype_digest, short_config
-from bnao.protocols import Backend, Listener
+from bnao.protocols import Backend, Listener, Probing
 from bnao.run import Folder
 from bnao.space.genotype import Genotype
 from bnao.strategies.fusion import Fusion, fuse, landmark_places
 from bnao.strategies.result import round_off
 
 
-def fused_scores(
-    genotypes: Sequence[Genotype],
-    scores: ArrayLike,
-    config: SearchConfig,
-    backend: Backend,
-    dataset: Dataset | None,
-    *,
-    truth: Mapping[Genotype, float] | None = None,
-    folder: Folder | None = None,
-    listen: Listener = lambda event: None,
-) -> Fusion:
-    """Join one-shot scores with live size, the scores of ``config.proxies``, and ``config.landmarks`` trainings.
+class Fuser:
+    """Joins scores with live size, the zero-cost scores of ``config.proxies`` and ``config.landmarks`` trainings.
+
+    ``bnao.search`` takes one as ``fuse``.
 
     Args:
-        genotypes: n of them.
-        scores: one-shot scores, shape (n,).
-        config: of the search: proxies and landmarks, network, images, seed.
+        config: of the search: proxies and landmarks, network, images, seed and machine.
         backend: probes untrained networks and trains landmarks.
-        dataset: with a dev part, on which landmarks are scored. None: size alone is joined, as of a table.
+        dataset: with a dev part, on which landmarks are scored; None: there are no images, as with a table, and
+            ``config.proxies`` is none.
         truth: accuracies of genotypes, which are the landmarks' in place of training.
-        folder: keeps the landmarks' trainings, so that none is made twice.
-        listen: is called with every event of ``bnao.zero_cost_scores``, and ``landmark`` after each training.
+        folder: keeps the landmarks' trainings, so that none is made twice; None: nothing is kept.
 
     Raises:
         ConfigError: proxies or landmarks are asked for and there are no images.
-        DataError: the truth lacks a landmark.
-        RankingError: see ``bnao.strategies.fusion.fuse``.
+        BackendError: the backend cannot probe untrained networks.
+
+    >>> from bnao.backends import load
+    >>> Fuser(SearchConfig(rank_by="fused"), load("table"), None)
+    Traceback (most recent call last):
+        ...
+    bnao.errors.ConfigError: proxies is 'jacob_cov,naswot', and there are no images to score networks on; give none
+    >>> fuser = Fuser(SearchConfig(rank_by="fused", proxies="none"), load("table"), None)
+    >>> small, large = Genotype.parse(";".join(["0:skip_connect+1:skip_connect"] * 5) + "|" + ";".join(
+    ...     ["0:skip_connect+1:skip_connect"] * 5)), Genotype.parse(";".join(["0:sep_conv_3x3+1:skip_connect"] * 5)
+    ...     + "|" + ";".join(["0:skip_connect+1:skip_connect"] * 5))
+    >>> fuser([small, large], [0.5, 0.5]).values.tolist()
+    [0.25, 0.75]
     """
-    network = config.network if dataset is None else dataset.network(config.network)
-    parts = {
-        "score": np.asarray(scores, dtype=np.float64),
-        "size": live_sizes(genotypes, network),
-    }
-    names = config.proxy_names
-    if dataset is None and names:
-        raise ConfigError(f"proxies is {config.proxies!r}, and there are no images to score networks on; give none")
-    if dataset is None and config.landmarks and truth is None:
-        raise ConfigError(f"landmarks is {config.landmarks}, and there is nothing to train them on; give 0, or a truth")
-    if dataset is not None and names:
-        asked = ProxiesConfig(
-            seed=config.seed, proxies=config.proxies, network=config.network, data=config.data, machine=config.machine
-        )
-        found = zero_cost_scores(genotypes, asked, backend, dataset, listen=listen)
-        parts |= {name: np.array([entry.mean(name) for entry in found]) for name in names}
-    alike = fuse(parts)
-    if not config.landmarks:
-        return alike
-    landmarks: dict[int, float] = {}
-    for place in landmark_places(alike.values, config.landmarks):
-        genotype = genotypes[place]
-        if truth is not None:
-            if genotype not in truth:
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        backend: Backend,
+        dataset: Dataset | None,
+        *,
+        truth: Mapping[Genotype, float] | None = None,
+        folder: Folder | None = None,
+    ) -> None:
+        self._config, self._backend, self._dataset = config, backend, dataset
+        self._truth, self.folder = truth, folder
+        if dataset is None and config.proxy_names:
+            raise ConfigError(f"proxies is {config.proxies!r}, and there are no images to score networks on; give none")
+        if dataset is None and config.landmarks and truth is None:
+            raise ConfigError(
+                f"landmarks is {config.landmarks}, and there is nothing to train them on; give 0, or a truth"
+            )
+        if config.proxy_names and not isinstance(backend, Probing):
+            raise BackendError(f"backend {backend.name!r} cannot probe untrained networks; give proxies none")
+
+    def __call__(
+        self, genotypes: Sequence[Genotype], scores: ArrayLike, listen: Listener = lambda event: None
+    ) -> Fusion:
+        """Join the scores of n genotypes.
+
+        Args:
+            genotypes: each once.
+            scores: shape (n,), the larger the better.
+            listen: is called with an event ``probed`` for each genotype, and ``landmark`` for each training.
+
+        Raises:
+            RankingError: see ``bnao.strategies.fusion.fuse``.
+            DataError: the truth lacks a landmark.
+        """
+        config, dataset = self._config, self._dataset
+        network = config.network if dataset is None else dataset.network(config.network)
+        parts = {
+            "score": np.asarray(scores, dtype=np.float64),
+            "size": live_sizes(genotypes, network).astype(np.float64),
+        }
+        if dataset is not None and config.proxy_names:
+            asked = ProxiesConfig(
+                seed=config.seed,
+                proxies=config.proxies,
+                batch=min(ProxiesConfig().batch, dataset.n_train),
+                network=config.network,
+                data=config.data,
+                machine=config.machine,
+            )
+            found = zero_cost_scores(genotypes, asked, self._backend, dataset, listen=listen)
+            parts |= {name: np.array([entry.mean(name) for entry in found]) for name in config.proxy_names}
+        alike = fuse(parts)
+        if not config.landmarks:
+            return alike
+        landmarks: dict[int, float] = {}
+        for place in landmark_places(alike.values, config.landmarks):
+            landmarks[place] = accuracy = self._accuracy(genotypes[place])
+            listen({"event": "landmark", "trained": len(landmarks), "of": config.landmarks, "accuracy": accuracy})
+        return fuse(parts, landmarks)
+
+    def _accuracy(self, genotype: Genotype) -> float:
+        """The truth, or the dev accuracy of a network trained alone for a few epochs (``short_config``)."""
+        if self._truth is not None:
+            if genotype not in self._truth:
                 raise DataError(f"the truth has no accuracy of the landmark {genotype}")
-            landmarks[place] = truth[genotype]
-        else:
-            assert dataset is not None
-            landmarks[place] = _trained(genotype, config, backend, dataset, folder)
-        listen({"event": "landmark", "trained": len(landmarks), "of": config.landmarks, "accuracy": landmarks[place]})
-    return fuse(parts, landmarks)
-
-
-def _trained(
-    genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, folder: Folder | None
-) -> float:
-    """The dev accuracy of a network trained alone for a few epochs by ``short_config``."""
-    on_dev = evolve(dataset, x_test=dataset.x_dev, y_test=dataset.y_dev)
-    training = Training(
-        genotype, short_config(config, config.landmark_epochs), backend, on_dev,
-        seed=config.seed, folder=folder, name=f"landmarks/{genotype_digest(genotype)}-{config.landmark_epochs}-epochs",
-        about={"tested_on": "dev part"}, keep_weights=False,
-    )  # fmt: skip
-    return round_off(1 - training.tested(lambda kind, **values: None).error)
+            return self._truth[genotype]
+        config, dataset = self._config, self._dataset
+        assert dataset is not None  # checked when it was made
+        on_dev = evolve(dataset, x_test=dataset.x_dev, y_test=dataset.y_dev)
+        name = f"landmarks/{genotype_digest(genotype)}-{config.landmark_epochs}-epochs"
+        training = Training(
+            genotype, short_config(config, config.landmark_epochs), self._backend, on_dev,
+            seed=config.seed, folder=self.folder, name=name, about={"tested_on": "dev part"}, keep_weights=False,
+        )  # fmt: skip
+        return round_off(1 - training.tested(lambda kind, **values: None).error)

@@ -9,18 +9,18 @@ little harm. The parts stay beside the result, so that nobody takes size for ski
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
 
+from bnao.config.settings import LEAST_LANDMARKS
 from bnao.errors import RankingError
 from bnao.metrics import mean_ranks
-
-#: fewer say nothing about several parts
-LEAST_LANDMARKS = 5
+from bnao.protocols import Listener
+from bnao.space.genotype import Genotype
 
 # of squared departures from the sum of ranks, in units of a squared rank error of one landmark; docs/decisions.md
 _PENALTY = 5.0
@@ -55,6 +55,10 @@ class Fusion:
         """Plain data about all genotypes: the weights, and how many landmarks they are from."""
         weights = {name: round(weight, 6) for name, weight in self.weights.items()}
         return {"weights": weights, "landmarks": len(self.landmarks)}
+
+
+#: joins the scores of a search's genotypes with whatever else is known of them, and tells a listener how far it is
+Fuse = Callable[[Sequence[Genotype], NDArray[np.float64], Listener], Fusion]
 
 
 def fuse(parts: Mapping[str, ArrayLike], landmarks: Mapping[int, float] | None = None) -> Fusion:

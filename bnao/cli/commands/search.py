@@ -25,6 +25,7 @@ from bnao.config.settings import SearchConfig
 from bnao.data.dataset import Dataset, load_dataset
 from bnao.errors import ConfigError
 from bnao.evaluation.candidates import StandAloneScores
+from bnao.evaluation.fused import Fuser
 from bnao.evaluation.trainings import short_training
 from bnao.protocols import Backend, Controller, Scorer
 from bnao.run import FORMAT, Run, check_is_free, read_config
@@ -148,6 +149,7 @@ class _Parts:
     supernet: Scorer
     controller: Controller
     rerank: Callable[[Genotype], float] | None
+    fuse: Fuser | None
     about: About
 
 
@@ -168,9 +170,10 @@ def _parts(config: SearchConfig, controller_backend: str | None) -> _Parts:
     dataset = None if backend.name == "table" else load_dataset(config.data)
     supernet = _supernet(config, backend, dataset)
     rerank = _rerank(config, backend, dataset) if config.rerank_epochs else None
+    fuse = Fuser(config, backend, dataset) if config.rank_by == "fused" else None
     data = about_table(Path(config.table.table or "")) if dataset is None else about_images(dataset)
     facts = {**about(data, config.machine, used), "controller_backend": controller_backend}
-    return _Parts(supernet, controller, rerank, facts)
+    return _Parts(supernet, controller, rerank, fuse, facts)
 
 
 def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Scorer:
@@ -211,6 +214,8 @@ def _searched(config: SearchConfig, parts: _Parts, run: Run, quiet: bool) -> Sea
     keep_about(run, parts.about)
     if isinstance(parts.supernet, StandAloneScores):
         parts.supernet.folder = run
+    if parts.fuse is not None:
+        parts.fuse.folder = run
     again = f"bnao search --resume {shlex.quote(str(run.folder))}"
     log.info("%s", parts.about["data"]["description"])
     log.info("run folder: %s  (after a stop go on with: %s)", run.folder, again)
@@ -221,7 +226,10 @@ def _searched(config: SearchConfig, parts: _Parts, run: Run, quiet: bool) -> Sea
         start=time.monotonic(),
     )
     with going_on(again), following(track, "search", quiet) as listen:
-        return search(config, parts.supernet, parts.controller, run=run, rerank=parts.rerank, listen=listen)
+        return search(
+            config, parts.supernet, parts.controller,
+            run=run, rerank=parts.rerank, fuse=parts.fuse, listen=listen,
+        )  # fmt: skip
 
 
 # --- the end
