@@ -101,7 +101,7 @@ def search_report(result: SearchResult, top: int) -> list[str]:
     reranked = any(entry.reranked is not None for entry in best)
     parts = [name for name in best[0].parts if name != "score"]
     heads += ["updates", "expected (Eq. 4)"] * trained + ["trained alone"] * reranked
-    heads += [_PART_HEADS.get(name, name) for name in parts] + ["fused"] * bool(best[0].parts)
+    heads += part_heads(parts) + ["fused"] * bool(best[0].parts)
     rows = []
     for rank, entry in enumerate(best, start=1):
         row = [str(rank), score_text(entry), f"{entry.parameters:,}", f"{entry.multiply_adds:,}", str(entry.round)]
@@ -119,6 +119,11 @@ def search_report(result: SearchResult, top: int) -> list[str]:
 
 #: heads of the columns of joined scores, where they are not the part's name
 _PART_HEADS = {"size": "live size"}
+
+
+def part_heads(names: Sequence[str]) -> list[str]:
+    """The heads of some joined scores' columns."""
+    return [_PART_HEADS.get(name, name) for name in names]
 
 
 def part_cells(parts: Mapping[str, float | None], names: Sequence[str]) -> list[str]:
