@@ -79,7 +79,10 @@ def command(
     top: int | None,
     as_json: bool,
     quiet: bool,
-    **ranking: str | int | None,
+    rank_by: str | None,
+    proxies: str | None,
+    landmarks: int | None,
+    landmark_epochs: int | None,
 ) -> None:
     """Score genotypes by the shared weights of a finished RUN of bnao search, on its dev images.
 
@@ -93,6 +96,9 @@ def command(
     """
     config = read_config(run, SearchConfig)
     machine = build(MachineConfig, given_settings(context), config.machine)
+    ranking = {
+        "rank_by": rank_by, "proxies": proxies, "landmarks": landmarks, "landmark_epochs": landmark_epochs
+    }  # fmt: skip
     asked = {name: value for name, value in ranking.items() if value is not None}
     config = attrs.evolve(build(SearchConfig, asked, config), machine=machine)
     given = None
