@@ -17,6 +17,9 @@ from bnao.streams import stream
 
 Ints = NDArray[np.int64]
 
+# numbers whose inversions are counted pair by pair
+_FEW = 200
+
 
 def pairwise_accuracy(predicted: ArrayLike, truth: ArrayLike) -> float:
     """The share of pairs that two score lists order the same way.
@@ -136,13 +139,15 @@ def partial_kendall_tau(predicted: ArrayLike, truth: ArrayLike, given: ArrayLike
 def precision_in_top(predicted: ArrayLike, truth: ArrayLike, share: float = 0.1) -> float:
     """The precision at the top of a share of all: at k = share x n, rounded up; see ``precision_at_top``.
 
+    NaN for fewer than two architectures.
+
     >>> precision_in_top(range(30), range(30))  # the 3 best are found
     1.0
     """
     if not 0 < share <= 1:
         raise RankingError(f"share is {share}; it must be in (0, 1], such as 0.1 for the best tenth")
     x, y = _ranked(predicted, truth)
-    return _precision_at_top(x, y, _share_of(len(x), share)) if len(x) else math.nan
+    return _precision_in_top(x, y, share)
 
 
 def defined(value: float) -> float | None:
@@ -376,7 +381,7 @@ def _figures(x: Ints, truth: _Truth) -> dict[str, float]:
         _precision_at_top(x, y, truth.k),
         _tau(x[truth.half], y[truth.half]),
         _tau(x[truth.tenth], y[truth.tenth]),
-        _precision_at_top(x, y, _share_of(len(x), 0.1)) if len(x) else math.nan,
+        _precision_in_top(x, y, 0.1),
         *(() if truth.sizes is None else (_partial_tau(tau, _tau(x, truth.sizes), truth.tau_of_size),)),
     )
     return dict(zip(FIGURES, figures, strict=False))
@@ -438,8 +443,12 @@ def _inversions(values: Ints) -> int:
 
     Two unequal numbers differ first at some bit, counted from the top: there the larger has 1. So from the top
     bit down, the numbers with equal higher bits stand together in their first order, and each 0 counts the 1s
-    in front of it among them; then every such group is split into its 0s and its 1s.
+    in front of it among them; then every such group is split into its 0s and its 1s. Of a few numbers each is
+    compared with each, which is faster.
     """
+    if len(values) <= _FEW:
+        narrow = values.astype(np.int32)
+        return int(np.count_nonzero(np.triu(narrow[:, None] > narrow)))
     levels = int(values.max()).bit_length()
     # below[v]: how many are less than v, which is where a group that begins at v begins
     below = np.zeros((1 << levels) + 1, dtype=np.int64)
@@ -516,6 +525,10 @@ def _precision_at_top(x: Ints, y: Ints, k: int) -> float:
     if len(x) < k:
         return math.nan
     return float(_chance_in_top(x, k) @ _chance_in_top(y, k)) / k
+
+
+def _precision_in_top(x: Ints, y: Ints, share: float) -> float:
+    return _precision_at_top(x, y, _share_of(len(x), share)) if len(x) > 1 else math.nan
 
 
 def _chance_in_top(ranks: Ints, k: int) -> NDArray[np.float64]:

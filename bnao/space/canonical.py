@@ -61,6 +61,14 @@ def distinct_key(genotype: Genotype, distinct: str) -> object:
     return computed_form(genotype) if distinct == "computed" else genotype
 
 
+def distinct_ones(genotypes: Sequence[Genotype], distinct: str) -> list[Genotype]:
+    """Return the first of each that are not told apart, in order."""
+    first: dict[object, Genotype] = {}
+    for genotype in genotypes:
+        first.setdefault(distinct_key(genotype, distinct), genotype)
+    return list(first.values())
+
+
 def _form(cell: Cell, output: str, halves: bool) -> Form:
     """Return a cell's form: the least of those that its operations' orders give."""
     labels, reads, sums = _operations(cell, halves)

@@ -32,7 +32,7 @@ def rows(tmp_path):
 def test_scores_that_hold_size_against_the_large_show_it(rows):
     found = agreement_study(rows, "truth", ["biased", "right"], draws=20, resamples=100)
 
-    biased, right = found.agreements
+    biased, right, size = found.agreements
     assert right.figures["kendall_tau"].value == 1
     assert right.of_draws == (1, 0)
     assert biased.figures["kendall_tau"].value < 1
