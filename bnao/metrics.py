@@ -242,7 +242,7 @@ def rank_agreement(
     >>> str(agreement["kendall_tau"]), agreement["kendall_tau"].n
     ('1.000 [1.000, 1.000]', 50)
     """
-    found = compared({"": [predicted]}, truth, size=size, k=k, resamples=resamples, seed=seed, level=level)
+    found = compare_rankings({"": [predicted]}, truth, size=size, k=k, resamples=resamples, seed=seed, level=level)
     return found.estimates[""]
 
 
@@ -261,7 +261,7 @@ class Comparison:
     each: dict[str, dict[str, list[float]]]
 
 
-def compared(
+def compare_rankings(
     ways: Mapping[str, Sequence[ArrayLike]],
     truth: ArrayLike,
     *,
@@ -285,7 +285,7 @@ def compared(
     Raises:
         RankingError: as for ``rank_agreement``, or a way without a list.
 
-    >>> found = compared({"poor": [[1, 3, 2]], "good": [[1, 2, 3]]}, [1, 2, 3], resamples=100)
+    >>> found = compare_rankings({"poor": [[1, 3, 2]], "good": [[1, 2, 3]]}, [1, 2, 3], resamples=100)
     >>> round(found.differences["good"]["pairwise_accuracy"].value, 3)
     0.333
     """

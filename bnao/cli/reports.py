@@ -11,14 +11,14 @@ import numpy as np
 from attrs import frozen
 
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
-from bnao.config.arms import Arm
+from bnao.config.arms import SamplerSpec
 from bnao.evaluation.trainings import Evaluation
 from bnao.metrics import Estimate
 from bnao.space.genotype import Genotype
 from bnao.strategies.bias import SizeBias, size_bias
 from bnao.strategies.result import Learning, Ranked, SearchResult
 from bnao.studies.agreement import AgreementStudy
-from bnao.studies.controllers import MARKS, Contest
+from bnao.studies.controllers import MARKS, ControllersStudy
 from bnao.studies.predictor import PredictorStudy
 from bnao.studies.ranking import ALONE, SIZE_COUNTS, RankingStudy
 from bnao.studies.sets import RankingSets
@@ -313,7 +313,7 @@ def _agreement_rows(study: RankingStudy, names: Sequence[str], *, gain: bool = F
     for epochs in study.scored_epochs:
         for arm, figures in study.comparisons[epochs].estimates.items():
             row = [arm, str(epochs), *(_estimate(figures[name]) for name in names)]
-            rows.append([*row, *[_estimate(study.gained_by_size(Arm.parse(arm), epochs), sign="+")] * gain])
+            rows.append([*row, *[_estimate(study.gained_by_size(SamplerSpec.parse(arm), epochs), sign="+")] * gain])
     for epochs in study.short_epochs:
         figures = study.short_comparisons[epochs].estimates[ALONE]
         row = [ALONE, str(epochs), *(_estimate(figures[name]) for name in names)]
@@ -331,7 +331,7 @@ def _difference_rows(study: RankingStudy, names: Sequence[str]) -> list[list[str
     ]
 
 
-def contest_report(contest: Contest) -> list[str]:
+def contest_report(contest: ControllersStudy) -> list[str]:
     """What each controller found after some numbers of queries."""
     heads = ["controller", "searches", "queries", "test accuracy", "regret (mean)", "median", "10 to 90 %"]
     rows = []

@@ -160,10 +160,10 @@ def _live_counts(kinds: Sequence[Flow], space: SearchSpace, network: NetworkConf
 
 
 @overload
-def parameters(genotypes: Genotype, network: NetworkConfig, *, live: bool = False) -> int: ...
+def count_parameters(genotypes: Genotype, network: NetworkConfig, *, live: bool = False) -> int: ...
 @overload
-def parameters(genotypes: Sequence[Genotype], network: NetworkConfig, *, live: bool = False) -> Ints: ...
-def parameters(
+def count_parameters(genotypes: Sequence[Genotype], network: NetworkConfig, *, live: bool = False) -> Ints: ...
+def count_parameters(
     genotypes: Genotype | Sequence[Genotype], network: NetworkConfig, *, live: bool = False
 ) -> int | Ints:
     """Trainable parameters of the stand-alone network, auxiliary head excluded: ``size(x)`` of Eq. 3.
@@ -186,21 +186,21 @@ def parameters(
     >>> from bnao.space.spaces import SPACES
     >>> published = parse(
     ...     "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1", SPACES["nao"])
-    >>> parameters(published, NetworkConfig(channels=36, cells=6))
+    >>> count_parameters(published, NetworkConfig(channels=36, cells=6))
     4387654
     >>> cell = parse("|none~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|none~1|none~2|", SPACES["nas-bench-201"])
     >>> network = NetworkConfig(space="nas-bench-201", channels=16, cells=5)
-    >>> parameters(cell, network), parameters(cell, network, live=True)  # 73,306 lie around the cells
+    >>> count_parameters(cell, network), count_parameters(cell, network, live=True)  # 73,306 lie around the cells
     (344346, 73306)
     """
     return _counted(genotypes, network, per_pixel=False, live=live)
 
 
 @overload
-def multiply_adds(genotypes: Genotype, network: NetworkConfig, *, live: bool = False) -> int: ...
+def count_multiply_adds(genotypes: Genotype, network: NetworkConfig, *, live: bool = False) -> int: ...
 @overload
-def multiply_adds(genotypes: Sequence[Genotype], network: NetworkConfig, *, live: bool = False) -> Ints: ...
-def multiply_adds(
+def count_multiply_adds(genotypes: Sequence[Genotype], network: NetworkConfig, *, live: bool = False) -> Ints: ...
+def count_multiply_adds(
     genotypes: Genotype | Sequence[Genotype], network: NetworkConfig, *, live: bool = False
 ) -> int | Ints:
     """Multiply-adds of one image's forward pass, convolutions and linear layers, one for each product.
@@ -213,7 +213,7 @@ def multiply_adds(
     ...     "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1", SPACES["nao"])
     >>> network = NetworkConfig(
     ...     channels=44, cells=4, network="imagenet", classes=1000, image=(224, 224, 3))
-    >>> round(multiply_adds(published, network) / 1e6, 2)
+    >>> round(count_multiply_adds(published, network) / 1e6, 2)
     570.13
     """
     return _counted(genotypes, network, per_pixel=True, live=live)
@@ -433,7 +433,7 @@ def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None
     45
     """
     if network.channels != AUTO:
-        needed = multiply_adds(genotype, network)
+        needed = count_multiply_adds(genotype, network)
         if budget is not None and needed > budget:
             raise ConfigError(
                 f"with {network.channels} channels {genotype} has {needed:,} multiply-adds, and max_multiply_adds is "
@@ -445,7 +445,7 @@ def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None
 
     # every product grows with the channels, so the widths are in the order of what they need
     def needed_at(channels: int) -> int:
-        return multiply_adds(genotype, evolve(network, channels=channels))
+        return count_multiply_adds(genotype, evolve(network, channels=channels))
 
     place = bisect_right(_WIDTHS, budget, key=needed_at)
     if not place:
@@ -458,8 +458,8 @@ def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None
 
 #: what ``--size`` may name
 SIZES: dict[str, Callable[[Sequence[Genotype], NetworkConfig], Ints]] = {
-    "parameters": parameters,
-    "multiply-adds": multiply_adds,
-    "live-parameters": partial(parameters, live=True),
-    "live-multiply-adds": partial(multiply_adds, live=True),
+    "parameters": count_parameters,
+    "multiply-adds": count_multiply_adds,
+    "live-parameters": partial(count_parameters, live=True),
+    "live-multiply-adds": partial(count_multiply_adds, live=True),
 }

@@ -51,9 +51,7 @@ def computed_form(genotype: Genotype) -> tuple[Form, ...]:
     >>> computed_form(one) == computed_form(other)  # both: one convolution of the input
     True
     """
-    return tuple(
-        _form(cell, genotype.output, halves=name == "reduction") for name, cell in genotype.named_cells
-    )
+    return tuple(_form(cell, genotype.output, halves=name == "reduction") for name, cell in genotype.named_cells)
 
 
 def distinct_key(genotype: Genotype, distinct: str) -> object:
@@ -75,7 +73,9 @@ def _form(cell: Cell, output: str, halves: bool) -> Form:
     ends = [sums[state] for state in cell.outputs(output)]
     alive = _alive(reads, ends)
     colours = _colours(labels, reads, ends, alive)
-    groups = [list(group) for _, group in itertools.groupby(sorted(alive, key=colours.__getitem__), colours.__getitem__)]
+    groups = [
+        list(group) for _, group in itertools.groupby(sorted(alive, key=colours.__getitem__), colours.__getitem__)
+    ]
     orders: Iterable[Sequence[Sequence[int]]] = [groups]
     if math.prod(math.factorial(len(group)) for group in groups) <= _MOST_ORDERS:
         orders = itertools.product(*(itertools.permutations(group) for group in groups))
@@ -138,9 +138,7 @@ def _colours(
                 if term >= 0:
                     readers[term].append((kind, own, times))
         colours |= {place: _digest(colours[place], sorted(map(repr, readers[place]))) for place in alive}
-        colours |= {
-            place: _digest(colours[place], sorted(colours[term] for term in reads[place])) for place in alive
-        }
+        colours |= {place: _digest(colours[place], sorted(colours[term] for term in reads[place])) for place in alive}
     return colours
 
 
