@@ -30,8 +30,8 @@ SIZE_NAMES = ("live-parameters", "parameters", "live-multiply-adds", "multiply-a
 #: what random genotypes are told apart by
 DISTINCT = ("text", "computed")
 _SIZE_HELP = (
-    "What size means; live counts of the cells only what carries something of the image to the classifier, which in nao "
-    "is everything."
+    "What size means; live counts of the cells only what carries something of the image to the classifier: in nao "
+    "all of it."
 )
 _DISTINCT_HELP = (
     "Draw no genotype twice: by its text, or by what it computes, so that none differs from another in dead edges, "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import reprlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import overload
 
 import numpy as np
@@ -139,7 +139,7 @@ def _live_counts(kinds: Sequence[Flow], space: SearchSpace, network: NetworkConf
     for cell in at:
         inputs = np.stack(carried[-2:], axis=1)
         fed.append(cell.fed(inputs))
-        carried.append((fed[-1] & cell.outputs).any(1))
+        carried.append(np.any(fed[-1] & cell.outputs, axis=1, keepdims=False))
     # backwards: the classifier reads the last output, and a cell that is read reads what its own output depends on
     read = np.zeros((len(places) + 2, n), dtype=bool)
     read[-1] = True
@@ -456,10 +456,18 @@ def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None
     return evolve(network, channels=_WIDTHS[place - 1])
 
 
+def _live_parameters(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints:
+    return count_parameters(genotypes, network, live=True)
+
+
+def _live_multiply_adds(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints:
+    return count_multiply_adds(genotypes, network, live=True)
+
+
 #: what ``--size`` may name
 SIZES: dict[str, Callable[[Sequence[Genotype], NetworkConfig], Ints]] = {
     "parameters": count_parameters,
     "multiply-adds": count_multiply_adds,
-    "live-parameters": partial(count_parameters, live=True),
-    "live-multiply-adds": partial(count_multiply_adds, live=True),
+    "live-parameters": _live_parameters,
+    "live-multiply-adds": _live_multiply_adds,
 }

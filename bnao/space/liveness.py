@@ -54,7 +54,7 @@ class Flow:
         Returns:
             Shape (n, states).
         """
-        fed: Mask = (self.depends & inputs[:, None, :]).any(2)
+        fed: Mask = np.logical_or.reduce(self.depends & inputs[:, None, :], axis=2)
         return fed
 
     def live_edges(self, fed: Mask, space: SearchSpace) -> Mask:
@@ -68,8 +68,7 @@ class Flow:
             Shape (n, places).
         """
         nodes = [space.inputs + node for node, _ in space.places]
-        live: Mask = self.passes & np.take_along_axis(fed, self.sources, 1) & self.reaching[:, nodes]
-        return live
+        return np.logical_and(self.passes & np.take_along_axis(fed, self.sources, 1), self.reaching[:, nodes])
 
 
 def flow(cells: NDArray[np.int64], space: SearchSpace) -> Flow:

@@ -137,7 +137,8 @@ class SearchSpace:
         Raises:
             GenotypeError: a genotype of another space.
 
-        >>> cells = [Genotype.parse(f"0:none;0:none+1:none;0:{last}+1:none+2:none") for last in ("none", "skip_connect")]
+        >>> text = "0:none;0:none+1:none;0:{}+1:none+2:none"
+        >>> cells = [Genotype.parse(text.format(last)) for last in ("none", "skip_connect")]
         >>> SPACES["nas-bench-201"].passes_on(cells).tolist()
         [False, True]
         """

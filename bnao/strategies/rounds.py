@@ -419,7 +419,7 @@ class _Search:
             left = self.unseen(self.candidates, barred)
             if round == 0 and len(left) + len(barred) < 2:
                 raise ConfigError(
-                    f"only {len(left)} of the table's {len(self.supernet.candidates):,} genotypes keep the budget "
+                    f"only {len(left)} of the table's {len(self.candidates):,} genotypes keep the budget "
                     f"({budgets_text(self.config)}); a search needs two, allow more"
                 )
             return distinct_ones([left[index] for index in rng.permutation(len(left))], self.config.distinct)[:n]

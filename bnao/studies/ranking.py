@@ -20,7 +20,7 @@ from bnao.config.fields import build
 from bnao.config.settings import NetworkConfig, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
-from bnao.metrics import Comparison, Estimate, compare_rankings, mean_ranks, rank_agreement
+from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
 from bnao.run import Folder, Run
@@ -325,7 +325,7 @@ def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
         {
             "figure": figure,
             **plain_estimate(estimate),
-            "each_seed": [round_off(value) for value in found.each[way][figure]],
+            "each_seed": [defined(round_off(value)) for value in found.each[way][figure]],
         }
         for figure, estimate in found.estimates[way].items()
     ]

@@ -48,7 +48,7 @@ def command(
     """Compare the scores in a TABLE with the accuracies beside them: a check of the metrics on known ground."""
     config = AgreementConfig(
         table=str(table), truth_column=truth_column, score_columns=",".join(columns),
-        among=None if among is None else str(among), draw=draw, draws=draws, resamples=resamples,
+        among=None if among is None else str(among), space=space, draw=draw, draws=draws, resamples=resamples,
     )  # fmt: skip
 
     named = space or (None if among is None else "nao")
