@@ -25,6 +25,18 @@ MOST_PIXELS = 16_384
 AUTO = 0
 SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = ("nao", "evolution", "random")
+#: what size means, of a genotype's own network: all its parameters or multiply-adds, or those that are alive
+SIZE_NAMES = ("live-parameters", "parameters", "live-multiply-adds", "multiply-adds")
+#: what random genotypes are told apart by
+DISTINCT = ("text", "computed")
+_SIZE_HELP = (
+    "What size means; live counts of the cells only what carries something of the image to the classifier: in nao "
+    "all of it."
+)
+_DISTINCT_HELP = (
+    "Draw no genotype twice: by its text, or by what it computes, so that none differs from another in dead edges, "
+    "identities or the order of its nodes alone."
+)
 #: how a supernet chooses the set of weights that an edge trains (``bnao.space.genotype.edge_slots``)
 SLOT_RULES = ("hashed", "sorted")
 #: which edges of a supernet's cell share an operation's weights (``bnao.network.sharing``)
@@ -293,7 +305,8 @@ class SearchConfig:
         "Who is trained at a step: by size (Eq. 3), evenly, or by a budget (Eq. 2).",
         choices=SAMPLERS,
     )
-    size: str = setting("parameters", "What size means.", choices=("parameters", "multiply-adds"))
+    size: str = setting("live-parameters", _SIZE_HELP, choices=SIZE_NAMES)
+    distinct: str = setting("text", _DISTINCT_HELP, choices=DISTINCT)
     alpha: float = setting(
         1.0, "Probabilities go as size to this power; 0 = uniform.", least=-MOST_ALPHA, most=MOST_ALPHA
     )
@@ -472,7 +485,8 @@ class StudyConfig:
         None,
         "Also train each ranked genotype alone for so few epochs, such as 1,3,5, and compare that (Fig. 2a).",
     )
-    size: str = setting("parameters", "What size means.", choices=("parameters", "multiply-adds"))
+    size: str = setting("live-parameters", _SIZE_HELP, choices=SIZE_NAMES)
+    distinct: str = setting("text", _DISTINCT_HELP, choices=DISTINCT)
     top: int = setting(10, "The k of precision at the top.", least=1)
     resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)

@@ -107,6 +107,7 @@ class AgreementConfig:
     truth_column: str = setting("", "Column of accuracies.")
     score_columns: str = setting("", "Columns of scores, by commas.")
     among: str | None = setting(None, "Only the genotypes of this study.")
+    space: str | None = setting(None, "Space of the table's genotypes.", choices=SPACE_NAMES)
     draw: int = setting(50, "Genotypes of a random draw.", least=2)
     draws: int = setting(1000, "How many of these.", least=2)
     resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)

@@ -16,10 +16,11 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao.config.arms import SamplerSpec
-from bnao.config.settings import StudyConfig
+from bnao.config.fields import build
+from bnao.config.settings import NetworkConfig, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
-from bnao.metrics import Comparison, Estimate, compare_rankings, mean_ranks, rank_agreement
+from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
 from bnao.run import Folder, Run
@@ -32,6 +33,9 @@ from bnao.studies.truth import STUDY, ShortTrainings, known_truth, short_trainin
 
 POOL = "pool.json"
 RESULT = STUDY
+
+#: sizes that are rankings by themselves, without any training, and what tables call them
+SIZE_COUNTS = {"parameters": "size alone", "live-parameters": "live size alone"}
 
 #: what tables call a genotype trained by itself, where samplers have their names
 ALONE = "alone"
@@ -53,6 +57,8 @@ class RankingStudy:
         top: the k of precision at the top.
         resamples: behind each interval.
         short: the genotypes trained alone for a few epochs, by length and then by seed.
+        counts: sizes that any ranking has to beat, each of shape (n,), by their names in ``SIZE_COUNTS``: all
+            parameters, and those that are alive. None where they are not known, in files of an early version.
     """
 
     space: str
@@ -65,6 +71,12 @@ class RankingStudy:
     top: int
     resamples: int
     short: tuple[ShortTrainings, ...] = ()
+    counts: Mapping[str, NDArray[np.float64]] | None = None
+
+    @property
+    def given_size(self) -> NDArray[np.float64]:
+        """What partial tau is given: live parameters, or where these are not known the sizes of the chances."""
+        return self.sizes if self.counts is None else self.counts["live-parameters"]
 
     @property
     def truth(self) -> NDArray[np.float64]:
@@ -106,6 +118,7 @@ class RankingStudy:
             epochs: compare_rankings(
                 {str(arm): list(self.scores(arm, epochs)) for arm in self.arms},
                 self.truth,
+                size=self.given_size,
                 k=self.top,
                 resamples=self.resamples,
             )
@@ -117,7 +130,11 @@ class RankingStudy:
         """How the order after short stand-alone trainings agrees with the truth, by their epochs; the way is ALONE."""
         return {
             epochs: compare_rankings(
-                {ALONE: list(self.short_scores(epochs))}, self.truth, k=self.top, resamples=self.resamples
+                {ALONE: list(self.short_scores(epochs))},
+                self.truth,
+                size=self.given_size,
+                k=self.top,
+                resamples=self.resamples,
             )
             for epochs in self.short_epochs
         }
@@ -134,12 +151,23 @@ class RankingStudy:
         """How far the first two repeats of the truth agree with each other; nothing where there is one."""
         if len(self.truths) < 2:
             return {}
-        return rank_agreement(self.truths[0], self.truths[1], k=self.top, resamples=self.resamples)
+        return rank_agreement(
+            self.truths[0], self.truths[1], size=self.given_size, k=self.top, resamples=self.resamples
+        )
 
     @cached_property
     def by_size(self) -> Estimate:
         """Kendall's tau of size and truth: what ranking by size alone would give."""
         return rank_agreement(self.sizes, self.truth, resamples=self.resamples)["kendall_tau"]
+
+    @cached_property
+    def size_alone(self) -> dict[str, dict[str, Estimate]]:
+        """All figures of a ranking by size alone, without any training, by the names in ``SIZE_COUNTS``."""
+        counts = self.counts or {}
+        return {
+            name: rank_agreement(size, self.truth, size=self.given_size, k=self.top, resamples=self.resamples)
+            for name, size in counts.items()
+        }
 
     def ranks_gained(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
         """How many places each genotype stands higher by its one-shot score, mean over seeds, than in truth: (n,)."""
@@ -170,6 +198,9 @@ class RankingStudy:
             {"genotype": str(genotype), "size": size, "truth": truth}
             for genotype, size, truth in zip(self.genotypes, self.sizes.tolist(), self.truths.T.tolist(), strict=True)
         ]
+        for name, sizes in (self.counts or {}).items():
+            for entry, size in zip(genotypes, sizes.tolist(), strict=True):
+                entry[name.replace("-", "_")] = size
         supernets = [
             {
                 "sampler": s.arm.sampler,
@@ -211,6 +242,11 @@ class RankingStudy:
                 for arm in self.arms
             ],
             "size_alone": plain_estimate(self.by_size),
+            "by_size": [
+                {"by": name, "figure": figure, **plain_estimate(estimate)}
+                for name, figures in self.size_alone.items()
+                for figure, estimate in figures.items()
+            ],
             **({} if not self.short else self._short_to_json()),
         }
 
@@ -260,7 +296,27 @@ class RankingStudy:
                 ShortTrainings(int(entry["epochs"]), int(entry["seed"]), np.array(entry["scores"], dtype=np.float64))
                 for entry in content.get("short", [])
             ),
+            _counts_of(content),
         )
+
+
+def _counts_of(content: Mapping[str, Any]) -> dict[str, NDArray[np.float64]] | None:
+    """Return the sizes of the genotypes in a study.json; of an early version they are counted anew, if it says how."""
+    keys = {name: name.replace("-", "_") for name in SIZE_COUNTS}
+    if all(key in entry for entry in content["genotypes"] for key in keys.values()):
+        return {
+            name: np.array([entry[key] for entry in content["genotypes"]], dtype=np.float64)
+            for name, key in keys.items()
+        }
+    if "config" not in content:
+        return None
+    network = build(NetworkConfig, content["config"]["network"])
+    return counted_sizes([Genotype.parse(entry["genotype"]) for entry in content["genotypes"]], network)
+
+
+def counted_sizes(genotypes: Sequence[Genotype], network: NetworkConfig) -> dict[str, NDArray[np.float64]]:
+    """Return the sizes that any ranking has to beat, by the names in ``SIZE_COUNTS``."""
+    return {name: SIZES[name](genotypes, network).astype(np.float64) for name in SIZE_COUNTS}
 
 
 def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
@@ -269,7 +325,7 @@ def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
         {
             "figure": figure,
             **plain_estimate(estimate),
-            "each_seed": [round_off(value) for value in found.each[way][figure]],
+            "each_seed": [defined(round_off(value)) for value in found.each[way][figure]],
         }
         for figure, estimate in found.estimates[way].items()
     ]
@@ -360,7 +416,7 @@ def ranking_study(
     short.sort(key=lambda trainings: (trainings.epochs, trainings.seed))
     study = RankingStudy(
         space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
-        len(trained), config.top, config.resamples, tuple(short),
+        len(trained), config.top, config.resamples, tuple(short), counted_sizes(ranked, network),
     )  # fmt: skip
     if run:
         run.write_json(RESULT, study.to_json())

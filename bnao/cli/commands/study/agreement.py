@@ -26,7 +26,10 @@ from bnao.studies.ranking import RESULT
     "--score-column", "columns", multiple=True, required=True, help="Column of scores; as often as there are."
 )
 @click.option("--among", type=click.Path(path_type=Path), help="Only the genotypes of this study.")
-@click.option("--space", type=click.Choice(SPACE_NAMES), default="nao", show_default=True, help="With --among: theirs.")
+@click.option(
+    "--space", type=click.Choice(SPACE_NAMES),
+    help="Space of the table's genotypes: live size is then a ranking beside the others.  [default: with --among nao]",
+)  # fmt: skip
 @click.option("--draw", type=click.IntRange(min=2), default=50, show_default=True, help="Genotypes of a random draw.")
 @click.option("--draws", type=click.IntRange(min=2), default=1000, show_default=True, help="How many of these.")
 @click.option("--resamples", type=click.IntRange(min=100), default=1000, show_default=True, help="Of the bootstrap.")
@@ -36,7 +39,7 @@ def command(
     truth_column: str,
     columns: tuple[str, ...],
     among: Path | None,
-    space: str,
+    space: str | None,
     draw: int,
     draws: int,
     resamples: int,
@@ -45,13 +48,15 @@ def command(
     """Compare the scores in a TABLE with the accuracies beside them: a check of the metrics on known ground."""
     config = AgreementConfig(
         table=str(table), truth_column=truth_column, score_columns=",".join(columns),
-        among=None if among is None else str(among), draw=draw, draws=draws, resamples=resamples,
+        among=None if among is None else str(among), space=space, draw=draw, draws=draws, resamples=resamples,
     )  # fmt: skip
+
+    named = space or (None if among is None else "nao")
 
     def study() -> AgreementStudy:
         found = agreement_study(
             read_rows(table), truth_column, columns,
-            space=SPACES[space], among=None if among is None else _genotypes_of(among),
+            space=None if named is None else SPACES[named], among=None if among is None else _genotypes_of(among),
             draw=draw, draws=draws, resamples=resamples,
         )  # fmt: skip
         with study_folder(output.folder, config) as run:
