@@ -59,6 +59,7 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "step": (*_SUPERNET, "step", "steps", "loss", "rate", "seconds"),
         "score": (*_SUPERNET, "epochs", "scored", "of"),
         "supernet": _SUPERNET,
+        "probed": ("genotype", "of"),
         "short_epoch": ("genotype", "of", "seed", "epoch", "epochs", "loss", "rate", "seconds"),
         "short": ("genotype", "of", "seed", "epochs", "error", "known"),
         "end": (),

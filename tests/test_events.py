@@ -55,7 +55,7 @@ def of_an_evaluation(listen):
 
 def of_a_study(listen):
     dataset = small_dataset()
-    ranking_study(evolve(SMALL, short="1"), BACKEND, dataset, dataset.joined(), listen=listen)
+    ranking_study(evolve(SMALL, short="1", proxies="naswot"), BACKEND, dataset, dataset.joined(), listen=listen)
 
 
 @pytest.mark.parametrize(

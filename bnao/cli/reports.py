@@ -371,6 +371,11 @@ def _agreement_rows(study: RankingStudy, names: Sequence[str], *, gain: bool = F
         rows.append([*row, *[_estimate(study.short_gained_by_size[epochs], sign="+")] * gain])
     for size, figures in study.size_alone.items():
         rows.append([SIZE_COUNTS[size], "0", *(_estimate(figures[name]) for name in names), *["-"] * gain])
+    for way, figures in study.untrained.items():
+        rows.append([way, "0", *(_estimate(figures[name]) for name in names), *["-"] * gain])
+    for epochs, found in study.fused_comparisons.items():
+        for way, figures in found.estimates.items():
+            rows.append([way, str(epochs), *(_estimate(figures[name]) for name in names), *["-"] * gain])
     return rows
 
 

@@ -485,6 +485,11 @@ class StudyConfig:
         None,
         "Also train each ranked genotype alone for so few epochs, such as 1,3,5, and compare that (Fig. 2a).",
     )
+    proxies: str = setting(
+        "none",
+        f"Also compare zero-cost scores, by commas, and one-shot scores joined with them and live size: "
+        f"{', '.join(PROXIES)}.",
+    )
     size: str = setting("live-parameters", _SIZE_HELP, choices=SIZE_NAMES)
     distinct: str = setting("text", _DISTINCT_HELP, choices=DISTINCT)
     top: int = setting(10, "The k of precision at the top.", least=1)
@@ -500,7 +505,7 @@ class StudyConfig:
         width(self.network)
         if len(set(self.arms)) < len(self.arms):
             raise ConfigError(f"samplers is {self.samplers!r}; it names one twice")
-        _ = self.sets, self.scored_epochs, self.short_epochs  # each is checked as it is read
+        _ = self.sets, self.scored_epochs, self.short_epochs, self.proxy_names  # each is checked as it is read
         if self.trained is not None and self.trained < self.genotypes:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
 
@@ -521,6 +526,11 @@ class StudyConfig:
     def scored_epochs(self) -> tuple[int, ...]:
         """The epochs after which supernets are scored."""
         return rising("epochs", self.epochs)
+
+    @property
+    def proxy_names(self) -> tuple[str, ...]:
+        """The zero-cost scores that are compared too; none where there are none."""
+        return proxy_names("proxies", self.proxies)
 
     @property
     def short_epochs(self) -> tuple[int, ...]:

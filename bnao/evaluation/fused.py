@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 from bnao.config.settings import ProxiesConfig, SearchConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError, DataError
-from bnao.evaluation.proxies import live_sizes, zero_cost_scores
+from bnao.evaluation.proxies import zero_cost_scores
 from bnao.evaluation.trainings import Training, genotype_digest, short_config
+from bnao.network.size import count_parameters
 from bnao.protocols import Backend, Listener, Probing
 from bnao.run import Folder
 from bnao.space.genotype import Genotype
@@ -88,7 +89,7 @@ class Fuser:
         network = config.network if dataset is None else dataset.network(config.network)
         parts = {
             "score": np.asarray(scores, dtype=np.float64),
-            "size": live_sizes(genotypes, network).astype(np.float64),
+            "size": count_parameters(genotypes, network, live=True).astype(np.float64),
         }
         if dataset is not None and config.proxy_names:
             asked = ProxiesConfig(

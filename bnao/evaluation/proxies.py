@@ -18,11 +18,10 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
 
-from bnao.config.settings import NetworkConfig, ProxiesConfig
+from bnao.config.settings import ProxiesConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError
 from bnao.network.size import count_multiply_adds, count_parameters
-from bnao.network.trained import reaching
 from bnao.protocols import Backend, Listener, Probe, Probing
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
@@ -167,7 +166,7 @@ class ZeroCostScores:
 
     Attributes:
         genotype: the architecture.
-        size: parameters of its network that reach the output ("live").
+        size: parameters of its network that carry something of the image to the classifier ("live").
         multiply_adds: of those, for one image.
         values: by proxy, one score for each repeat; NaN where it is not defined.
 
@@ -259,8 +258,8 @@ def zero_cost_scores(
         raise ConfigError(f"batch is {config.batch}, and the train part has {dataset.n_train} images; give fewer")
     seeds = range(config.seed, config.seed + config.repeats)
     batches = {seed: _batch(dataset, config.batch, seed) for seed in seeds}
-    sizes = live_sizes(genotypes, network).tolist()
-    products = count_multiply_adds([reaching(genotype) for genotype in genotypes], network).tolist()
+    sizes = count_parameters(genotypes, network, live=True).tolist()
+    products = count_multiply_adds(genotypes, network, live=True).tolist()
     scored = []
     for index, genotype in enumerate(genotypes):
         values: dict[str, list[float]] = {name: [] for name in config.names}
@@ -274,19 +273,6 @@ def zero_cost_scores(
         )
         listen({"event": "probed", "genotype": index + 1, "of": len(genotypes)})
     return scored
-
-
-def live_sizes(genotypes: Sequence[Genotype], network: NetworkConfig) -> NDArray[np.int64]:
-    """Parameters of each genotype's network that reach its output, shape (n,).
-
-    >>> cells = [Genotype.parse(f"0:{first};0:none+1:none;0:none+1:none+2:skip_connect")
-    ...          for first in ("none", "nor_conv_3x3")]
-    >>> sizes = live_sizes(cells, NetworkConfig(space="nas-bench-201"))
-    >>> bool(sizes[0] == sizes[1])
-    True
-    """
-    sizes: NDArray[np.int64] = count_parameters([reaching(genotype) for genotype in genotypes], network)
-    return sizes
 
 
 def _batch(dataset: Dataset, n: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

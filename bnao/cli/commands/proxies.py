@@ -73,8 +73,9 @@ def command(
     snip       sum of |weight x gradient| of the loss (Lee et al.)
     grad-norm  sum over layers of the norm of the loss's gradient
 
-    Beside them stand the parameters and multiply-adds of what reaches the network's output ("live"), which order
-    genotypes well by themselves. Higher is better for each; only the order of a score means something.
+    Beside them stand the parameters and multiply-adds of what carries something of the image to the classifier
+    ("live"), which order genotypes well by themselves. Higher is better for each; only the order of a score means
+    something.
     """
     run = _run_of(targets, file)
     if run is None:
