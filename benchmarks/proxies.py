@@ -12,16 +12,36 @@ import argparse
 import json
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from arguments import file, refusals, whole
+from numpy.typing import NDArray
 
-from bnao import DataConfig, NetworkConfig, ProxiesConfig, load_backend, load_dataset, zero_cost_scores
+from bnao import (
+    DataConfig,
+    NetworkConfig,
+    ProxiesConfig,
+    fuse,
+    load_backend,
+    load_dataset,
+    rank_agreement,
+    zero_cost_scores,
+)
 from bnao.config.settings import PROXIES, MachineConfig
 from bnao.data.tables import read_truth
 from bnao.space.spaces import SPACES
 from bnao.streams import stream
+
+FIGURES = ("kendall_tau", "tau_in_better_half", "partial_tau_given_size", "precision_in_top_tenth")
+JOINED = (
+    ("live size", "jacob_cov"),
+    ("live size", "jacob_cov", "naswot"),
+    ("live size", "jacob_cov", "synflow"),
+    ("live size", "jacob_cov", "naswot", "synflow"),
+)
 
 
 def main() -> None:
@@ -41,7 +61,21 @@ def main() -> None:
             if a.table is None or a.data is None:
                 parser.error("give --table and --data, or --of")
             content = scored(a)
-            a.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        else:
+            content = json.loads(Path(a.of).read_text(encoding="utf-8"))
+        content["figures"] = {name: figures_of(*way) for name, way in ways(content["cells"]).items()}
+        text = json.dumps({name: value for name, value in content.items() if name != "cells"}, indent=1)
+        # a line a cell
+        cells = ",\n  ".join(json.dumps(cell) for cell in content["cells"])
+        a.out.write_text(f'{text[:-2]},\n "cells": [\n  {cells}\n ]\n}}\n', encoding="utf-8")
+        for name, figures in content["figures"].items():
+            shown = (
+                f"{figures[figure]['value']:.3f} [{figures[figure]['low']:.3f}, {figures[figure]['high']:.3f}]"
+                if figures[figure]["value"] is not None
+                else "-"
+                for figure in FIGURES
+            )
+            print(f"{name:<36}", *shown, sep="  ")
 
 
 def scored(a: argparse.Namespace) -> dict[str, Any]:
@@ -73,6 +107,30 @@ def scored(a: argparse.Namespace) -> dict[str, Any]:
         "data": dataset.describe(),
         "seconds": round(time.monotonic() - start, 1),
         "cells": [{"truth": truth[entry.genotype], **entry.to_json()} for entry in found],
+    }
+
+
+def ways(cells: Sequence[Mapping[str, Any]]) -> dict[str, tuple[NDArray[np.float64], ...]]:
+    """Each way of ranking the cells by its name: its scores, the truth and live size, shape (n,)."""
+    truth, size = (np.array([cell[name] for cell in cells], np.float64) for name in ("truth", "live_parameters"))
+    parts = {"live size": size} | {
+        name: np.array([np.nan if (mean := cell["proxies"][name]["mean"]) is None else mean for cell in cells])
+        for name in cells[0]["proxies"]
+    }
+    joined = {" + ".join(names): fuse({name: parts[name] for name in names}).values for names in JOINED}
+    # what is not defined ranks last
+    alone = {name: np.where(np.isnan(part), -np.inf, part) for name, part in parts.items()}
+    return {name: (scores, truth, size) for name, scores in (alone | joined).items()}
+
+
+def figures_of(
+    scores: NDArray[np.float64], truth: NDArray[np.float64], size: NDArray[np.float64]
+) -> dict[str, dict[str, float | None]]:
+    """The figures of one way of ranking, rounded."""
+    found = rank_agreement(scores, truth, size=size)
+    return {
+        name: {end: None if value is None else round(value, 3) for end, value in found[name].to_json().items()}
+        for name in FIGURES
     }
 
 
