@@ -112,6 +112,7 @@ class SupernetContract:
             ([], "at least one"),
             ([one, evolve(one, teacher=1)], "pass 1 has teacher 1; it must be an earlier pass"),
             ([evolve(one, above=-1)], "pass 0 has above -1"),
+            ([one, evolve(one, images=one.images[:4], labels=one.labels[:4], teacher=0)], "4 images, and its teacher"),
             ([evolve(one, slope="all")], "only a mixture has one"),
             ([evolve(one, architecture=_mixture(supernet), masks=np.ones(1, np.float32))], "which drops nothing"),
         ):
