@@ -35,7 +35,7 @@ class Printout:
 
     Attributes:
         arguments: of ``bnao``; RUN stands for the folder of the search.
-        until: the last line that is shown, as the beginning of the next one; None: all are.
+        until: how the first line begins that is not shown; None: all are shown.
         long: whether it takes more than half an hour or data that do not ship in the package.
     """
 
@@ -48,12 +48,12 @@ class Printout:
         lines = [line.rstrip() for line in printed.splitlines()]
         lines = [line for line in lines if not _GENOTYPE.fullmatch(line) and not line.startswith("next: bnao show")]
         if self.until is not None:
-            lines = lines[: lines.index(self.until)]
+            lines = lines[: next(i for i, line in enumerate(lines) if line.startswith(self.until))]
         return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n") + "\n"
 
 
 PRINTOUTS = {
-    "show": Printout(["show", PUBLISHED], until="Reduction cell  (a: the cell before the last, b: the last cell)"),
+    "show": Printout(["show", PUBLISHED], until="Reduction cell"),
     "search": Printout(["search"]),
     "evaluate": Printout(["evaluate", "RUN", "--top", "5", "--random", "10"]),
     "cifar10-small": Printout(
