@@ -34,7 +34,7 @@ from results_figures import (
     verdict,
 )
 
-from bnao.metrics import compared
+from bnao.metrics import compare_rankings
 
 #: the numbers of epochs that were also trained with a cosine of their own
 OWN_EPOCHS = (5, 10)
@@ -515,5 +515,5 @@ def paired(one_name: str, other_name: str) -> str:
         truth.append([np.mean(content["genotypes"][i]["truth"]) for i in by_genotype])
         scores.append([[s["scores"][-1][i] for i in by_genotype] for s in content["supernets"]])
     assert truth[0] == truth[1]
-    found = compared({"other": scores[1], "one": scores[0]}, truth[0]).differences["one"]["pairwise_accuracy"]
+    found = compare_rankings({"other": scores[1], "one": scores[0]}, truth[0]).differences["one"]["pairwise_accuracy"]
     return percent({"value": found.value, "low": found.low, "high": found.high}, "+")

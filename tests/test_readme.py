@@ -69,7 +69,10 @@ def test_the_readmes_python_runs_and_gives_what_it_says():
 
     assert names["sampler"].probabilities.tolist() == [0.25, 0.75]
     assert names["sampler"].expected(1000).tolist() == [250, 750]
-    assert names["parameters"](names["parse"]("NAONet-V2"), names["NetworkConfig"](channels=36, cells=6)) == 4_387_654
+    assert (
+        names["count_parameters"](names["parse"]("NAONet-V2"), names["NetworkConfig"](channels=36, cells=6))
+        == 4_387_654
+    )
     assert names["pairwise_accuracy"](predicted=[0.1, 0.3, 0.2], truth=[1, 3, 2]) == 1.0
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import attrs
 from attrs import frozen
 
-from bnao.config.arms import MOST_ALPHA, SAMPLERS, Arm, PlannedSupernet, planned_supernets
+from bnao.config.arms import MOST_ALPHA, SAMPLERS, PlannedSupernet, SamplerSpec, planned_supernets
 from bnao.config.fields import Settings, build, rising, section, setting, told
 from bnao.config.presets import EVALUATE_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
 from bnao.errors import ConfigError
@@ -430,9 +430,9 @@ class StudyConfig:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
 
     @property
-    def arms(self) -> tuple[Arm, ...]:
+    def arms(self) -> tuple[SamplerSpec, ...]:
         """The samplers to compare; the others are compared with the first."""
-        return tuple(Arm.parse(text) for text in self.samplers.split(","))
+        return tuple(SamplerSpec.parse(text) for text in self.samplers.split(","))
 
     @property
     def sets(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from bnao.classification import class_errors, label_ranks
 from bnao.config.settings import AUTO, EvaluateConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.metrics import Estimate, rank_agreement
-from bnao.network.size import multiply_adds, parameters, within_budget
+from bnao.network.size import count_multiply_adds, count_parameters, within_budget
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training
 from bnao.protocols import Backend, Listener, StandAlone
@@ -173,8 +173,8 @@ def evaluate(
         evaluations.append(
             Evaluation(
                 genotype,
-                parameters(genotype, network),
-                multiply_adds(genotype, network),
+                count_parameters(genotype, network),
+                count_multiply_adds(genotype, network),
                 tuple(test.error for test in tests),
                 tuple(test.top5_error for test in tests if test.top5_error is not None),
                 network.channels if config.network.channels == AUTO else None,

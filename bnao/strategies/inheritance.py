@@ -73,7 +73,7 @@ class Inheritance:
         )
 
 
-def inherited(
+def inherit_weights(
     genotype: Genotype,
     network: NetworkConfig,
     state: Mapping[str, NDArray[np.float32]],
@@ -175,4 +175,4 @@ class SupernetWeights:
 
     def inherited(self, genotype: Genotype, network: NetworkConfig) -> Inheritance:
         """What a genotype's own network has in it."""
-        return inherited(genotype, network, self.state, self.source, self.slots)
+        return inherit_weights(genotype, network, self.state, self.source, self.slots)

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from bnao.config.settings import SearchConfig
 from bnao.errors import ConfigError, GenotypeError, WeightsError
 from bnao.metrics import defined, kendall_tau, pairwise_accuracy
-from bnao.network.size import SIZES, multiply_adds, parameters
+from bnao.network.size import SIZES, count_multiply_adds, count_parameters
 from bnao.protocols import (
     Controller,
     HeldOut,
@@ -446,8 +446,8 @@ class _Search:
         order = sorted(self.scores, key=lambda genotype: -self.scores[genotype])
         counts = zip(
             self.sizes(order).tolist(),
-            parameters(order, self.network).tolist(),
-            multiply_adds(order, self.network).tolist(),
+            count_parameters(order, self.network).tolist(),
+            count_multiply_adds(order, self.network).tolist(),
             strict=True,
         )
         ranked = [

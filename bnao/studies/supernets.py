@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.config.arms import Arm, PlannedSupernet
+from bnao.config.arms import PlannedSupernet, SamplerSpec
 from bnao.config.settings import SearchConfig, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.network.state import read_weights, to_bytes
@@ -53,7 +53,7 @@ class TrainedSupernet:
         expected: what Eq. 4 says for them, shape (n,).
     """
 
-    arm: Arm
+    arm: SamplerSpec
     seed: int
     epochs: tuple[int, ...]
     scores: NDArray[np.float64]

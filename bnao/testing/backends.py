@@ -24,7 +24,7 @@ from bnao.data.imagenet import stream_dataset
 from bnao.errors import WeightsError
 from bnao.evaluation.scoring import classify_test_images, score_genotypes
 from bnao.network.parameters import stand_alone_shapes, supernet_shapes
-from bnao.network.size import parameters, supernet_parameters
+from bnao.network.size import count_parameters, supernet_parameters
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training, trained_of
 from bnao.protocols import Backend, Exporting, GivesLogits, State
@@ -88,7 +88,7 @@ class BackendContract:
         for genotype in genotypes:
             network = backend.stand_alone(genotype, config, large, seed=0)
 
-            assert network.parameters == parameters(genotype, large.network(config.network))
+            assert network.parameters == count_parameters(genotype, large.network(config.network))
 
     def test_the_supernet_holds_every_operation_for_every_source(
         self, backend: Backend, dataset: Dataset, config: SearchConfig
