@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from attrs import evolve, frozen
+from attrs import frozen
 
 from bnao.protocols import (
     HeldOut,
 )
 from bnao.run import read_json, understanding
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import space_named
+from bnao.space.spaces import parse_in
 from bnao.strategies.journal import RESULT
 
 
@@ -106,13 +106,10 @@ class SearchResult:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SearchResult:
         """What ``to_json`` was made from."""
-        output = space_named(content["space"]).rules.output
-        ranked = [
-            Ranked(**{**entry, "genotype": evolve(Genotype.parse(entry["genotype"]), output=output)})
-            for entry in content["ranked"]
-        ]
+        space = content["space"]
+        ranked = [Ranked(**{**entry, "genotype": parse_in(space, entry["genotype"])}) for entry in content["ranked"]]
         learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
-        return cls(content["space"], content["seed"], tuple(ranked), learning)
+        return cls(space, content["seed"], tuple(ranked), learning)
 
 
 def read_result(folder: Path) -> SearchResult:

@@ -104,7 +104,7 @@ def search(
     >>> result.best == pool[-1]
     True
     """
-    return _Search(config, supernet, controller, Journal(run), size, listen).result(rerank)
+    return _Search(config, supernet, controller, run, size, listen).result(rerank)
 
 
 def check_start(config: SearchConfig, supernet: Supernet, controller: Controller) -> None:
@@ -113,7 +113,7 @@ def check_start(config: SearchConfig, supernet: Supernet, controller: Controller
     Raises:
         Errors as ``search``; among them ConfigError where the budgets admit too few for the first pool.
     """
-    begun = _Search(config, supernet, controller, Journal(None), None, lambda event: None)
+    begun = _Search(config, supernet, controller, None, None, lambda event: None)
     begun.first_pool()
     begun.load_weights()
 
@@ -145,7 +145,7 @@ class _Search:
         config: SearchConfig,
         supernet: Supernet,
         controller: Controller,
-        journal: Journal,
+        run: Run | None,
         size: SizeFunction | None,
         listen: Listener,
     ) -> None:
@@ -156,10 +156,11 @@ class _Search:
                 f"sharing is none, and the supernet, of class {type(supernet).__name__}, trains weights that are "
                 "shared; take a bnao.evaluation.candidates.StandAloneScores"
             )
-        self.config, self.supernet, self.controller, self.journal = config, supernet, controller, journal
+        self.config, self.supernet, self.controller = config, supernet, controller
         self.size, self.listen = size, listen
         self.network = supernet.network
         self.space = space_named(self.network.space, self.network.nodes)
+        self.journal = Journal(run, self.space)
         # an epoch of no steps: a table, which trains nothing
         self.steps = supernet.epoch_steps and (config.steps or config.epochs * supernet.epoch_steps)
         self.born: dict[Genotype, int] = {}
@@ -322,9 +323,7 @@ class _Search:
         if pool.genotypes:
             self.remember(round, pool.predicted, pool.held_out)
             sizes = self.sizes(pool.genotypes).tolist()
-            self.journal.keep_pool(
-                round, self.space.name, pool.genotypes, sizes, pool.sources, pool.predicted, pool.held_out
-            )
+            self.journal.keep_pool(round, pool.genotypes, sizes, pool.sources, pool.predicted, pool.held_out)
             self.tell(
                 "pool", round=round + 1, genotypes=len(pool.genotypes), sources=pool.sources,
                 duplicates=pool.duplicates,

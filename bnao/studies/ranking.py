@@ -24,7 +24,7 @@ from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
 from bnao.run import Folder, Run
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import space_named
+from bnao.space.spaces import parse_in, space_named
 from bnao.strategies.result import round_off
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
 from bnao.studies.supernets import TrainedSupernet, trained_supernet
@@ -245,7 +245,7 @@ class RankingStudy:
         )
         return cls(
             content["space"],
-            tuple(Genotype.parse(entry["genotype"]) for entry in content["genotypes"]),
+            tuple(parse_in(content["space"], entry["genotype"]) for entry in content["genotypes"]),
             np.array([entry["size"] for entry in content["genotypes"]], dtype=np.float64),
             np.array([entry["truth"] for entry in content["genotypes"]], dtype=np.float64).T,
             supernets,

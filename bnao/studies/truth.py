@@ -289,7 +289,7 @@ def read_accuracies(path: Path, space: SearchSpace, column: str | None = None) -
             listed = [(row["genotype"], [1 - float(error) for error in row["test_errors"]]) for row in rows]
         else:
             listed = [(row["genotype"], row["truth"]) for row in content["genotypes"]]
-        read = {Genotype.parse(text): tuple(map(float, values)) for text, values in listed}
+        read = {Genotype.parse(text, output=space.rules.output): tuple(map(float, values)) for text, values in listed}
         named = None if kind == "evaluation" else str(content["space"])
     if kind == "evaluation" and (path.parent / CONFIG).is_file():
         named = read_toml(path.parent / CONFIG).get("network", {}).get("space")

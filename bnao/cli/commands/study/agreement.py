@@ -14,7 +14,7 @@ from bnao.data.tables import read_rows
 from bnao.errors import RunError
 from bnao.run import read_json, understanding
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import SPACES
+from bnao.space.spaces import SPACES, parse_in
 from bnao.studies.agreement import AgreementStudy, agreement_study
 from bnao.studies.ranking import RESULT
 
@@ -67,4 +67,4 @@ def _genotypes_of(study: Path) -> list[Genotype]:
     with understanding(path):
         if content["kind"] != "ranking":
             raise RunError(f"{path} is a study of kind {content['kind']!r}; --among takes one of kind 'ranking'")
-        return [Genotype.parse(entry["genotype"]) for entry in content["genotypes"]]
+        return [parse_in(content["space"], entry["genotype"]) for entry in content["genotypes"]]
