@@ -8,13 +8,14 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from attrs import frozen
 
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
 from bnao.config.arms import Arm
+from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
 from bnao.metrics import Estimate
 from bnao.space.genotype import Genotype
+from bnao.strategies.balance import Balance, balance
 from bnao.strategies.bias import SizeBias, size_bias
 from bnao.strategies.result import Learning, Ranked, SearchResult
 from bnao.studies.agreement import AgreementStudy
@@ -49,39 +50,6 @@ def score_text(entry: Ranked) -> str:
     if entry.standard_error is None:
         return plain_score(entry.score, as_share=False)
     return f"{percent(entry.score)} {plus_minus()} {percent(entry.standard_error)}"
-
-
-@frozen
-class Balance:
-    """How far the updates of a search are from what Eq. 4 expects.
-
-    Attributes:
-        steps: all updates.
-        chi_square: the sum of (updates - expected)^2 / expected.
-        degrees: its degrees of freedom; the two are about equal if the sampler does what it should.
-        largest: the largest deviation of a genotype, in standard deviations of its count.
-    """
-
-    steps: int
-    chi_square: float
-    degrees: int
-    largest: float
-
-
-def balance(ranked: Sequence[Ranked]) -> Balance | None:
-    """The updates against Eq. 4; None where nothing was trained.
-
-    In each round the updates sum to its steps, which takes one degree of freedom.
-    """
-    trained = [entry for entry in ranked if entry.expected_updates > 0]
-    updates = np.array([entry.updates for entry in trained], dtype=np.float64)
-    expected = np.array([entry.expected_updates for entry in trained])
-    degrees = len(trained) - len({entry.round for entry in trained})
-    if degrees < 1:
-        return None
-    deviations = (updates - expected) / np.sqrt(expected)
-    largest = float(deviations[np.abs(deviations).argmax()])
-    return Balance(int(updates.sum()), float((deviations**2).sum()), degrees, largest)
 
 
 def balance_line(found: Balance) -> str:
@@ -389,35 +357,13 @@ def _estimate(estimate: Estimate, sign: str = "") -> str:
     return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
 
 
-@frozen
-class AgainstRandom:
-    """The found genotypes beside random ones of the first pool, by test error.
-
-    Attributes:
-        first: of the genotype the search ranked first.
-        top_mean: mean over the search's best.
-        top: how many these are.
-        random_median: median over the random ones.
-        random: how many these are.
-    """
-
-    first: float
-    top_mean: float
-    top: int
-    random_median: float
-    random: int
-
-    def __str__(self) -> str:
-        return (
-            f"test error: {percent(self.first, 2)} for the genotype ranked first, {percent(self.top_mean, 2)} on "
-            f"average over the top {self.top}; the median of {self.random} random ones of the first pool is "
-            f"{percent(self.random_median, 2)}"
-        )
-
-
-def against_random(top: Sequence[float], random: Sequence[float]) -> AgainstRandom:
-    """The comparison from the test errors of the best, in the search's order, and of the random ones."""
-    return AgainstRandom(top[0], statistics.fmean(top), len(top), statistics.median(random), len(random))
+def random_line(found: AgainstRandom) -> str:
+    """The best of a search beside random genotypes, for people."""
+    return (
+        f"test error: {percent(found.first, 2)} for the genotype ranked first, {percent(found.top_mean, 2)} on "
+        f"average over the top {found.top}; the median of {found.random} random ones of the first pool is "
+        f"{percent(found.random_median, 2)}"
+    )
 
 
 def spent_line(seconds: float, memory: int | None) -> str:

@@ -33,6 +33,7 @@ from bnao.protocols import (
     Supernet,
     check_provides,
 )
+from bnao.provenance import About, keep_about, origin
 from bnao.run import Run
 from bnao.sampler import ProportionalSampler, sampler_of_round
 from bnao.space.genotype import Genotype
@@ -58,6 +59,7 @@ def search(
     controller: Controller,
     *,
     run: Run | None = None,
+    about: About | None = None,
     size: SizeFunction | None = None,
     rerank: Callable[[Genotype], float] | None = None,
     listen: Listener = lambda event: None,
@@ -74,6 +76,8 @@ def search(
         controller: proposes the genotypes of each later round: methods ``fit`` and ``propose``; see
             ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
+        about: what the folder's run.json says of data, machine and versions, of ``bnao.provenance.origin``; None: the
+            versions of what needs no backend, and no data. ``bnao.searches.PreparedSearch`` knows it.
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
             the end, such as ``bnao.evaluation.trainings.short_training``; None: they stay in the order of their scores.
@@ -84,8 +88,8 @@ def search(
 
     Raises:
         DivergedError: the supernet's loss is not finite.
-        RunError: the folder cannot be written; what was finished is kept. Or the run of ``config.from_supernet`` is
-            not finished.
+        RunError: the folder cannot be written; what was finished is kept. Or it was begun with other data, or the run
+            of ``config.from_supernet`` is not finished.
         ConfigError: the budget admits too few genotypes, or not those of ``config.pool_file``; the supernet of
             ``config.from_supernet`` is another; ``config.sharing`` is none, and the supernet shares weights.
         GenotypeError: a line of ``config.pool_file`` is not a genotype of the space.
@@ -104,7 +108,10 @@ def search(
     >>> result.best == pool[-1]
     True
     """
-    return _Search(config, supernet, controller, run, size, listen).result(rerank)
+    begun = _Search(config, supernet, controller, run, size, listen)
+    if run is not None:
+        keep_about(run, about or origin(None, config.machine))
+    return begun.result(rerank)
 
 
 def check_start(config: SearchConfig, supernet: Supernet, controller: Controller) -> None:

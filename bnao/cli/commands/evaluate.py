@@ -17,7 +17,7 @@ import click
 from attrs import frozen
 
 from bnao import backends
-from bnao.cli.folders import about, about_images, dated_folder, keep_about
+from bnao.cli.folders import dated_folder
 from bnao.cli.genotypes import Given, file_option, show_command
 from bnao.cli.options import (
     DEFAULT_PRESET,
@@ -29,13 +29,12 @@ from bnao.cli.options import (
 )
 from bnao.cli.progress import EvaluationTrack, following, telling
 from bnao.cli.reports import (
-    AgainstRandom,
-    against_random,
     agreement_lines,
     evaluation_report,
     hardest_line,
     left_out_line,
     peak_memory,
+    random_line,
     spent_line,
 )
 from bnao.cli.stopping import going_on
@@ -43,15 +42,14 @@ from bnao.config.fields import to_toml
 from bnao.config.settings import PRESETS, STREAMED, EvaluateConfig, SearchConfig
 from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
+from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
 from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, sized, unreadable
-from bnao.run import CONFIG, Run, check_is_free, check_same_settings, read_config, read_json
+from bnao.run import Run, check_takes, read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.inheritance import SupernetWeights
 from bnao.strategies.journal import RESULT as SEARCH_RESULT
-from bnao.strategies.journal import read_pool
 from bnao.strategies.result import read_result
-from bnao.streams import stream
 
 log = logging.getLogger("bnao.cli")
 
@@ -223,7 +221,7 @@ class _Chosen:
         if top > len(ranked):
             raise click.UsageError(f"--top is {top}; {folder} has {len(ranked)} genotypes")
         best = {entry.genotype: f"rank {rank}" for rank, entry in enumerate(ranked[:top], start=1)}
-        random = _drawn_from_pool(folder, n_random, seed) if n_random else ()
+        random = random_of_first_pool(folder, n_random, seed) if n_random else ()
         sources = dict(best)
         for genotype in random:
             sources[genotype] = f"{best[genotype]}, random" if genotype in best else "random"
@@ -232,24 +230,11 @@ class _Chosen:
         return cls(tuple(sources), tuple(sources.values()), scores, as_share, top, random)
 
 
-def _drawn_from_pool(folder: Path, n: int, seed: int) -> tuple[Genotype, ...]:
-    """n random genotypes of a run's first pool; fewer are the first of them."""
-    pool = read_pool(folder, 0)
-    if n > len(pool):
-        raise click.UsageError(f"--random is {n}; the first pool of {folder} has {len(pool)} genotypes")
-    order = stream(seed, "evaluate pool").permutation(len(pool))[:n]
-    return tuple(pool[index] for index in order)
-
-
 # --- the evaluation itself
 
 
 def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: bool) -> list[Evaluation]:
-    known = (folder / CONFIG).is_file()
-    if known:
-        check_same_settings(folder, config)
-    else:
-        check_is_free(folder)
+    check_takes(folder, config)
     space = space_named(config.network.space, config.network.nodes)
     for genotype in chosen.genotypes:
         space.check(genotype)
@@ -260,8 +245,7 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
     backend.stand_alone(chosen.genotypes[0], own[0], dataset, seed=config.seed)
     if config.from_supernet is not None:  # likewise
         SupernetWeights.of(config.from_supernet, config.network)
-    with Run.open(folder) if known else Run.create(folder, config) as run:
-        keep_about(run, about(about_images(dataset), config.machine, [backend]))
+    with Run.of(folder, config) as run:
         log.info("%s", dataset.describe())
         log.info("folder: %s", folder)
         again = f"the same command with --out {shlex.quote(str(folder))}"
@@ -294,7 +278,7 @@ def _print(
     if chosen.scores is not None and len(done) > 1:
         lines += agreement_lines(agreement(done, chosen.scores))
     if beside is not None:
-        lines.append(str(beside))
+        lines.append(random_line(beside))
     best = min(done, key=lambda evaluation: evaluation.mean)
     hardest = hardest_line(best, read_json(folder / RESULT)["class_names"])
     if hardest is not None:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from bnao import backends
 from bnao.cli.figures import duration, percent, plain_score, plus_minus
-from bnao.cli.folders import ABOUT, about_images, check_same_data
 from bnao.cli.genotypes import Given, file_option
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.progress import INTERVAL, telling
@@ -29,6 +28,7 @@ from bnao.errors import ConfigError
 from bnao.evaluation.scoring import OneShotScore, score_genotypes
 from bnao.metrics import Estimate, rank_agreement
 from bnao.protocols import State, Supernet
+from bnao.provenance import ABOUT, about_images, check_same_data
 from bnao.run import read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from bnao.cli.reports import agreement_report
-from bnao.cli.studies import Output, keep_study, study_folder, study_options
+from bnao.cli.studies import Output, study_folder, study_options
 from bnao.config.settings import SPACE_NAMES
 from bnao.config.table_studies import AgreementConfig
 from bnao.data.tables import read_rows
 from bnao.errors import RunError
+from bnao.provenance import keep_study
 from bnao.run import read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SPACES, parse_in
