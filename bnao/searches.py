@@ -17,7 +17,7 @@ from bnao.data.dataset import Dataset, load_dataset
 from bnao.errors import ConfigError
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.trainings import short_training
-from bnao.protocols import Backend, Controller, Listener, Supernet
+from bnao.protocols import Backend, Controller, Listener, Scorer
 from bnao.provenance import ABOUT, About, about_images, about_table, origin
 from bnao.run import Run, check_is_free
 from bnao.space.genotype import Genotype
@@ -41,7 +41,7 @@ class PreparedSearch:
     """
 
     config: SearchConfig
-    supernet: Supernet
+    supernet: Scorer
     controller: Controller
     rerank: Callable[[Genotype], float] | None
     about: About
@@ -142,7 +142,7 @@ def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedS
     return PreparedSearch(config, supernet, controller, rerank, facts)
 
 
-def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Supernet:
+def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Scorer:
     """The supernet, or what trains each genotype alone in its place."""
     if config.sharing == "weights":
         return backend.supernet(config, dataset)

@@ -41,8 +41,8 @@ def balance(ranked: Sequence[Ranked]) -> Balance | None:
     Args:
         ranked: all genotypes of the search, in any order.
 
-    >>> from bnao.space.zoo import published
-    >>> cell = published("NAONet-V2").genotype
+    >>> from bnao.space.zoo import published_cell
+    >>> cell = published_cell("NAONet-V2").genotype
     >>> balance([Ranked(cell, 0.5, None, size, 1, 1, 1, n, e) for size, n, e in [(1.0, 12, 10.0), (1.0, 8, 10.0)]])
     Balance(steps=20, chi_square=0.8, degrees=1, largest=0.6324555320336759)
     """

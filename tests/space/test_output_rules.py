@@ -10,9 +10,9 @@ from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig, 
 from bnao.errors import GenotypeError
 from bnao.run import Run
 from bnao.space.genotype import Genotype
-from bnao.space.notation.notations import NOTATIONS, parse, written
+from bnao.space.notation.notations import NOTATIONS, parse, to_text
 from bnao.space.spaces import SPACES, space_named
-from bnao.strategies.evolution import EvolutionController, mutated
+from bnao.strategies.evolution import EvolutionController, mutate
 from bnao.strategies.journal import Journal, read_pool
 from bnao.strategies.result import read_result
 from bnao.strategies.rounds import search
@@ -46,7 +46,7 @@ def test_a_mutated_cell_of_darts_gives_out_all_its_nodes():
     (parent,) = DARTS.random_genotypes(1, stream(0, "example"))
 
     for index in range(20):
-        child = mutated(parent, DARTS, stream(0, "mutation", index))
+        child = mutate(parent, DARTS, stream(0, "mutation", index))
 
         assert child.output == "nodes"
         assert [cell.outputs(child.output) for cell in child.cells] == [(2, 3, 4, 5)] * 2
@@ -55,11 +55,11 @@ def test_a_mutated_cell_of_darts_gives_out_all_its_nodes():
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 def test_text_mutation_and_integers_of_a_space_have_its_rule(space):
     (drawn,) = space.random_genotypes(1, stream(0, "example"))
-    found = [drawn, space.parse(str(drawn)), parse(str(drawn), space), mutated(drawn, space, stream(0, "mutation"))]
+    found = [drawn, space.parse(str(drawn)), parse(str(drawn), space), mutate(drawn, space, stream(0, "mutation"))]
     found += [*space.decode(space.encode([drawn])), space.genotype_of(*drawn.cells)]
     for notation in NOTATIONS:
         try:
-            found.append(parse(written(drawn, space, notation), space))
+            found.append(parse(to_text(drawn, space, notation), space))
         except GenotypeError:
             continue  # a notation for other spaces
 

@@ -7,13 +7,13 @@ import pytest
 from attrs import evolve
 from pretend_backend import _Backend as PretendBackend
 
-from bnao.config.arms import Arm, PlannedSupernet
+from bnao.config.arms import PlannedSupernet, SamplerSpec
 from bnao.config.fields import build
 from bnao.config.settings import NetworkConfig, StudyConfig, preset
 from bnao.data.dataset import load_dataset
 from bnao.errors import ConfigError, DataError
 from bnao.metrics import pairwise_accuracy
-from bnao.network.size import parameters
+from bnao.network.size import count_parameters
 from bnao.run import Folder, Run
 from bnao.space.spaces import SPACES, space_named
 from bnao.streams import stream
@@ -37,21 +37,21 @@ SMALL = build(
 
 
 def sizes_of(genotypes):
-    return parameters(genotypes, NETWORK)
+    return count_parameters(genotypes, NETWORK)
 
 
 @pytest.mark.parametrize(
     ("text", "arm"),
     [
-        ("uniform", Arm("uniform", 0.0)),
-        ("proportional", Arm("proportional", 1.0)),
-        (" proportional:0.5 ", Arm("proportional", 0.5)),
-        ("budget:2", Arm("budget", 2.0)),
+        ("uniform", SamplerSpec("uniform", 0.0)),
+        ("proportional", SamplerSpec("proportional", 1.0)),
+        (" proportional:0.5 ", SamplerSpec("proportional", 0.5)),
+        ("budget:2", SamplerSpec("budget", 2.0)),
     ],
 )
 def test_a_sampler_is_named_with_its_power_of_the_size(text, arm):
-    assert Arm.parse(text) == arm
-    assert Arm.parse(str(arm)) == arm
+    assert SamplerSpec.parse(text) == arm
+    assert SamplerSpec.parse(str(arm)) == arm
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_too_few_genotypes_are_refused(tmp_path):
 
 
 def test_a_supernet_of_a_study_has_its_sampler_and_seed():
-    config = supernet_config(SMALL, PlannedSupernet(Arm("proportional", 2.0), 7, (1, 2)))
+    config = supernet_config(SMALL, PlannedSupernet(SamplerSpec("proportional", 2.0), 7, (1, 2)))
 
     assert (config.rounds, config.epochs, config.sampler, config.alpha, config.seed) == (1, 2, "proportional", 2.0, 7)
 
