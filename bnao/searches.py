@@ -18,7 +18,7 @@ from bnao.errors import ConfigError
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.trainings import short_training
 from bnao.protocols import Backend, Controller, Listener, Scorer
-from bnao.provenance import ABOUT, About, about_images, about_table, origin
+from bnao.provenance import ABOUT, About, about_images, about_table, check_same_data, origin
 from bnao.run import Run, check_is_free
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
@@ -83,12 +83,15 @@ def resumed_search(run: Run, rounds: int | None = None) -> PreparedSearch:
     Raises:
         BnaoError: as ``prepare_search``.
         ConfigError: more rounds were begun already.
+        RunError: the run was begun with other data.
     """
     before = run.read_json(ABOUT) if run.has(ABOUT) else {}
     config = run.config(SearchConfig)
     if rounds is not None:
         config = evolve(config, rounds=rounds)
     prepared = _prepared(config, before.get("controller_backend"))
+    if before:
+        check_same_data(run.folder, before, prepared.about["data"])
     add_rounds(run, config.rounds)
     return prepared
 

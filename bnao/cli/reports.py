@@ -61,20 +61,27 @@ def balance_line(found: Balance) -> str:
     )
 
 
-def search_report(result: SearchResult, top: int) -> list[str]:
-    """The best genotypes of a search and how they came to be."""
+def search_report(result: SearchResult, top: int, *, long: bool = False) -> list[str]:
+    """The best genotypes of a search and how they came to be; ``long`` adds their texts."""
     best = result.ranked[:top]
-    heads = ["rank", "score", "parameters", "multiply-adds", "round"]
+    heads = ["rank", "id", "score", "parameters", "multiply-adds", "round"]
     trained = any(entry.expected_updates for entry in best)
     reranked = any(entry.reranked is not None for entry in best)
     heads += ["updates", "expected (Eq. 4)"] * trained + ["trained alone"] * reranked
     rows = []
     for rank, entry in enumerate(best, start=1):
-        row = [str(rank), score_text(entry), f"{entry.parameters:,}", f"{entry.multiply_adds:,}", str(entry.round)]
+        row = [
+            str(rank),
+            entry.genotype.id,
+            score_text(entry),
+            f"{entry.parameters:,}",
+            f"{entry.multiply_adds:,}",
+            str(entry.round),
+        ]
         row += [f"{entry.updates:,}", f"{entry.expected_updates:,.1f}"] * trained
         row += [percent(math.nan if entry.reranked is None else entry.reranked)] * reranked
         rows.append(row)
-    lines = [*table(heads, rows), "", *numbered([entry.genotype for entry in best]), ""]
+    lines = [*table(heads, rows), "", *(numbered([entry.genotype for entry in best]) if long else [])]
     lines += [pool_line(result), size_line(size_bias(result, top))]
     found = balance(result.ranked)
     lines += [] if found is None else [balance_line(found)]
@@ -115,8 +122,8 @@ def _order(accuracy: float | None, tau: float | None) -> list[str]:
 
 
 def numbered(genotypes: Sequence[Genotype]) -> list[str]:
-    """The genotypes in full, each on a line of its own behind its number."""
-    return [f"{number:>4}  {genotype}" for number, genotype in enumerate(genotypes, start=1)]
+    """Return the genotypes' texts, each on a line of its own behind its number, and an empty line after them."""
+    return [*(f"{number:>4}  {genotype}" for number, genotype in enumerate(genotypes, start=1)), ""]
 
 
 def pool_line(result: SearchResult) -> str:
@@ -168,6 +175,7 @@ def evaluation_report(
     scores: Mapping[Genotype, float] | None = None,
     *,
     as_share: bool = True,
+    long: bool = False,
 ) -> list[str]:
     """Stand-alone test errors, one line a genotype.
 
@@ -176,20 +184,28 @@ def evaluation_report(
         sources: where each genotype is from, such as a rank.
         scores: one-shot scores.
         as_share: whether scores are shares of images, told in percent.
+        long: whether the genotypes' texts follow the table.
     """
     first = evaluations[0]
     repeated = f" (mean {plus_minus()} sd, repeats)" if len(first.test_errors) > 1 else ""
-    heads = ["", f"test error{repeated}", *["top-5 error"] * bool(first.top5_errors)]
+    heads = ["", "id", f"test error{repeated}", *["top-5 error"] * bool(first.top5_errors)]
     heads += [*["C"] * (first.channels is not None), "parameters", "multiply-adds"]
     heads += (["one-shot score"] if scores else []) + (["from"] if sources else [])
     rows = []
     for number, done in enumerate(evaluations):
-        row = [str(number + 1), error_text(done), *[percent(done.top5_mean, 2)] * bool(done.top5_errors)]
+        row = [
+            str(number + 1),
+            done.genotype.id,
+            error_text(done),
+            *[percent(done.top5_mean, 2)] * bool(done.top5_errors),
+        ]
         row += [*[str(done.channels)] * (done.channels is not None), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
         row += [plain_score(scores[done.genotype], as_share)] if scores else []
         row += [sources[number]] if sources else []
         rows.append(row)
-    lines = [*table(heads, rows, left=["from"]), "", *numbered([done.genotype for done in evaluations])]
+    lines = [*table(heads, rows, left=["from"])]
+    if long:
+        lines += ["", *numbered([done.genotype for done in evaluations])[:-1]]
     inherited = [f"{at:>4}  {done.inherited}" for at, done in enumerate(evaluations, start=1) if done.inherited]
     return [*lines, *([""] if inherited else []), *inherited]
 

@@ -19,6 +19,9 @@ from bnao.space.drawing import Graph, Picture, picture, svg
 #: how the output of a cell forms: the states that no node reads, all nodes, the nodes that no node reads, the last
 OUTPUT_RULES = ("loose ends", "nodes", "loose nodes", "last node")
 
+#: digits of a genotype's short name
+ID_DIGITS = 8
+
 _EDGE = re.compile(r"\s*(\d+)\s*:\s*([A-Za-z_][A-Za-z0-9_]*)\s*")
 
 
@@ -228,6 +231,21 @@ class Genotype:
         """The cells by their names: normal and reduction, or the one cell."""
         names = ("",) if self.reduction is None else ("normal", "reduction")
         return tuple(zip(names, self.cells, strict=True))
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that tell its text form from others; files of its trainings are named by them."""
+        return hashlib.blake2b(str(self).encode(), digest_size=6).hexdigest()
+
+    @property
+    def id(self) -> str:
+        """Its short name in tables: the first eight digits of ``digest``.
+
+        >>> genotype = Genotype.parse("0:none;0:none+1:skip_connect", output="last node")
+        >>> genotype.id, genotype.digest.startswith(genotype.id)
+        ('04e7e28d', True)
+        """
+        return self.digest[:ID_DIGITS]
 
     def cell(self, reduction: bool) -> Cell:
         """The cell at a place in the network; where there is but one, that.

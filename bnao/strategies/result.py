@@ -47,8 +47,15 @@ class Ranked:
     reranked: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, the genotype in its text form."""
-        return {**attrs.asdict(self, recurse=False), "genotype": str(self.genotype)}
+        """Return plain data, the genotype in its text form and by its id."""
+        about = {"genotype": str(self.genotype), "id": self.genotype.id}
+        return about | {name: value for name, value in attrs.asdict(self, recurse=False).items() if name != "genotype"}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], space: str) -> Ranked:
+        """Return what ``to_json`` was made from, a genotype of the space of that name."""
+        values = {name: value for name, value in content.items() if name != "id"}
+        return cls(**{**values, "genotype": parse_in(space, content["genotype"])})
 
 
 @frozen
@@ -107,7 +114,7 @@ class SearchResult:
     def from_json(cls, content: Mapping[str, Any]) -> SearchResult:
         """What ``to_json`` was made from."""
         space = content["space"]
-        ranked = [Ranked(**{**entry, "genotype": parse_in(space, entry["genotype"])}) for entry in content["ranked"]]
+        ranked = [Ranked.from_json(entry, space) for entry in content["ranked"]]
         learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
         return cls(space, content["seed"], tuple(ranked), learning)
 

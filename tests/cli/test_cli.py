@@ -637,7 +637,7 @@ def test_a_full_disk_ends_in_one_line(monkeypatch, on_table):
     def full(*arguments, **settings):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bnao.cli.commands.search.search", full)
+    monkeypatch.setattr("bnao.searches.search", full)
 
     result = bnao(*on_table, "--out", "run")
 
@@ -649,7 +649,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch, on_table):
     def bug(*arguments, **settings):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("bnao.cli.commands.search.search", bug)
+    monkeypatch.setattr("bnao.searches.search", bug)
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
         bnao(*on_table, "--out", "run")
@@ -828,7 +828,7 @@ def test_a_folder_of_other_settings_is_refused_with_the_first_that_differs(finis
         (("--random", 3, "x"), 2, "--random is for the folder of a run"),
         (("run", "x"), 2, "run is a folder; give one RUN alone, or genotypes"),
         (("run", "--top", 99), 2, "--top is 99; run has 18 genotypes"),
-        (("run", "--top", 1, "--random", 99), 2, "--random is 99; the first pool of run has 12 genotypes"),
+        (("run", "--top", 1, "--random", 99), 2, "random is 99; the first pool of run has 12 genotypes"),
         (("run", "--device", "mars"), 1, "no device 'mars' here"),
         (("run", "--backend", "table"), 1, "backend 'table' trains nothing"),
         (("run", "--data", "no.npz"), 1, "no.npz"),
@@ -1300,4 +1300,4 @@ def test_scores_of_a_python_search_are_those_it_found_and_its_images_are_named(m
     said = bnao("score", made_in_python, "--json")
 
     assert [entry["score"] for entry in json.loads(said.stdout)["scores"]] == [entry["score"] for entry in ranked]
-    assert "python does not say which images it is of (no run.json); taken are: fashion-mnist: 2,700" in said.stderr
+    assert "python does not say which images it is of; taken are: fashion-mnist: 2,700" in said.stderr

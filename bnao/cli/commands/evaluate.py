@@ -18,7 +18,7 @@ from attrs import frozen
 
 from bnao import backends
 from bnao.cli.folders import dated_folder
-from bnao.cli.genotypes import Given, file_option, show_command
+from bnao.cli.genotypes import Given, file_option, long_option, show_command
 from bnao.cli.options import (
     DEFAULT_PRESET,
     SectionedCommand,
@@ -43,6 +43,7 @@ from bnao.config.settings import PRESETS, STREAMED, EvaluateConfig, SearchConfig
 from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
 from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
+from bnao.evaluation.references import Reference, reference
 from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, sized, unreadable
 from bnao.run import Run, check_takes, read_config, read_json
 from bnao.space.genotype import Genotype
@@ -73,6 +74,7 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
     help="Folder for weights and results; one of the same settings is gone on with.  "
     "[default: RUN/evaluate-<preset>-<settings>, or runs/evaluate-<date>-<time>]",
 )  # fmt: skip
+@long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress, only warnings and the results.")
 @click.pass_context
@@ -86,29 +88,31 @@ def command(
     top: int | None,
     n_random: int | None,
     out: Path | None,
+    long: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Train genotypes from scratch by the paper's recipe, and test them.
 
     Give GENOTYPEs in any notation that bnao show reads, in quotes, or names of published cells (bnao zoo); or the
-    folder of one finished RUN of bnao search, whose best are taken, on its images. In the help, "default" is the
+    folder of one finished RUN of bnao search, whose best are taken, on its images; or some of its genotypes, as RUN:1
+    (by rank) or RUN:3f9a (by the first digits of the id), on its images too. In the help, "default" is the
     paper's setting and "quick" what that preset has instead; with a RUN its own preset is the usual one, and with
     --dataset imagenet the preset of that name.
     """
-    searched = _searched(targets, file)
+    searched, named = _searched(targets, file)
     nothing = searched is not None or (show_config and not targets and file is None)
     given = Given(()) if nothing else Given.of(targets, file)
     if searched is None:
-        for option, value in (("--top", top), ("--random", n_random)):
-            if value is not None:
-                raise click.UsageError(f"{option} is for the folder of a run; give one RUN in place of genotypes")
+        _refuse_of_run(top, n_random)
         usual = _usual_preset(context, DEFAULT_PRESET)
         config = configured(
             context, EvaluateConfig, preset_name, config_file,
             usual_preset=usual, below=lambda base: given.settings(),
         )  # fmt: skip
     else:
+        if named:
+            _refuse_of_run(top, n_random)
         of_run = read_config(searched, SearchConfig)
         usual = _usual_preset(context, of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET)
         config = configured(
@@ -123,13 +127,13 @@ def command(
         chosen = _Chosen.given(given.genotypes(space))
         folder = dated_folder("evaluate-<when>") if out is None else out
     else:
-        chosen = _Chosen.of_run(searched, top, n_random or 0, config.seed)
+        chosen = _Chosen.named(searched, named) if named else _Chosen.of_run(searched, top, n_random or 0, config.seed)
         folder = searched / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
     start = time.monotonic()
     with telling(quiet):
         done = _evaluated(config, chosen, folder, quiet)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
-    _print(done, chosen, folder, config.network.space, as_json, spent)
+    _print(done, chosen, folder, as_json, long, spent)
 
 
 def _usual_preset(context: click.Context, otherwise: str) -> str:
@@ -138,15 +142,26 @@ def _usual_preset(context: click.Context, otherwise: str) -> str:
     return dataset if dataset in PRESETS[EvaluateConfig] else otherwise
 
 
-def _searched(targets: Sequence[str], file: Path | None) -> Path | None:
-    """The run's folder, if it is one that was given."""
+def _refuse_of_run(top: int | None, n_random: int | None) -> None:
+    for option, value in (("--top", top), ("--random", n_random)):
+        if value is not None:
+            raise click.UsageError(f"{option} is for the folder of a run; give one RUN in place of genotypes")
+
+
+def _searched(targets: Sequence[str], file: Path | None) -> tuple[Path | None, tuple[Reference, ...]]:
+    """The search's folder, if that is what was given, or genotypes of one search alone; and these."""
     # os.path's, which takes a genotype that is too long for a file name as no folder
     folders = [target for target in targets if os.path.isdir(target)]
     if not folders:
-        return None
+        named = [found for found in map(reference, targets) if found is not None]
+        runs = {each.folder for each in named}
+        if file is not None or len(named) < len(targets) or len(runs) != 1:
+            return None, ()
+        (run,) = runs
+        return (run, tuple(named)) if (run / SEARCH_RESULT).is_file() else (None, ())
     if len(targets) > 1 or file is not None:
         raise click.UsageError(f"{folders[0]} is a folder; give one RUN alone, or genotypes")
-    return Path(folders[0])
+    return Path(folders[0]), ()
 
 
 def _settings_of_run(config: SearchConfig, base: EvaluateConfig) -> dict[str, dict[str, Any]]:
@@ -206,6 +221,16 @@ class _Chosen:
         return cls(once)
 
     @classmethod
+    def named(cls, folder: Path, references: Sequence[Reference]) -> _Chosen:
+        """Some genotypes of a run, by rank or id."""
+        ranked = read_result(folder).ranked
+        ranks = {entry.genotype: f"rank {rank}" for rank, entry in enumerate(ranked, start=1)}
+        genotypes = tuple(dict.fromkeys(each.reading().genotype for each in references))
+        scores = {entry.genotype: entry.score for entry in ranked}
+        as_share = ranked[0].standard_error is not None
+        return cls(genotypes, tuple(ranks[genotype] for genotype in genotypes), scores, as_share)
+
+    @classmethod
     def of_run(cls, folder: Path, top: int | None, n_random: int, seed: int) -> _Chosen:
         """The best of a run, and random ones of its first pool.
 
@@ -258,7 +283,7 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
 
 
 def _print(
-    done: Sequence[Evaluation], chosen: _Chosen, folder: Path, space: str, as_json: bool, spent: Mapping[str, Any]
+    done: Sequence[Evaluation], chosen: _Chosen, folder: Path, as_json: bool, long: bool, spent: Mapping[str, Any]
 ) -> None:
     """Test errors, the agreement with the one-shot scores, and the best beside random ones."""
     beside = _beside_random(done, chosen)
@@ -271,7 +296,7 @@ def _print(
             content["against_random"] = attrs.asdict(beside)
         click.echo(json.dumps({"run": str(folder), **spent, **content}))
         return
-    lines = ["", *evaluation_report(done, chosen.sources, chosen.scores, as_share=chosen.as_share), ""]
+    lines = ["", *evaluation_report(done, chosen.sources, chosen.scores, as_share=chosen.as_share, long=long), ""]
     left_out = unreadable(done)
     if left_out:
         lines.append(left_out_line(left_out, RESULT))
@@ -286,7 +311,7 @@ def _print(
     lines += [
         spent_line(spent["seconds"], spent["peak_memory_bytes"]),
         f"folder: {folder}  (results in {RESULT}, weights in trainings/)",
-        f"next: {show_command(best.genotype, space)}",
+        f"next: {show_command(folder, done.index(best) + 1)}",
     ]
     click.echo("\n".join(lines))
 

@@ -14,7 +14,7 @@ import click
 from attrs import evolve
 
 from bnao.cli.folders import dated_folder
-from bnao.cli.genotypes import show_command
+from bnao.cli.genotypes import long_option, show_command
 from bnao.cli.options import SectionedCommand, configured, given_options, given_settings, layer_options, options_of
 from bnao.cli.progress import SearchTrack, following, telling
 from bnao.cli.reports import peak_memory, search_report, spent_line
@@ -47,6 +47,7 @@ log = logging.getLogger("bnao.cli")
     "--controller-backend", metavar="NAME",
     help="Backend that provides the NAO controller.  [default: that of --backend]",
 )  # fmt: skip
+@long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, all genotypes, best first.")
 @click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
 @click.pass_context
@@ -58,6 +59,7 @@ def command(
     out: Path | None,
     resume: Path | None,
     controller_backend: str | None,
+    long: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -79,7 +81,7 @@ def command(
     with telling(quiet):
         if resume is not None and config == before and (resume / RESULT).is_file():
             click.echo(f"{resume} is finished already; nothing in it was changed", err=as_json)
-            _print(read_result(resume), config, resume, as_json)
+            _print(read_result(resume), config, resume, as_json, long)
             return
         start = time.monotonic()
         if resume is None:
@@ -89,7 +91,7 @@ def command(
             folder = resume
             result = _resumed(config.rounds, folder, quiet)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
-    _print(result, config, folder, as_json, spent)
+    _print(result, config, folder, as_json, long, spent)
 
 
 def _refuse_beside_resume(context: click.Context) -> None:
@@ -168,7 +170,12 @@ def _searched(prepared: PreparedSearch, run: Run, quiet: bool) -> SearchResult:
 
 
 def _print(
-    result: SearchResult, config: SearchConfig, folder: Path, as_json: bool, spent: Mapping[str, Any] | None = None
+    result: SearchResult,
+    config: SearchConfig,
+    folder: Path,
+    as_json: bool,
+    long: bool,
+    spent: Mapping[str, Any] | None = None,
 ) -> None:
     """The best genotypes, where everything is, and what to do next."""
     if as_json:
@@ -179,12 +186,12 @@ def _print(
         }
         click.echo(json.dumps({"format": FORMAT, "run": str(folder), **(spent or {}), **about, **result.to_json()}))
         return
-    click.echo("\n".join(["", *search_report(result, config.top)]))
+    click.echo("\n".join(["", *search_report(result, config.top, long=long)]))
     if spent:
         click.echo(spent_line(spent["seconds"], spent["peak_memory_bytes"]))
     click.echo(f"run folder: {folder}")
     quoted = shlex.quote(str(folder))
     if config.machine.backend == "table":
-        click.echo(f"next: {show_command(result.best, result.space)}")
+        click.echo(f"next: {show_command(folder, 1)}")
     else:
         click.echo(f"next: bnao evaluate {quoted} --top {min(config.top, len(result.ranked))}")
