@@ -23,6 +23,7 @@ from bnao.config.settings import PRESETS, EvaluateConfig, SearchConfig, preset
 from bnao.data.dataset import load_dataset
 from bnao.network.state import read_weights
 from bnao.run import Run
+from bnao.space.notation.notations import parse
 from bnao.space.spaces import SPACES
 from bnao.space.zoo import published_cell
 from bnao.strategies.rounds import search
@@ -300,11 +301,11 @@ def test_a_search_over_a_table_ends_with_its_best_genotypes(on_table, table):
 
     assert result.exit_code == 0
     best = table.read_text().splitlines()[30].split(",")[0].strip('"')  # all thirty were scored: the last is best
-    assert re.search(rf"^   1  {re.escape(best)}$", result.stdout, re.M)
-    assert re.search(r"^   1 +0\.79 ", result.stdout, re.M)
+    assert best not in result.stdout
+    assert re.search(rf"^   1  {parse(best).id} +0\.79 ", result.stdout, re.M)
     assert "of 30 genotypes scored, the first has 0.79" in result.stdout
     assert "run folder: run\n" in result.stdout
-    assert result.stdout.endswith(f"next: bnao show '{best}'\n")
+    assert result.stdout.endswith("next: bnao show run:1\n")
     assert "round 1/3  10 new genotypes (10 random)" in result.stderr
 
 
@@ -1224,9 +1225,9 @@ def test_any_genotypes_of_the_space_are_scored_by_accuracy_and_log_likelihood(fi
 def test_the_table_of_given_genotypes_has_both_measures_with_their_errors(finished):
     said = bnao("score", finished, "NAONet-V2")
 
-    assert re.search(r"^genotype +score by pretend +log-likelihood$", said.stdout, re.M)
-    assert re.search(r"^ +1 +\S+ % ± \S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
-    assert f"   1  {published_cell('NAONet-V2').genotype}" in said.stdout
+    assert re.search(r"^ +id +score by pretend +log-likelihood$", said.stdout, re.M)
+    assert re.search(r"^ *1 +[0-9a-f]{8} +\S+ % ± \S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
+    assert f"1  {published_cell('NAONet-V2').genotype.id}" in said.stdout
     assert "on 600 dev images; errors are standard errors" in said.stdout
 
 
