@@ -10,7 +10,6 @@ A block is marked by the line ``<!-- printout: NAME -->`` before it.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import subprocess
 import sys
@@ -98,16 +97,14 @@ def bnao(arguments: list[str], work: Path) -> str:
     """Return what a command prints; it runs in the folder ``work``."""
     print("bnao", *arguments, file=sys.stderr)
     done = subprocess.run(
-        [sys.executable, "-c", "from bnao.cli import main; main()", *arguments],
-        cwd=work, stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "bnao", *arguments], cwd=work, stdout=subprocess.PIPE, text=True, check=True
+    )
     return done.stdout
 
 
 def draw_first(run: Path, work: Path) -> None:
     """Draw the genotype that a search ranked first."""
-    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
-    bnao(["draw", result["ranked"][0]["genotype"], "-o", str(PICTURE)], work)
+    bnao(["draw", f"{run}:1", "-o", str(PICTURE)], work)
 
 
 def main() -> None:
