@@ -15,7 +15,7 @@ from bnao.protocols import (
 )
 from bnao.run import read_json, understanding
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import space_named
+from bnao.space.spaces import parse_in
 from bnao.strategies.fusion import Fusion
 from bnao.strategies.journal import RESULT
 
@@ -53,9 +53,17 @@ class Ranked:
     parts: Mapping[str, float | None] = field(factory=dict, hash=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, the genotype in its text form; of joined scores nothing where none were."""
-        content = {**attrs.asdict(self, recurse=False), "genotype": str(self.genotype), "parts": dict(self.parts)}
-        return content if self.fused is not None else {k: v for k, v in content.items() if k not in ("fused", "parts")}
+        """Return plain data, the genotype in its text form and by its id; of joined scores nothing where none were."""
+        about = {"genotype": str(self.genotype), "id": self.genotype.id}
+        left_out = ("genotype",) if self.fused is not None else ("genotype", "fused", "parts")
+        values = attrs.asdict(self, recurse=False) | {"parts": dict(self.parts)}
+        return about | {name: value for name, value in values.items() if name not in left_out}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], space: str) -> Ranked:
+        """Return what ``to_json`` was made from, a genotype of the space of that name."""
+        values = {name: value for name, value in content.items() if name != "id"}
+        return cls(**{**values, "genotype": parse_in(space, content["genotype"])})
 
 
 @frozen
@@ -116,13 +124,10 @@ class SearchResult:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SearchResult:
         """What ``to_json`` was made from."""
-        output = space_named(content["space"]).rules.output
-        ranked = [
-            Ranked(**{**entry, "genotype": evolve(Genotype.parse(entry["genotype"]), output=output)})
-            for entry in content["ranked"]
-        ]
+        space = content["space"]
+        ranked = [Ranked.from_json(entry, space) for entry in content["ranked"]]
         learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
-        return cls(content["space"], content["seed"], tuple(ranked), learning, content.get("fusion"))
+        return cls(space, content["seed"], tuple(ranked), learning, content.get("fusion"))
 
 
 def rank_by_fusion(ranked: Sequence[Ranked], fusion: Fusion) -> list[Ranked]:

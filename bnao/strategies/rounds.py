@@ -34,6 +34,7 @@ from bnao.protocols import (
     Step,
     check_provides,
 )
+from bnao.provenance import About, keep_about, origin
 from bnao.run import Run
 from bnao.sampler import ProportionalSampler, sampler_of_round
 from bnao.space.canonical import distinct_key, distinct_ones
@@ -62,6 +63,7 @@ def search(
     controller: Controller,
     *,
     run: Run | None = None,
+    about: About | None = None,
     size: SizeFunction | None = None,
     rerank: Callable[[Genotype], float] | None = None,
     fuse: Fuse | None = None,
@@ -80,6 +82,8 @@ def search(
         controller: proposes the genotypes of each later round: methods ``fit`` and ``propose``; see
             ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
+        about: what the folder's run.json says of data, machine and versions, of ``bnao.provenance.origin``; None: the
+            versions of what needs no backend, and no data. ``bnao.searches.PreparedSearch`` knows it.
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
             the end, such as ``bnao.evaluation.trainings.short_training``; None: they stay in the order of their scores.
@@ -92,8 +96,8 @@ def search(
 
     Raises:
         DivergedError: the supernet's loss is not finite.
-        RunError: the folder cannot be written; what was finished is kept. Or the run of ``config.from_supernet`` is
-            not finished.
+        RunError: the folder cannot be written; what was finished is kept. Or it was begun with other data, or the run
+            of ``config.from_supernet`` is not finished.
         ConfigError: the budget admits too few genotypes, or not those of ``config.pool_file``; the supernet of
             ``config.from_supernet`` is another; ``config.sharing`` is none, and the supernet shares weights;
             ``config.rank_by`` is fused, and there is no ``fuse``.
@@ -115,7 +119,10 @@ def search(
     """
     if config.rank_by == "fused" and fuse is None:
         raise ConfigError("rank_by is fused, and nothing is given that joins scores; give fuse=bnao.Fuser(...)")
-    return _Search(config, supernet, controller, Journal(run), size, listen).result(rerank, fuse)
+    begun = _Search(config, supernet, controller, run, size, listen)
+    if run is not None:
+        keep_about(run, about or origin(None, config.machine))
+    return begun.result(rerank, fuse)
 
 
 def check_start(config: SearchConfig, supernet: Scorer, controller: Controller) -> None:
@@ -124,7 +131,7 @@ def check_start(config: SearchConfig, supernet: Scorer, controller: Controller) 
     Raises:
         Errors as ``search``; among them ConfigError where the budgets admit too few for the first pool.
     """
-    begun = _Search(config, supernet, controller, Journal(None), None, lambda event: None)
+    begun = _Search(config, supernet, controller, None, None, lambda event: None)
     begun.first_pool()
     begun.load_weights()
 
@@ -156,7 +163,7 @@ class _Search:
         config: SearchConfig,
         supernet: Scorer,
         controller: Controller,
-        journal: Journal,
+        run: Run | None,
         size: SizeFunction | None,
         listen: Listener,
     ) -> None:
@@ -167,10 +174,11 @@ class _Search:
                 f"sharing is none, and the supernet, of class {type(supernet).__name__}, trains weights that are "
                 "shared; take a bnao.evaluation.candidates.StandAloneScores"
             )
-        self.config, self.supernet, self.controller, self.journal = config, supernet, controller, journal
+        self.config, self.supernet, self.controller = config, supernet, controller
         self.size, self.listen = size, listen
         self.network = supernet.network
         self.space = space_named(self.network.space, self.network.nodes)
+        self.journal = Journal(run, self.space)
         # an epoch of no steps: a table, which trains nothing
         self.steps = supernet.epoch_steps and (config.steps or config.epochs * supernet.epoch_steps)
         self.born: dict[Genotype, int] = {}
@@ -355,9 +363,7 @@ class _Search:
         if pool.genotypes:
             self.remember(round, pool.predicted, pool.held_out)
             sizes = self.sizes(pool.genotypes).tolist()
-            self.journal.keep_pool(
-                round, self.space.name, pool.genotypes, sizes, pool.sources, pool.predicted, pool.held_out
-            )
+            self.journal.keep_pool(round, pool.genotypes, sizes, pool.sources, pool.predicted, pool.held_out)
             self.tell(
                 "pool", round=round + 1, genotypes=len(pool.genotypes), sources=pool.sources,
                 duplicates=pool.duplicates,

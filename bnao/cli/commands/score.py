@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from bnao import backends
 from bnao.cli.figures import duration, percent, plain_score, plus_minus
-from bnao.cli.folders import ABOUT, about_images, check_same_data
-from bnao.cli.genotypes import Given, file_option
+from bnao.cli.genotypes import Given, file_option, long_option
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.progress import INTERVAL, telling
 from bnao.cli.reports import (
@@ -39,6 +38,7 @@ from bnao.evaluation.fused import Fuser
 from bnao.evaluation.scoring import OneShotScore, score_genotypes
 from bnao.metrics import Estimate, defined, rank_agreement
 from bnao.protocols import Scorer, State
+from bnao.provenance import ABOUT, about_images, check_same_data
 from bnao.run import read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
@@ -68,6 +68,7 @@ _AT_ONCE = 10
     help="Rank by fused: genotypes trained alone, from which the parts' weights are learned (>= 5); 0 = equal weights.",
 )  # fmt: skip
 @click.option("--landmark-epochs", type=click.IntRange(min=1), help="Epochs of each of these trainings.")
+@long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
 @click.pass_context
@@ -77,6 +78,7 @@ def command(
     genotypes: tuple[str, ...],
     file: Path | None,
     top: int | None,
+    long: bool,
     as_json: bool,
     quiet: bool,
     rank_by: str | None,
@@ -115,7 +117,7 @@ def command(
     if as_json:
         click.echo(json.dumps(scored.content(run, config) | spent))
     else:
-        lines = [*scored.lines(config), *_joined_lines(scored.fusion), spent_line(seconds, memory)]
+        lines = [*scored.lines(config, long=long), *_joined_lines(scored.fusion), spent_line(seconds, memory)]
         click.echo("\n".join(lines))
 
 
@@ -128,10 +130,11 @@ def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
     if backend.name == "table":
         raise ConfigError("backend 'table' has no weights; name a framework with --backend")
     dataset = load_dataset(config.data)
-    if (run / ABOUT).is_file():
-        check_same_data(run, read_json(run / ABOUT), about_images(dataset))
+    before = read_json(run / ABOUT) if (run / ABOUT).is_file() else {}
+    if before.get("data") is None:
+        log.info("%s does not say which images it is of; taken are: %s", run, dataset.describe())
     else:
-        log.info("%s does not say which images it is of (no %s); taken are: %s", run, ABOUT, dataset.describe())
+        check_same_data(run, before, about_images(dataset))
     supernet = backend.supernet(config, dataset)
     supernet.load_state(state)
     return supernet
@@ -215,17 +218,19 @@ class _Given:
         about = {"format": 1, "run": str(run), "backend": config.machine.backend, "images": self.images}
         return {**about, **_with_parts([entry.to_json() for entry in self.scores], self.fusion)}
 
-    def lines(self, config: SearchConfig) -> list[str]:
-        heads, rows = ["genotype", f"score by {config.machine.backend}"], []
+    def lines(self, config: SearchConfig, *, long: bool) -> list[str]:
+        heads, rows = ["", "id", f"score by {config.machine.backend}"], []
         known = any(entry.log_likelihood is not None for entry in self.scores)
         for number, entry in enumerate(self.scores, start=1):
             error = "" if entry.standard_error is None else f" {plus_minus()} {percent(entry.standard_error)}"
             score = plain_score(entry.score, as_share=entry.standard_error is not None)
-            rows.append([str(number), f"{score}{error}", *([_log_likelihood(entry)] if known else [])])
+            rows.append(
+                [str(number), entry.genotype.id, f"{score}{error}", *([_log_likelihood(entry)] if known else [])]
+            )
         heads += ["log-likelihood"] * known + _part_heads(self.fusion)
         rows = [[*rows[at], *_part_cells(self.fusion, at)] for at in _order(len(rows), self.fusion)]
         lines = ["", *table(heads, rows), ""]
-        lines += [*numbered([entry.genotype for entry in self.scores]), ""]
+        lines += numbered([entry.genotype for entry in self.scores]) if long else []
         if not known:
             lines.append(f"backend {config.machine.backend!r} gives no logits, and so no log-likelihood")
         if self.images is not None:
@@ -263,17 +268,17 @@ class _Own:
         about = {"format": 1, "run": str(run), "backend": config.machine.backend}
         return {**about, **_with_parts(entries, self.fusion), "agreement": estimates}
 
-    def lines(self, config: SearchConfig) -> list[str]:
+    def lines(self, config: SearchConfig, *, long: bool) -> list[str]:
         known = any(entry.log_likelihood is not None for entry in self.scores)
         rows, genotypes = [], []
         for at in _order(len(self.scores), self.fusion)[: config.top]:
             entry = self.scores[at]
-            row = [str(at + 1), percent(entry.score), percent(self.before[at])]
+            row = [str(at + 1), entry.genotype.id, percent(entry.score), percent(self.before[at])]
             rows.append([*row, *[_log_likelihood(entry)] * known, *_part_cells(self.fusion, at)])
             genotypes.append(f"{at + 1:>4}  {entry.genotype}")
-        heads = ["rank in the run", f"score by {config.machine.backend}", "score in the run"]
+        heads = ["rank in the run", "id", f"score by {config.machine.backend}", "score in the run"]
         heads += ["log-likelihood"] * known + _part_heads(self.fusion)
-        lines = ["", *table(heads, rows), "", *genotypes, ""]
+        lines = ["", *table(heads, rows), "", *(genotypes if long else [])]
         agreement = self._agreement()
         if agreement:
             lines += agreement_lines(agreement, "scores of now against those of the run")
