@@ -621,7 +621,7 @@ the official archives). [tables.md](tables.md) says where the tables are from an
 `--marks along --slots sorted --pad-with mean` is how A, A-long and B were made.
 
 ```console
-bnao study agreement nasbench201_oneshot.csv --truth-column standalone_test_200 --score-column oneshot_supernet --score-column fewshot_supernet --out agreement
+bnao study agreement nasbench201_oneshot.csv --truth-column standalone_test_200 --score-column oneshot_supernet --score-column fewshot_supernet --space nas-bench-201 --out agreement
 bnao study ranking --preset cifar10-small --space nas-bench-201 --channels 16 --cells 1 --truth nasbench201.csv --truth-column c10_test_200 --genotypes 500 --trained 15625 --samplers uniform,proportional --seeds 3 --epochs 2,4,8 --data cifar10.npz --image-size 32 --train-images 10600 --dev-share 0.05 --dev-images 250 --pad 4 --drop-path-keep 1 --marks along --slots sorted --pad-with mean --threads 1 --out A
 bnao study agreement nasbench201_oneshot.csv --truth-column standalone_test_200 --score-column oneshot_supernet --space nas-bench-201 --among A --out A-published
 bnao study ranking --preset cifar10-small --space nas-bench-201 --channels 8 --cells 1 --truth nasbench201.csv --truth-column c10_test_200 --genotypes 500 --trained 15625 --samplers uniform,proportional,proportional:3 --seeds {study("A-long")["config"]["seeds"]} --epochs 8,16,32 --data cifar10.npz --image-size 16 --train-images 10600 --dev-share 0.05 --dev-images 250 --pad 2 --drop-path-keep 1 --marks along --slots sorted --pad-with mean --threads 1 --out A-long
