@@ -59,6 +59,7 @@ class RankingStudy:
         short: the genotypes trained alone for a few epochs, by length and then by seed.
         counts: sizes that any ranking has to beat, each of shape (n,), by their names in ``SIZE_COUNTS``: all
             parameters, and those that are alive. None where they are not known, in files of an early version.
+        score: what the one-shot scores are: ``accuracy`` or ``log-likelihood``.
     """
 
     space: str
@@ -72,6 +73,7 @@ class RankingStudy:
     resamples: int
     short: tuple[ShortTrainings, ...] = ()
     counts: Mapping[str, NDArray[np.float64]] | None = None
+    score: str = "accuracy"
 
     @property
     def given_size(self) -> NDArray[np.float64]:
@@ -226,6 +228,7 @@ class RankingStudy:
             "kind": "ranking",
             "space": self.space,
             "marks": self.marks,
+            "score": self.score,
             "trained": self.trained,
             "top": self.top,
             "resamples": self.resamples,
@@ -297,6 +300,7 @@ class RankingStudy:
                 for entry in content.get("short", [])
             ),
             _counts_of(content),
+            str(content.get("score", "accuracy")),
         )
 
 
@@ -416,7 +420,7 @@ def ranking_study(
     short.sort(key=lambda trainings: (trainings.epochs, trainings.seed))
     study = RankingStudy(
         space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
-        len(trained), config.top, config.resamples, tuple(short), counted_sizes(ranked, network),
+        len(trained), config.top, config.resamples, tuple(short), counted_sizes(ranked, network), config.score,
     )  # fmt: skip
     if run:
         run.write_json(RESULT, study.to_json())
