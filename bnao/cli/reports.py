@@ -329,7 +329,7 @@ def _ranking_heading(studies: Mapping[str, RankingStudy], one: RankingStudy) -> 
         "along": "a supernet is scored along the way",
     }[one.marks]
     lines = [
-        f"one-shot against {'stand-alone accuracy' if len(one.truths) > 1 else 'the truth'}: n = "
+        f"one-shot {one.score} against {'stand-alone accuracy' if len(one.truths) > 1 else 'the truth'}: n = "
         f"{' and '.join(map(str, counts))} genotypes, mean over {seeds} supernet{'s' * (seeds > 1)} of each sampler "
         f"trained on {trained} genotypes, {lengths}; in brackets 95 % bootstrap intervals over genotypes and seeds. "
         f"Gain by size: Spearman's rho of size and ranks gained under such scores, below 0 where they favour the small"

@@ -27,6 +27,8 @@ SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = ("nao", "evolution", "random")
 #: what size means, of a genotype's own network: all its parameters or multiply-adds, or those that are alive
 SIZE_NAMES = ("live-parameters", "parameters", "live-multiply-adds", "multiply-adds")
+#: what a one-shot score can be, of the dev images
+SCORES = ("accuracy", "log-likelihood")
 #: what random genotypes are told apart by
 DISTINCT = ("text", "computed")
 _SIZE_HELP = (
@@ -485,6 +487,12 @@ class StudyConfig:
         "Supernets: one for each of these epochs, with its own cosine (own), or one for them all, scored along the way "
         "(along).",
         choices=MARKS,
+    )
+    score: str = setting(
+        "accuracy",
+        "What supernets are asked for: the accuracy on the dev images, or the mean log-likelihood of their labels, "
+        "which is less noisy.",
+        choices=SCORES,
     )
     seeds: int = setting(3, "Supernets of each sampler, each with its own seed.", least=1)
     repeats: int = setting(1, "Stand-alone trainings of each genotype, each with its own seed.", least=1)

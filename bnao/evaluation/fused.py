@@ -12,7 +12,7 @@ from bnao.config.settings import ProxiesConfig, SearchConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError, DataError
 from bnao.evaluation.proxies import zero_cost_scores
-from bnao.evaluation.trainings import Training, genotype_digest, short_config
+from bnao.evaluation.trainings import Training, short_config
 from bnao.network.size import count_parameters
 from bnao.protocols import Backend, Listener, Probing
 from bnao.run import Folder
@@ -120,7 +120,7 @@ class Fuser:
         config, dataset = self._config, self._dataset
         assert dataset is not None  # checked when it was made
         on_dev = evolve(dataset, x_test=dataset.x_dev, y_test=dataset.y_dev)
-        name = f"landmarks/{genotype_digest(genotype)}-{config.landmark_epochs}-epochs"
+        name = f"landmarks/{genotype.digest}-{config.landmark_epochs}-epochs"
         training = Training(
             genotype, short_config(config, config.landmark_epochs), self._backend, on_dev,
             seed=config.seed, folder=self.folder, name=name, about={"tested_on": "dev part"}, keep_weights=False,

@@ -64,6 +64,7 @@ class RankingStudy:
         short: the genotypes trained alone for a few epochs, by length and then by seed.
         counts: sizes that any ranking has to beat, each of shape (n,), by their names in ``SIZE_COUNTS``: all
             parameters, and those that are alive. None where they are not known, in files of an early version.
+        score: what the one-shot scores are: ``accuracy`` or ``log-likelihood``.
         proxies: zero-cost scores by name, each of shape (n,); NaN where one is not defined.
     """
 
@@ -78,6 +79,7 @@ class RankingStudy:
     resamples: int
     short: tuple[ShortTrainings, ...] = ()
     counts: Mapping[str, NDArray[np.float64]] | None = None
+    score: str = "accuracy"
     proxies: Mapping[str, NDArray[np.float64]] = field(factory=dict)
 
     @property
@@ -266,6 +268,7 @@ class RankingStudy:
             "kind": "ranking",
             "space": self.space,
             "marks": self.marks,
+            "score": self.score,
             "trained": self.trained,
             "top": self.top,
             "resamples": self.resamples,
@@ -353,6 +356,7 @@ class RankingStudy:
                 for entry in content.get("short", [])
             ),
             _counts_of(content),
+            str(content.get("score", "accuracy")),
             {
                 name: np.array([math.nan if value is None else value for value in row], dtype=np.float64)
                 for name, row in content.get("proxies", {}).items()
@@ -484,7 +488,7 @@ def ranking_study(
     short.sort(key=lambda trainings: (trainings.epochs, trainings.seed))
     study = RankingStudy(
         space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
-        len(trained), config.top, config.resamples, tuple(short), counted_sizes(ranked, network),
+        len(trained), config.top, config.resamples, tuple(short), counted_sizes(ranked, network), config.score,
         _proxies(config, ranked, backend, dataset, tell),
     )  # fmt: skip
     if run:

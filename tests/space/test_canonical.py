@@ -69,7 +69,7 @@ def test_the_order_of_nodes_says_nothing(name):
 
 
 def with_two_nodes_swapped(cell):
-    """The cell with the first two neighbouring nodes exchanged that do not read each other; itself if there are none."""
+    """Exchange the first two neighbouring nodes that do not read each other, if there are any."""
     for index in range(len(cell.nodes) - 1):
         first, second = cell.nodes[index : index + 2]
         state = cell.inputs + index
