@@ -197,6 +197,7 @@ class ZeroCostScores:
         """Plain data; what is not defined is null."""
         return {
             "genotype": str(self.genotype),
+            "id": self.genotype.id,
             "live_parameters": self.size,
             "live_multiply_adds": self.multiply_adds,
             "proxies": {

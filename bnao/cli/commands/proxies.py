@@ -15,7 +15,7 @@ import attrs
 import click
 
 from bnao.cli.figures import duration, plain_score, plus_minus
-from bnao.cli.genotypes import Given, file_option
+from bnao.cli.genotypes import Given, file_option, long_option
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import INTERVAL, telling
 from bnao.cli.reports import numbered, peak_memory, spent_line, table
@@ -47,6 +47,7 @@ _WITHOUT = (
 @layer_options(ProxiesConfig)
 @file_option
 @click.option("--top", type=click.IntRange(min=1), help="Of a RUN: how many of its best.  [default: all]")
+@long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress, only warnings and the scores.")
 @click.pass_context
@@ -58,6 +59,7 @@ def command(
     show_config: bool,
     file: Path | None,
     top: int | None,
+    long: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -107,11 +109,12 @@ def command(
         dataset = load_dataset(config.data)
         log.info("%s", dataset.describe())
         found = zero_cost_scores(genotypes, config, backend, dataset, listen=_progress(start))
-    spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
+    seconds, memory = round(time.monotonic() - start, 1), peak_memory()
+    spent = {"seconds": seconds, "peak_memory_bytes": memory}
     if as_json:
         click.echo(json.dumps({"format": 1, **_content(found, config, dataset, scores), **spent}))
         return
-    click.echo("\n".join(["", *_lines(found, config, scores), spent_line(spent["seconds"] or 0, peak_memory())]))
+    click.echo("\n".join(["", *_lines(found, config, scores, long=long), spent_line(seconds, memory)]))
 
 
 def _run_of(targets: Sequence[str], file: Path | None) -> Path | None:
@@ -165,20 +168,20 @@ def _content(
 
 
 def _lines(
-    found: Sequence[ZeroCostScores], config: ProxiesConfig, scores: Mapping[Genotype, float] | None
+    found: Sequence[ZeroCostScores], config: ProxiesConfig, scores: Mapping[Genotype, float] | None, *, long: bool
 ) -> list[str]:
-    heads = ["genotype", "live parameters", "live multiply-adds", *config.names]
+    heads = ["", "id", "live parameters", "live multiply-adds", *config.names]
     heads += [] if scores is None else ["score in the run"]
     rows = []
     for number, entry in enumerate(found, start=1):
-        row = [str(number), f"{entry.size:,}", f"{entry.multiply_adds:,}"]
+        row = [str(number), entry.genotype.id, f"{entry.size:,}", f"{entry.multiply_adds:,}"]
         row += [_value(entry, name) for name in config.names]
         row += [] if scores is None else [plain_score(scores[entry.genotype], as_share=False)]
         rows.append(row)
     network = config.network
     errors = "; errors are standard errors of the mean over repeats" if config.repeats > 1 else ""
     return [
-        *table(heads, rows), "", *numbered([entry.genotype for entry in found]), "",
+        *table(heads, rows), "", *(numbered([entry.genotype for entry in found]) if long else []),
         f"untrained networks with C = {network.channels}, N = {network.cells}, on {config.batch} images of the train "
         f"part, seed {config.seed}, {config.repeats} repeat{'s' * (config.repeats > 1)}{errors}",
         *undefined_lines(found),

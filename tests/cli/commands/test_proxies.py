@@ -17,7 +17,7 @@ def test_scores_stand_beside_live_sizes_with_a_standard_error_over_repeats():
 
     head = result.stdout.splitlines()[1].split("  ")
     assert [cell.strip() for cell in head if cell] == [
-        "genotype", "live parameters", "live multiply-adds", "naswot", "snip",
+        "id", "live parameters", "live multiply-adds", "naswot", "snip",
     ]  # fmt: skip
     assert "3 repeats; errors are standard errors of the mean over repeats" in result.stdout
 
