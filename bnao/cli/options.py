@@ -15,7 +15,7 @@ import click
 from attrs import Attribute
 from click.core import ParameterSource
 
-from bnao.config.fields import Settings, build, kinds_of, merge, read_toml, settings_of
+from bnao.config.fields import Settings, build, kinds_of, listed, merge, read_toml, settings_of
 from bnao.config.settings import PRESETS, preset
 from bnao.errors import ConfigError
 from bnao.space.genotype import shortened
@@ -77,7 +77,7 @@ class WholeNumber(click.ParamType[int]):
         self.fail(f"{shortened(value)} is not a valid integer, such as 20 or 600M{others}.", param, ctx)
 
 
-_TYPES: dict[type, click.ParamType[Any]] = {float: click.FLOAT, str: click.STRING}
+_TYPES: dict[type, click.ParamType[Any]] = {float: click.FLOAT, str: click.STRING, tuple: click.STRING}
 
 
 class SettingOption(click.Option):
@@ -165,7 +165,7 @@ def _at(settings: Any, path: SettingPath) -> Any:
 
 
 def _text(value: Any) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(listed(value))
 
 
 def all_of(*decorators: Decorator) -> Decorator:

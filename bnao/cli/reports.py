@@ -314,15 +314,15 @@ def _difference_rows(study: RankingStudy) -> list[list[str]]:
     ]
 
 
-def contest_report(contest: ControllersStudy) -> list[str]:
+def controllers_report(study: ControllersStudy) -> list[str]:
     """What each controller found after some numbers of queries."""
     heads = ["controller", "searches", "queries", "test accuracy", "regret (mean)", "median", "10 to 90 %"]
     rows = []
-    for curve in contest.curves:
+    for curve in study.curves:
         marks = {min(range(len(curve.queries)), key=lambda i: abs(curve.queries[i] - want)) for want in MARKS}
         for index in sorted(marks):
             best = curve.best[:, index]
-            regret = contest.optimum - best
+            regret = study.optimum - best
             low, middle, high = np.quantile(regret, [0.1, 0.5, 0.9])
             rows.append(
                 [
@@ -331,8 +331,8 @@ def contest_report(contest: ControllersStudy) -> list[str]:
                 ]
             )  # fmt: skip
     return [
-        f"{contest.rows:,} genotypes of space {contest.space}; the best test accuracy is {contest.optimum:.3f}, and "
-        f"that of the genotype with the best score {contest.test_of_best_score:.3f}",
+        f"{study.rows:,} genotypes of space {study.space}; the best test accuracy is {study.optimum:.3f}, and "
+        f"that of the genotype with the best score {study.test_of_best_score:.3f}",
         *table(heads, rows, left=["controller"]),
     ]
 

@@ -151,8 +151,10 @@ def _without_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in settings.items():
         if isinstance(value, Mapping):
             value = _without_folders(value)
+        elif name in _FILES and isinstance(value, list):
+            value = [Path(each).name for each in value]
         elif name in _FILES and isinstance(value, str):
-            value = ",".join(Path(part).name for part in value.split(","))
+            value = Path(value).name
         named[name] = value
     return named
 

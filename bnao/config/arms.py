@@ -9,9 +9,9 @@ from typing import NamedTuple
 from attrs import frozen
 
 from bnao.errors import ConfigError
+from bnao.sampler import SAMPLERS
 
 MOST_ALPHA = 10
-SAMPLERS = ("proportional", "uniform", "budget")
 
 
 @frozen
@@ -27,7 +27,11 @@ class SamplerSpec:
 
     @classmethod
     def parse(cls, text: str) -> SamplerSpec:
-        """Read ``uniform``, ``proportional``, ``budget`` or one of the latter with an alpha, ``proportional:0.5``."""
+        """Read ``uniform``, ``proportional``, ``budget`` or one of the latter with an alpha, ``proportional:0.5``.
+
+        Raises:
+            ConfigError: the text is something else.
+        """
         name, _, alpha = text.strip().partition(":")
         try:
             power = float(alpha) if alpha else 1.0

@@ -129,22 +129,67 @@ def setting(
     return field(default=default, validator=validate, metadata=metadata, converter=converter, kw_only=True)
 
 
-def rising(name: str, text: str) -> tuple[int, ...]:
-    """Read whole numbers >= 1 that rise, by commas.
+def several(
+    default: tuple[Any, ...],
+    help: str,
+    *,
+    read: Callable[[str], Any] = str,
+    check: Callable[[tuple[Any, ...]], bool] = lambda values: True,
+    wanted: str = "texts",
+    fixed: bool = True,
+) -> Any:
+    """Declare a setting that is a tuple; a text is read as its values separated by commas.
+
+    Args:
+        default: its values in the paper's own setting.
+        help: one line for people.
+        read: makes a value from its text; raises ValueError for another text.
+        check: whether values that were given may stand together; never asked about the default.
+        wanted: what the error for other values asks for.
+        fixed: as in ``setting``.
 
     Raises:
-        ConfigError: the text is something else; the setting is named.
-
-    >>> rising("epochs", "5,10,20")
-    (5, 10, 20)
+        ConfigError: on creation, other values; the setting is named.
     """
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if not numbers or numbers[0] < 1 or list(numbers) != sorted(set(numbers)):
-        raise ConfigError(f"{name} is {text!r}; it must be whole numbers >= 1 that rise, such as 5,10,20")
-    return numbers
+
+    def convert(value: Any) -> Any:
+        """Return the tuple of values, or what was given where it is not one."""
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, (tuple, list)):
+            return value
+        try:
+            return tuple(read(part.strip()) if isinstance(part, str) else part for part in parts)
+        except ConfigError:
+            raise
+        except ValueError:
+            return value
+
+    def validate(instance: object, attribute: "Attribute[Any]", values: Any) -> None:
+        kinds = {type(value) for value in values} if isinstance(values, tuple) else {type(None)}
+        kind = typing.get_args(attribute.type)[0]
+        if values != default and not (kinds <= {kind} and check(values)):
+            raise ConfigError(f"{attribute.name} is {listed(values)!r}; it must be {wanted}")
+
+    metadata = {"help": help, "choices": (), "words": {}, "has_option": True, "from_data": False, "fixed": fixed}
+    return field(default=default, validator=validate, converter=convert, metadata=metadata, kw_only=True)
+
+
+def listed(values: object) -> object:
+    """Return the values of a tuple or list as one text, separated by commas; anything else as it is.
+
+    >>> listed((5, 10, 20))
+    '5,10,20'
+    """
+    return ",".join(map(str, values)) if isinstance(values, (tuple, list)) else values
+
+
+def are_rising(numbers: Sequence[int]) -> bool:
+    """Return whether there are numbers, all of them >= 1, each larger than the one before.
+
+    >>> are_rising((5, 10, 20)), are_rising((5, 3)), are_rising(())
+    (True, False, False)
+    """
+    return bool(numbers) and numbers[0] >= 1 and list(numbers) == sorted(set(numbers))
 
 
 def section(factory: Callable[[], Any]) -> Any:
@@ -263,7 +308,9 @@ def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
 
 
 def worded(attribute: "Attribute[Any]", value: object) -> object:
-    """The word that stands for a setting's value, if there is one; else the value."""
+    """Return a setting's value as a file has it: a word for a number that one stands for, a list for a tuple."""
+    if isinstance(value, tuple):
+        return [each if isinstance(each, int) else str(each) for each in value]
     return next((word for word, meant in attribute.metadata["words"].items() if meant == value), value)
 
 

@@ -71,7 +71,7 @@ _AS_SUPERNET = {"channels": "supernet", "cells": "supernet", "cutout": "supernet
 STUDY_PRESETS: dict[str, Settings] = {
     "quick": {
         "genotypes": 10,
-        "epochs": "1,3,6",
+        "epochs": (1, 3, 6),
         "marks": "along",
         "seeds": 2,
         "repeats": 2,

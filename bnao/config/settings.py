@@ -8,10 +8,11 @@ from typing import TypeVar
 import attrs
 from attrs import frozen
 
-from bnao.config.arms import MOST_ALPHA, SAMPLERS, PlannedSupernet, SamplerSpec, planned_supernets
-from bnao.config.fields import Settings, build, rising, section, setting, told
+from bnao.config.arms import MOST_ALPHA, PlannedSupernet, SamplerSpec, planned_supernets
+from bnao.config.fields import Settings, are_rising, build, listed, section, setting, several, told
 from bnao.config.presets import EVALUATE_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
 from bnao.errors import ConfigError
+from bnao.sampler import SAMPLERS
 
 C = TypeVar("C")
 
@@ -255,7 +256,7 @@ class SearchConfig:
     sampler: str = setting(
         "proportional",
         "Who is trained at a step: by size (Eq. 3), evenly, or by a budget (Eq. 2).",
-        choices=SAMPLERS,
+        choices=tuple(SAMPLERS),
     )
     size: str = setting("parameters", "What size means.", choices=("parameters", "multiply-adds"))
     alpha: float = setting(
@@ -369,6 +370,7 @@ class AloneConfig(StandAloneTrainingConfig):
 MARKS = ("own", "along")
 #: which genotypes a ranking study ranks
 SIZE_SETS = ("diverse", "similar", "spread")
+_RISING = "whole numbers >= 1 that rise, such as 5,10,20"
 
 
 @frozen
@@ -378,11 +380,12 @@ class StudyConfig:
     preset: str = setting("paper", "The preset these settings began from.", has_option=False)
     seed: int = setting(0, "Decides the genotypes, and the first seed of trainings and supernets.", least=0)
     genotypes: int = setting(50, "Genotypes that are ranked (n).", least=3)
-    sizes: str = setting(
-        "diverse",
-        "Which: as they come (diverse), near the median size (similar), or of evenly spread sizes (spread); several by "
-        "commas are studied one after the other, in one table (Table 3).",
-        converter=lambda sizes: sizes.replace(" ", "") if isinstance(sizes, str) else sizes,
+    sizes: tuple[str, ...] = several(
+        ("diverse",),
+        "Which genotypes: drawn at random (diverse), of about the median size (similar) or of evenly spread sizes "
+        "(spread); several, separated by commas, are studied in turn and reported in one table (Table 3).",
+        check=lambda sizes: bool(sizes) and len(set(sizes)) == len(sizes) and set(sizes) <= set(SIZE_SETS),
+        wanted=f"one or several of {', '.join(SIZE_SETS)}, each once",
     )
     band: float = setting(0.05, "Sizes similar: the share by which a size may differ from the median.", least=0.0001)
     truth: str | None = setting(
@@ -394,10 +397,20 @@ class StudyConfig:
     trained: int | None = setting(
         None, "Genotypes the supernet is trained on, the ranked ones among them; else just these.", least=3
     )
-    samplers: str = setting(
-        "uniform,proportional", "Whom to compare: uniform, proportional, proportional:ALPHA, budget; by commas."
+    samplers: tuple[SamplerSpec, ...] = several(
+        (SamplerSpec("uniform", 0.0), SamplerSpec("proportional", 1.0)),
+        "Samplers to compare, separated by commas: uniform, proportional, proportional:ALPHA, budget.",
+        read=SamplerSpec.parse,
+        check=lambda samplers: bool(samplers),
+        wanted="samplers, such as uniform,proportional",
     )
-    epochs: str = setting("5,10,20,30,50", "Supernet epochs to score after, by commas.")
+    epochs: tuple[int, ...] = several(
+        (5, 10, 20, 30, 50),
+        "Epochs of supernet training after which it is scored, separated by commas.",
+        read=int,
+        check=are_rising,
+        wanted=_RISING,
+    )
     marks: str = setting(
         "own",
         "Supernets: one for each of these epochs, with its own cosine (own), or one for them all, scored along the way "
@@ -407,9 +420,13 @@ class StudyConfig:
     seeds: int = setting(3, "Supernets of each sampler, each with its own seed.", least=1)
     repeats: int = setting(1, "Stand-alone trainings of each genotype, each with its own seed.", least=1)
     alone_epochs: int = setting(600, "Epochs of each stand-alone training.", least=1)
-    short: str | None = setting(
-        None,
-        "Also train each ranked genotype alone for so few epochs, such as 1,3,5, and compare that (Fig. 2a).",
+    short: tuple[int, ...] = several(
+        (),
+        "Also train each ranked genotype alone for only so many epochs, such as 1,3,5, and compare those rankings "
+        "(Fig. 2a).",
+        read=int,
+        check=are_rising,
+        wanted=_RISING,
     )
     size: str = setting("parameters", "What size means.", choices=("parameters", "multiply-adds"))
     top: int = setting(10, "The k of precision at the top.", least=1)
@@ -423,41 +440,16 @@ class StudyConfig:
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
-        if len(set(self.arms)) < len(self.arms):
-            raise ConfigError(f"samplers is {self.samplers!r}; it names one twice")
-        _ = self.sets, self.scored_epochs, self.short_epochs  # each is checked as it is read
+        if len(set(self.samplers)) < len(self.samplers):
+            raise ConfigError(f"samplers is {listed(self.samplers)!r}; it names one twice")
         if self.trained is not None and self.trained < self.genotypes:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
 
     @property
-    def arms(self) -> tuple[SamplerSpec, ...]:
-        """The samplers to compare; the others are compared with the first."""
-        return tuple(SamplerSpec.parse(text) for text in self.samplers.split(","))
-
-    @property
-    def sets(self) -> tuple[str, ...]:
-        """The sets of genotypes, each a choice of sizes."""
-        sets = tuple(self.sizes.split(","))
-        if len(set(sets)) < len(sets) or not set(sets) <= set(SIZE_SETS):
-            raise ConfigError(f"sizes is {self.sizes!r}; it can be {', '.join(SIZE_SETS)}, or several by commas")
-        return sets
-
-    @property
-    def scored_epochs(self) -> tuple[int, ...]:
-        """The epochs after which supernets are scored."""
-        return rising("epochs", self.epochs)
-
-    @property
-    def short_epochs(self) -> tuple[int, ...]:
-        """The lengths of the short stand-alone trainings; none where there are none."""
-        return () if self.short is None else rising("short", self.short)
-
-    @property
     def supernets(self) -> tuple[PlannedSupernet, ...]:
         """The supernets of the study in the order of their training."""
-        epochs = self.scored_epochs
-        lengths = [epochs] if self.marks == "along" else [(mark,) for mark in epochs]
-        return planned_supernets(self.arms, range(self.seed, self.seed + self.seeds), lengths)
+        lengths = [self.epochs] if self.marks == "along" else [(mark,) for mark in self.epochs]
+        return planned_supernets(self.samplers, range(self.seed, self.seed + self.seeds), lengths)
 
 
 PRESETS: dict[type, dict[str, Settings]] = {

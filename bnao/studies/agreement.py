@@ -92,7 +92,7 @@ class AgreementStudy:
         )  # fmt: skip
 
 
-def agreement_study(
+def study_agreement(
     rows: Rows,
     truth_column: str,
     score_columns: Sequence[str],

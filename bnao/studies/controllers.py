@@ -127,7 +127,7 @@ class ControllersStudy:
         )  # fmt: skip
 
 
-def compare_controllers(
+def study_controllers(
     config: ControllersConfig,
     genotypes: Sequence[Genotype],
     scores: NDArray[np.float64],
@@ -161,7 +161,7 @@ def compare_controllers(
     score_of = dict(zip(reversed(genotypes), reversed(scores.tolist()), strict=True))
     test_of = dict(zip(reversed(genotypes), reversed(tests.tolist()), strict=True))
     curves = []
-    for entry in config.entries:
+    for entry in config.controllers:
         make = makers.get(entry.name)
         if make is None:
             known = CONTROLLERS[entry.name]

@@ -113,11 +113,11 @@ def chosen_genotypes(
 
     if known is not None and len(known) < n:
         raise ConfigError(f"genotypes is {n}, and the truth has {len(known)}; ask for fewer")
-    if config.sizes == "diverse":
+    if config.sizes == ("diverse",):
         return random(n)
     some = random(max(_SAMPLE, n))
     sizes = np.asarray(sizes_of(some), dtype=np.float64)
-    if config.sizes == "similar":
+    if config.sizes == ("similar",):
         median = float(np.median(sizes))
         near: dict[Genotype, None] = {}
         for _ in range(_TRIES if known is None else 1):

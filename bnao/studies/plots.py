@@ -137,20 +137,20 @@ def figures_of(study: Study) -> dict[str, Figure]:
     return {} if isinstance(study, AgreementStudy) else {"size": size_figure(study)}
 
 
-def regret_figure(contest: ControllersStudy) -> Figure:
+def regret_figure(study: ControllersStudy) -> Figure:
     """Regret against queries: the median of the searches, and the band from the 10th to the 90th percentile."""
     figure, panels = canvas(1, width=1.5)
-    for curve, colour in zip(contest.curves, _colours(contest.curves), strict=True):
-        regret = contest.optimum - curve.best
+    for curve, colour in zip(study.curves, _colours(study.curves), strict=True):
+        regret = study.optimum - curve.best
         low, middle, high = np.quantile(regret, [0.1, 0.5, 0.9], axis=0)
         label = f"{curve.controller} ({len(curve.seeds)} searches, rounds of {curve.new})"
         panels[0].plot(curve.queries, middle, color=colour, linewidth=1.2, label=label)
         panels[0].fill_between(curve.queries, low, high, color=colour, alpha=0.15, linewidth=0)
-    own = contest.optimum - contest.test_of_best_score
+    own = study.optimum - study.test_of_best_score
     panels[0].axhline(own, color="grey", linestyle=":", linewidth=1, label="the table's best score itself")
     panels[0].set_xscale("log")
     panels[0].set_ylim(bottom=0)
-    titled(panels[0], f"{contest.space}: median, 10 to 90 %", "genotypes scored", "test accuracy short of the best")
+    titled(panels[0], f"{study.space}: median, 10 to 90 %", "genotypes scored", "test accuracy short of the best")
     panels[0].legend(fontsize=7, frameon=False)
     return figure
 

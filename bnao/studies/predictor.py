@@ -76,7 +76,7 @@ class PredictorStudy:
         )
 
 
-def predictor_study(
+def study_predictor(
     config: PredictorConfig,
     genotypes: Sequence[Genotype],
     scores: NDArray[np.float64],
@@ -100,15 +100,15 @@ def predictor_study(
     Raises:
         ConfigError: a part is so large that fewer than three genotypes are held out.
     """
-    n, largest = len(genotypes), max(config.parts)
+    n, largest = len(genotypes), max(config.sizes)
     if largest > n - 3:
         raise ConfigError(f"sizes has {largest}, and the table has {n} genotypes; at least 3 must be left to predict")
-    tau = np.empty((config.seeds, len(config.parts)))
+    tau = np.empty((config.seeds, len(config.sizes)))
     rho = np.empty_like(tau)
-    held_out = tuple(min(config.most_held_out, n - size) for size in config.parts)
+    held_out = tuple(min(config.most_held_out, n - size) for size in config.sizes)
     for row, seed in enumerate(range(config.seed, config.seed + config.seeds)):
         order = stream(seed, "predictor parts").permutation(n)
-        for column, (size, held) in enumerate(zip(config.parts, held_out, strict=True)):
+        for column, (size, held) in enumerate(zip(config.sizes, held_out, strict=True)):
             name = f"trainings/{size}-seed-{seed}.json"
             figures = None if folder is None else folder.known(name, _figures)
             if figures is None:
@@ -125,7 +125,7 @@ def predictor_study(
                     folder.write_json(name, {"kendall_tau": figures[0], "spearman": figures[1]})
             tau[row, column], rho[row, column] = figures
             listen({"event": "training", "size": size, "seed": seed, "tau": figures[0]})
-    return PredictorStudy(config.space, n, config.parts, held_out, tau, rho)
+    return PredictorStudy(config.space, n, config.sizes, held_out, tau, rho)
 
 
 def _figures(content: Mapping[str, Any]) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao.config.arms import SamplerSpec
+from bnao.config.fields import listed
 from bnao.config.settings import StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
@@ -292,7 +293,7 @@ def read_estimate(content: Mapping[str, Any], level: float = 0.95) -> Estimate:
     return Estimate(value, low, high, int(content["n"]), level)
 
 
-def ranking_study(
+def study_ranking(
     config: StudyConfig,
     backend: Backend,
     dataset: Dataset,
@@ -324,8 +325,10 @@ def ranking_study(
         DataError: the truth lacks a genotype that is ranked, or has more repeats of one than of another.
         DivergedError: a training's loss is not finite; what was trained before is kept.
     """
-    if len(config.sets) > 1:
-        raise ConfigError(f"sizes is {config.sizes!r}, {len(config.sets)} sets of genotypes; see bnao.ranking_sets")
+    if len(config.sizes) > 1:
+        raise ConfigError(
+            f"sizes is {listed(config.sizes)!r}, {len(config.sizes)} sets of genotypes; see bnao.study_ranking_sets"
+        )
     network = dataset.network(config.network)
     space = space_named(network.space, network.nodes)
 
@@ -355,7 +358,7 @@ def ranking_study(
     for planned in config.supernets:
         supernets.append(trained_supernet(config, planned, ranked, trained, sizes, backend, dataset, run, tell))
         tell("supernet", sampler=str(planned.arm), seed=planned.seed, length=planned.epochs[-1])
-    supernets.sort(key=lambda supernet: (config.arms.index(supernet.arm), supernet.seed, supernet.epochs))
+    supernets.sort(key=lambda supernet: (config.samplers.index(supernet.arm), supernet.seed, supernet.epochs))
     short = short_trainings(config, ranked, backend, dataset, store, tell)
     short.sort(key=lambda trainings: (trainings.epochs, trainings.seed))
     study = RankingStudy(

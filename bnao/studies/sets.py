@@ -14,7 +14,7 @@ from bnao.data.dataset import Dataset
 from bnao.protocols import Backend, Listener
 from bnao.run import CONFIG, Folder, Run
 from bnao.space.genotype import Genotype
-from bnao.studies.ranking import RESULT, RankingStudy, ranking_study
+from bnao.studies.ranking import RESULT, RankingStudy, study_ranking
 from bnao.studies.truth import SETS
 
 
@@ -42,7 +42,7 @@ class RankingSets:
         return cls({str(entry["sizes"]): RankingStudy.from_json(entry) for entry in content["sets"]})
 
 
-def ranking_sets(
+def study_ranking_sets(
     config: StudyConfig,
     backend: Backend,
     dataset: Dataset,
@@ -56,28 +56,28 @@ def ranking_sets(
 ) -> RankingSets:
     """Make the ranking study of each set of genotypes that ``config.sizes`` names.
 
-    Paper: Table 3. A set's study is what ``ranking_study`` makes of it alone, with the same seeds.
+    Paper: Table 3. A set's study is what ``study_ranking`` makes of it alone, with the same seeds.
 
     Args:
         config: all settings.
-        backend, dataset, whole, store: as for ``bnao.ranking_study``; the store is shared.
+        backend, dataset, whole, store: as for ``bnao.study_ranking``; the store is shared.
         truths: known accuracies for each set by its name, in place of training.
         genotypes: those that are ranked of each set, by its name; by default they are chosen at random.
         run: a folder; each set has a folder in it of its name, and is gone on with there.
         listen: is called with every event; it has the set's name as ``sizes`` besides.
 
     Raises:
-        BnaoError: as for ``bnao.ranking_study``.
+        BnaoError: as for ``bnao.study_ranking``.
     """
     studies = {}
-    for name in config.sets:
-        own = evolve(config, sizes=name)
+    for name in config.sizes:
+        own = evolve(config, sizes=(name,))
 
         def told(event: Mapping[str, Any], name: str = name) -> None:
             listen({**event, "sizes": name})
 
         with _folder_of_set(run, name, own) as folder:
-            studies[name] = ranking_study(
+            studies[name] = study_ranking(
                 own, backend, dataset, whole,
                 truth=None if truths is None else truths[name],
                 genotypes=None if genotypes is None else genotypes[name],

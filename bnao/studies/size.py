@@ -96,7 +96,7 @@ def accuracy_columns(rows: Rows, wanted: Sequence[str]) -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
-def size_correlation(rows: Rows, size_column: str | None, columns: Sequence[str], resamples: int) -> SizeCorrelation:
+def study_size(rows: Rows, size_column: str | None, columns: Sequence[str], resamples: int) -> SizeCorrelation:
     """How size goes with accuracy along the epochs of a table.
 
     Args:
@@ -124,6 +124,6 @@ def size_correlation(rows: Rows, size_column: str | None, columns: Sequence[str]
     )
 
 
-def premise_json(correlations: Sequence[SizeCorrelation]) -> dict[str, Any]:
+def sizes_to_json(correlations: Sequence[SizeCorrelation]) -> dict[str, Any]:
     """A study of the premise as plain data, as in study.json."""
     return {"kind": "size", "tables": [correlation.to_json() for correlation in correlations]}

@@ -169,7 +169,7 @@ def short_trainings(
     found = []
     # every length's first seed before any second one, as with the supernets
     for seed in range(config.seed, config.seed + config.seeds):
-        for epochs in config.short_epochs:
+        for epochs in config.short:
             alone = evolve(alone_config(config), epochs=epochs)
             scores = np.empty(len(genotypes))
             for index, genotype in enumerate(genotypes):

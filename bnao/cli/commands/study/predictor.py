@@ -20,7 +20,7 @@ from bnao.data.tables import SCORE_COLUMNS, read_rows
 from bnao.errors import ConfigError
 from bnao.protocols import Predicting
 from bnao.space.spaces import SPACES
-from bnao.studies.predictor import PredictorStudy, predictor_study
+from bnao.studies.predictor import PredictorStudy, study_predictor
 
 log = logging.getLogger("bnao.cli")
 
@@ -57,10 +57,10 @@ def _studied(config: PredictorConfig, folder: Path) -> PredictorStudy:
             raise ConfigError(f"the controller of backend {backend.name!r} predicts nothing")
         return controller
 
-    listen = counting(config.seeds * len(config.parts), "{size} genotypes, seed {seed}: tau {tau:.3f}")
+    listen = counting(config.seeds * len(config.sizes), "{size} genotypes, seed {seed}: tau {tau:.3f}")
     with study_folder(folder, config, about(about_table(path), config.machine, [backend])) as run:
         genotypes = list(score_of)
         scores = np.array(list(score_of.values()))
-        found = predictor_study(config, genotypes, scores, make, folder=run, listen=listen)
+        found = study_predictor(config, genotypes, scores, make, folder=run, listen=listen)
         keep_study(run, found.to_json(), config, data=f"table {path.name}")
     return found

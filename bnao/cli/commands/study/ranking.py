@@ -17,14 +17,14 @@ from bnao.cli.progress import following
 from bnao.cli.reports import ranking_report
 from bnao.cli.studies import Output, framework, keep_study, study_folder, study_options
 from bnao.cli.study_track import StudyTrack
-from bnao.config.fields import to_toml
+from bnao.config.fields import listed, to_toml
 from bnao.config.settings import StudyConfig
 from bnao.data.dataset import epoch_batches, load_dataset
 from bnao.errors import DataError, RunError
 from bnao.run import Folder
 from bnao.space.spaces import space_named
-from bnao.studies.ranking import RankingStudy, ranking_study
-from bnao.studies.sets import RankingSets, ranking_sets
+from bnao.studies.ranking import RankingStudy, study_ranking
+from bnao.studies.sets import RankingSets, study_ranking_sets
 from bnao.studies.truth import read_accuracies, truth_file
 
 log = logging.getLogger("bnao.cli")
@@ -70,10 +70,12 @@ def _studied(
     config: StudyConfig, folder: Path, store: Path, file: Path | None, quiet: bool
 ) -> RankingStudy | RankingSets:
     space = space_named(config.network.space, config.network.nodes)
-    several = len(config.sets) > 1
+    several = len(config.sizes) > 1
     if several and file is not None:
-        raise click.UsageError(f"--genotypes-file is one set of genotypes, and --sizes {config.sizes} are several")
-    given = None if file is None else {config.sizes: Given.of((), file).genotypes(space)}
+        raise click.UsageError(
+            f"--genotypes-file is one set of genotypes, and --sizes {listed(config.sizes)} are several"
+        )
+    given = None if file is None else {config.sizes[0]: Given.of((), file).genotypes(space)}
     sources = _sources(config)
     truths = {name: read_accuracies(source, space, config.truth_column) for name, source in sources.items()} or None
     if truths is not None and given is None and all(source.suffix == ".json" for source in sources.values()):
@@ -84,7 +86,7 @@ def _studied(
     facts: Mapping[str, Any] = about(about_images(dataset), config.machine, [backend])
     if sources:
         tables = {name: about_table(source) for name, source in sources.items()}
-        facts = {**facts, "truth": tables if several else tables[config.sizes]}
+        facts = {**facts, "truth": tables if several else tables[config.sizes[0]]}
     track = StudyTrack(
         config,
         config.genotypes if given is None else max(len(set(genotypes)) for genotypes in given.values()),
@@ -95,21 +97,21 @@ def _studied(
         scored_images=len(dataset.y_dev),
         start=time.monotonic(),
     )
-    kept = _store(store, truths is None or bool(config.short_epochs))
+    kept = _store(store, truths is None or bool(config.short))
     with study_folder(folder, config, facts) as run:
         log.info("%s", dataset.describe())
         study: RankingStudy | RankingSets
         with following(track, "study", quiet) as listen:
             if several:
-                study = ranking_sets(
+                study = study_ranking_sets(
                     config, backend, dataset, whole,
                     truths=truths, genotypes=given, run=run, store=kept, listen=listen,
                 )  # fmt: skip
             else:
-                study = ranking_study(
+                study = study_ranking(
                     config, backend, dataset, whole,
-                    truth=None if truths is None else truths[config.sizes],
-                    genotypes=None if given is None else given[config.sizes],
+                    truth=None if truths is None else truths[config.sizes[0]],
+                    genotypes=None if given is None else given[config.sizes[0]],
                     run=run, store=kept, listen=listen,
                 )  # fmt: skip
         log.info("counting how far they agree")
@@ -126,19 +128,21 @@ def _sources(config: StudyConfig) -> dict[str, Path]:
     if config.truth is None:
         return {}
     path = Path(config.truth)
-    if len(config.sets) == 1:
-        return {config.sizes: truth_file(path)}
+    if len(config.sizes) == 1:
+        return {config.sizes[0]: truth_file(path)}
     if path.is_dir():
-        missing = [name for name in config.sets if not (path / name).is_dir()]
+        missing = [name for name in config.sizes if not (path / name).is_dir()]
         if missing:
             raise DataError(
-                f"{path} has no folder {missing[0]}; for sizes {config.sizes} a truth is a CSV file, or the folder of "
-                f"a study of the same sets"
+                f"{path} has no folder {missing[0]}; for sizes {listed(config.sizes)} a truth is a CSV file, or the "
+                f"folder of a study of the same sets"
             )
-        return {name: truth_file(path / name) for name in config.sets}
+        return {name: truth_file(path / name) for name in config.sizes}
     if path.suffix == ".json":
-        raise DataError(f"{path} is one study's, and sizes are {config.sizes}; give a folder, or one of the sizes")
-    return dict.fromkeys(config.sets, path)
+        raise DataError(
+            f"{path} is one study's, and sizes are {listed(config.sizes)}; give a folder, or one of the sizes"
+        )
+    return dict.fromkeys(config.sizes, path)
 
 
 def _store(path: Path, needed: bool) -> Folder | None:
