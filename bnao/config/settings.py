@@ -28,6 +28,8 @@ SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = ("nao", "evolution", "random")
 #: how a supernet chooses the set of weights that an edge trains (``bnao.space.genotype.edge_slots``)
 SLOT_RULES = ("hashed", "sorted")
+#: which edges of a supernet's cell share an operation's weights (``bnao.network.sharing``)
+SHARE_OVER = ("edge", "source", "node", "cell")
 #: what a supernet's parameters off the path do at a step
 IDLE_MOMENTA = ("path", "dense")
 
@@ -55,6 +57,12 @@ class NetworkConfig:
         "Which of a node's two sets of supernet weights an edge trains: chosen by a hash of the node, so that both are "
         "trained alike, or by the edges' sorted order.",
         choices=SLOT_RULES,
+    )
+    share_over: str = setting(
+        "edge",
+        "Edges that train one set of an operation's weights: each its own, those of one source and node, those of a "
+        "node, or all of a cell.",
+        choices=SHARE_OVER,
     )
     classes: int = setting(10, "Classes to tell apart.", least=2, most=MOST_CLASSES, from_data=True)
     image: tuple[int, int, int] = setting(

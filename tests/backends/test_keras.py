@@ -25,6 +25,8 @@ SPACES_HERE = ["darts", "snas", "nasnet", "nao-large", "nas-bench-201"] if ENGIN
 
 
 class TestKeras(BackendContract):
+    several_passes = False
+
     @pytest.fixture
     def backend(self):
         return load("keras")

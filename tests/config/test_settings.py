@@ -196,7 +196,7 @@ BAD_SETTINGS = [
     ({"data": {"padd": 2}}, "[data] has no setting 'padd'; did you mean 'pad'?"),
     (
         {"network": {"classes": 3}},
-        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network, slots",
+        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network, slots, share_over",
     ),
     (
         {"table": {"xyz": 3}},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from bnao.config.settings import NetworkConfig, SearchConfig
+from bnao.config.settings import SHARE_OVER, NetworkConfig, SearchConfig
 from bnao.errors import ConfigError, RunError
 from bnao.network.parameters import initial_weights, supernet_shapes
 from bnao.network.size import count_parameters
@@ -99,3 +99,14 @@ def test_a_run_of_another_space_or_that_is_not_finished_is_refused(tmp_path):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError):
         SupernetWeights.of(str(tmp_path), small("nao"))
+
+
+@pytest.mark.parametrize("space", ["nao", "darts", "nas-bench-201"])
+@pytest.mark.parametrize("share_over", SHARE_OVER)
+def test_operations_come_over_from_a_supernet_whose_edges_share_them(space, share_over):
+    network = evolve(small(space), share_over=share_over)
+    genotype = SPACES[space].random_genotypes(1, stream(0, "inheritance"))[0]
+
+    taken = inherit_weights(genotype, network, state_of(network), "runs/a", share_over=share_over)
+
+    assert not [name for name in taken.missing if ".nodes." in name]

@@ -12,7 +12,7 @@ from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.errors import ConfigError, GenotypeError, ProtocolError, RunError, SizeError
 from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.network.state import read_weights
-from bnao.protocols import Controller, Epoch, HeldOut, Step, Supernet
+from bnao.protocols import Controller, Epoch, HeldOut, Scorer, Step
 from bnao.run import Run
 from bnao.sampler import ProportionalSampler
 from bnao.space.notation.notations import to_text
@@ -657,7 +657,7 @@ def test_all_that_a_supernet_or_a_controller_lacks_is_said_in_one_line(config, c
         search(config, Half(), controller)
     assert str(refusal.value) == (
         "the supernet, of class Half, lacks epoch_steps, scored_images, sizes(), state() and load_state(); "
-        "see bnao.protocols.Supernet"
+        "see bnao.protocols.Scorer"
     )
     with pytest.raises(TypeError, match=r"the controller, of class Half, lacks fit\(\) and propose\(\); see bnao"):
         search(config, CountingSupernet(), Half())
@@ -666,7 +666,7 @@ def test_all_that_a_supernet_or_a_controller_lacks_is_said_in_one_line(config, c
 
 
 def test_what_a_search_needs_of_its_parts_is_named_where_it_is_documented():
-    for protocol in (Supernet, Controller):
+    for protocol in (Scorer, Controller):
         for name in [*getattr(protocol, "__annotations__", {}), *vars(protocol)]:
             if not name.startswith("_"):
                 assert f"``{name}``" in search.__doc__, name
