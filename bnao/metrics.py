@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from attrs import asdict, frozen
@@ -130,6 +131,30 @@ class Estimate:
     def to_json(self) -> dict[str, float | int | None]:
         """Plain data, as in files; what is not known (NaN) is None, since JSON has no NaN."""
         return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
+
+    def to_entry(self) -> dict[str, float | int | None]:
+        """Return it as study.json has it: rounded, and without its level, which is the same for all.
+
+        >>> Estimate(2 / 3, 0.5, 0.75, 50, 0.95).to_entry()
+        {'value': 0.666667, 'low': 0.5, 'high': 0.75, 'n': 50}
+        """
+        return {
+            name: round(value, 6) if isinstance(value, float) else value
+            for name, value in self.to_json().items()
+            if name != "level"
+        }
+
+    @classmethod
+    def from_entry(cls, content: Mapping[str, Any], level: float = 0.95) -> Estimate:
+        """Return the estimate that ``to_entry`` wrote.
+
+        >>> Estimate.from_entry({"value": None, "low": None, "high": None, "n": 2}, level=0.95).value
+        nan
+        """
+        value, low, high = (
+            math.nan if content[name] is None else float(content[name]) for name in ("value", "low", "high")
+        )
+        return cls(value, low, high, int(content["n"]), level)
 
 
 def rank_agreement(

@@ -297,3 +297,12 @@ def read_json(path: str | Path) -> dict[str, Any]:
     if found != FORMAT:
         raise RunError(f"{path} has format {found}; this version of bnao reads format {FORMAT}")
     return dict(content)
+
+
+def round_off(value: float, digits: int = 6) -> float:
+    """Return a number as files show it to people.
+
+    >>> round_off(2 / 3)
+    0.666667
+    """
+    return float(round(value, digits))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import statistics
@@ -163,7 +162,7 @@ def evaluate(
                 listen(event)
 
             seed = config.seed + repeat
-            name = f"trainings/{genotype_digest(genotype)}-seed-{seed}"
+            name = f"trainings/{genotype.digest}-seed-{seed}"
             about = {"channels": own.network.channels} if config.network.channels == AUTO else {}
             training = Training(
                 genotype, own, backend, whole, seed=seed, folder=run, name=name, about=about, start=inherited
@@ -216,11 +215,6 @@ def _content(evaluations: Sequence[Evaluation], config: EvaluateConfig, dataset:
 def unreadable(evaluations: Sequence[Evaluation]) -> dict[str, str]:
     """The files that were left out of any training or test, and why, by name."""
     return dict(sorted(each for done in evaluations for each in done.unreadable.items()))
-
-
-def genotype_digest(genotype: Genotype) -> str:
-    """Twelve digits that tell a genotype from others."""
-    return hashlib.blake2b(str(genotype).encode(), digest_size=6).hexdigest()
 
 
 @frozen

@@ -12,7 +12,6 @@ from attrs import frozen
 
 from bnao.config.settings import EvaluateConfig
 from bnao.errors import BackendError, BnaoError, ExportError, GenotypeError, RunError
-from bnao.evaluation.trainings import genotype_digest
 from bnao.export import onnx
 from bnao.network.state import read_weights
 from bnao.network.trained import Trained, trained_of
@@ -152,7 +151,7 @@ def exporter_of(format: str, backend: Backend) -> Exporter:
 
 def default_name(genotype: Genotype) -> str:
     """A file's name without a suffix, which tells the genotype from others, as the weights' own does."""
-    return f"bnao_{genotype_digest(genotype)}"
+    return f"bnao_{genotype.digest}"
 
 
 def export(trained: Trained, format: str, backend: Backend, path: Path) -> Exported:

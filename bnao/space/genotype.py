@@ -226,6 +226,15 @@ class Genotype:
         """
         return self.reduction if reduction and self.reduction is not None else self.normal
 
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that tell it from other genotypes; files are named by them.
+
+        >>> Genotype.parse("0:skip_connect").digest
+        'b7be91c83643'
+        """
+        return hashlib.blake2b(str(self).encode(), digest_size=6).hexdigest()
+
     def picture(self) -> Picture:
         """Its cells laid out as graphs, which ``bnao.space.drawing`` writes as SVG, PNG or PDF.
 

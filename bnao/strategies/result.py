@@ -124,8 +124,3 @@ def read_result(folder: Path) -> SearchResult:
     content = read_json(folder / RESULT)
     with understanding(folder / RESULT):
         return SearchResult.from_json(content)
-
-
-def round_off(value: float, digits: int = 6) -> float:
-    """A value as files show it to people."""
-    return float(round(value, digits))

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from bnao.data.tables import SIZE_COLUMNS, Rows
 from bnao.errors import ConfigError, DataError
 from bnao.metrics import Estimate, mean_ranks, pairwise_accuracy, rank_agreement, spearman
+from bnao.run import round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
-from bnao.strategies.result import round_off
 from bnao.streams import stream
-from bnao.studies.ranking import plain_estimate, read_estimate
 
 
 @frozen(eq=False)
@@ -66,7 +65,7 @@ class AgreementStudy:
                 "pairwise_accuracy_of_draws": round_off(one.of_draws[0]),
                 "deviation_of_draws": round_off(one.of_draws[1]),
                 "ranks_gained_by_size": None if one.gained_by_size is None else round_off(one.gained_by_size),
-                **{name: plain_estimate(estimate) for name, estimate in one.figures.items()},
+                **{name: estimate.to_entry() for name, estimate in one.figures.items()},
             }
             for one in self.agreements
         ]
@@ -80,7 +79,7 @@ class AgreementStudy:
         agreements = tuple(
             Agreement(
                 entry["column"],
-                {name: read_estimate(entry[name]) for name in names},
+                {name: Estimate.from_entry(entry[name]) for name in names},
                 (float(entry["pairwise_accuracy_of_draws"]), float(entry["deviation_of_draws"])),
                 entry["ranks_gained_by_size"],
             )

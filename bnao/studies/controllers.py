@@ -19,11 +19,10 @@ from bnao.config.settings import SearchConfig
 from bnao.config.table_studies import ControllersConfig
 from bnao.errors import ConfigError, DataError
 from bnao.protocols import Controller, Listener
-from bnao.run import Folder
+from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.registry import CONTROLLERS
-from bnao.strategies.result import round_off
 from bnao.strategies.rounds import search
 
 #: makes the controller of a search's settings

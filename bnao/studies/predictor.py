@@ -15,9 +15,8 @@ from bnao.config.table_studies import PredictorConfig
 from bnao.errors import ConfigError
 from bnao.metrics import kendall_tau, spearman
 from bnao.protocols import Listener, Predicting
-from bnao.run import Folder
+from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype
-from bnao.strategies.result import round_off
 from bnao.streams import stream
 
 #: makes a controller from its settings and a seed

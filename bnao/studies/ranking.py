@@ -6,7 +6,6 @@ sampler and seed and scored, and the orders are compared.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -23,10 +22,9 @@ from bnao.errors import ConfigError
 from bnao.metrics import Comparison, Estimate, compare_rankings, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
-from bnao.run import Folder, Run
+from bnao.run import Folder, Run, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
-from bnao.strategies.result import round_off
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
 from bnao.studies.supernets import TrainedSupernet, trained_supernet
 from bnao.studies.truth import STUDY, ShortTrainings, known_truth, short_trainings, trained_truth
@@ -191,7 +189,7 @@ class RankingStudy:
             for arm, figures in found.differences.items():
                 for figure, estimate in figures.items():
                     about = {"sampler": arm, "less": str(self.arms[0]), "epochs": epochs, "figure": figure}
-                    differences.append({**about, **plain_estimate(estimate)})
+                    differences.append({**about, **estimate.to_entry()})
         return {
             "kind": "ranking",
             "space": self.space,
@@ -203,15 +201,13 @@ class RankingStudy:
             "supernets": supernets,
             "agreement": agreement,
             "differences": differences,
-            "reliability": [
-                {"figure": figure, **plain_estimate(estimate)} for figure, estimate in self.reliability.items()
-            ],
+            "reliability": [{"figure": figure, **estimate.to_entry()} for figure, estimate in self.reliability.items()],
             "gained_by_size": [
-                {"sampler": str(arm), "epochs": epochs, **plain_estimate(self.gained_by_size(arm, epochs))}
+                {"sampler": str(arm), "epochs": epochs, **self.gained_by_size(arm, epochs).to_entry()}
                 for epochs in self.scored_epochs
                 for arm in self.arms
             ],
-            "size_alone": plain_estimate(self.by_size),
+            "size_alone": self.by_size.to_entry(),
             **({} if not self.short else self._short_to_json()),
         }
 
@@ -228,7 +224,7 @@ class RankingStudy:
             ],
             "short_agreement": agreement,
             "short_gained_by_size": [
-                {"epochs": epochs, **plain_estimate(gain)} for epochs, gain in self.short_gained_by_size.items()
+                {"epochs": epochs, **gain.to_entry()} for epochs, gain in self.short_gained_by_size.items()
             ],
         }
 
@@ -269,28 +265,11 @@ def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
     return [
         {
             "figure": figure,
-            **plain_estimate(estimate),
+            **estimate.to_entry(),
             "each_seed": [round_off(value) for value in found.each[way][figure]],
         }
         for figure, estimate in found.estimates[way].items()
     ]
-
-
-def plain_estimate(estimate: Estimate) -> dict[str, float | int | None]:
-    """An estimate as study.json has it: rounded, without its level, which is the same for all."""
-    return {
-        name: round_off(value) if isinstance(value, float) else value
-        for name, value in estimate.to_json().items()
-        if name != "level"
-    }
-
-
-def read_estimate(content: Mapping[str, Any], level: float = 0.95) -> Estimate:
-    """What ``plain_estimate`` was made from."""
-    value, low, high = (
-        math.nan if content[name] is None else float(content[name]) for name in ("value", "low", "high")
-    )
-    return Estimate(value, low, high, int(content["n"]), level)
 
 
 def study_ranking(

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from bnao.data.tables import SIZE_COLUMNS, Rows
 from bnao.errors import DataError
 from bnao.metrics import Estimate, rank_agreement
-from bnao.studies.ranking import plain_estimate, read_estimate
 
 # accuracies after so many epochs, as benchmark tables name them
 _AT_EPOCH = re.compile(r"(?:.*_)?ep(?:och)?_?(\d+)|.*(?:test|valid)_(\d+)")
@@ -44,9 +43,9 @@ class SizeCorrelation:
         entries = [
             {
                 "epochs": epochs,
-                "spearman": plain_estimate(spearman),
-                "kendall_tau": plain_estimate(kendall),
-                "spearman_with_last": plain_estimate(last),
+                "spearman": spearman.to_entry(),
+                "kendall_tau": kendall.to_entry(),
+                "spearman_with_last": last.to_entry(),
             }
             for epochs, spearman, kendall, last in zip(
                 self.epochs, self.spearman, self.kendall, self.with_last, strict=True
@@ -60,7 +59,7 @@ class SizeCorrelation:
         entries = content["correlation"]
 
         def estimates(name: str) -> tuple[Estimate, ...]:
-            return tuple(read_estimate(entry[name]) for entry in entries)
+            return tuple(Estimate.from_entry(entry[name]) for entry in entries)
 
         return cls(
             content["table"], int(content["n"]), tuple(int(entry["epochs"]) for entry in entries),

@@ -24,10 +24,9 @@ from bnao.errors import ConfigError, DataError, GenotypeError
 from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.evaluation.trainings import Training
 from bnao.protocols import Backend
-from bnao.run import CONFIG, Folder, read_json, understanding
+from bnao.run import CONFIG, Folder, read_json, round_off, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
-from bnao.strategies.result import round_off
 
 #: a study's file
 STUDY = "study.json"
