@@ -16,7 +16,7 @@ from bnao.space.notation.notations import Reading, read
 from bnao.space.spaces import SPACES, SearchSpace, space_named
 
 file_option = click.option(
-    "--file", type=click.Path(path_type=Path), help="Genotypes from a file, one a line; - for standard input."
+    "--file", type=click.Path(path_type=Path), help="File of genotypes, one per line; - for standard input."
 )
 
 

@@ -41,10 +41,10 @@ image_options = all_of(
 
 #: the options ``--json`` and ``--as``
 list_options = all_of(
-    click.option("--json", "as_json", is_flag=True, help="Print a JSON object a genotype, each on a line of its own."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object per genotype, each on its own line."),
     click.option(
         "--as", "notation", type=click.Choice(NOTATIONS),
-        help="Print each genotype in this notation, on a line of its own.",
+        help="Print each genotype in this notation, each on its own line.",
     ),
 )  # fmt: skip
 

@@ -148,7 +148,7 @@ def options_of(
         if name in options or path[0] in _BY_SECTION:
             name = f"{path[0]}-{name}"
         default, in_quick = _at(defaults, path), _at(quick, path)
-        told = [] if default is None else [f"default: {_text(default)}"]
+        told = [] if default is None or default == () else [f"default: {_text(default)}"]
         if in_quick is not None and in_quick != default:
             told.append(f"{DEFAULT_PRESET}: {_text(in_quick)}")
         note = f"  [{'; '.join(told)}]" if told else ""
@@ -184,13 +184,13 @@ def layer_options(kind: type) -> Decorator:
     return all_of(
         click.option(
             "--preset", "preset_name", type=click.Choice(list(PRESETS[kind])),
-            help=f"Settings to begin with.  [default: {DEFAULT_PRESET}]",
+            help=f"Preset of settings.  [default: {DEFAULT_PRESET}]",
         ),
         click.option(
             "--config", "config_file", type=click.Path(path_type=Path, dir_okay=False),
-            help="TOML file of settings, laid over the preset; options are laid over both.",
+            help="TOML file of settings. It overrides the preset; options override both.",
         ),
-        click.option("--show-config", is_flag=True, help="Print the settings as TOML and do nothing else."),
+        click.option("--show-config", is_flag=True, help="Print the settings as TOML and exit."),
     )  # fmt: skip
 
 

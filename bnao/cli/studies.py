@@ -42,13 +42,14 @@ def study_options() -> Decorator:
     return all_of(
         click.option(
             "--out", type=click.Path(path_type=Path),
-            help="Folder of the study; one of the same settings is gone on with.  [default: runs/study-<date>-<time>]",
+            help="Folder of the study; a study with the same settings is resumed.  [default: runs/study-<date>-<time>]",
         ),
         click.option(
-            "--pictures", type=click.Choice(plots.FORMATS), default="svg", show_default=True, help="Their format."
+            "--pictures", type=click.Choice(plots.FORMATS), default="svg", show_default=True,
+            help="Format of the pictures.",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print study.json."),
-        click.option("--quiet", is_flag=True, help="No progress, only warnings and the result."),
+        click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result."),
         _with_output,
     )  # fmt: skip
 

@@ -46,7 +46,7 @@ class ControllerEntry:
 class ControllersConfig:
     """Controllers compared on a benchmark table."""
 
-    seed: int = setting(0, "Seed of the first search; the others follow it.", least=0)
+    seed: int = setting(0, "Seed of the first search; the next searches use the next seeds.", least=0)
     controllers: tuple[ControllerEntry, ...] = several(
         (ControllerEntry("random", 100, 100), ControllerEntry("evolution", 50, 100), ControllerEntry("nao", 380, 20)),
         "Controllers to compare, separated by commas, each as NAME:NEW:SEARCHES: genotypes per round after the first, "
@@ -55,14 +55,14 @@ class ControllersConfig:
         check=lambda entries: bool(entries),
         wanted="controllers, such as random:100:100,evolution:50:100",
     )
-    table: str | None = setting(None, "CSV with a genotype, a score and a test accuracy in each row.")
+    table: str | None = setting(None, "CSV file with a genotype, a score and a test accuracy in each row.")
     score_column: str | None = setting(
-        None, "Column that a search sees; else score, accuracy, best_test_acc or c10_valid_200."
+        None, "Column of the scores that a search sees; by default score, accuracy, best_test_acc or c10_valid_200."
     )
-    test_column: str | None = setting(None, "Column that a search is judged by.")
-    pool: int = setting(100, "Random genotypes of the first round.", least=2)
-    queries: int = setting(2000, "Genotypes a search may score.", least=2)
-    n_seeds: int = setting(100, "Best genotypes whose representations are moved (K).", least=1)
+    test_column: str | None = setting(None, "Column of the test accuracies that a search is judged by.")
+    pool: int = setting(100, "Random genotypes in the first round.", least=2)
+    queries: int = setting(2000, "Number of genotypes a search may score.", least=2)
+    n_seeds: int = setting(100, "Best genotypes that new ones are derived from (K).", least=1)
     network: NetworkConfig = section(NetworkConfig)
     controller: ControllerConfig = section(lambda: ControllerConfig(epochs=200, held_out=0.0))
     machine: MachineConfig = section(MachineConfig)
@@ -78,10 +78,10 @@ class ControllersConfig:
 class PredictorConfig:
     """The NAO controller's predictor alone, on a benchmark table."""
 
-    seed: int = setting(0, "The first training's seed; the next ones follow.", least=0)
-    space: str = setting("nao", "Space of the table's genotypes.", choices=SPACE_NAMES)
-    table: str | None = setting(None, "CSV with a genotype and a score in each row.")
-    score_column: str | None = setting(None, "Its column of scores; else score, accuracy or best_test_acc.")
+    seed: int = setting(0, "Seed of the first training; the next trainings use the next seeds.", least=0)
+    space: str = setting("nao", "Search space of the table's genotypes.", choices=SPACE_NAMES)
+    table: str | None = setting(None, "CSV file with a genotype and a score in each row.")
+    score_column: str | None = setting(None, "Column of the scores; by default score, accuracy or best_test_acc.")
     sizes: tuple[int, ...] = several(
         (50, 100, 200, 500, 1000, 2000, 5000),
         "Numbers of genotypes to learn from, separated by commas.",
@@ -89,9 +89,9 @@ class PredictorConfig:
         check=lambda sizes: bool(sizes) and min(sizes) >= 2,
         wanted="whole numbers >= 2, such as 50,100",
     )
-    seeds: int = setting(5, "Trainings of each size, each with its own seed.", least=1)
-    steps: int = setting(3000, "Adam steps of each training, about.", least=1)
-    most_held_out: int = setting(5000, "At most so many of the others are predicted.", least=3)
+    seeds: int = setting(5, "Trainings per size, each with its own seed.", least=1)
+    steps: int = setting(3000, "Approximate number of Adam steps per training.", least=1)
+    most_held_out: int = setting(5000, "Largest number of held-out genotypes to predict.", least=3)
     controller: ControllerConfig = section(lambda: ControllerConfig(held_out=0.0))
     machine: MachineConfig = section(MachineConfig)
 
@@ -101,9 +101,13 @@ class SizeConfig:
     """Size and accuracy in benchmark tables."""
 
     tables: tuple[str, ...] = several((), "CSV files.")
-    size_column: str | None = setting(None, "Column of sizes; else size, params or one that begins so.")
-    columns: tuple[str, ...] = several((), "Columns of accuracies; else all whose names tell epochs.")
-    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
+    size_column: str | None = setting(
+        None, "Column of the sizes; by default size, params, or one that begins with params."
+    )
+    columns: tuple[str, ...] = several(
+        (), "Columns of accuracies; by default all whose names end in a number of epochs."
+    )
+    resamples: int = setting(1000, "Bootstrap resamples for each interval.", least=100)
 
 
 @frozen
@@ -111,9 +115,9 @@ class AgreementConfig:
     """Published scores against published accuracies."""
 
     table: str = setting("", "The CSV file.")
-    truth_column: str = setting("", "Column of accuracies.")
-    score_columns: tuple[str, ...] = several((), "Columns of scores.")
+    truth_column: str = setting("", "Column of the accuracies.")
+    score_columns: tuple[str, ...] = several((), "Columns of the scores.")
     among: str | None = setting(None, "Only the genotypes of this ranking study (a folder or its study.json).")
     draw: int = setting(50, "Genotypes in each random subset.", least=2)
     draws: int = setting(1000, "Number of random subsets.", least=2)
-    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
+    resamples: int = setting(1000, "Bootstrap resamples for each interval.", least=100)

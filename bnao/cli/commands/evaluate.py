@@ -65,18 +65,18 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
 @click.argument("targets", nargs=-1, metavar="GENOTYPE... | RUN")
 @layer_options(EvaluateConfig)
 @file_option
-@click.option("--top", type=click.IntRange(min=1), help=f"Of a RUN: how many of its best.  [default: {_TOP}]")
+@click.option("--top", type=click.IntRange(min=1), help=f"With RUN: number of its best genotypes.  [default: {_TOP}]")
 @click.option(
     "--random", "n_random", metavar="N", type=click.IntRange(min=1),
-    help="Of a RUN: as many random genotypes of its first pool beside the best.",
+    help="With RUN: number of random genotypes of its first pool, trained for comparison.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(path_type=Path),
-    help="Folder for weights and results; one of the same settings is gone on with.  "
+    help="Folder of weights and results; an evaluation with the same settings is resumed.  "
     "[default: RUN/evaluate-<preset>-<settings>, or runs/evaluate-<date>-<time>]",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress, only warnings and the results.")
+@click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the results.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -91,12 +91,12 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train genotypes from scratch by the paper's recipe, and test them.
+    """Train genotypes from scratch with the paper's recipe, and test them.
 
-    Give GENOTYPEs in any notation that bnao show reads, in quotes, or names of published cells (bnao zoo); or the
-    folder of one finished RUN of bnao search, whose best are taken, on its images. In the help, "default" is the
-    paper's setting and "quick" what that preset has instead; with a RUN its own preset is the usual one, and with
-    --dataset imagenet the preset of that name.
+    Each GENOTYPE is in any notation that bnao show reads, in quotes, or the name of a published cell (bnao zoo).
+    Given the folder of a finished RUN of bnao search instead, its best genotypes are trained on its images. Below,
+    "default" is the paper's setting and "quick" that of the preset quick. The default preset is quick, that of the RUN
+    if one is given, and imagenet with --dataset imagenet.
     """
     searched = _searched(targets, file)
     nothing = searched is not None or (show_config and not targets and file is None)

@@ -44,18 +44,18 @@ log = logging.getLogger("bnao.cli")
 @layer_options(SearchConfig)
 @click.option(
     "--out", type=click.Path(path_type=Path),
-    help="Folder of the run, new or empty.  [default: runs/<date>-<time>-<data>-seed<seed>]",
+    help="Folder of the run; it must be new or empty.  [default: runs/<date>-<time>-<data>-seed<seed>]",
 )  # fmt: skip
 @click.option(
     "--resume", metavar="RUN", type=click.Path(path_type=Path),
-    help="Go on with the run in this folder; with --rounds N to N rounds, also if it is finished.",
+    help="Resume the run in this folder; with --rounds N, extend it to N rounds even if it is finished.",
 )  # fmt: skip
 @click.option(
     "--controller-backend", metavar="NAME",
-    help="Backend that provides the NAO controller.  [default: that of --backend]",
+    help="Backend of the NAO controller.  [default: that of --backend]",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, all genotypes, best first.")
-@click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON: all genotypes, best first.")
+@click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -68,10 +68,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Search by Balanced NAO: train a supernet by size, score, learn from the scores, propose, and again.
+    """Search by Balanced NAO: train a supernet, score genotypes, propose better ones, and repeat.
 
-    With no options it is a whole small search (preset quick) on images that ship in the package. In the help,
-    "default" is the paper's setting and "quick" what that preset has instead.
+    Without options, run a complete small search (preset quick) on images included in the package. Below, "default" is
+    the paper's setting and "quick" that of the preset quick.
     """
     rounds = given_settings(context).get("rounds")
     if resume is None:

@@ -16,12 +16,12 @@ from bnao.space.zoo import Published, published_cell, zoo
 
 @click.command("zoo")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a cell, each on a line of its own.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per cell, each on its own line.")
 def command(names: tuple[str, ...], as_json: bool) -> None:
-    """List published cells; with NAMEs, tell all that is known of these.
+    """List published cells; with NAMEs, show all that is known about them.
 
-    What papers and repositories claim stands beside what is counted by arithmetic in the same setting. A name may stand
-    wherever bnao takes a genotype: bnao show DARTS_V2, bnao evaluate DARTS_V2.
+    Sizes claimed by papers and repositories are shown beside those counted by bnao for the same network. A name can be
+    used wherever bnao takes a genotype: bnao show DARTS_V2, bnao evaluate DARTS_V2.
     """
     entries = [published_cell(name) for name in names] if names else list(zoo())
     if as_json:

@@ -26,15 +26,21 @@ _GIVEN_APART = (("table",), ("truth_column",), ("score_columns",))
 
 @click.command("agreement", cls=SectionedCommand, params=options_of(AgreementConfig, "Study", without=_GIVEN_APART))
 @click.argument("table")
-@click.option("--truth-column", required=True, help="Column of accuracies.")
-@click.option("--score-column", "columns", multiple=True, required=True, help="Column of scores; may be repeated.")
-@click.option("--space", type=click.Choice(SPACE_NAMES), default="nao", show_default=True, help="Space of --among.")
+@click.option("--truth-column", required=True, help="Column of the accuracies.")
+@click.option("--score-column", "columns", multiple=True, required=True, help="Column of scores; can be repeated.")
+@click.option(
+    "--space",
+    type=click.Choice(SPACE_NAMES),
+    default="nao",
+    show_default=True,
+    help="Search space of the study given as --among.",
+)
 @study_options()
 @click.pass_context
 def command(
     context: click.Context, table: str, truth_column: str, columns: tuple[str, ...], space: str, output: Output
 ) -> None:
-    """Compare the scores in a TABLE with the accuracies beside them: a check of the metrics on known ground."""
+    """Compare the scores in a TABLE with the accuracies in the same table, as a check of the metrics."""
     apart = {"table": table, "truth_column": truth_column, "score_columns": columns}
     config, path = build(AgreementConfig, {**given_settings(context), **apart}), Path(table)
 

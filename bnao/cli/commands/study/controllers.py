@@ -30,10 +30,10 @@ _WITHOUT = (("controller", "controller"), *(("network", name) for name in ("chan
 @study_options()
 @click.pass_context
 def command(context: click.Context, output: Output) -> None:
-    """Search a benchmark table with each controller, many times, and compare what they find by queries.
+    """Search a benchmark table many times with each controller and compare what they find per query.
 
-    A search is told --score-column, and judged by --test-column of the genotype whose score is the best so far.
-    --backend names the framework of the NAO controller.
+    A search sees the scores in --score-column. It is judged by the --test-column of the genotype with the best score so
+    far. --backend is the framework of the NAO controller.
     """
     config = build(ControllersConfig, given_settings(context))
     output.told(lambda: _studied(config, output.folder), controllers_report)

@@ -32,7 +32,7 @@ _WITHOUT = (("controller", "controller"), ("controller", "epochs"))
 @study_options()
 @click.pass_context
 def command(context: click.Context, output: Output) -> None:
-    """Train the NAO controller on parts of a benchmark table, and rank genotypes that it has not seen."""
+    """Train the NAO controller on samples of a benchmark table and rank genotypes that it has not seen."""
     config = build(PredictorConfig, given_settings(context))
     output.told(lambda: _studied(config, output.folder), predictor_report)
 

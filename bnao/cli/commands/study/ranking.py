@@ -36,11 +36,11 @@ _STORE = Path("runs") / "store"
 @layer_options(StudyConfig)
 @click.option(
     "--genotypes-file", "file", type=click.Path(path_type=Path),
-    help="Rank these genotypes, one a line, in place of random ones; - for standard input.",
+    help="File of genotypes to rank, one per line, instead of random ones; - for standard input.",
 )  # fmt: skip
 @click.option(
     "--store", type=click.Path(path_type=Path), default=_STORE, show_default=True,
-    help="Folder of stand-alone trainings, which studies share: none is trained twice.",
+    help="Folder of stand-alone trainings that all studies share, so that none is repeated.",
 )  # fmt: skip
 @study_options()
 @click.pass_context
@@ -53,11 +53,11 @@ def command(
     store: Path,
     output: Output,
 ) -> None:
-    """Compare the order of one-shot scores with that of stand-alone accuracies, under each sampler.
+    """Compare the ranking by one-shot scores with that by stand-alone accuracies, for each sampler.
 
-    Genotypes are trained alone, or have a --truth of a table or of another folder; then supernets over just these are
-    trained under each of --samplers and scored. In the help, "default" is the paper's setting and "quick" what that
-    preset has instead. A study that was stopped goes on with the same command and --out.
+    Genotypes are trained alone, or their accuracies are read from --truth; then supernets of these genotypes are
+    trained with each of --samplers and scored. Below, "default" is the paper's setting and "quick" that of the preset
+    quick. The same command with the same --out resumes a study.
     """
     config = configured(context, StudyConfig, preset_name, config_file)
     if show_config:

@@ -22,12 +22,12 @@ _GIVEN_APART = (("tables",), ("columns",))
 @click.argument("tables", metavar="TABLE...", nargs=-1, required=True)
 @click.option(
     "--column", "columns", multiple=True,
-    help="A column of accuracies; may be repeated.  [default: all whose names have epochs, such as test_acc_ep50]",
+    help="Column of accuracies; can be repeated.  [default: all whose names have epochs, such as test_acc_ep50]",
 )  # fmt: skip
 @study_options()
 @click.pass_context
 def command(context: click.Context, tables: tuple[str, ...], columns: tuple[str, ...], output: Output) -> None:
-    """Correlate size with accuracy along training, in each TABLE: the paper's premise, in others' data."""
+    """Correlate size with accuracy during training, in each TABLE: the paper's premise, tested on published data."""
     config = build(SizeConfig, {**given_settings(context), "tables": tables, "columns": columns})
 
     def study() -> list[SizeCorrelation]:
