@@ -1,4 +1,4 @@
-"""How well logits classify labelled images: error, log-likelihood, and how far either may be off."""
+"""Classification of labelled images by logits: error, log-likelihood and their standard errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bnao.errors import RankingError
 
 
 def label_ranks(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many classes come before each image's label, shape (n,): 0 where its logit is the largest.
+    """Return the rank of each image's label, shape (n,): 0 where its logit is the largest.
 
     Of equal logits the first class comes first.
 
@@ -63,7 +63,7 @@ def log_likelihoods(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]
 
 @frozen(eq=False)
 class Classification:
-    """What a network made of labelled images, image by image.
+    """Classification of labelled images by a network, image by image.
 
     Attributes:
         classes: how many there are.
@@ -100,7 +100,7 @@ class Classification:
 
     @property
     def images(self) -> int:
-        """How many there are (n)."""
+        """The number of images (n)."""
         return len(self.labels)
 
     @property
@@ -135,7 +135,7 @@ class Classification:
         return float(self.log_likelihoods.std(ddof=1)) / math.sqrt(self.images)
 
     def class_images(self) -> tuple[int, ...]:
-        """How many images each class has."""
+        """Return the number of images of each class."""
         return tuple(np.bincount(self.labels, minlength=self.classes).tolist())
 
     def class_accuracies(self) -> tuple[float, ...]:

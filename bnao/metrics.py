@@ -1,4 +1,4 @@
-"""How far two score lists agree on the order of architectures (Sec. 3; SPEC section 7).
+"""Agreement of two lists of scores on the order of architectures (Sec. 3).
 
 All is counted exactly, in O(n log n) time and O(n) memory, so a benchmark table of 15,625 takes milliseconds.
 """
@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 
 
 def pairwise_accuracy(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """The share of pairs that two score lists order the same way.
+    """Return the share of pairs that two score lists order the same way.
 
     Paper: Sec. 3, Tables 2, 3 and 6. Pairs tied in ``truth`` are left out; tied in ``predicted`` alone they
     count one half, so a constant predictor scores 0.5 and order in the lists cannot matter.
@@ -72,7 +72,7 @@ def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def precision_at_top(predicted: ArrayLike, truth: ArrayLike, k: int = 10) -> float:
-    """The share of the k best by prediction that are among the k best in truth.
+    """Return the share of the k best by prediction that are among the k best in truth.
 
     Where ties leave open who is among the k best, it is the expected share when each list breaks its ties at
     random: a constant predictor scores k / n, what choosing blindly gives.
@@ -92,7 +92,7 @@ def precision_at_top(predicted: ArrayLike, truth: ArrayLike, k: int = 10) -> flo
 
 
 def defined(value: float) -> float | None:
-    """The figure, or None where it is NaN: not defined for so few, and no JSON."""
+    """Return the figure, or None where it is NaN: not defined for so few, and no JSON."""
     return None if math.isnan(value) else value
 
 
@@ -129,7 +129,7 @@ class Estimate:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
     def to_json(self) -> dict[str, float | int | None]:
-        """Plain data, as in files; what is not known (NaN) is None, since JSON has no NaN."""
+        """Return plain data, as in files; NaN becomes None, since JSON has no NaN."""
         return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
 
     def to_entry(self) -> dict[str, float | int | None]:
@@ -146,7 +146,7 @@ class Estimate:
 
     @classmethod
     def from_entry(cls, content: Mapping[str, Any], level: float = 0.95) -> Estimate:
-        """Return the estimate that ``to_entry`` wrote.
+        """Read the estimate that ``to_entry`` wrote.
 
         >>> Estimate.from_entry({"value": None, "low": None, "high": None, "n": 2}, level=0.95).value
         nan
@@ -160,7 +160,7 @@ class Estimate:
 def rank_agreement(
     predicted: ArrayLike, truth: ArrayLike, *, k: int = 10, resamples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> dict[str, Estimate]:
-    """Every figure of this module with its bootstrap interval over architectures.
+    """Return every figure of this module with its bootstrap interval over architectures.
 
     A resample draws n architectures with replacement; an architecture and its copy are tied in both lists, so
     their pair is left out. The interval is that of the percentiles (Efron 1979); resamples where a figure is
@@ -188,7 +188,7 @@ def rank_agreement(
 
 @frozen
 class Comparison:
-    """How several ways of scoring agree with one truth.
+    """Agreement of several ways of scoring with one truth.
 
     Attributes:
         estimates: by the way's name and the figure's.
@@ -210,7 +210,7 @@ def compare_rankings(
     seed: int = 0,
     level: float = 0.95,
 ) -> Comparison:
-    """The figures of several ways of scoring, each a mean over its lists, and their differences, with intervals.
+    """Return the figures of several ways of scoring, each a mean over its lists, and their differences, with intervals.
 
     A resample draws n architectures with replacement, and as many lists of each way as it has, list i of one way
     together with list i of the others where they have equally many: so the interval of a difference is paired.
@@ -292,7 +292,7 @@ def _figures(x: Ints, y: Ints, k: int) -> dict[str, float]:
 
 @frozen
 class PairCounts:
-    """How the n (n - 1) / 2 pairs of two lists stand to each other.
+    """Counts of concordant, discordant and tied pairs among the n (n - 1) / 2 of two lists.
 
     Attributes:
         concordant: in the same order in both lists.
@@ -399,7 +399,7 @@ def _precision_at_top(x: Ints, y: Ints, k: int) -> float:
 
 
 def _chance_in_top(ranks: Ints, k: int) -> NDArray[np.float64]:
-    """The chance that each is among the k largest when ties are broken at random."""
+    """Return the chance that each is among the k largest when ties are broken at random."""
     counts = np.bincount(ranks)
     above = len(ranks) - np.cumsum(counts)
     return np.clip((k - above) / np.maximum(counts, 1), 0, 1)[ranks]

@@ -44,7 +44,7 @@ class Folder:
         self.folder = folder
 
     def has(self, name: str) -> bool:
-        """Whether the file is there, and so whole."""
+        """Return whether the file is there, and so whole."""
         return (self.folder / name).is_file()
 
     def write(self, name: str, content: bytes) -> None:
@@ -69,7 +69,7 @@ class Folder:
             raise self._cannot_write(name, error) from None
 
     def known(self, name: str, read: Callable[[dict[str, Any]], T]) -> T | None:
-        """What a JSON file of this folder says, as it is read; None where there is no such file.
+        """Read a JSON file of this folder; None if it does not exist.
 
         Raises:
             RunError: it is not what bnao wrote.
@@ -90,7 +90,7 @@ class Folder:
         self.write(name, (_readable({"format": FORMAT, **content}) + "\n").encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON file of this folder; see the function ``read_json``."""
+        """Read a JSON file of this folder; see the function ``read_json``."""
         return read_json(self.folder / name)
 
     def _cannot_write(self, name: str, error: OSError) -> WriteError:
@@ -158,7 +158,7 @@ class Run(Folder):
         return cls(folder)
 
     def config(self, kind: type[C]) -> C:
-        """The settings the run was started with."""
+        """Return the settings the run was started with."""
         return read_config(self.folder, kind)
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ class Run(Folder):
             raise self._cannot_write(LOG, error) from None
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The log's events from the first; a last line that was cut off, or one that is no event, is left out."""
+        """Yield the events of the log in order, without lines that are cut off or not an event."""
         with (
             contextlib.suppress(FileNotFoundError),
             open(self.folder / LOG, encoding="utf-8", errors="replace") as file,
@@ -223,7 +223,7 @@ def check_is_free(folder: Path) -> None:
 
 @contextlib.contextmanager
 def understanding(path: Path) -> Iterator[None]:
-    """What is read within is what bnao wrote into this file.
+    """Raise RunError if the code within finds that the file is not what bnao wrote.
 
     Raises:
         RunError: it is not: an entry is missing or is something else.
@@ -244,7 +244,7 @@ def check_is_run(folder: Path) -> None:
 
 
 def read_config(folder: str | Path, kind: type[C]) -> C:
-    """The settings a run was started with, without working in its folder.
+    """Read the settings a run was started with, without working in its folder.
 
     Raises:
         RunError: no run there.
@@ -282,7 +282,7 @@ def _setting(config: object, path: Sequence[str]) -> object:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """A JSON file of a run's folder.
+    """Read a JSON file of a run's folder.
 
     Raises:
         RunError: absent, not JSON, or of a format this version does not know.

@@ -20,7 +20,7 @@ def _bit_generator(seed: int, purpose: str, indices: tuple[int, ...]) -> np.rand
 
 
 def stream(seed: int, purpose: str, *indices: int) -> np.random.Generator:
-    """A generator that belongs to one purpose and place alone.
+    """Return a generator that belongs to one purpose and place alone.
 
     Args:
         seed: any integer.
@@ -50,7 +50,7 @@ def uniforms(seed: int, purpose: str, n: int, start: int = 0) -> NDArray[np.floa
 
 
 def epoch_order(seed: int, purpose: str, epoch: int, n: int) -> NDArray[np.int64]:
-    """The order in which n examples are visited in an epoch.
+    """Return the order in which n examples are visited in an epoch.
 
     >>> sorted(epoch_order(0, "order", 3, 5).tolist())
     [0, 1, 2, 3, 4]

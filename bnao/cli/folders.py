@@ -29,7 +29,7 @@ About = Mapping[str, Any]
 
 
 def dated_folder(name: str) -> Path:
-    """A folder under runs/ that does not exist yet; <when> in its name becomes the time."""
+    """Return a folder under runs/ that does not exist yet; <when> in its name becomes the time."""
     first = Path("runs") / name.replace("<when>", f"{datetime.now():%Y%m%d-%H%M%S}")
     folder, number = first, 1
     while folder.exists():
@@ -39,7 +39,7 @@ def dated_folder(name: str) -> Path:
 
 
 def about_images(dataset: LabelledImages) -> About:
-    """What tells these images from others, and how their classes are called."""
+    """Return what identifies these images, and the names of their classes."""
     return {
         "fingerprint": dataset.fingerprint,
         "description": dataset.describe(),
@@ -48,7 +48,7 @@ def about_images(dataset: LabelledImages) -> About:
 
 
 def about_table(path: Path) -> About:
-    """What tells this table from others.
+    """Return what identifies this table.
 
     Raises:
         DataError: it cannot be read.
@@ -61,7 +61,7 @@ def about_table(path: Path) -> About:
 
 
 def about(data: About, machine: MachineConfig, used: Sequence[Backend]) -> About:
-    """The data, the machine, and the versions of all that computes."""
+    """Return the data, the machine, and the versions of all that computes."""
     versions = {"bnao": bnao.__version__, "python": platform.python_version(), "numpy": np.__version__}
     for backend in used:
         versions |= backend.versions()

@@ -28,7 +28,7 @@ class LazyGroup(click.Group):
         return list(self._commands_of)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name, loaded now."""
+        """Return the command of a name, loaded now."""
         if cmd_name not in self._commands_of:
             return None
         command: click.Command = importlib.import_module(f"{self._module}{cmd_name}").command

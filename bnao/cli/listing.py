@@ -1,4 +1,4 @@
-"""What the commands that print genotypes share: the network they are counted in, and their lines."""
+"""Output lines of the commands that print genotypes, and the network in which sizes are counted."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ list_options = all_of(
 def genotype_lines(
     genotypes: Sequence[Genotype], space: SearchSpace, network: NetworkConfig, *, as_json: bool, notation: str | None
 ) -> Iterator[str]:
-    """A line a genotype: its text, its text in a notation, or a JSON object with its sizes.
+    """Return a line a genotype: its text, its text in a notation, or a JSON object with its sizes.
 
     Raises:
         click.UsageError: both JSON and a notation are asked for.
@@ -100,14 +100,14 @@ def sized(readings: Sequence[Reading], network: NetworkConfig, budget: int | Non
 
 
 def _within(reading: Reading, network: NetworkConfig, budget: int | None) -> Sized:
-    """A genotype in a network that keeps a budget of multiply-adds."""
+    """Return a genotype in a network that keeps a budget of multiply-adds."""
     genotype, space = reading.genotype, reading.space
     own = within_budget(genotype, attrs.evolve(network, space=space.name, nodes=space.nodes), budget)
     return Sized(genotype, space, own, count_parameters(genotype, own), count_multiply_adds(genotype, own))
 
 
 def as_json_lines(counted: Sequence[Sized]) -> Iterator[str]:
-    """A JSON object a genotype, with its space, its integers and its sizes."""
+    """Yield a JSON object per genotype, with its space, its integers and its sizes."""
     for each in counted:
         yield json.dumps(
             {

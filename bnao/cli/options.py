@@ -63,7 +63,7 @@ class WholeNumber(click.ParamType[int]):
         self.words = dict(words or {})
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number that a text stands for."""
+        """Return the number that a text stands for."""
         if not isinstance(value, str):
             return int(value)
         if value in self.words:
@@ -126,7 +126,7 @@ class SectionedCommand(click.Command):
 def options_of(
     kind: type, heading: str, *, defaults: object | None = None, without: Collection[SettingPath] = ()
 ) -> list[click.Parameter]:
-    """An option for every setting of a config class.
+    """Return an option for every setting of a config class.
 
     Its name is the field's; where an earlier section has that name already, and in ``alone`` always, the section's
     name goes in front: ``--epochs`` and ``--controller-epochs``.
@@ -158,7 +158,7 @@ def options_of(
 
 
 def _at(settings: Any, path: SettingPath) -> Any:
-    """The value at a path of a config or of nested settings; None where there is none."""
+    """Return the value at a path of a config or of nested settings; None where there is none."""
     for name in path:
         settings = settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
     return settings
@@ -169,7 +169,7 @@ def _text(value: Any) -> str:
 
 
 def all_of(*decorators: Decorator) -> Decorator:
-    """The decorators, the first outermost."""
+    """Return the decorators, the first outermost."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for decorator in reversed(decorators):
@@ -180,7 +180,7 @@ def all_of(*decorators: Decorator) -> Decorator:
 
 
 def layer_options(kind: type) -> Decorator:
-    """The options ``--preset``, ``--config`` and ``--show-config`` of a command with this config."""
+    """Return the options ``--preset``, ``--config`` and ``--show-config`` of a command with this config."""
     return all_of(
         click.option(
             "--preset", "preset_name", type=click.Choice(list(PRESETS[kind])),
@@ -195,12 +195,12 @@ def layer_options(kind: type) -> Decorator:
 
 
 def given_options(context: click.Context) -> Iterator[str]:
-    """The options of settings that stand on the command line."""
+    """Yield the options of settings that were given on the command line."""
     yield from (option for option, _ in context.meta.get(_GIVEN, {}).values())
 
 
 def given_settings(context: click.Context) -> dict[str, Any]:
-    """The settings on the command line, nested as in a file.
+    """Return the settings on the command line, nested as in a file.
 
     Raises:
         click.UsageError: two of them exclude each other.
@@ -237,7 +237,7 @@ def configured(
     usual_preset: str = DEFAULT_PRESET,
     below: Callable[[C], Settings] | None = None,
 ) -> C:
-    """The config by its layers: the preset, what lies below the file, the file, the options; later ones win.
+    """Return the config by its layers: the preset, what lies below the file, the file, the options; later ones win.
 
     What lies below the file may depend on the preset's config. Where the command line names no preset, the one the
     file names is taken, then the usual one.

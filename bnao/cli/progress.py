@@ -1,4 +1,4 @@
-"""How a search or an evaluation tells what it does: a live display on a terminal, log lines elsewhere.
+"""Progress of a search or an evaluation: a live display on a terminal, log lines elsewhere.
 
 A track makes one picture of the events: where the work stands, the last figures, and the time that is left, from
 the seconds that each kind of work was measured to take.
@@ -97,11 +97,11 @@ class Track(Protocol):
         ...
 
     def place(self) -> str:
-        """Where the work stands: round and phase."""
+        """Return the current round and phase."""
         ...
 
     def figures(self) -> list[str]:
-        """The last figures: loss, rate, best, time left."""
+        """Return the last figures: loss, rate, best, time left."""
         ...
 
 
@@ -215,11 +215,11 @@ class SearchTrack:
         return max(0, new * self.config.alone_epochs - done)
 
     def new(self, round: int) -> int:
-        """Genotypes that come in a round, counted from 1."""
+        """Return the number of new genotypes in a round, counted from 1."""
         return self.config.pool if round == 1 else self.config.new
 
     def to_score(self, round: int) -> int:
-        """Genotypes scored in a round, counted from 1."""
+        """Return the number of genotypes scored in a round, counted from 1."""
         config = self.config
         if config.rescore == "all":
             return config.pool + (round - 1) * config.new
@@ -236,7 +236,7 @@ class SearchTrack:
 
 
 def _order(figures: Mapping[str, float | None]) -> str:
-    """How two lists of scores order genotypes, in words."""
+    """Return the agreement of two lists of scores on the order of genotypes, in words."""
     accuracy, tau = figures["pairwise_accuracy"], figures["kendall_tau"]
     if accuracy is None or tau is None:
         return "no order is defined"
@@ -302,7 +302,7 @@ def figures_text(loss: float | None, rate: float | None, best: str | None, left:
 
 
 def line(track: Track) -> str:
-    """All a track has to say, as one log line."""
+    """Return all a track has to say, as one log line."""
     return "  ".join([track.place(), *track.figures()])
 
 
@@ -335,7 +335,7 @@ class _Stderr(logging.Handler):
 
 @contextmanager
 def following(track: Track, title: str, quiet: bool = False) -> Iterator[Listener]:
-    """A listener that shows a track: live where stderr is a terminal, else as a line every few seconds."""
+    """Yield a listener that shows a track: live if stderr is a terminal, else as a line every few seconds."""
     if quiet:
         yield lambda event: None
     elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -372,7 +372,7 @@ class _Lines:
 
 
 def picture(track: Track, title: str, console: Console) -> RenderableType:
-    """The live display: what is done, a bar for the phase, and the last figures."""
+    """Return the live display: what is done, a bar for the phase, and the last figures."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.progress_bar import ProgressBar

@@ -1,4 +1,4 @@
-"""What a command prints at its end: tables as plain text, and the figures under them."""
+"""Reports that commands print: tables as plain text, and the figures under them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[st
 
 
 def score_text(entry: Ranked) -> str:
-    """A score, with its standard error where it is a share of images."""
+    """Return a score, with its standard error where it is a share of images."""
     if entry.standard_error is None:
         return plain_score(entry.score, as_share=False)
     return f"{percent(entry.score)} {plus_minus()} {percent(entry.standard_error)}"
@@ -53,7 +53,7 @@ def score_text(entry: Ranked) -> str:
 
 @frozen
 class Balance:
-    """How far the updates of a search are from what Eq. 4 expects.
+    """Deviation of a search's updates from the expectation of Eq. 4.
 
     Attributes:
         steps: all updates.
@@ -69,7 +69,7 @@ class Balance:
 
 
 def balance(ranked: Sequence[Ranked]) -> Balance | None:
-    """The updates against Eq. 4; None where nothing was trained.
+    """Return the updates against Eq. 4; None where nothing was trained.
 
     In each round the updates sum to its steps, which takes one degree of freedom.
     """
@@ -85,7 +85,7 @@ def balance(ranked: Sequence[Ranked]) -> Balance | None:
 
 
 def balance_line(found: Balance) -> str:
-    """The balance for people."""
+    """Return the balance for people."""
     return (
         f"updates: {found.steps:,} steps; against Eq. 4 chi-square is {found.chi_square:.1f} over {found.degrees} "
         f"degrees of freedom ({found.chi_square / found.degrees:.2f} each), the largest deviation "
@@ -94,7 +94,7 @@ def balance_line(found: Balance) -> str:
 
 
 def search_report(result: SearchResult, top: int) -> list[str]:
-    """The best genotypes of a search and how they came to be."""
+    """Return the best genotypes of a search and how they came to be."""
     best = result.ranked[:top]
     heads = ["rank", "score", "parameters", "multiply-adds", "round"]
     trained = any(entry.expected_updates for entry in best)
@@ -114,7 +114,7 @@ def search_report(result: SearchResult, top: int) -> list[str]:
 
 
 def size_line(bias: SizeBias) -> str:
-    """How far a search's ranking goes with size, for people."""
+    """Return a line on the correlation of a search's ranking with size."""
     return (
         f"size: Kendall tau of score and size is {_estimate(bias.by_size, sign='+')}; edges without parameters (skip, "
         f"pool, none) are {percent(bias.free_in_top)} of those of the top {bias.top} and {percent(bias.free_in_pool)} "
@@ -123,7 +123,7 @@ def size_line(bias: SizeBias) -> str:
 
 
 def learning_lines(learning: Sequence[Learning]) -> list[str]:
-    """How the controller ranked genotypes it had not learned from, and its own proposals, by round."""
+    """Return the controller's ranking of held-out genotypes and of its own proposals, a line per round."""
     if not learning:
         return []
     rows = []
@@ -147,12 +147,12 @@ def _order(accuracy: float | None, tau: float | None) -> list[str]:
 
 
 def numbered(genotypes: Sequence[Genotype]) -> list[str]:
-    """The genotypes in full, each on a line of its own behind its number."""
+    """Return the genotypes in full, each on a line of its own behind its number."""
     return [f"{number:>4}  {genotype}" for number, genotype in enumerate(genotypes, start=1)]
 
 
 def pool_line(result: SearchResult) -> str:
-    """The best score beside the median of the first random pool."""
+    """Return the best score beside the median of the first random pool."""
     pool = [entry.score for entry in result.ranked if entry.round == 1]
     first = result.ranked[0]
     as_share = first.standard_error is not None
@@ -163,7 +163,7 @@ def pool_line(result: SearchResult) -> str:
 
 
 def left_out_line(unreadable: Mapping[str, str], file: str) -> str:
-    """How many image files could not be read, and where all of them are named.
+    """Return the number of image files that could not be read, and the file that lists them.
 
     >>> left_out_line({"a.jpeg": "a.jpeg cannot be read as an image: it is empty"}, "evaluation.json")
     'left out: 1 image file that could not be read, a.jpeg (evaluation.json says why)'
@@ -179,7 +179,7 @@ _HARDEST = 3
 
 
 def hardest_line(done: Evaluation, class_names: Sequence[str]) -> str | None:
-    """The classes in which most test images are told wrong, the worst first; None where that is not known."""
+    """Return the classes in which most test images are told wrong, the worst first; None where that is not known."""
     known = [(error, name) for error, name in zip(done.class_errors, class_names, strict=False) if error is not None]
     if not known:
         return None
@@ -188,7 +188,7 @@ def hardest_line(done: Evaluation, class_names: Sequence[str]) -> str | None:
 
 
 def error_text(done: Evaluation) -> str:
-    """The mean test error in percent, with the standard deviation where there are several repeats."""
+    """Return the mean test error in percent, with the standard deviation where there are several repeats."""
     if len(done.test_errors) == 1:
         return percent(done.mean, 2)
     return f"{percent(done.mean, 2)} {plus_minus()} {percent(done.deviation, 2)} ({len(done.test_errors)})"
@@ -229,7 +229,7 @@ def evaluation_report(
 def agreement_lines(
     estimates: Mapping[str, Estimate], what: str = "one-shot scores against stand-alone accuracies"
 ) -> list[str]:
-    """How far two lists of scores agree on the order; what says which two."""
+    """Return the agreement of two lists of scores on the order; ``what`` names them."""
     first = next(iter(estimates.values()))
     lines = [f"{what}, n = {first.n} (in brackets the {first.level:.0%} bootstrap interval over genotypes):"]
     for name, estimate in estimates.items():
@@ -315,7 +315,7 @@ def _difference_rows(study: RankingStudy) -> list[list[str]]:
 
 
 def controllers_report(study: ControllersStudy) -> list[str]:
-    """What each controller found after some numbers of queries."""
+    """Return a table of what each controller found after some numbers of queries."""
     heads = ["controller", "searches", "queries", "test accuracy", "regret (mean)", "median", "10 to 90 %"]
     rows = []
     for curve in study.curves:
@@ -338,7 +338,7 @@ def controllers_report(study: ControllersStudy) -> list[str]:
 
 
 def predictor_report(study: PredictorStudy) -> list[str]:
-    """How the predictor ranks what it has not seen."""
+    """Return a table of the predictor's rank correlation on held-out genotypes."""
     rows = [
         [
             f"{size:,}", f"{held:,}", str(len(tau)), f"{tau.mean():.3f}", f"{tau.min():.3f} to {tau.max():.3f}",
@@ -351,7 +351,7 @@ def predictor_report(study: PredictorStudy) -> list[str]:
 
 
 def agreement_report(study: AgreementStudy) -> list[str]:
-    """How published scores agree with the published truth."""
+    """Return a table of the agreement of published scores with published accuracies."""
     names = ("pairwise_accuracy", "kendall_tau", "spearman")
     heads = ["scores", *(name.replace("_", " ") for name in names), f"in draws of {study.draw}", "sd", "gain by size"]
     rows = [
@@ -416,12 +416,12 @@ class AgainstRandom:
 
 
 def against_random(top: Sequence[float], random: Sequence[float]) -> AgainstRandom:
-    """The comparison from the test errors of the best, in the search's order, and of the random ones."""
+    """Return the comparison from the test errors of the best, in the search's order, and of the random ones."""
     return AgainstRandom(top[0], statistics.fmean(top), len(top), statistics.median(random), len(random))
 
 
 def spent_line(seconds: float, memory: int | None) -> str:
-    """The time and memory that a command took.
+    """Return the time and memory that a command took.
 
     >>> spent_line(0.42, None), spent_line(125, 300 * 2**20)
     ('took 0.4 s', 'took 2:05, peak memory 300 MiB')
@@ -431,7 +431,7 @@ def spent_line(seconds: float, memory: int | None) -> str:
 
 
 def peak_memory() -> int | None:
-    """The most memory this process has held, bytes; None where the system does not say."""
+    """Return the most memory this process has held, bytes; None where the system does not say."""
     try:
         import resource
     except ImportError:

@@ -1,4 +1,4 @@
-"""What the studies' commands share: their folder, their options, their file and pictures."""
+"""Shared parts of the studies' commands: their folder, options, file and pictures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ S = TypeVar("S", bound=plots.Study)
 
 
 def study_options() -> Decorator:
-    """The options ``--out``, ``--pictures``, ``--json`` and ``--quiet``; the command gets one ``Output``."""
+    """Return the options ``--out``, ``--pictures``, ``--json`` and ``--quiet``; the command gets one ``Output``."""
     return all_of(
         click.option(
             "--out", type=click.Path(path_type=Path),
@@ -101,7 +101,7 @@ class Output:
 
 @contextmanager
 def study_folder(folder: Path, config: object, facts: About | None = None) -> Iterator[Run]:
-    """The folder of a study, made or gone on with; being stopped within says how to go on.
+    """Yield the folder of a study, made or resumed; an interruption within prints how to resume.
 
     Raises:
         RunError: it holds something else, or a study of other settings or data.
@@ -161,7 +161,7 @@ def _without_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _drawn(study: plots.Study, folder: Path, kind: str) -> list[Path]:
-    """A study's pictures in its folder; none, and a line that says why, where matplotlib is absent."""
+    """Draw a study's pictures in its folder; without matplotlib log how to install it, and draw none."""
     if not plots.can_draw():
         log.warning("no pictures: %s, then: bnao study draw %s", plots.HINT, shlex.quote(str(folder)))
         return []
@@ -169,7 +169,7 @@ def _drawn(study: plots.Study, folder: Path, kind: str) -> list[Path]:
 
 
 def framework(machine: MachineConfig, what: str) -> Backend:
-    """The backend that a study works with.
+    """Return the backend that a study works with.
 
     Args:
         machine: names it.
@@ -185,7 +185,7 @@ def framework(machine: MachineConfig, what: str) -> Backend:
 
 
 def counting(total: int, line: str) -> Listener:
-    """A listener that logs each event, how many there will be, and the time that is left.
+    """Return a listener that logs each event, how many there will be, and the time that is left.
 
     Args:
         total: events to come.
@@ -202,7 +202,7 @@ def counting(total: int, line: str) -> Listener:
 
 
 def required(path: str | None, option: str) -> Path:
-    """The file of an option that must be given.
+    """Return the file of an option that must be given.
 
     Raises:
         click.UsageError: it was not.

@@ -124,7 +124,7 @@ class StudyTrack:
         return self._epoch_steps * sum(planned.epochs[-1] for planned in self._planned[first:])
 
     def _scores_from(self, first: int) -> int:
-        """Genotypes that are scored in the supernets from one on."""
+        """Return the number of scorings in the supernets from one on."""
         return self.genotypes * sum(len(planned.epochs) for planned in self._planned[first:])
 
     def _name(self, event: Event) -> str:
@@ -136,7 +136,7 @@ class StudyTrack:
         return told
 
     def place(self) -> str:
-        """Which training, and how far."""
+        """Return the current training and its progress."""
         return self._place
 
     def figures(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which supernets a ranking study trains: their samplers, seeds and lengths."""
+"""Supernets that a ranking study trains: their samplers, seeds and lengths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_ALPHA = 10
 
 @frozen
 class SamplerSpec:
-    """Who draws in a study's supernet: a sampler and the power of the size.
+    """Sampler of a study's supernet: its name and the power of the size.
 
     >>> str(SamplerSpec("proportional", 0.5)), str(SamplerSpec("uniform", 0.0))
     ('proportional:0.5', 'uniform')

@@ -1,4 +1,4 @@
-"""How a setting is declared, checked, laid over another, and written as TOML."""
+"""Declaration, checks, layers and TOML of settings."""
 
 import difflib
 import math
@@ -63,7 +63,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def told(value: object) -> str:
-    """A value as an error tells it; of a whole number of more than 40 digits, how long it is.
+    """Return a value as an error tells it; of a whole number of more than 40 digits, how long it is.
 
     >>> told("wide"), told(12), told(-(10**5000))
     ("'wide'", '12', 'a number of about 5000 digits')
@@ -77,7 +77,7 @@ _KIND_NAMES: dict[type, str] = {int: "a whole number", float: "a number", bool: 
 
 
 def kinds_of(attribute: "Attribute[Any]") -> tuple[type, ...]:
-    """The plain types a setting may have, such as (int, NoneType)."""
+    """Return the plain types a setting may have, such as (int, NoneType)."""
     kind = attribute.type
     members = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     return tuple(typing.get_origin(member) or member for member in members if member is not None)
@@ -96,7 +96,7 @@ def setting(
     fixed: bool = True,
     converter: Any = None,
 ) -> Any:
-    """A field with all that the command line, the file and the checks need to know about it.
+    """Return a field with all that the command line, the file and the checks need to know about it.
 
     Args:
         default: its value in the paper's own setting.
@@ -193,7 +193,7 @@ def are_rising(numbers: Sequence[int]) -> bool:
 
 
 def section(factory: Callable[[], Any]) -> Any:
-    """A field that holds settings of their own, such as ``data`` of a search.
+    """Return a field that holds settings of their own, such as ``data`` of a search.
 
     Args:
         factory: makes the section's defaults.
@@ -213,7 +213,7 @@ def section(factory: Callable[[], Any]) -> Any:
 
 
 def _example(kind: type, name: str, value: object) -> str:
-    """A section's class, and a call of it with what was given in its place, where that can be meant."""
+    """Return a section's class, and a call of it with what was given in its place, where that can be meant."""
     if isinstance(value, Mapping):
         tried = [dict(value)]
     elif isinstance(value, (str, os.PathLike)):
@@ -233,7 +233,7 @@ def _example(kind: type, name: str, value: object) -> str:
 
 
 def settings_of(config: type) -> Iterator[tuple[tuple[str, ...], "Attribute[Any]"]]:
-    """Every setting of a config class that has an option: its path, such as ("data", "pad"), and its field."""
+    """Yield every setting of a config class that has an option: its path, such as ("data", "pad"), and field."""
     for attribute in attrs.fields(config):
         if attrs.has(attribute.type):
             yield from (((attribute.name, *path), inner) for path, inner in settings_of(attribute.type))
@@ -258,7 +258,7 @@ def merge(*layers: Settings) -> dict[str, Any]:
 
 
 def build(config: type[C], settings: Settings, base: C | None = None, where: str = "") -> C:
-    """The config that nested plain settings describe, all others at their defaults.
+    """Return the config that nested plain settings describe, all others at their defaults.
 
     Raises:
         ConfigError: a setting that does not exist, of another type or out of bounds, with its place.
@@ -291,7 +291,7 @@ def build(config: type[C], settings: Settings, base: C | None = None, where: str
 
 
 def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
-    """The config as nested plain settings, numbers that a word stands for by that word.
+    """Return the config as nested plain settings, numbers that a word stands for by that word.
 
     What is None or decided by the data is left out.
     With ``fixed`` so is what work that was begun may go on without.
@@ -315,14 +315,14 @@ def worded(attribute: "Attribute[Any]", value: object) -> object:
 
 
 def to_toml(config: Any, *, fixed: bool = False) -> str:
-    """The config as TOML, which ``read_toml`` and ``build`` turn into the same config; ``to_settings`` in full."""
+    """Return the config as TOML, from which ``read_toml`` and ``build`` make the same config."""
     import tomli_w
 
     return tomli_w.dumps(to_settings(config, fixed=fixed))
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """A TOML file's nested settings.
+    """Read a TOML file's nested settings.
 
     Raises:
         ConfigError: no such file, or not TOML, with the line.

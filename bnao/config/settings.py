@@ -36,7 +36,7 @@ IDLE_MOMENTA = ("path", "dense")
 
 @frozen
 class NetworkConfig:
-    """What surrounds the cells: the space they come from and the stack they are repeated in."""
+    """Network around the cells: their search space and the stack that repeats them."""
 
     space: str = setting("nao", "Search space the genotypes come from.", choices=SPACE_NAMES)
     nodes: int | None = setting(
@@ -176,7 +176,7 @@ class DataConfig:
 
 @frozen
 class TrainingConfig:
-    """How the supernet's weights are trained."""
+    """Training of the supernet's weights."""
 
     batch_size: int = setting(64, "Batch size.", least=2)
     learning_rate: float = setting(0.025, "Initial learning rate.", least=0)
@@ -229,7 +229,7 @@ class ControllerConfig:
 
 @frozen
 class MachineConfig:
-    """What it runs on."""
+    """Machine: backend, device, precision, threads and worker processes."""
 
     backend: str = setting("torch", "Backend: torch, keras, or table, which looks scores up in a file.")
     device: str = setting("auto", "Device: auto, cpu, cuda, cuda:1, mps, ...")
@@ -339,7 +339,7 @@ class SearchConfig:
 
 @frozen
 class StandAloneTrainingConfig:
-    """How one network is trained from scratch (paper Sec. 5; SPEC section 8)."""
+    """Training of one network from scratch (Sec. 5 and its appendix)."""
 
     batch_size: int = setting(128, "Batch size.", least=2)
     learning_rate: float = setting(0.025, "Initial learning rate.", least=0)
@@ -396,7 +396,7 @@ _SUPERNET = {"supernet": AS_SUPERNET}
 
 @frozen
 class AloneConfig(StandAloneTrainingConfig):
-    """How a study trains genotypes alone: the recipe, and where network and images differ from the supernet's.
+    """Stand-alone training in a study: the recipe, and where network and images differ from the supernet's.
 
     The paper's truth "exactly follow[s] the default settings" of NAO (Sec. 3.2): C = 36, N = 6, cutout.
     """
@@ -526,7 +526,7 @@ PRESETS: dict[type, dict[str, Settings]] = {
 
 
 def preset(config: type[C], name: str) -> C:
-    """The config of a preset: quick, cifar10-small or paper; for an evaluation also imagenet.
+    """Return the config of a preset: quick, cifar10-small or paper; for an evaluation also imagenet.
 
     >>> preset(SearchConfig, "paper") == SearchConfig()
     True

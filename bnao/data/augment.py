@@ -78,14 +78,14 @@ def augmented(
 
 
 def _covered(centre: NDArray[np.float64], length: int, side: int) -> NDArray[np.bool_]:
-    """Which of ``length`` places ``side`` of them around a random one are: shape (n, length)."""
+    """Return which of ``length`` places are among the ``side`` around a random one: shape (n, length)."""
     start = (centre * length).astype(int)[:, None] - side // 2
     place = np.arange(length)
     return (start <= place) & (place < start + side)
 
 
 def _resized_crops(images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """A random part of each image, enlarged to its size by linear interpolation."""
+    """Return a random part of each image, enlarged to its size by linear interpolation."""
     n, height, width, _ = images.shape
     area, ratio, down, right = rng.random((4, n))
     share, shape = _share_and_ratio(area, ratio)
@@ -99,7 +99,7 @@ def _resized_crops(images: NDArray[np.float32], rng: np.random.Generator) -> NDA
 def _share_and_ratio(
     area: NDArray[np.float64], ratio: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A part's share of its image's area and its ratio of width to height, from uniform numbers in [0, 1)."""
+    """Return a part's share of its image's area and its ratio of width to height, from uniform numbers in [0, 1)."""
     least, most = np.log(_RATIO)
     return _AREA[0] + area * (_AREA[1] - _AREA[0]), np.exp(least + ratio * (most - least))
 
@@ -109,13 +109,13 @@ Box = tuple[float, float, float, float]
 
 
 def random_parts(n: int, seed: int, step: int) -> NDArray[np.float64]:
-    """What decides which parts of a step's n images are shown, shape (n, tries, 4); see ``random_part``."""
+    """Return the random numbers behind the crops of a step's n images, shape (n, tries, 4); see ``random_part``."""
     area, ratio, down, right = stream(seed, "part", step).random((4, n, _TRIES))
     return np.stack([*_share_and_ratio(area, ratio), down, right], -1)
 
 
 def random_part(tries: NDArray[np.float64], height: int, width: int) -> Box:
-    """The part of an image that is shown: the first of the tries that lies within it (Szegedy et al. 2015).
+    """Return the part of an image that is shown: the first of the tries that lies within it (Szegedy et al. 2015).
 
     Where none does, as in very long images, the largest part in the middle of an allowed ratio.
 
@@ -136,7 +136,7 @@ def random_part(tries: NDArray[np.float64], height: int, width: int) -> Box:
 
 
 def mirrored(n: int, seed: int, step: int) -> NDArray[np.bool_]:
-    """Which of a step's n images are mirrored, half of them; shape (n,)."""
+    """Return which of a step's n images are mirrored, each with probability 1/2; shape (n,)."""
     return stream(seed, "mirror", step).random(n) < 0.5
 
 
@@ -155,7 +155,7 @@ def _sampled(
 
 
 def jitter_factors(n: int, share: float, seed: int, step: int) -> NDArray[np.float32]:
-    """What brightness, contrast and saturation of a step's n images are multiplied by, shape (3, n).
+    """Return the factors of brightness, contrast and saturation of a step's n images, shape (3, n).
 
     Uniform within 1 - share .. 1 + share, not below 0.
     """
@@ -163,7 +163,7 @@ def jitter_factors(n: int, share: float, seed: int, step: int) -> NDArray[np.flo
 
 
 def hue_turns(n: int, most: float, seed: int, step: int) -> NDArray[np.float32]:
-    """How far the hues of a step's n images turn: shares of the colour circle, within -most .. most, shape (n,)."""
+    """Return the turns of hue of a step's n images: fractions of the colour circle in -most .. most, (n,)."""
     return stream(seed, "hue", step).uniform(-most, most, n).astype(np.float32)
 
 

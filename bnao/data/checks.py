@@ -1,4 +1,4 @@
-"""What labelled images must be, whatever their source; and how they are shown at another size."""
+"""Checks of labelled images, whatever their source, and their resizing."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Images:
 def checked_part(
     where: str, part: str, x: NDArray[Any], y: NDArray[Any], classes: int | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """One part's images as C-contiguous (n, height, width, channels) and its labels as int64 of shape (n,).
+    """Return images as C-contiguous (n, height, width, channels) and labels as int64 of shape (n,).
 
     Args:
         where: the file, for the message.
@@ -86,7 +86,7 @@ def checked_part(
 def checked_images(
     name: str, where: str, arrays: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None = None
 ) -> Images:
-    """A source's arrays as a data set: each part passes ``checked_part``, and both fit together.
+    """Return a source's arrays as a data set: each part passes ``checked_part``, and both fit together.
 
     Args:
         name: how a report calls the data set.
@@ -124,7 +124,7 @@ def checked_images(
 
 
 def size_text(images: NDArray[np.uint8]) -> str:
-    """How large each image of (n, height, width, channels) is, such as ``32 x 32 x 3``."""
+    """Return the size of images (n, height, width, channels), such as ``32 x 32 x 3``."""
     return " x ".join(map(str, images.shape[1:]))
 
 

@@ -46,7 +46,7 @@ _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
 
 @frozen
 class Augmentation:
-    """How a training step's images are changed: parts of them, at random, mirrored, and in other colours.
+    """Augmentation of a training step's images: random crops, flips and colours.
 
     Attributes:
         seed, step: decide all draws.
@@ -81,12 +81,12 @@ class Task:
     augmentation: Augmentation | None = None
 
     def to_line(self) -> bytes:
-        """The task as a line of JSON."""
+        """Return the task as a line of JSON."""
         return json.dumps(attrs.asdict(self)).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Task:
-        """What ``to_line`` was made from.
+        """Read the task that ``to_line`` wrote.
 
         >>> task = Task(["a.jpeg"], 64, augmentation=Augmentation(0, 7, images=32, flip=True, jitter=0.4))
         >>> Task.from_line(task.to_line()) == task
@@ -126,7 +126,7 @@ def copied(pixels: Pixels, out: NDArray[Any]) -> None:
 
 
 def _views(task: Task) -> list[Callable[[str], Image.Image]]:
-    """How each image of a task is shown."""
+    """Return the view of each image of a task."""
     n, how = len(task.paths), task.augmentation
     if how is None:
         return [partial(_shown, size=task.size, box=_middle)] * n
@@ -161,7 +161,7 @@ def _shown(
     colours: NDArray[np.float32] | None = None,
     turn: float = 0.0,
 ) -> Image.Image:
-    """A part of an image at the size it is shown at, in RGB."""
+    """Return a part of an image at the size it is shown at, in RGB."""
     from PIL import Image, ImageEnhance
 
     with opened(path) as image:
@@ -190,7 +190,7 @@ _HUES = 255
 
 
 def _turned(image: Image.Image, turn: float) -> Image.Image:
-    """An image whose hues are turned by a share of the colour circle: bnao.data.augment.turned in whole numbers."""
+    """Return an image with its hues turned by a fraction of the colour circle, in integer arithmetic."""
     from PIL import Image
 
     hue, saturation, value = image.convert("HSV").split()
@@ -202,7 +202,7 @@ def _turned(image: Image.Image, turn: float) -> Image.Image:
 
 
 def serve() -> None:
-    """What a process that decodes does until its input ends: answer each task."""
+    """Answer decoding tasks until the input ends; the main loop of a worker process."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints does not get among the answers
     pixels = np.empty((0, 0, 0, 3), np.uint8)

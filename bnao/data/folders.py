@@ -55,17 +55,17 @@ class Part:
     labels: NDArray[np.int64]
 
     def path(self, index: int) -> str:
-        """Where a file is."""
+        """Return the path of a file."""
         return os.path.join(self.folder, self.class_names[self.labels[index]], self.names[index])
 
     def only(self, places: NDArray[np.int64]) -> Part:
-        """Some of the files."""
+        """Return some of the files."""
         names = [self.names[place] for place in places.tolist()]
         return Part(self.folder, self.class_names, names, self.labels[places])
 
 
 def class_folders(root: Path, test: str = "test") -> tuple[Part, Part]:
-    """The image files of train/ and of the part to test on, of which nothing but the names is read.
+    """Return the image files of train/ and of the part to test on, of which nothing but the names is read.
 
     The classes are the folders in train/, in alphabetical order; files without an image's suffix and hidden ones are
     passed over.
@@ -126,7 +126,7 @@ def _files(folder: Path) -> list[str]:
 
 @contextmanager
 def opened(path: str) -> Iterator[Image.Image]:
-    """The file as an image of 8 bits a channel; whatever reads from it belongs into the context.
+    """Yield the file as an image of 8 bits per channel; read from it within the context.
 
     Raises:
         DataError: it cannot be read as one; the file is named.

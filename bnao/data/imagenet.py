@@ -79,7 +79,7 @@ class StreamedDataset:
 
     @property
     def classes(self) -> int:
-        """How many classes there are to tell apart."""
+        """The number of classes."""
         return len(self.train.class_names)
 
     @property
@@ -124,12 +124,12 @@ class StreamedDataset:
         return digest.hexdigest()
 
     def describe(self) -> str:
-        """One line for people: the parts' sizes, the images' and the number of classes."""
+        """Return a one-line description: the sizes of the parts and of the images, and the number of classes."""
         parts = {"train": len(self.train.labels), "test": len(self.test.labels)}
         return description(self.name, parts, " x ".join(map(str, self.image)), self.classes)
 
     def network(self, config: NetworkConfig) -> NetworkConfig:
-        """The network's settings with these classes and this image filled in."""
+        """Return the network's settings with these classes and this image filled in."""
         return attrs.evolve(config, classes=self.classes, image=self.image)
 
     def joined(self) -> StreamedDataset:
@@ -154,7 +154,7 @@ class StreamedDataset:
     def train_batches(
         self, steps: range, batch_size: int, seed: int, config: DataConfig
     ) -> Generator[Batch, None, None]:
-        """The batches of these training steps, read ahead; what cannot be read makes a batch smaller."""
+        """Yield the batches of these training steps, read ahead; unreadable images make a batch smaller."""
 
         def wanted() -> Iterator[_Wanted]:
             for step in steps:
@@ -167,7 +167,7 @@ class StreamedDataset:
             yield images, labels
 
     def test_batches(self, batch_size: int) -> Generator[TestBatch, None, None]:
-        """The images to test on, so many at once, the middle of each; without those that cannot be read."""
+        """Yield the centre crops of the test images in batches, without those that cannot be read."""
         n = len(self.test.labels)
         wanted = ((np.arange(start, min(start + batch_size, n)), None) for start in range(0, n, batch_size))
         read = 0
@@ -181,7 +181,7 @@ class StreamedDataset:
     def _read(
         self, part: Part, wanted: Iterable[_Wanted], batch_size: int, dtype: DTypeLike, finish: Finish
     ) -> Generator[tuple[NDArray[Any], NDArray[np.int64]], None, None]:
-        """The batches that are wanted, in order, while later ones are being read."""
+        """Yield the requested batches in order while later ones are being read."""
         ahead = math.ceil(_TASKS_AHEAD * self.workers * _IMAGES_AT_ONCE / batch_size)
         waiting: deque[Callable[[], tuple[NDArray[Any], NDArray[np.int64]]]] = deque()
         with Decoders(self.workers) as decoders:
@@ -235,7 +235,7 @@ class StreamedDataset:
 
 
 def stream_dataset(config: DataConfig, workers: int | None = None) -> StreamedDataset:
-    """The images of a folder with train/ and val/ (or test/), of which only the names are read by now.
+    """Return the images of a folder with train/ and val/ (or test/), of which only the names are read by now.
 
     Args:
         config: data_dir is the folder; image_size, train_images and unreadable are kept.
@@ -286,7 +286,7 @@ def _cpus() -> int:
 
 
 def stand_alone_images(config: DataConfig, workers: int | None = None) -> LabelledImages:
-    """The images that the settings name, for stand-alone training: in memory, or streamed from disk.
+    """Return the images that the settings name, for stand-alone training: in memory, or streamed from disk.
 
     Args:
         config: where they come from.

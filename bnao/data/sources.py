@@ -46,7 +46,7 @@ _DAMAGE = (
 
 
 def read_images(config: DataConfig) -> Images:
-    """The images that the settings name, checked, and shown at ``config.image_size``.
+    """Read the images that the settings name, checked, and shown at ``config.image_size``.
 
     Raises:
         DataError: they are absent, damaged, incomplete, or no labelled images.
@@ -162,7 +162,7 @@ def _read_folder(root: Path, size: tuple[int, int] | None, unreadable: str) -> I
 def _read_image_files(
     paths: Sequence[str], size: tuple[int, int] | None, *, skip: bool
 ) -> tuple[NDArray[np.uint8], dict[str, str]]:
-    """All images as one array: grey if every one of them is, else RGB; and why which files are left out."""
+    """Read all images as one array: grey if every one of them is, else RGB; and why which files are left out."""
     read: list[NDArray[np.uint8]] = []
     left_out: dict[str, str] = {}
     for path in paths:
@@ -295,7 +295,7 @@ def _read_files(folder: Path, wanted: Iterable[str]) -> dict[str, bytes]:
 
 
 def _read_tar(path: Path, wanted: Sequence[str]) -> dict[str, bytes]:
-    """The wanted members, read from the stream: nothing is extracted to disk."""
+    """Read the wanted members, read from the stream: nothing is extracted to disk."""
     content = {}
     try:
         with tarfile.open(path, "r|gz") as tar:
@@ -327,7 +327,7 @@ def _records(
 
 
 def _archive_path(archive: Archive, root: Path | None) -> Path:
-    """The archive on disk, its hash checked; fetched, if it is not there."""
+    """Return the archive on disk, its hash checked; fetched, if it is not there."""
     import pooch
 
     folder = Path(pooch.os_cache("bnao")) if root is None else root

@@ -74,7 +74,7 @@ class StandAloneScores:
         return iter(())
 
     def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """The dev accuracy of each, trained now if it was not before."""
+        """Return the dev accuracy of each, trained now if it was not before."""
         for genotype in genotypes:
             if genotype not in self._scores:
                 self._scores[genotype] = self._trained(genotype)

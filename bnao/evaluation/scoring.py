@@ -22,7 +22,7 @@ from bnao.space.spaces import space_named
 
 @frozen
 class OneShotScore:
-    """What a supernet's weights make of one genotype.
+    """One-shot score of a genotype.
 
     Attributes:
         genotype: the architecture.
@@ -39,7 +39,7 @@ class OneShotScore:
     log_likelihood_error: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; what is not known, or no number, is null."""
+        """Return plain data; a value that is unknown or not finite is null."""
         values = {
             "score": self.score,
             "standard_error": self.standard_error,

@@ -31,7 +31,7 @@ RESULT = "evaluation.json"
 
 @frozen
 class Evaluation:
-    """What stand-alone training made of one genotype.
+    """Result of the stand-alone trainings of one genotype.
 
     Attributes:
         genotype: the architecture.
@@ -79,7 +79,7 @@ class Evaluation:
         return statistics.fmean(self.top5_errors) if self.top5_errors else math.nan
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in evaluation.json; a deviation that is not known is null."""
+        """Return plain data, as in evaluation.json; an unknown standard deviation is null."""
         top5 = {"top5_error": self.top5_mean, "top5_errors": list(self.top5_errors)} if self.top5_errors else {}
         return {
             "genotype": str(self.genotype),
@@ -96,7 +96,7 @@ class Evaluation:
 
 
 def sized(config: EvaluateConfig, genotypes: Sequence[Genotype], dataset: LabelledImages) -> list[EvaluateConfig]:
-    """The settings of each genotype's trainings, in which its network keeps the budget of multiply-adds.
+    """Return the settings of each genotype's trainings, in which its network keeps the budget of multiply-adds.
 
     Raises:
         ConfigError: a network cannot; see ``bnao.network.size.within_budget``.
@@ -191,7 +191,7 @@ def evaluate(
 
 
 def _class_means(repeats: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
-    """The mean error of each class over the repeats; empty where a repeat lacks them."""
+    """Return the mean error of each class over the repeats; empty where a repeat lacks them."""
     if not all(repeats):
         return ()
     return tuple(
@@ -201,7 +201,7 @@ def _class_means(repeats: Sequence[Sequence[float | None]]) -> tuple[float | Non
 
 
 def _content(evaluations: Sequence[Evaluation], config: EvaluateConfig, dataset: LabelledImages) -> dict[str, Any]:
-    """What evaluation.json holds; the files that were left out, where that is allowed."""
+    """Return the content of evaluation.json, with the files that were left out where that is allowed."""
     content: dict[str, Any] = {
         "class_names": list(dataset.class_names),
         "evaluations": [done.to_json() for done in evaluations],
@@ -213,13 +213,13 @@ def _content(evaluations: Sequence[Evaluation], config: EvaluateConfig, dataset:
 
 
 def unreadable(evaluations: Sequence[Evaluation]) -> dict[str, str]:
-    """The files that were left out of any training or test, and why, by name."""
+    """Return the files that were left out of any training or test, and why, by name."""
     return dict(sorted(each for done in evaluations for each in done.unreadable.items()))
 
 
 @frozen
 class Outcome:
-    """What the test said of one trained network.
+    """Test result of one trained network.
 
     Attributes:
         error: share of test images told wrong, in [0, 1].
@@ -234,7 +234,7 @@ class Outcome:
     class_errors: tuple[float | None, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in the file of a training; what is not told, or nothing, is left out."""
+        """Return plain data, as in the file of a training, without values that are None or empty."""
         top5 = {} if self.top5_error is None else {"top5_error": self.top5_error}
         by_class = {"class_errors": list(self.class_errors)} if self.class_errors else {}
         left_out = {"unreadable": dict(self.unreadable)} if self.unreadable else {}
@@ -242,7 +242,7 @@ class Outcome:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Outcome:
-        """What ``to_json`` was made from."""
+        """Read the object that ``to_json`` wrote."""
         top5 = content.get("top5_error")
         left_out = {str(path): str(reason) for path, reason in content.get("unreadable", {}).items()}
         by_class = tuple(None if error is None else float(error) for error in content.get("class_errors", []))
@@ -335,7 +335,7 @@ class Training:
         return left_out
 
     def _errors(self, network: StandAlone) -> tuple[float, float | None, tuple[float | None, ...]]:
-        """The shares of test images told wrong, not among the first five where that is asked, and wrong by class."""
+        """Return the test error, the top-5 error where that is asked for, and the error of each class."""
         tested = [
             (label_ranks(network.logits(images), labels), labels)
             for images, labels in self.dataset.test_batches(self.config.training.batch_size)
@@ -371,12 +371,12 @@ class Training:
 
 
 def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
-    """The share of images whose largest logit is their label's, in [0, 1]."""
+    """Return the share of images whose largest logit is their label's, in [0, 1]."""
     return float((label_ranks(network.logits(images), labels) == 0).mean())
 
 
 def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float]) -> dict[str, Estimate]:
-    """How far one-shot scores and stand-alone accuracies order the genotypes the same way.
+    """Return the rank agreement of one-shot scores and stand-alone accuracies.
 
     Returns:
         Pairwise accuracy, Kendall's tau, Spearman's rho and precision at the top, with n and an interval.

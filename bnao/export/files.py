@@ -38,7 +38,7 @@ _ONNX = ".onnx"
 
 @frozen
 class Exported:
-    """What was written.
+    """Result of an export.
 
     Attributes:
         files: in the order of the format's suffixes.
@@ -55,7 +55,7 @@ class Exported:
 
 
 def find_trained(source: str | Path, genotype: str | None = None) -> tuple[Trained, Path]:
-    """The trained network that is meant, and the file it is from.
+    """Return the trained network that is meant, and the file it is from.
 
     Args:
         source: a weights file that ``bnao evaluate`` wrote, an .onnx file that ``bnao export`` wrote, the folder of
@@ -81,7 +81,7 @@ def find_trained(source: str | Path, genotype: str | None = None) -> tuple[Train
 
 
 def _given(genotype: str, space: SearchSpace) -> Reading:
-    """The genotype that a text means: of the space that it tells, else of this one."""
+    """Return the genotype that a text means: of the space that it tells, else of this one."""
     try:
         return read(genotype, space)
     except GenotypeError as refusal:
@@ -95,7 +95,7 @@ def _given(genotype: str, space: SearchSpace) -> Reading:
 
 
 def _evaluation(folder: Path) -> Path:
-    """The folder of the evaluation: this one, or the only one in this search's."""
+    """Return the folder of the evaluation: this one, or the only one in this search's."""
     if (folder / TRAININGS).is_dir():
         return folder
     found = sorted(path.parent for path in folder.glob(f"*/{TRAININGS}") if (path.parent / CONFIG).is_file())
@@ -109,7 +109,7 @@ def _evaluation(folder: Path) -> Path:
 
 
 def _weights_in(folder: Path, genotype: str | None) -> Path:
-    """The weights file of a genotype's best training in an evaluation's folder, or of the best genotype's."""
+    """Return the weights file of a genotype's best training in an evaluation's folder, or of the best genotype's."""
     errors: dict[str, dict[Path, float]] = {}
     for path in sorted((folder / TRAININGS).glob("*.json")):
         content = read_json(path)
@@ -136,7 +136,7 @@ def _listed(genotypes: Mapping[str, object], most: int = 3) -> str:
 
 
 def exporter_of(format: str, backend: Backend) -> Exporter:
-    """What writes a format with a backend at hand.
+    """Return the exporter of a format with a backend.
 
     Raises:
         BackendError: the backend has no networks, or no such format.
@@ -150,7 +150,7 @@ def exporter_of(format: str, backend: Backend) -> Exporter:
 
 
 def default_name(genotype: Genotype) -> str:
-    """A file's name without a suffix, which tells the genotype from others, as the weights' own does."""
+    """Return a file's name without a suffix, which tells the genotype from others, as the weights' own does."""
     return f"bnao_{genotype.digest}"
 
 
@@ -197,7 +197,7 @@ def export(trained: Trained, format: str, backend: Backend, path: Path) -> Expor
 
 
 def _targets(path: Path, suffixes: Sequence[str]) -> list[Path]:
-    """The files that an export makes; the first must not be there, others may be there from another format."""
+    """Return the files that an export makes; the first must not be there, others may be there from another format."""
     first = path if path.suffix else path.with_name(f"{path.name}{suffixes[0]}")
     if first.suffix != suffixes[0]:
         raise ExportError(f"{path} ends in {path.suffix}; a file of this format ends in {suffixes[0]}")
@@ -211,7 +211,7 @@ def _exists(path: Path) -> ExportError:
 
 
 def largest_difference(trained: Trained, own: Logits, others: Logits) -> float:
-    """The largest difference of a logit on batches of random images, over the largest logit where that is beyond 1.
+    """Return the largest difference of logits on random images, relative to the largest logit if that exceeds 1.
 
     NaN where a logit is no number.
     """

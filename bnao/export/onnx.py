@@ -164,7 +164,7 @@ def write(trained: Trained, path: Path) -> None:
 
 
 def read(path: Path) -> Trained:
-    """The network of an ONNX file that bnao wrote.
+    """Read the network of an ONNX file that bnao wrote.
 
     Raises:
         BackendError: the package onnx is absent.
@@ -188,7 +188,7 @@ def read(path: Path) -> Trained:
 
 
 def session(path: Path) -> Logits:
-    """What an ONNX file makes of images (n, height, width, channels), 0..1, under onnxruntime.
+    """Return a function from images (n, height, width, channels), 0..1, to the logits of onnxruntime.
 
     Raises:
         BackendError: onnxruntime is absent.

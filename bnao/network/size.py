@@ -1,4 +1,4 @@
-"""How large an architecture is, exactly and without building it (Sec. 4's size; SPEC: stand-alone network).
+"""Exact size of architectures, without building them (the size of Sec. 4).
 
 A cell's cost depends only on how often each operation stands in it and on its loose ends, so a whole pool is
 counted at once by arithmetic on arrays.
@@ -30,7 +30,7 @@ _MOST_INT64 = int(np.iinfo(np.int64).max)
 
 @frozen
 class Cost:
-    """What an operation of C to C channels holds: convolution weights, and batch norms behind them.
+    """Cost of an operation from C to C channels: convolution weights and the batch norms after them.
 
     Every weight multiplies once at each output pixel, so weights give parameters and multiply-adds alike.
     """
@@ -75,13 +75,13 @@ COSTS: dict[str, Cost] = {
 
 
 def cost_of(operation: str, strided: bool) -> Cost:
-    """What an operation holds; at stride 2 the identity is a factorized reduce."""
+    """Return the cost of an operation; at stride 2 the identity is a factorized reduction."""
     return FACTORIZED_REDUCE if strided and operation == "skip_connect" else COSTS[operation]
 
 
 @frozen(eq=False)
 class _Counts:
-    """What of a pool's cells of one kind matters to size, arrays of shape (n, ...)."""
+    """Counts that determine the size of a pool's cells of one kind, arrays of shape (n, ...)."""
 
     operations: Ints  # (n, operations): edges with that operation at stride 1
     strided: Ints  # (n, operations): edges with that operation on a cell input
@@ -89,7 +89,7 @@ class _Counts:
     output_inputs: Ints  # (n,): cell inputs among them
 
     def exact(self) -> _Counts:
-        """The same as Python's whole numbers, whose products have no bound."""
+        """Return the same as Python's whole numbers, whose products have no bound."""
         return _Counts(
             *(each.astype(object) for each in (self.operations, self.strided, self.outputs, self.output_inputs))
         )
@@ -241,7 +241,7 @@ def _per_pixel(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, 
 
 
 def _sum_of_one_cell(kinds: Sequence[_Counts], space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
-    """The rules of NAS-Bench-201: residual blocks between the stacks, a norm in front of the classifier.
+    """Return the rules of NAS-Bench-201: residual blocks between the stacks, a norm in front of the classifier.
 
     At C = 16, N = 5 on CIFAR-10: 73,306 parameters, 243,040 more for each nor_conv_3x3 and 28,000 for each
     nor_conv_1x1.
@@ -329,7 +329,7 @@ _WIDTHS = range(2, MOST_CHANNELS + 1)
 
 
 def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None) -> NetworkConfig:
-    """The network's settings for one genotype, whose multiply-adds keep a budget.
+    """Return the network's settings for one genotype, whose multiply-adds keep a budget.
 
     Args:
         genotype: the architecture.

@@ -33,7 +33,7 @@ class Position:
 
 
 def halved(size: tuple[int, int]) -> tuple[int, int]:
-    """The image size after a stride of 2, an odd size rounded up.
+    """Return the image size after a stride of 2, an odd size rounded up.
 
     >>> halved((14, 7))
     (7, 4)
@@ -64,7 +64,7 @@ def stem_channels(network: NetworkConfig) -> tuple[int, ...]:
 
 
 def rules(network: NetworkConfig) -> Rules:
-    """What surrounds the cells: the rules of the network's space.
+    """Return the rules of the network's space.
 
     Raises:
         GenotypeError: no such space.
@@ -76,7 +76,7 @@ def rules(network: NetworkConfig) -> Rules:
 
 
 def stack(network: NetworkConfig) -> list[Position]:
-    """The cells of the network from first to last.
+    """Return the cells of the network from first to last.
 
     >>> [(cell.channels, cell.size) for cell in stack(NetworkConfig(channels=8, cells=1))]
     [(8, (32, 32)), (16, (16, 16)), (16, (16, 16)), (32, (8, 8)), (32, (8, 8))]

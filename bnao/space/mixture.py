@@ -29,7 +29,7 @@ def _finite_array(weights: object) -> NDArray[np.float64]:
 
 @frozen(eq=False)
 class Mixture:
-    """What each operation's output is multiplied by before a node sums the outputs of all its sources.
+    """Factors of the operations' outputs before a node sums the outputs of all its sources.
 
     Attributes:
         weights: shape (cells, places, operations), any finite numbers; cells, and a place's node and source, as

@@ -50,7 +50,7 @@ class EvolutionController:
 
 
 def mutate(genotype: Genotype, space: SearchSpace, rng: np.random.Generator) -> Genotype:
-    """The genotype with one edge's source or operation changed to another, drawn uniformly.
+    """Return the genotype with one edge's source or operation changed to another, drawn uniformly.
 
     >>> from bnao.space.spaces import SPACES
     >>> space = SPACES["nao"]
@@ -76,7 +76,7 @@ def mutate(genotype: Genotype, space: SearchSpace, rng: np.random.Generator) -> 
 
 
 def _random_place(space: SearchSpace, rng: np.random.Generator) -> tuple[int, int]:
-    """A node and one of its edges, every edge of a cell as likely."""
+    """Return a node and one of its edges, every edge of a cell as likely."""
     if len(space.places) == space.nodes * space.edges:
         return int(rng.integers(space.nodes)), int(rng.integers(space.edges))
     return space.places[rng.integers(len(space.places))]

@@ -1,4 +1,4 @@
-"""What a search keeps in its run's folder, and where it goes on after it was killed.
+"""Files of a search in its run's folder, from which it resumes after it was killed.
 
 A round leaves its pool, then checkpoints of the supernet, then its scores. What comes after the last of
 these happens again, with the same bits, since every random draw is a function of the seed and of its place.
@@ -28,7 +28,7 @@ RERANK = "rerank.json"
 
 
 def pool_name(round: int) -> str:
-    """The file of a round's pool; rounds are counted from 0 here and from 1 in names.
+    """Return the file of a round's pool; rounds are counted from 0 here and from 1 in names.
 
     >>> pool_name(0), scores_name(0)
     ('round-1-pool.json', 'round-1-scores.json')
@@ -37,12 +37,12 @@ def pool_name(round: int) -> str:
 
 
 def scores_name(round: int) -> str:
-    """The file of a round's scores."""
+    """Return the file of a round's scores."""
     return f"round-{round + 1}-scores.json"
 
 
 def read_pool(folder: Path, round: int) -> list[Genotype]:
-    """The genotypes that were new in a round of the run in this folder.
+    """Read the genotypes that were new in a round of the run in this folder.
 
     Raises:
         RunError: the file is absent, or is not what a search wrote.
@@ -59,7 +59,7 @@ def rounds_begun(folder: Path) -> int:
 
 
 def read_supernet(folder: Path) -> State:
-    """The supernet's weights that the finished run in this folder left.
+    """Read the supernet's weights that the finished run in this folder left.
 
     Raises:
         RunError: it is not finished, or nothing was trained in it.
@@ -127,7 +127,7 @@ class Journal:
             self._run.log(event)
 
     def pool(self, round: int) -> list[Genotype] | None:
-        """The round's pool, if it was made before."""
+        """Return the round's pool, if it was made before."""
         if not (self._run and self._run.has(pool_name(round))):
             return None
         return read_pool(self._run.folder, round)
@@ -168,7 +168,7 @@ class Journal:
             return predicted, HeldOut(**content["held_out"]) if "held_out" in content else None
 
     def scores(self, round: int) -> dict[Genotype, float] | None:
-        """What the round's scoring gave, if it was done before."""
+        """Return the scores of a round if it was scored before."""
         if not (self._run and self._run.has(scores_name(round))):
             return None
         content = self._run.read_json(scores_name(round))

@@ -47,13 +47,13 @@ class Ranked:
     reranked: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, the genotype in its text form."""
+        """Return plain data, with the genotype in its text form."""
         return {**attrs.asdict(self, recurse=False), "genotype": str(self.genotype)}
 
 
 @frozen
 class Learning:
-    """What the controller had learned when it proposed a round's genotypes, and how these then scored.
+    """Accuracy of the controller's predictions for a round's proposals, and for held-out genotypes.
 
     Attributes:
         round: in which its proposals were trained, from 2.
@@ -71,7 +71,7 @@ class Learning:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Learning:
-        """The object of which ``attrs.asdict`` made the content."""
+        """Read the object of which ``attrs.asdict`` made the content."""
         held_out = content["held_out"]
         return cls(**{**content, "held_out": None if held_out is None else HeldOut(**held_out)})
 
@@ -94,7 +94,7 @@ class SearchResult:
         return self.ranked[0].genotype
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in result.json."""
+        """Return plain data, as in result.json."""
         learning = {"learning": [attrs.asdict(entry) for entry in self.learning]} if self.learning else {}
         return {
             "space": self.space,
@@ -105,7 +105,7 @@ class SearchResult:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SearchResult:
-        """What ``to_json`` was made from."""
+        """Read the object that ``to_json`` wrote."""
         output = space_named(content["space"]).rules.output
         ranked = [
             Ranked(**{**entry, "genotype": evolve(Genotype.parse(entry["genotype"]), output=output)})
@@ -116,7 +116,7 @@ class SearchResult:
 
 
 def read_result(folder: Path) -> SearchResult:
-    """The result of the finished run in this folder.
+    """Read the result of the finished run in this folder.
 
     Raises:
         RunError: the run is not finished, or its result is not what a search wrote.

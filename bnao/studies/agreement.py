@@ -21,7 +21,7 @@ from bnao.streams import stream
 
 @frozen(eq=False)
 class Agreement:
-    """How one column of scores agrees with the truth.
+    """Agreement of one column of scores with the truth.
 
     Attributes:
         column: of scores.
@@ -58,7 +58,7 @@ class AgreementStudy:
     agreements: tuple[Agreement, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         columns = [
             {
                 "column": one.column,
@@ -74,7 +74,7 @@ class AgreementStudy:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> AgreementStudy:
-        """What ``to_json`` was made from."""
+        """Read the object that ``to_json`` wrote."""
         names = ("pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top")
         agreements = tuple(
             Agreement(
@@ -102,7 +102,7 @@ def study_agreement(
     draws: int = 1000,
     resamples: int = 1000,
 ) -> AgreementStudy:
-    """How columns of scores agree with a column of accuracies.
+    """Compare columns of scores with a column of accuracies.
 
     Args:
         rows: the table.

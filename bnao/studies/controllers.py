@@ -35,7 +35,7 @@ MARKS = (100, 200, 500, 1000, 2000)
 
 @frozen(eq=False)
 class ControllerCurve:
-    """What one controller found.
+    """Best results of one controller by number of queries.
 
     Attributes:
         controller: its name.
@@ -71,7 +71,7 @@ class ControllersStudy:
     curves: tuple[ControllerCurve, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         curves = [
             {
                 "controller": curve.controller,
@@ -109,7 +109,7 @@ class ControllersStudy:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ControllersStudy:
-        """What ``to_json`` was made from."""
+        """Read the object that ``to_json`` wrote."""
         curves = tuple(
             ControllerCurve(
                 entry["controller"],
@@ -208,7 +208,7 @@ def _search_config(config: ControllersConfig, controller: str, new: int, seed: i
 
 
 def _queried(config: SearchConfig, supernet: TableSupernet, controller: Controller) -> list[Genotype]:
-    """The genotypes a search scored, in order."""
+    """Return the genotypes a search scored, in order."""
     asked: dict[Genotype, None] = {}
 
     class Watched:

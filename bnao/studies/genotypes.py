@@ -91,7 +91,7 @@ def random_genotypes(
 def chosen_genotypes(
     config: StudyConfig, known: Sequence[Genotype] | None, sizes_of: Callable[..., Any]
 ) -> list[Genotype]:
-    """The genotypes that are ranked, random within what ``config.sizes`` asks for.
+    """Return the genotypes that are ranked, random within what ``config.sizes`` asks for.
 
     Args:
         config: how many, and of which sizes: ``diverse`` takes them as they come, ``similar`` those whose size is
@@ -177,7 +177,7 @@ def ranked_genotypes(
     known: Sequence[Genotype] | None,
     sizes_of: Callable[..., Any],
 ) -> list[Genotype]:
-    """The genotypes that are ranked: those given, each once, or chosen ones.
+    """Return the genotypes that are ranked: those given, each once, or chosen ones.
 
     Raises:
         ConfigError: fewer than three.

@@ -38,12 +38,12 @@ _COLUMN = 3.2  # inches
 
 
 def can_draw() -> bool:
-    """Whether matplotlib is installed."""
+    """Return whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
 def canvas(columns: int = 1, rows: int = 1, width: float = 1.0) -> tuple[Figure, list[Axes]]:
-    """An empty figure and its panels, from left to right and top to bottom.
+    """Return an empty figure and its panels, from left to right and top to bottom.
 
     Raises:
         BnaoError: matplotlib is not installed.
@@ -89,7 +89,7 @@ def save(figures: Mapping[str, Figure], folder: Path, kind: str = "svg") -> list
 
 
 def ranking_figures(study: RankingStudy) -> dict[str, Figure]:
-    """The pictures of a ranking study by name."""
+    """Return the pictures of a ranking study by name."""
     return {
         "scores": scores_figure(study),
         "accuracy": accuracy_figure(study),
@@ -99,7 +99,7 @@ def ranking_figures(study: RankingStudy) -> dict[str, Figure]:
 
 
 def study_of(content: Mapping[str, Any]) -> Study:
-    """What a study's file was made from, whatever its kind.
+    """Read a study of any kind from the content of its file.
 
     Raises:
         RunError: a kind that is not known.
@@ -121,7 +121,7 @@ def study_of(content: Mapping[str, Any]) -> Study:
 
 
 def figures_of(study: Study) -> dict[str, Figure]:
-    """The pictures of a study by name; a comparison of published scores has none."""
+    """Return the pictures of a study by name; a comparison of published scores has none."""
     if isinstance(study, RankingStudy):
         return ranking_figures(study)
     if isinstance(study, RankingSets):
@@ -185,7 +185,7 @@ def size_figure(correlations: Sequence[SizeCorrelation]) -> Figure:
 
 
 def scores_figure(study: RankingStudy) -> Figure:
-    """One-shot against stand-alone scores at the last mark, mean over seeds, one panel a sampler, size as colour."""
+    """Plot mean one-shot scores at the last mark against stand-alone scores; a panel per sampler, size as colour."""
     figure, panels = canvas(len(study.arms))
     last = study.scored_epochs[-1]
     found = study.comparisons[last]
@@ -281,7 +281,7 @@ def ranks_figure(study: RankingStudy) -> Figure:
 
 
 def _band(panel: Axes, x: Sequence[float], estimates: Sequence[Any], colour: str, label: str) -> None:
-    """A line of estimates in percent and the band of their intervals."""
+    """Plot a line of estimates in percent with the band of their intervals."""
     value, low, high = ([100 * getattr(e, part) for e in estimates] for part in ("value", "low", "high"))
     panel.plot(x, value, color=colour, marker="o", markersize=3, linewidth=1.2, label=label)
     panel.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)

@@ -44,7 +44,7 @@ class PredictorStudy:
     rho: NDArray[np.float64]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         table = [
             {
                 "train_size": size,
@@ -63,7 +63,7 @@ class PredictorStudy:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> PredictorStudy:
-        """What ``to_json`` was made from."""
+        """Read the object that ``to_json`` wrote."""
         table = content["predictor"]
         return cls(
             content["space"],

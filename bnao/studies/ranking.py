@@ -38,7 +38,7 @@ ALONE = "alone"
 
 @frozen(eq=False, slots=False)
 class RankingStudy:
-    """What a ranking study found.
+    """Result of a ranking study.
 
     Attributes:
         space: the genotypes' space.
@@ -91,16 +91,16 @@ class RankingStudy:
         return tuple(dict.fromkeys(supernet.arm for supernet in self.supernets))
 
     def supernets_of(self, arm: SamplerSpec, epochs: int) -> list[TrainedSupernet]:
-        """The supernets of a sampler that were scored after so many epochs, one a seed."""
+        """Return the supernets of a sampler that were scored after so many epochs, one a seed."""
         return [supernet for supernet in self.supernets if supernet.arm == arm and epochs in supernet.epochs]
 
     def scores(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
-        """One-shot scores of a sampler's supernets after so many epochs, shape (seeds, n)."""
+        """Return the one-shot scores of a sampler's supernets after so many epochs, shape (seeds, n)."""
         return np.array([s.scores[s.epochs.index(epochs)] for s in self.supernets_of(arm, epochs)])
 
     @cached_property
     def comparisons(self) -> dict[int, Comparison]:
-        """How the samplers' scores agree with the truth, by the epochs after which they were scored."""
+        """The agreement of the samplers' scores with the truth, by the epochs after which they were scored."""
         return {
             epochs: compare_rankings(
                 {str(arm): list(self.scores(arm, epochs)) for arm in self.arms},
@@ -113,7 +113,7 @@ class RankingStudy:
 
     @cached_property
     def short_comparisons(self) -> dict[int, Comparison]:
-        """How the order after short stand-alone trainings agrees with the truth, by their epochs; the way is ALONE."""
+        """The agreement of short stand-alone trainings with the truth, by their epochs; the way is ALONE."""
         return {
             epochs: compare_rankings(
                 {ALONE: list(self.short_scores(epochs))}, self.truth, k=self.top, resamples=self.resamples
@@ -130,7 +130,7 @@ class RankingStudy:
 
     @cached_property
     def reliability(self) -> dict[str, Estimate]:
-        """How far the first two repeats of the truth agree with each other; nothing where there is one."""
+        """The agreement of the first two repeats of the truth; empty if there is only one."""
         if len(self.truths) < 2:
             return {}
         return rank_agreement(self.truths[0], self.truths[1], k=self.top, resamples=self.resamples)
@@ -141,7 +141,7 @@ class RankingStudy:
         return rank_agreement(self.sizes, self.truth, resamples=self.resamples)["kendall_tau"]
 
     def ranks_gained(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
-        """How many places each genotype stands higher by its one-shot score, mean over seeds, than in truth: (n,)."""
+        """Return the ranks each genotype gains by its one-shot score, mean over seeds, over its true rank: (n,)."""
         return self._ranks_gained(self.scores(arm, epochs))
 
     def _ranks_gained(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -164,7 +164,7 @@ class RankingStudy:
         return self._gains[arm, epochs]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         genotypes = [
             {"genotype": str(genotype), "size": size, "truth": truth}
             for genotype, size, truth in zip(self.genotypes, self.sizes.tolist(), self.truths.T.tolist(), strict=True)
@@ -230,7 +230,7 @@ class RankingStudy:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> RankingStudy:
-        """What ``to_json`` was made from; figures are counted anew."""
+        """Read the study that ``to_json`` wrote; its figures are computed again."""
         supernets = tuple(
             TrainedSupernet(
                 SamplerSpec(entry["sampler"], float(entry["alpha"])),

@@ -38,7 +38,7 @@ class RankingSets:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> RankingSets:
-        """Return what ``to_json`` was made from; figures are counted anew."""
+        """Read what ``to_json`` was made from; figures are counted anew."""
         return cls({str(entry["sizes"]): RankingStudy.from_json(entry) for entry in content["sets"]})
 
 

@@ -20,7 +20,7 @@ _AT_EPOCH = re.compile(r"(?:.*_)?ep(?:och)?_?(\d+)|.*(?:test|valid)_(\d+)")
 
 @frozen(eq=False)
 class SizeCorrelation:
-    """How size and accuracy go together in one table.
+    """Correlation of size and accuracy in one table.
 
     Attributes:
         name: the table's.
@@ -39,7 +39,7 @@ class SizeCorrelation:
     with_last: tuple[Estimate, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         entries = [
             {
                 "epochs": epochs,
@@ -55,7 +55,7 @@ class SizeCorrelation:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SizeCorrelation:
-        """What ``to_json`` was made from."""
+        """Read the object that ``to_json`` wrote."""
         entries = content["correlation"]
 
         def estimates(name: str) -> tuple[Estimate, ...]:
@@ -68,7 +68,7 @@ class SizeCorrelation:
 
 
 def accuracy_columns(rows: Rows, wanted: Sequence[str]) -> dict[int, str]:
-    """The columns of accuracies after so many epochs, by epochs: those wanted, or all whose names tell epochs.
+    """Return the columns of accuracies after so many epochs, by epochs: those wanted, or all whose names tell epochs.
 
     Raises:
         DataError: a column is not there, or no name tells epochs.
@@ -96,7 +96,7 @@ def accuracy_columns(rows: Rows, wanted: Sequence[str]) -> dict[int, str]:
 
 
 def study_size(rows: Rows, size_column: str | None, columns: Sequence[str], resamples: int) -> SizeCorrelation:
-    """How size goes with accuracy along the epochs of a table.
+    """Correlate size with accuracy after each number of epochs in a table.
 
     Args:
         rows: the table.
@@ -124,5 +124,5 @@ def study_size(rows: Rows, size_column: str | None, columns: Sequence[str], resa
 
 
 def sizes_to_json(correlations: Sequence[SizeCorrelation]) -> dict[str, Any]:
-    """A study of the premise as plain data, as in study.json."""
+    """Return a study of the premise as plain data, as in study.json."""
     return {"kind": "size", "tables": [correlation.to_json() for correlation in correlations]}

@@ -24,7 +24,7 @@ _SCORED_AT_ONCE = 10
 
 
 def supernet_config(config: StudyConfig, planned: PlannedSupernet) -> SearchConfig:
-    """A supernet of the study as a search of one round."""
+    """Return a supernet of the study as a search of one round."""
     return SearchConfig(
         preset=config.preset,
         seed=planned.seed,
@@ -145,7 +145,7 @@ class _SupernetFiles:
         self._folder, self._name = folder, name
 
     def scores(self) -> dict[int, list[float]]:
-        """What was scored before, by epoch."""
+        """Return the scores kept so far, by epoch."""
         if self._folder is None:
             return {}
         known = self._folder.known(

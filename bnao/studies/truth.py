@@ -1,4 +1,4 @@
-"""What a ranking is held against: each genotype's accuracy, trained alone, or from a file (Sec. 3).
+"""Truth that a ranking is compared with: each genotype's accuracy, trained alone or read from a file (Sec. 3).
 
 Stand-alone trainings are kept in a store by all that they depend on, so none is made twice, whichever study asks.
 """
@@ -63,7 +63,7 @@ _AUGMENTATION = ("crop", "pad", "pad_with", "flip", "jitter", "hue", "cutout")
 def training_name(
     genotype: Genotype, config: EvaluateConfig, backend: Backend, dataset: Dataset, seed: int
 ) -> tuple[str, dict[str, Any]]:
-    """Where a store keeps a stand-alone training, and all that its result depends on.
+    """Return the name of a stand-alone training in a store, and all that its result depends on.
 
     The name changes with anything that the accuracy may depend on: genotype, network, images, augmentation, recipe,
     epochs, seed, backend and number format; not with folders, checkpoints, devices or threads.
@@ -100,7 +100,7 @@ def trained_truth(
     store: Folder | None,
     tell: Tell,
 ) -> NDArray[np.float64]:
-    """Test accuracy of each genotype trained alone, shape (repeats, n).
+    """Return the test accuracy of each genotype trained alone, shape (repeats, n).
 
     Args:
         config: the study.

@@ -24,7 +24,7 @@ def learnable_images(n: int, part: str, size: int = 12, channels: int = 3, class
 
 
 def small_dataset() -> Dataset:
-    """A data set of 12 x 12 images in four classes that a small network learns in seconds."""
+    """Return a data set of 12 x 12 images in four classes that a small network learns in seconds."""
     (x, y), (x_dev, y_dev), (x_test, y_test) = (
         learnable_images(n, part) for n, part in ((160, "train"), (64, "dev"), (64, "test"))
     )
@@ -35,7 +35,7 @@ def small_dataset() -> Dataset:
 
 
 def save_images(root: Path, size: int = 40, classes: int = 4) -> Path:
-    """The folder, with 32 such images in train/ and 8 in val/, as ``--dataset imagenet`` has them."""
+    """Return the folder, with 32 such images in train/ and 8 in val/, as ``--dataset imagenet`` has them."""
     from PIL import Image
 
     for part, n in (("train", 32), ("val", 8)):

@@ -1,4 +1,4 @@
-"""What every backend's supernet must do in a step of several passes, as tests that a backend's own tests inherit."""
+"""Contract of a supernet's step of several passes, as tests that a backend's own tests inherit."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ class SupernetContract:
 
 
 def _after(supernet: Supernet, passes: Sequence[Pass]) -> tuple[dict[str, NDArray[np.float64]], list[Outcome]]:
-    """The gradients of a step of a fresh supernet, and its outcomes."""
+    """Return the gradients of a step of a fresh supernet, and its outcomes."""
     outcomes = supernet.step(passes, rate=0.1)
     return _gradients(supernet), outcomes
 

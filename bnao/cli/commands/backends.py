@@ -39,7 +39,7 @@ def command(as_json: bool) -> None:
 
 
 def ask(names: list[str]) -> list[dict[str, Any]]:
-    """What each backend says of itself, in the order given."""
+    """Return each backend's own description, in the order given."""
     ask_of = [sys.executable, "-P", "-c", _ASK]
     pipe = subprocess.PIPE
     asked = [subprocess.Popen([*ask_of, name], stdout=pipe, stderr=pipe, text=True) for name in names]

@@ -135,13 +135,13 @@ def command(
 
 
 def _usual_preset(context: click.Context, otherwise: str) -> str:
-    """The preset where none is named: that of the data set, if it has one."""
+    """Return the preset where none is named: that of the data set, if it has one."""
     dataset = given_settings(context).get("data", {}).get("dataset")
     return dataset if dataset in PRESETS[EvaluateConfig] else otherwise
 
 
 def _searched(targets: Sequence[str], file: Path | None) -> Path | None:
-    """The run's folder, if it is one that was given."""
+    """Return the run's folder, if it is one that was given."""
     # os.path's, which takes a genotype that is too long for a file name as no folder
     folders = [target for target in targets if os.path.isdir(target)]
     if not folders:
@@ -152,7 +152,7 @@ def _searched(targets: Sequence[str], file: Path | None) -> Path | None:
 
 
 def _settings_of_run(config: SearchConfig, base: EvaluateConfig) -> dict[str, dict[str, Any]]:
-    """What an evaluation takes over from its search: the space, the images and the machine, not the recipe.
+    """Return the settings an evaluation takes from its search: space, images and machine, not the recipe.
 
     A preset for images that no search is made on (``base``) keeps its images and the stem for them.
     """
@@ -172,7 +172,7 @@ def _settings_of_run(config: SearchConfig, base: EvaluateConfig) -> dict[str, di
 
 
 def _digest(config: EvaluateConfig) -> str:
-    """Six digits that change with any setting, but for those that work which was begun may go on without."""
+    """Return six digits that change with every setting except those that may change on resume."""
     return hashlib.blake2b(to_toml(config, fixed=True).encode(), digest_size=3).hexdigest()
 
 
@@ -181,7 +181,7 @@ def _digest(config: EvaluateConfig) -> str:
 
 @frozen
 class _Chosen:
-    """What is evaluated.
+    """Genotypes to evaluate.
 
     Attributes:
         genotypes: all of them, each once.
@@ -201,7 +201,7 @@ class _Chosen:
 
     @classmethod
     def given(cls, genotypes: Sequence[Genotype]) -> _Chosen:
-        """Genotypes by themselves."""
+        """Return genotypes that come from no run."""
         once = tuple(dict.fromkeys(genotypes))
         if len(once) < len(genotypes):
             click.echo(f"of {len(genotypes)} genotypes {len(once)} differ; each of these is trained once", err=True)
@@ -209,7 +209,7 @@ class _Chosen:
 
     @classmethod
     def of_run(cls, folder: Path, top: int | None, n_random: int, seed: int) -> _Chosen:
-        """The best of a run, and random ones of its first pool.
+        """Return the best of a run, and random ones of its first pool.
 
         Raises:
             RunError: the run is not finished.
@@ -233,7 +233,7 @@ class _Chosen:
 
 
 def _drawn_from_pool(folder: Path, n: int, seed: int) -> tuple[Genotype, ...]:
-    """n random genotypes of a run's first pool; fewer are the first of them."""
+    """Return n random genotypes of a run's first pool; a smaller n returns the first of them."""
     pool = read_pool(folder, 0)
     if n > len(pool):
         raise click.UsageError(f"--random is {n}; the first pool of {folder} has {len(pool)} genotypes")
@@ -276,7 +276,7 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
 def _print(
     done: Sequence[Evaluation], chosen: _Chosen, folder: Path, space: str, as_json: bool, spent: Mapping[str, Any]
 ) -> None:
-    """Test errors, the agreement with the one-shot scores, and the best beside random ones."""
+    """Print test errors, the agreement with the one-shot scores, and the best beside random ones."""
     beside = _beside_random(done, chosen)
     if as_json:
         content = read_json(folder / RESULT)

@@ -63,7 +63,7 @@ def command(
 
 
 def _image(trained: Trained, done: Exported) -> list[int]:
-    """The shape of an image as the file takes it."""
+    """Return the shape of an image as the file takes it."""
     height, width, channels = trained.network.image
     return [channels, height, width] if done.channels_first else [height, width, channels]
 

@@ -94,7 +94,7 @@ def command(
 
 
 def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
-    """The run's supernet with its weights and images, in the backend that is asked for."""
+    """Return the run's supernet with its weights and images, in the backend that is asked for."""
     backend = backends.load(config.machine.backend)
     if backend.name == "table":
         raise ConfigError("backend 'table' has no weights; name a framework with --backend")
@@ -109,7 +109,7 @@ def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
 
 
 def _told(supernet: Scorer, genotypes: Sequence[Genotype]) -> list[OneShotScore]:
-    """The scores, with a line now and then."""
+    """Return the scores, with a line now and then."""
     scores: list[OneShotScore] = []
     start = last = time.monotonic()
     while len(scores) < len(genotypes):

@@ -100,7 +100,7 @@ def command(
 
 
 def _refuse_beside_resume(context: click.Context) -> None:
-    """A resumed run takes every setting from its folder, but for the rounds that may be added."""
+    """Refuse options beside --resume, which takes every setting but the number of rounds from the folder."""
     others = ("preset_name", "config_file", "out", "controller_backend")
     names = {parameter.name: parameter.opts[0] for parameter in context.command.params}
     settings = [option for option in given_options(context) if option != "--rounds"]
@@ -112,7 +112,7 @@ def _refuse_beside_resume(context: click.Context) -> None:
 
 
 def _configured(context: click.Context, preset_name: str | None, config_file: Path | None) -> SearchConfig:
-    """The settings of a new run; a pool from a file is as large as the file, unless a larger size is given."""
+    """Return the settings of a new run; a pool from a file is as large as the file, unless a larger size is given."""
     config = configured(context, SearchConfig, preset_name, config_file)
     # what the preset says of re-ranking is not for a table, which trains nothing, nor for those trained alone already
     shares = config.machine.backend != "table" and config.sharing == "weights"
@@ -128,7 +128,7 @@ def _configured(context: click.Context, preset_name: str | None, config_file: Pa
 
 
 def _new_folder(config: SearchConfig) -> Path:
-    """A folder that does not exist yet, named by the time, the data, the seed and the split if that is another."""
+    """Return a new folder's name, made of the time, the data, the seed and the split if it is not the usual one."""
     data, table = config.data.data, config.table.table
     if config.machine.backend == "table" and table is not None:
         name = Path(table).stem
@@ -174,7 +174,7 @@ def _parts(config: SearchConfig, controller_backend: str | None) -> _Parts:
 
 
 def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Scorer:
-    """The supernet, or what trains each genotype alone in its place."""
+    """Return the supernet, or what trains each genotype alone in its place."""
     if config.sharing == "weights":
         return backend.supernet(config, dataset)
     if dataset is None:
@@ -183,7 +183,7 @@ def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -
 
 
 def _rerank(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Callable[[Genotype], float]:
-    """The short training of one of the best."""
+    """Return the short training of one of the best."""
     if dataset is None:
         raise ConfigError(f"backend {backend.name!r} trains nothing; rerank_epochs must be 0")
     return lambda genotype: short_training(genotype, config, backend, dataset, config.rerank_epochs)
@@ -230,7 +230,7 @@ def _searched(config: SearchConfig, parts: _Parts, run: Run, quiet: bool) -> Sea
 def _print(
     result: SearchResult, config: SearchConfig, folder: Path, as_json: bool, spent: Mapping[str, Any] | None = None
 ) -> None:
-    """The best genotypes, where everything is, and what to do next."""
+    """Print the best genotypes, the files and the next commands."""
     if as_json:
         bias = {"size_bias": size_bias(result, config.top).to_json()}
         click.echo(json.dumps({"format": FORMAT, "run": str(folder), **(spent or {}), **bias, **result.to_json()}))

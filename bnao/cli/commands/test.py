@@ -88,7 +88,7 @@ def command(context: click.Context, source: str, genotype: str | None, as_json: 
 
 
 def _config(file: Path, given: Settings) -> EvaluateConfig:
-    """The settings of the evaluation that a weights file is of, under those that are given.
+    """Return the settings of the evaluation that a weights file is of, under those that are given.
 
     Raises:
         click.UsageError: there is no such evaluation, and no images are named.

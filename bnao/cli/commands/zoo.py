@@ -61,7 +61,7 @@ def _figures(each: Counted) -> list[str]:
 
 
 def _told(entry: Published) -> list[str]:
-    """All of one cell."""
+    """Return all of one cell."""
     lines = [entry.name, f"  from {entry.source}"]
     if entry.genotype is not None and entry.space is not None:
         lines += [f"  space {entry.space.name}", f"  {entry.genotype}"]

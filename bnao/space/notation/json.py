@@ -14,7 +14,7 @@ FORMAT = 1
 
 
 def to_json(genotype: Genotype, space: SearchSpace) -> str:
-    """One line of JSON that says all of itself: format version, space, rule of output, and each cell's edges.
+    """Return one self-contained line of JSON: format version, space, output rule and each cell's edges.
 
     >>> from bnao.space.notation.integers import from_integers
     >>> print(to_json(from_integers("0 0 1 4 0 1 0 4", space_named("nao", 1)), space_named("nao", 1)))
@@ -29,7 +29,7 @@ def to_json(genotype: Genotype, space: SearchSpace) -> str:
 
 
 def from_json(text: str) -> tuple[Genotype, SearchSpace]:
-    """The genotype and the space of the JSON.
+    """Read the genotype and the space of the JSON.
 
     Raises:
         GenotypeError: it is none, or of a format, space or output that is not known.

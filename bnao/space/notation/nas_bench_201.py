@@ -11,7 +11,7 @@ _BENCH_EDGE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*~\s*(\d+)\s*")
 
 
 def from_nas_bench_201(text: str) -> Genotype:
-    """The one cell of a NAS-Bench-201 string."""
+    """Read the one cell of a NAS-Bench-201 string."""
     nodes = []
     for index, part in enumerate(text.strip().split("+")):
         part = part.strip()
@@ -31,7 +31,7 @@ def from_nas_bench_201(text: str) -> Genotype:
 
 
 def to_nas_bench_201(genotype: Genotype) -> str:
-    """The NAS-Bench-201 string of a genotype of one cell.
+    """Return the NAS-Bench-201 string of a genotype of one cell.
 
     Raises:
         GenotypeError: it has two cells, or a cell of two inputs, which the notation cannot tell.

@@ -37,7 +37,7 @@ _MOST_CHARACTERS = 20_000
 
 @frozen
 class Reading:
-    """What a text was found to be.
+    """Genotype read from a text, with its notation and space.
 
     Attributes:
         genotype: the architecture.
@@ -51,7 +51,7 @@ class Reading:
 
 
 def parse(text: str, space: SearchSpace | None = None) -> Genotype:
-    """The genotype that a text means, whatever its notation; the notation is told by the text itself.
+    """Read the genotype that a text means, whatever its notation; the notation is told by the text itself.
 
     Args:
         text: bnao's text form; the name of a published cell (see ``bnao.space.zoo``); the authors' integers (source,
@@ -75,7 +75,7 @@ def parse(text: str, space: SearchSpace | None = None) -> Genotype:
 
 
 def read(text: str, space: SearchSpace | None = None) -> Reading:
-    """As ``parse``, with the space that was found.
+    """Read a genotype like ``parse``, and return the space that was found as well.
 
     >>> read("DARTS_V2").space.name, read("0:skip_connect+0:skip_connect|0:skip_connect+0:skip_connect").told
     Traceback (most recent call last):
@@ -148,7 +148,7 @@ def read_lines(path: str | Path, space: SearchSpace) -> list[tuple[str, Genotype
 
 
 def _of_space(genotype: Genotype, space: SearchSpace) -> Genotype:
-    """The genotype, if it is of the space; the refusal names the spaces that it would be of."""
+    """Return the genotype, if it is of the space; the refusal names the spaces that it would be of."""
     try:
         return space.check(genotype)
     except GenotypeError as error:
@@ -203,7 +203,7 @@ def _check_same(found: SearchSpace, wanted: SearchSpace | None, what: str) -> No
 
 
 def to_text(genotype: Genotype, space: SearchSpace, notation: str) -> str:
-    """A genotype's text in a notation; ``parse`` reads it again.
+    """Return a genotype's text in a notation; ``parse`` reads it again.
 
     Args:
         genotype: a genotype of the space.
