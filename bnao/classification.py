@@ -26,10 +26,10 @@ def label_ranks(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArr
 
 
 def class_errors(wrong: NDArray[np.bool_], labels: NDArray[np.int64], classes: int) -> tuple[float | None, ...]:
-    """Return the share of each class' images that are told wrong; None for a class without images.
+    """Return the share of each class' images that are misclassified; None for a class without images.
 
     Args:
-        wrong: whether each image is told wrong, shape (n,).
+        wrong: whether each image is misclassified, shape (n,).
         labels: shape (n,), 0 .. classes - 1.
         classes: how many there are.
 

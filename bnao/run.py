@@ -148,7 +148,7 @@ class Run(Folder):
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:
-        """Open an existing run's folder to go on with it.
+        """Open an existing run's folder to resume it.
 
         Raises:
             RunError: no run there, or another process works in it.
@@ -216,7 +216,7 @@ def _readable(content: Mapping[str, Any]) -> str:
 def check_is_free(folder: Path) -> None:
     """Raises RunError if a new run cannot have the folder: it holds a run or anything else."""
     if (folder / CONFIG).is_file():
-        raise RunError(f"{folder} holds a run already; go on with it by --resume {folder}, or name another --out")
+        raise RunError(f"{folder} already holds a run; resume it with --resume {folder}, or name another --out")
     if folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):
         raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
 

@@ -75,7 +75,7 @@ class ProportionalSampler(Generic[T]):
     """Draws items in proportion to their sizes, for ever; the draw of a step is a function of seed and step.
 
     Paper: Eqs. 3 and 4. Nothing is remembered between draws: step 4711 can be asked for alone, a resumed
-    run goes on with the same draws, and workers that share a seed agree without talking.
+    run resumes with the same draws, and workers that share a seed agree without talking.
 
     Args:
         items: what is drawn: genotypes, layer choices, indices, anything.

@@ -1,6 +1,6 @@
 """The only source of randomness: every draw is a function of (seed, purpose, indices).
 
-Nothing depends on how many draws came before, so a run may be killed anywhere and go on bit for bit, and
+Nothing depends on how many draws came before, so a run may be killed anywhere and resume bit for bit, and
 two backends given one seed see the same architectures, batches, augmentations and masks.
 """
 

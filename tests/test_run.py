@@ -26,7 +26,7 @@ def test_a_new_run_holds_its_settings(run):
 
 def test_a_folder_that_holds_a_run_is_not_taken_again(run):
     run.close()
-    with pytest.raises(RunError, match=f"holds a run already; go on with it by --resume {run.folder}"):
+    with pytest.raises(RunError, match=f"already holds a run; resume it with --resume {run.folder}"):
         Run.create(run.folder, SearchConfig())
 
 

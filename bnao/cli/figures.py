@@ -27,7 +27,7 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def plain_score(score: float, as_share: bool) -> str:
-    """Return a score in percent; as it is, where it is no share of images.
+    """Return a score in percent; unchanged if it is not a share of images.
 
     >>> plain_score(0.7125, as_share=True), plain_score(71.016, as_share=False)
     ('71.2 %', '71.016')

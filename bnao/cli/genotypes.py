@@ -1,4 +1,4 @@
-"""Genotypes as people give them: arguments, a file with one a line, standard input."""
+"""Genotypes as people give them: arguments, a file with one per line, standard input."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A group that tells its commands without loading them.
+    """A group that lists its commands without loading them.
 
     Args:
         commands_of: what each does, by name.

@@ -24,7 +24,7 @@ NETWORK = EvaluateConfig().network
 def _image_shape(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int, int]:
     match = re.fullmatch(r"(\d{1,9})x(\d{1,9})x(\d{1,9})", value)
     if match is None:
-        raise click.BadParameter(f"{value!r} is no image shape; give HxWxC, such as 32x32x3")
+        raise click.BadParameter(f"{value!r} is not an image shape; give HxWxC, such as 32x32x3")
     return int(match[1]), int(match[2]), int(match[3])
 
 
@@ -52,7 +52,7 @@ list_options = all_of(
 def genotype_lines(
     genotypes: Sequence[Genotype], space: SearchSpace, network: NetworkConfig, *, as_json: bool, notation: str | None
 ) -> Iterator[str]:
-    """Return a line a genotype: its text, its text in a notation, or a JSON object with its sizes.
+    """Return a line per genotype: its text, its text in a notation, or a JSON object with its sizes.
 
     Raises:
         click.UsageError: both JSON and a notation are asked for.

@@ -179,7 +179,7 @@ _HARDEST = 3
 
 
 def hardest_line(done: Evaluation, class_names: Sequence[str]) -> str | None:
-    """Return the classes in which most test images are told wrong, the worst first; None where that is not known."""
+    """Return the classes in which most test images are misclassified, the worst first; None where that is not known."""
     known = [(error, name) for error, name in zip(done.class_errors, class_names, strict=False) if error is not None]
     if not known:
         return None

@@ -60,6 +60,6 @@ def going_on(again: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        raise Stopped(f"stopped; what was finished is kept; go on with: {again}") from interrupt
+        raise Stopped(f"stopped; finished work is kept; resume with: {again}") from interrupt
     except WriteError as error:
-        raise WriteError(f"{error}; free some space, then go on with: {again}") from None
+        raise WriteError(f"{error}; free some space, then resume with: {again}") from None

@@ -107,7 +107,7 @@ def setting(
         words: numbers with a meaning of their own, which the bounds do not hold for, by the word that stands for each.
         has_option: whether the command line has an option of its name.
         from_data: the data set decides it: neither an option nor in the file.
-        fixed: whether work that was begun with it goes on with the same value only.
+        fixed: whether work that was begun with it must be resumed with the same value.
         converter: makes the value from what was given.
     """
 
@@ -294,7 +294,7 @@ def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
     """Return the config as nested plain settings, numbers that a word stands for by that word.
 
     What is None or decided by the data is left out.
-    With ``fixed`` so is what work that was begun may go on without.
+    With ``fixed`` so is what may change on resume.
     """
     settings: dict[str, Any] = {}
     sections: dict[str, Any] = {}

@@ -281,7 +281,7 @@ def scale_and_offset(
 
 
 def load_dataset(config: DataConfig, *, dev: bool = True) -> Dataset:
-    """Return the data set the settings name, shown at their size and split by their shares.
+    """Return the data set the settings name, resized and split by their shares.
 
     Each part holds the same share of each class, to within one image; of every class at least one image is left
     to train on. Images keep their order within a part.

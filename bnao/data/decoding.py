@@ -70,7 +70,7 @@ class Task:
 
     Attributes:
         paths: the files, n of them.
-        size: height and width they are shown at.
+        size: height and width they are resized to.
         first: the place of the first within its step's images.
         augmentation: None: the middle is shown, as in a test.
     """
@@ -161,7 +161,7 @@ def _shown(
     colours: NDArray[np.float32] | None = None,
     turn: float = 0.0,
 ) -> Image.Image:
-    """Return a part of an image at the size it is shown at, in RGB."""
+    """Return a part of an image at its final size, in RGB."""
     from PIL import Image, ImageEnhance
 
     with opened(path) as image:

@@ -63,7 +63,7 @@ class StreamedDataset:
     Attributes:
         name: how a report calls it.
         train, test: its files.
-        size: height and width that they are shown at.
+        size: height and width that they are resized to.
         workers: processes that read them; 0: the one that trains does.
         skips: whether files that cannot be read are left out; else the first one is the end.
         unreadable: those that were, and why.

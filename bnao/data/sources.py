@@ -46,7 +46,7 @@ _DAMAGE = (
 
 
 def read_images(config: DataConfig) -> Images:
-    """Read the images that the settings name, checked, and shown at ``config.image_size``.
+    """Read the images that the settings name, checked, and resized to ``config.image_size``.
 
     Raises:
         DataError: they are absent, damaged, incomplete, or no labelled images.
@@ -103,7 +103,7 @@ def _read_embedded(dataset: str) -> Images:
 def _read_npz(file: IO[bytes], name: str, where: str) -> Images:
     if not zipfile.is_zipfile(file):
         raise DataError(
-            f"{where} is no whole .npz (a zip of arrays): it is damaged, cut short or another kind of file "
+            f"{where} is not a complete .npz (a zip of arrays): it is damaged, cut short or another kind of file "
             f"(pickles are never read)"
         )
     file.seek(0)
@@ -123,7 +123,7 @@ def _read_npz(file: IO[bytes], name: str, where: str) -> Images:
     try:
         texts = None if names is None else names.tolist()
     except (SystemError, ValueError):  # what Python makes of numbers that stand for no character
-        raise DataError(f"{where} is damaged: {named} holds numbers that are no characters") from None
+        raise DataError(f"{where} is damaged: {named} holds numbers that are not characters") from None
     return checked_images(name, where, arrays, texts)
 
 

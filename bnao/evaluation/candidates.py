@@ -32,7 +32,7 @@ class StandAloneScores:
         config: the search; network, recipe and seed follow from it (``bnao.evaluation.trainings.short_config``).
         backend: makes and trains the networks.
         dataset: with a dev part, which is scored on.
-        folder: finished trainings are kept there and not made again, and one that was killed goes on from its last
+        folder: finished trainings are kept there and not made again, and one that was killed resumes from its last
             checkpoint. None: nothing is kept.
 
     Raises:

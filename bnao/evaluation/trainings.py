@@ -37,10 +37,10 @@ class Evaluation:
         genotype: the architecture.
         parameters: trainable parameters of its network, auxiliary head excluded.
         multiply_adds: of that network, for one image.
-        test_errors: share of test images told wrong, in [0, 1], one for each repeat.
+        test_errors: share of test images misclassified, in [0, 1], one for each repeat.
         top5_errors: share whose label is not among the first five, one for each repeat; empty where that is not told.
-        class_errors: share of each class' test images told wrong, the mean over the repeats; None: it has none. Empty
-            where a training was tested before bnao kept them.
+        class_errors: share of each class' test images misclassified, the mean over the repeats; None: it has none.
+            Empty where a training was tested before bnao kept them.
         channels: of the first cells, where they were chosen for this genotype.
         unreadable: the files that were left out of its trainings and tests, and why.
         inherited: what its network had of a supernet when its trainings began; None where they began at random.
@@ -128,7 +128,7 @@ def evaluate(
         backend: makes and trains the networks.
         dataset: images; see ``bnao.load_dataset`` and ``bnao.data.imagenet``.
         run: a folder for weights and results. What it holds of finished trainings is not done again, and a
-            training that was killed goes on from its last checkpoint. None: nothing is kept.
+            training that was killed resumes from its last checkpoint. None: nothing is kept.
         scores: one-shot scores of the genotypes; with them the folder also gets the rank agreement.
         listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
@@ -222,10 +222,10 @@ class Outcome:
     """Test result of one trained network.
 
     Attributes:
-        error: share of test images told wrong, in [0, 1].
+        error: share of test images misclassified, in [0, 1].
         top5_error: share whose label is not among the first five; None where that is not told.
         unreadable: the files that were left out, and why.
-        class_errors: share of each class' test images told wrong; None: it has none. Empty where that is not known.
+        class_errors: share of each class' test images misclassified; None: it has none. Empty where that is not known.
     """
 
     error: float
@@ -258,7 +258,7 @@ class Training:
         backend: makes and trains the network.
         dataset: trained on its train part, tested on its test part.
         seed: of this training.
-        folder: what it holds of a finished training is not done again, and a training that was killed goes on from
+        folder: what it holds of a finished training is not done again, and a training that was killed resumes from
             its last checkpoint. None: nothing is kept.
         name: of its files there, without a suffix.
         about: what else the files of its result say.
@@ -352,7 +352,7 @@ class Training:
         """Become what the last checkpoint holds, if there is one.
 
         Returns:
-            The step to go on from, the sum of its epoch's losses so far, and the files that were left out.
+            The step to resume from, the sum of its epoch's losses so far, and the files that were left out.
         """
         if not (self.folder and self.folder.has(self._checkpoint_name)):
             return 0, 0.0, {}

@@ -241,7 +241,7 @@ def _per_pixel(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, 
 
 
 def _sum_of_one_cell(kinds: Sequence[_Counts], space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
-    """Return the rules of NAS-Bench-201: residual blocks between the stacks, a norm in front of the classifier.
+    """Return the rules of NAS-Bench-201: residual blocks between the stacks, a norm before the classifier.
 
     At C = 16, N = 5 on CIFAR-10: 73,306 parameters, 243,040 more for each nor_conv_3x3 and 28,000 for each
     nor_conv_1x1.

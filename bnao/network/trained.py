@@ -41,7 +41,7 @@ class Trained:
         class_names: one for each class.
         weights: parameters and running statistics by canonical name, of what its output depends on.
         seed: of its training, if that is known.
-        test_error: share of test images told wrong, in [0, 1], if that is known.
+        test_error: share of test images misclassified, in [0, 1], if that is known.
     """
 
     genotype: Genotype

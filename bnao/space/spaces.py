@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bnao.errors import GenotypeError
 from bnao.space.genotype import Cell, Edge, Genotype, Node, shortened
 
-START = 0  # the token in front of every sequence
+START = 0  # the token before every sequence
 
 # random draws are repeated for distinct genotypes; past this many rounds the space is as good as exhausted
 _MOST_DRAWS = 200

@@ -94,7 +94,7 @@ class Journal:
         self._rewind(run)
 
     def _rewind(self, run: Run) -> None:
-        """Cut the log back to where the search goes on: what follows will happen, and be logged, again."""
+        """Cut the log back to where the search resumes: what follows will happen, and be logged, again."""
         pools = rounds_begun(run.folder)
         scored = pools > 0 and run.has(scores_name(pools - 1))
         steps_made = self.steps_made(pools - 1)
@@ -186,7 +186,7 @@ class Journal:
         return self._run is not None
 
     def checkpoint(self, round: int, step: int, state: State) -> None:
-        """Keep all that training goes on from after so many steps of the round."""
+        """Keep all that training resumes from after so many steps of the round."""
         if self._run:
             self._run.write(CHECKPOINT, to_bytes(state, {"round": round, "step": step}))
             self._place = round, step

@@ -141,11 +141,11 @@ def study_controllers(
     Args:
         config: all settings.
         genotypes: the table's n rows.
-        scores: what a search is told, shape (n,).
+        scores: what a search sees, shape (n,).
         tests: what it is judged by, shape (n,).
         makers: of the controllers that need a framework, by name; the others are known.
         folder: finished searches are kept there and not made again. None: nothing is kept.
-        listen: is told when a search is done.
+        listen: called when a search is done.
 
     Raises:
         ConfigError: more queries than rows, or a controller that is not known.

@@ -94,7 +94,7 @@ def study_predictor(
         scores: shape (n,).
         make: makes an untrained controller.
         folder: finished trainings are kept there and not made again. None: nothing is kept.
-        listen: is told when a training is done.
+        listen: called when a training is done.
 
     Raises:
         ConfigError: a part is so large that fewer than three genotypes are held out.

@@ -295,7 +295,7 @@ def study_ranking(
         whole: the same images without a dev part, for stand-alone training; not needed with a truth.
         truth: known accuracies, in place of training: one of each genotype, or one of each repeat of its training.
         genotypes: those that are ranked; by default they are chosen at random.
-        run: a folder for what is finished, and at the end for study.json; a study that was killed goes on from it.
+        run: a folder for what is finished, and at the end for study.json; a study that was killed resumes from it.
         store: a folder for stand-alone trainings, which many studies may share.
         listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 

@@ -63,7 +63,7 @@ def study_ranking_sets(
         backend, dataset, whole, store: as for ``bnao.study_ranking``; the store is shared.
         truths: known accuracies for each set by its name, in place of training.
         genotypes: those that are ranked of each set, by its name; by default they are chosen at random.
-        run: a folder; each set has a folder in it of its name, and is gone on with there.
+        run: a folder; each set has a folder in it of its name, and is resumed there.
         listen: is called with every event; it has the set's name as ``sizes`` besides.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The paper's premise in benchmark tables: how size goes with accuracy as training goes on (Sec. 3)."""
+"""The paper's premise in benchmark tables: correlation of size and accuracy during training (Sec. 3)."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ def accuracy_columns(rows: Rows, wanted: Sequence[str]) -> dict[int, str]:
         if match:
             found.setdefault(int(match[1] or match[2]), name)
         elif wanted:
-            raise DataError(f"{rows.path}: the column {name!r} does not tell its epochs, as test_acc_ep50 does")
+            raise DataError(f"{rows.path}: the column {name!r} does not name its epochs, as test_acc_ep50 does")
     if not found:
         raise DataError(
-            f"{rows.path} has no column of accuracies whose name tells its epochs, such as test_acc_ep50; it has "
+            f"{rows.path} has no column of accuracies whose name has its epochs, such as test_acc_ep50; it has "
             f"{', '.join(rows.columns)}"
         )
     return dict(sorted(found.items()))

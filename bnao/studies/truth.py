@@ -33,7 +33,7 @@ STUDY = "study.json"
 #: the kind that a study of several sets of genotypes says it is
 SETS = "ranking sets"
 
-#: is told the kind of an event and its values
+#: called with the kind of an event and its values
 Tell = Callable[..., None]
 
 
@@ -108,7 +108,7 @@ def trained_truth(
         backend: trains the networks.
         dataset: without a dev part: they are trained on all that is not test.
         store: finished trainings are taken from here and kept here.
-        tell: is told the kind of an event and its values.
+        tell: called with the kind of an event and its values.
     """
     alone = alone_config(config)
     accuracies = np.empty((config.repeats, len(genotypes)))

@@ -417,7 +417,7 @@ def test_a_folder_that_holds_anything_is_refused_and_left_alone(on_table):
 def test_a_folder_that_holds_a_run_is_refused(on_table):
     bnao(*on_table, "--out", "run")
 
-    assert "run holds a run already; go on with it by --resume run" in refused(1, *on_table, "--out", "run")
+    assert "run already holds a run; resume it with --resume run" in refused(1, *on_table, "--out", "run")
 
 
 # --- a search that trains
@@ -571,7 +571,7 @@ def test_a_stopped_search_says_how_to_go_on_and_ends_as_if_it_had_not_been(numbe
     assert process.returncode == 128 + number
     again = "bnao search --resume 'a b'"
     assert shlex.split(again)[-1] == "a b"
-    assert told.splitlines()[-1] == f"bnao: stopped; what was finished is kept; go on with: {again}"
+    assert told.splitlines()[-1] == f"bnao: stopped; finished work is kept; resume with: {again}"
     assert resumed.exit_code == 0
     assert (pathlib.Path("a b") / "result.json").read_bytes() == (finished / "result.json").read_bytes()
 
@@ -845,7 +845,7 @@ def test_an_evaluation_that_cannot_be_is_refused_before_a_folder_is_made(finishe
 def test_a_run_that_is_not_finished_is_not_evaluated(finished):
     (finished / "result.json").unlink()
 
-    assert "run is not finished; go on with: bnao search --resume run" in refused(1, "evaluate", finished)
+    assert "run is not finished; resume with: bnao search --resume run" in refused(1, "evaluate", finished)
 
 
 def test_genotypes_of_another_number_of_nodes_are_refused_at_once(genotypes):
@@ -867,7 +867,7 @@ def test_a_stopped_evaluation_goes_on_by_the_same_command(genotypes):
     result = bnao(*arguments, "--json")
 
     assert process.returncode == 130
-    assert told.splitlines()[-1].endswith("go on with: the same command with --out mine")
+    assert told.splitlines()[-1].endswith("resume with: the same command with --out mine")
     assert len(json.loads(result.stdout)["evaluations"]) == 2
 
 

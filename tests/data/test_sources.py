@@ -50,7 +50,7 @@ def npz(folder, **changes):
 def test_class_names_of_impossible_characters_are_refused(tmp_path):
     impossible = np.frombuffer(np.array([0x7FFFFFFF, 65], np.uint32).tobytes(), dtype="<U1")
 
-    with pytest.raises(DataError, match="classes holds numbers that are no characters"):
+    with pytest.raises(DataError, match="classes holds numbers that are not characters"):
         read(npz(tmp_path, classes=impossible))
 
 
@@ -151,7 +151,7 @@ def test_a_file_that_is_a_pickle_is_refused_and_never_loaded(tmp_path):
     path = tmp_path / "mine.npz"
     np.array([Trap()], object).dump(path)
 
-    with pytest.raises(DataError, match=r"is no whole \.npz"):
+    with pytest.raises(DataError, match=r"is not a complete \.npz"):
         read(path)
     assert not Trap.sprung
 
@@ -162,7 +162,7 @@ def test_an_npz_cut_anywhere_is_refused(tmp_path):
 
     for length in [0, 1, 100, len(content) // 2, len(content) - 30, len(content) - 1]:
         path.write_bytes(content[:length])
-        with pytest.raises(DataError, match=f"^{path} is no whole .npz"):
+        with pytest.raises(DataError, match=f"^{path} is not a complete .npz"):
             read(path)
 
 

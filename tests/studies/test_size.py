@@ -42,9 +42,9 @@ def test_a_columns_name_tells_its_epochs(table, name):
 
 
 def test_a_table_without_such_columns_or_with_a_wrong_number_is_refused(table):
-    with pytest.raises(DataError, match="has no column of accuracies whose name tells its epochs"):
+    with pytest.raises(DataError, match="has no column of accuracies whose name has its epochs"):
         study_size(table(params=SIZES, accuracy=SIZES), None, [], resamples=100)
-    with pytest.raises(DataError, match="does not tell its epochs"):
+    with pytest.raises(DataError, match="does not name its epochs"):
         study_size(table(params=SIZES, accuracy=SIZES), None, ["accuracy"], resamples=100)
     with pytest.raises(DataError, match="line 2: params is '0'; it must be a finite number above 0"):
         study_size(table(params=[0, *SIZES[1:]], test_ep5=SIZES), None, [], resamples=100)

@@ -216,7 +216,7 @@ class _Chosen:
             click.UsageError: there are not so many.
         """
         if not (folder / SEARCH_RESULT).is_file():
-            raise RunError(f"{folder} is not finished; go on with: bnao search --resume {shlex.quote(str(folder))}")
+            raise RunError(f"{folder} is not finished; resume with: bnao search --resume {shlex.quote(str(folder))}")
         ranked = read_result(folder).ranked
         if top is None:
             top = min(_TOP, len(ranked))

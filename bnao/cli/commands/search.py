@@ -1,4 +1,4 @@
-"""``bnao search``: from nothing to a ranking of genotypes, in a folder that a killed search goes on from."""
+"""``bnao search``: from nothing to a ranking of genotypes, in a folder from which a killed search resumes."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def _searched(config: SearchConfig, parts: _Parts, run: Run, quiet: bool) -> Sea
         parts.supernet.folder = run
     again = f"bnao search --resume {shlex.quote(str(run.folder))}"
     log.info("%s", parts.about["data"]["description"])
-    log.info("run folder: %s  (after a stop go on with: %s)", run.folder, again)
+    log.info("run folder: %s  (after a stop resume with: %s)", run.folder, again)
     track = SearchTrack(
         config,
         learns=config.controller.controller == "nao",

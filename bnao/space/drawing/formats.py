@@ -87,7 +87,7 @@ def save(picture: Picture, path: str | PathLike[str]) -> None:
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise ConfigError(
-            f"{path} is no name for a picture; it must end in {', '.join('.' + each for each in FORMATS)}"
+            f"{path} is not a valid name for a picture; it must end in {', '.join('.' + each for each in FORMATS)}"
         )
     content = svg(picture).encode() if kind == "svg" else _by_matplotlib(picture, kind)
     try:

@@ -42,7 +42,7 @@ def to_nas_bench_201(genotype: Genotype) -> str:
     """
     if len(genotype.cells) != 1 or genotype.normal.inputs != 1:
         raise GenotypeError(
-            "a NAS-Bench-201 string tells one cell of one input; this genotype has "
+            "a NAS-Bench-201 string describes one cell of one input; this genotype has "
             f"{len(genotype.cells)} cells of {genotype.normal.inputs} inputs"
         )
     nodes = ("|".join(f"{edge.operation}~{edge.source}" for edge in node.edges) for node in genotype.normal.nodes)

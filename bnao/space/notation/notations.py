@@ -51,7 +51,7 @@ class Reading:
 
 
 def parse(text: str, space: SearchSpace | None = None) -> Genotype:
-    """Read the genotype that a text means, whatever its notation; the notation is told by the text itself.
+    """Read the genotype that a text means, whatever its notation; the notation is recognised.
 
     Args:
         text: bnao's text form; the name of a published cell (see ``bnao.space.zoo``); the authors' integers (source,
@@ -110,12 +110,12 @@ def read(text: str, space: SearchSpace | None = None) -> Reading:
     if notation == "text":
         return Reading(_of_space(Genotype.parse(body), found), found, told=False)
     if not _INTEGERS.fullmatch(body):
-        raise GenotypeError(f"{shortened(body)} are no integers; {notation} is {found.length} of them")
+        raise GenotypeError(f"{shortened(body)} are not integers; {notation} is {found.length} of them")
     return Reading(from_integers(body, found), found, told=False)
 
 
 def read_lines(path: str | Path, space: SearchSpace) -> list[tuple[str, Genotype]]:
-    """Read a file of genotypes, one a line in any notation; blank lines and lines that begin with # are skipped.
+    """Read a file of genotypes, one per line in any notation; blank lines and lines that begin with # are skipped.
 
     Args:
         path: the file, UTF-8.
@@ -143,7 +143,7 @@ def read_lines(path: str | Path, space: SearchSpace) -> list[tuple[str, Genotype
             except GenotypeError as error:
                 raise GenotypeError(f"{where}: {error}") from None
     if not found:
-        raise ConfigError(f"{path} has no genotype; it must have one a line")
+        raise ConfigError(f"{path} has no genotype; it must have one per line")
     return found
 
 
@@ -178,7 +178,7 @@ def _notation_of(text: str, space: SearchSpace | None) -> str:
         return "zoo"
     length = (SPACES["nao"] if space is None else space).length
     raise GenotypeError(
-        f"{shortened(text)} is no genotype; give '0:sep_conv_3x3+1:skip_connect;...|...', {length} integers, a "
+        f"{shortened(text)} is not a genotype; give '0:sep_conv_3x3+1:skip_connect;...|...', {length} integers, a "
         f"published cell's name (bnao zoo), a DARTS Genotype(...), a NAS-Bench-201 string or JSON"
     )
 
@@ -187,9 +187,9 @@ def _read_published(name: str, space: SearchSpace | None) -> Reading:
     try:
         entry = published_cell(name)
     except GenotypeError as error:
-        raise GenotypeError(f"{shortened(name)} is no genotype; {error}") from None
+        raise GenotypeError(f"{shortened(name)} is not a genotype; {error}") from None
     if entry.genotype is None or entry.space is None:
-        raise GenotypeError(f"{entry.name} is no genotype of any space of bnao. {' '.join(entry.notes)}")
+        raise GenotypeError(f"{entry.name} is not a genotype of any space of bnao. {' '.join(entry.notes)}")
     _check_same(entry.space, space, entry.name)
     return Reading(entry.genotype, entry.space, told=True)
 

@@ -1,4 +1,4 @@
-"""``bnao study size``: how size goes with accuracy as training goes on, in benchmark tables."""
+"""``bnao study size``: correlation of size and accuracy during training, in benchmark tables."""
 
 from __future__ import annotations
 
