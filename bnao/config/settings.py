@@ -1,6 +1,6 @@
 """Every setting, once: its default, bounds, help and the paper's letter.
 
-The defaults are the paper's (Sec. 5 and its appendix; SPEC section 8); presets (``bnao.config.presets``) change them.
+The defaults are the paper's (Sec. 5 and its appendix; docs/training.md); presets (``bnao.config.presets``) change them.
 """
 
 from typing import TypeVar
@@ -30,6 +30,8 @@ CONTROLLERS = ("nao", "evolution", "random")
 SLOT_RULES = ("hashed", "sorted")
 #: which edges of a supernet's cell share an operation's weights (``bnao.network.sharing``)
 SHARE_OVER = ("edge", "source", "node", "cell")
+#: which paths an update trains beside the drawn one (``bnao.training.companions``)
+COMPANIONS = ("none", "fair", "sandwich")
 #: what a supernet's parameters off the path do at a step
 IDLE_MOMENTA = ("path", "dense")
 
@@ -192,6 +194,12 @@ class TrainingConfig:
     )
     drop_path_keep: float = setting(
         0.9, "Drop path: probability of keeping an edge, in the last cell at the end of training.", least=0.01, most=1
+    )
+    companions: str = setting(
+        "none",
+        "Paths trained in each step besides the sampled one: none; as many as use every operation once at every edge "
+        "(fair); or the pool's largest genotype, which also teaches the sampled one (sandwich).",
+        choices=COMPANIONS,
     )
 
 

@@ -1,4 +1,4 @@
-"""ImageNet: images too many for memory, read from disk while a network trains (Sec. 5; SPEC section 8).
+"""ImageNet: images too many for memory, read from disk while a network trains (Sec. 5.4; docs/training.md).
 
 What a step sees is a function of the seed and the step, however many processes read it.
 """

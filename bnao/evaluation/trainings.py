@@ -1,4 +1,4 @@
-"""Stand-alone training of chosen genotypes from scratch, with the paper's recipe (Sec. 5; SPEC sections 3 and 8)."""
+"""Stand-alone training of chosen genotypes from scratch, with the paper's recipe (Sec. 5; docs/training.md)."""
 
 from __future__ import annotations
 

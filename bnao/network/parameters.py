@@ -23,7 +23,7 @@ from bnao.streams import stream
 
 Shapes = dict[str, tuple[int, ...]]
 
-#: widths of the auxiliary head's two convolutions (SPEC section 3)
+#: widths of the auxiliary head's two convolutions (docs/network.md)
 AUXILIARY_CHANNELS = (128, 768)
 
 

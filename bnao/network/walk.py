@@ -1,6 +1,6 @@
 """A stand-alone network as a walk over few plain layers, whatever makes them: an ONNX file's nodes, Keras' layers.
 
-SPEC section 3. Parameters are named, and a layer takes the trained ones of its name. PyTorch's own is the file
+docs/network.md describes it. Parameters are named, and a layer takes the trained ones of its name. PyTorch's own is the file
 ``bnao/backends/torch/plain.py``, which is to be read by itself.
 """
 

@@ -1,7 +1,7 @@
 """NAO controller without its framework: parameters, initial values, training data and proposals.
 
 Source: *Neural Architecture Optimization*, Luo et al., arXiv 1808.07233, Sec. 3, in the form *Balanced One-shot
-NAO* trains it (SPEC section 6): an encoder whose representation of a genotype a predictor turns into its score
+NAO* trains it (docs/algorithm.md): an encoder whose representation of a genotype a predictor turns into its score
 and a decoder turns back into the genotype.
 """
 

@@ -243,7 +243,8 @@ def accuracy_figure(study: RankingStudy) -> Figure:
         )
     panels[1].axhline(0, color="lightgrey", linewidth=1)
     titled(panels[1], f"less {first} (paired)", "supernet epochs", "difference (percentage points)")
-    panels[1].legend(fontsize=7, frameon=False)
+    if others:
+        panels[1].legend(fontsize=7, frameon=False)
     return figure
 
 

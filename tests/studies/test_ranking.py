@@ -230,6 +230,17 @@ def test_a_study_leaves_its_file_in_its_folder_which_pictures_are_drawn_from(tmp
     assert plots.study_of(content).to_json() == study.to_json()
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_accuracy_of_a_single_sampler_is_drawn_without_a_legend_of_differences(tmp_path):
+    pytest.importorskip("matplotlib")
+    study = studied(evolve(SMALL, samplers="uniform"), PretendBackend(), tmp_path)
+
+    order, differences = plots.accuracy_figure(study).axes
+
+    assert [text.get_text() for text in order.get_legend().get_texts()] == ["uniform"]
+    assert differences.get_legend() is None
+
+
 @pytest.mark.parametrize("marks", ["own", "along"])
 @pytest.mark.parametrize("after", [3, 4, 5, 8, 13, 20, 31])
 def test_a_study_that_is_stopped_within_a_supernet_ends_with_the_same_figures(tmp_path, after, marks):
