@@ -1,7 +1,7 @@
 """Images as NumPy arrays with a fixed train/dev/test split, and the augmented batches of a training.
 
-Paper: Sec. 5; the split, the augmentation and the cutout are described in docs/training.md. Images stay uint8 in memory and
-are normalised and augmented as whole batches. Where they come from is in ``bnao.data.sources``.
+Paper: Sec. 5; docs/training.md describes split, augmentation and cutout. Images stay uint8 in memory and are normalised
+and augmented as whole batches. ``bnao.data.sources`` reads them.
 """
 
 from __future__ import annotations

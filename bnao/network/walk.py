@@ -1,7 +1,7 @@
 """A stand-alone network as a walk over few plain layers, whatever makes them: an ONNX file's nodes, Keras' layers.
 
-docs/network.md describes it. Parameters are named, and a layer takes the trained ones of its name. PyTorch's own is the file
-``bnao/backends/torch/plain.py``, which is to be read by itself.
+docs/network.md describes the network. Parameters are named, and a layer takes the trained ones of its name. PyTorch
+has a file of its own, ``bnao/backends/torch/plain.py``, which can be read by itself.
 """
 
 from __future__ import annotations

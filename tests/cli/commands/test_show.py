@@ -15,7 +15,7 @@ from bnao.space.genotype import Cell, Edge, Node
 from bnao.space.spaces import SPACES
 from bnao.streams import stream
 
-# SPEC section 3: the published cell, NAONet-V2
+# the published cell, NAONet-V2
 PUBLISHED = "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1"
 ONE_NODE = "0:sep_conv_3x3+1:skip_connect|0:skip_connect+0:max_pool_3x3"
 
