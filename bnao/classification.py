@@ -119,7 +119,7 @@ class Classification:
         return binomial_error(self.accuracy, self.images)
 
     def top_error(self, k: int) -> float:
-        """Share of images whose label is not among the k largest logits, in [0, 1]."""
+        """Return the share of images whose label is not among the k largest logits, in [0, 1]."""
         return 1 - float((self.ranks < k).mean())
 
     @property

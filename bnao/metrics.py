@@ -42,7 +42,7 @@ def pairwise_accuracy(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def kendall_tau(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """Kendall's tau-b: pairs in the same order less pairs in the opposite one, as a share, ties allowed for.
+    """Return Kendall's tau-b: concordant minus discordant pairs as a share, corrected for ties.
 
     Kendall 1945: (concordant - discordant) / sqrt(pairs not tied in ``predicted`` x pairs not tied in ``truth``).
 
@@ -58,7 +58,7 @@ def kendall_tau(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """Spearman's rho: the correlation of the ranks, tied scores sharing the mean of their ranks.
+    """Return Spearman's rho: the correlation of the ranks, tied scores sharing the mean of their ranks.
 
     Args and errors as for ``pairwise_accuracy``.
 
@@ -97,7 +97,7 @@ def defined(value: float) -> float | None:
 
 
 def mean_ranks(scores: ArrayLike) -> NDArray[np.float64]:
-    """0 for the worst, n - 1 for the best; tied ones share the mean of their ranks.
+    """Return ranks from 0, the worst, to n - 1, the best; ties share the mean of their ranks.
 
     >>> mean_ranks(np.array([0.5, 0.7, 0.5])).tolist()
     [0.5, 2.0, 0.5]
@@ -342,7 +342,7 @@ def _pairs_within(counts: Ints) -> int:
 
 
 def _inversions(values: Ints) -> int:
-    """Pairs of places i < j with values[i] > values[j], for integers >= 0.
+    """Count the pairs i < j with values[i] > values[j], for integers >= 0.
 
     Two unequal numbers differ first at some bit, counted from the top: there the larger has 1. So from the top
     bit down, the numbers with equal higher bits stand together in their first order, and each 0 counts the 1s
@@ -386,7 +386,7 @@ def _spearman(x: Ints, y: Ints) -> float:
 
 
 def _centred_ranks(ranks: Ints) -> NDArray[np.float64]:
-    """Twice (rank - mean rank), tied ones sharing the mean of their ranks: whole numbers that sum to 0."""
+    """Return 2 * (rank - mean rank), ties sharing the mean of their ranks: integers that sum to 0."""
     counts = np.bincount(ranks)
     twice_mean_rank = 2 * np.cumsum(counts) - counts + 1
     return (twice_mean_rank[ranks] - (len(ranks) + 1)).astype(np.float64)
@@ -406,7 +406,7 @@ def _chance_in_top(ranks: Ints, k: int) -> NDArray[np.float64]:
 
 
 def _ranked(predicted: ArrayLike, truth: ArrayLike) -> tuple[Ints, Ints]:
-    """Both lists as integers 0, 1, ... in the order of their scores, equal ones for equal scores."""
+    """Return both lists as integers 0, 1, ... in the order of their scores, equal ones for equal scores."""
     x, y = _scores("predicted", predicted), _scores("truth", truth)
     if len(x) != len(y):
         raise RankingError(f"predicted has {len(x)} scores and truth {len(y)}; each architecture needs one in both")

@@ -162,7 +162,7 @@ class Run(Folder):
         return read_config(self.folder, kind)
 
     def close(self) -> None:
-        """Let other processes work in the folder."""
+        """Release the folder's lock for other processes."""
         self._lock.release()
 
     def __enter__(self) -> Run:
@@ -195,14 +195,14 @@ class Run(Folder):
                             yield event
 
     def rewind_log(self, keep: Callable[[dict[str, Any]], bool]) -> None:
-        """Forget the events that will happen again."""
+        """Remove from the log the events that will happen again."""
         if self.has(LOG):
             kept = [json.dumps(event) + "\n" for event in self.events() if keep(event)]
             self.write(LOG, "".join(kept).encode())
 
 
 def _readable(content: Mapping[str, Any]) -> str:
-    """JSON with each entry of the top-level lists on a line of its own."""
+    """Return JSON with each entry of the top-level lists on its own line."""
     parts = []
     for name, value in content.items():
         if isinstance(value, list):
@@ -214,7 +214,7 @@ def _readable(content: Mapping[str, Any]) -> str:
 
 
 def check_is_free(folder: Path) -> None:
-    """Raises RunError if a new run cannot have the folder: it holds a run or anything else."""
+    """Raise RunError if a new run cannot use the folder: it holds a run or anything else."""
     if (folder / CONFIG).is_file():
         raise RunError(f"{folder} already holds a run; resume it with --resume {folder}, or name another --out")
     if folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):
@@ -236,7 +236,7 @@ def understanding(path: Path) -> Iterator[None]:
 
 
 def check_is_run(folder: Path) -> None:
-    """Raises RunError if the folder holds no run."""
+    """Raise RunError if the folder holds no run."""
     if not folder.is_dir():
         raise RunError(f"no folder {folder}; a run is the folder that bnao search made")
     if not (folder / CONFIG).is_file():
@@ -259,7 +259,7 @@ def read_config(folder: str | Path, kind: type[C]) -> C:
 
 
 def check_same_settings(folder: Path, config: object) -> None:
-    """Raises RunError if the folder was made with other settings, or for something else."""
+    """Raise RunError if the folder was made with other settings, or for something else."""
     try:
         before = read_config(folder, type(config))
     except ConfigError:

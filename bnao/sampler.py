@@ -24,7 +24,7 @@ _BLOCK = 4096
 
 
 def checked_sizes(sizes: ArrayLike) -> NDArray[np.float64]:
-    """Sizes as float64, shape (n,), n >= 1.
+    """Return sizes as float64, shape (n,), n >= 1.
 
     Raises:
         SizeError: none, not one row of numbers, or one that is not finite and positive.
@@ -193,7 +193,7 @@ class BudgetSampler(ProportionalSampler[T]):
 
 
 def _apportioned(shares: NDArray[np.float64], total: int) -> NDArray[np.int64]:
-    """Whole numbers in these shares that sum to the total: the largest remainders are rounded up."""
+    """Return integers in these shares that sum to the total: the largest remainders are rounded up."""
     exact = shares * total
     whole = np.floor(exact).astype(np.int64)
     missing = total - int(whole.sum())

@@ -36,7 +36,7 @@ def stream(seed: int, purpose: str, *indices: int) -> np.random.Generator:
 
 
 def uniforms(seed: int, purpose: str, n: int, start: int = 0) -> NDArray[np.float64]:
-    """Elements start .. start + n - 1 of one endless row of uniform numbers in [0, 1).
+    """Return elements start .. start + n - 1 of an endless sequence of uniform numbers in [0, 1).
 
     The row is addressed, not consumed: an element does not depend on which others are asked for.
 

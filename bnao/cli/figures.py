@@ -7,7 +7,7 @@ import sys
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people.
+    """Return seconds as text for people.
 
     >>> duration(62), duration(3 * 3600 + 62)
     ('1:02', '3:01:02')
@@ -45,7 +45,7 @@ def speaks_unicode() -> bool:
 
 
 def plus_minus() -> str:
-    """Between a figure and its uncertainty."""
+    """Return the sign between a figure and its uncertainty."""
     return "±" if speaks_unicode() else "+-"
 
 

@@ -69,7 +69,7 @@ def about(data: About, machine: MachineConfig, used: Sequence[Backend]) -> About
 
 
 def check_same_data(folder: Path, before: About, new: About) -> None:
-    """Raises RunError if the data are not those that a folder was started with."""
+    """Raise RunError if the data are not those that a folder was started with."""
     with understanding(folder / ABOUT):
         old = before["data"]
         if old["fingerprint"] != new["fingerprint"]:

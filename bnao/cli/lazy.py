@@ -24,7 +24,7 @@ class LazyGroup(click.Group):
         self._commands_of, self._module, self._heading = commands_of, module, heading
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Their names."""
+        """Return the names of the commands."""
         return list(self._commands_of)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -35,6 +35,6 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Their list in the help."""
+        """Write the list of commands in the help."""
         with formatter.section(self._heading):
             formatter.write_dl(list(self._commands_of.items()))

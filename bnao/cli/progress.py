@@ -69,12 +69,12 @@ class Speeds:
         self._units: defaultdict[str, float] = defaultdict(float)
 
     def add(self, kind: str, units: float, seconds: float) -> None:
-        """So many units were done in so many seconds."""
+        """Add units of work and the seconds they took."""
         self._seconds[kind] = _FORGET * self._seconds[kind] + seconds
         self._units[kind] = _FORGET * self._units[kind] + units
 
     def left(self, units: Mapping[str, float]) -> float | None:
-        """Seconds that so many units of each kind will take; None before anything was measured."""
+        """Return the seconds that so many units of each kind will take; None before anything was measured."""
         if not any(self._units.values()):
             return None
         return sum(n * self._a_unit(kind) for kind, n in units.items())
@@ -195,7 +195,7 @@ class SearchTrack:
         self.share = done / max(1, of)
 
     def still(self, round: int, step: int = 0, scored: float = 0, epoch: int = 0) -> dict[str, float]:
-        """Units of each kind of work that are still to do, from a place within a round (counted from 1)."""
+        """Return the remaining units of each kind of work, from a place within a round (counted from 1)."""
         config = self.config
         later = config.rounds - round
         scored_later = sum(self.to_score(other) for other in range(round + 1, config.rounds + 1))
@@ -209,7 +209,7 @@ class SearchTrack:
         }
 
     def _alone_left(self, round: int, scored: float) -> float:
-        """Epochs of trainings apart that are still to do; none of this round's if all of it is scored."""
+        """Return the remaining epochs of stand-alone trainings; none of this round's if all of it is scored."""
         new = self.new(round) + sum(self.new(other) for other in range(round + 1, self.config.rounds + 1))
         done = self.new(round) * self.config.alone_epochs if math.isinf(scored) else self._alone
         return max(0, new * self.config.alone_epochs - done)
@@ -226,11 +226,11 @@ class SearchTrack:
         return config.pool if round == 1 else config.new
 
     def place(self) -> str:
-        """Round and phase."""
+        """Return the round and the phase."""
         return f"round {self.round}/{self.config.rounds}  {self.phase}"
 
     def figures(self) -> list[str]:
-        """Loss, rate, the best score so far and the time left."""
+        """Return loss, rate, the best score so far and the time left."""
         best = None if self.best is None else f"best {plain_score(self.best, self.as_share)}"
         return figures_text(self.loss, self.rate, best, self.speeds.left(self._left))
 
@@ -283,11 +283,11 @@ class EvaluationTrack:
         return self.genotypes * self.config.repeats * self.config.epochs * self._steps
 
     def place(self) -> str:
-        """Genotype, repeat, epoch and step."""
+        """Return genotype, repeat, epoch and step."""
         return self._place
 
     def figures(self) -> list[str]:
-        """Loss, rate, the lowest test error so far and the time left."""
+        """Return loss, rate, the lowest test error so far and the time left."""
         left = {"step": self._total - self._done}
         best = None if self.best is None else f"lowest test error {percent(self.best, 2)}"
         return figures_text(self.loss, self.rate, best, self.speeds.left(left))

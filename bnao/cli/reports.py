@@ -26,7 +26,7 @@ from bnao.studies.size import SizeCorrelation
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> list[str]:
-    """Aligned columns under their heads, to the right but for the columns named.
+    """Return the lines of a table: columns under their heads, right-aligned except those named.
 
     >>> for line in table(["rank", "from"], [["1", "search"], ["12", "pool"]], left=["from"]):
     ...     print(line)
@@ -201,7 +201,7 @@ def evaluation_report(
     *,
     as_share: bool = True,
 ) -> list[str]:
-    """Stand-alone test errors, one line a genotype.
+    """Return a table of stand-alone test errors, one line per genotype.
 
     Args:
         evaluations: one a genotype.
@@ -371,7 +371,7 @@ def agreement_report(study: AgreementStudy) -> list[str]:
 
 
 def size_report(correlations: Sequence[SizeCorrelation]) -> list[str]:
-    """Size and accuracy along training, a table after the other."""
+    """Return the correlation of size and accuracy during training, table by table."""
     heads = ["table", "n", "epochs", "Spearman of size and accuracy", "Kendall tau", "Spearman with the last"]
     rows = [
         [found.name, f"{found.n:,}", str(epochs), _estimate(spearman), _estimate(kendall), _estimate(last)]

@@ -51,7 +51,7 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def going_on(again: str) -> Iterator[None]:
-    """Being stopped within says how to go on.
+    """Print how to resume when the code within is interrupted.
 
     Raises:
         Stopped: instead of KeyboardInterrupt.

@@ -65,7 +65,7 @@ def _with_output(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @frozen
 class Output:
-    """Where a study goes, and how it is told.
+    """Output of a study: its folder, pictures and report.
 
     Attributes:
         folder: of the study.

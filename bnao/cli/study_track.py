@@ -120,7 +120,7 @@ class StudyTrack:
         return f"{self._config.sizes[self._set]}  " if self._sets > 1 else ""
 
     def _steps_from(self, first: int) -> int:
-        """Steps of the supernets from one on."""
+        """Return the number of steps of the supernets from one on."""
         return self._epoch_steps * sum(planned.epochs[-1] for planned in self._planned[first:])
 
     def _scores_from(self, first: int) -> int:
@@ -140,7 +140,7 @@ class StudyTrack:
         return self._place
 
     def figures(self) -> list[str]:
-        """Loss, rate and the time left."""
+        """Return loss, rate and the time left."""
         return figures_text(self.loss, self.rate, None, self.speeds.left(self._left))
 
 

@@ -242,7 +242,7 @@ def settings_of(config: type) -> Iterator[tuple[tuple[str, ...], "Attribute[Any]
 
 
 def merge(*layers: Settings) -> dict[str, Any]:
-    """Nested settings laid over one another, later ones winning.
+    """Merge nested settings; later ones win.
 
     >>> merge({"data": {"pad": 4, "flip": True}}, {"data": {"pad": 2}})
     {'data': {'pad': 2, 'flip': True}}

@@ -93,7 +93,7 @@ class NetworkConfig:
 
 
 def width(network: NetworkConfig) -> int:
-    """Channels of a network's first cells (C).
+    """Return the channels of a network's first cells (C).
 
     Raises:
         ConfigError: they are yet to be chosen.

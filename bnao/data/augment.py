@@ -22,7 +22,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 def augmented(
     images: NDArray[np.float32], config: DataConfig, seed: int, step: int, *, black: ArrayLike = 0.0
 ) -> NDArray[np.float32]:
-    """Normalised images mirrored, shifted and cut out at random, as the settings say.
+    """Return normalised images with the random flips, shifts and cutouts of the settings.
 
     Half of them are mirrored; each is padded and cropped to its size again at a random place, or a random part of it
     is enlarged to its size; in each a square centred on a random pixel is set to the mean (0), the part of it that
@@ -143,7 +143,7 @@ def mirrored(n: int, seed: int, step: int) -> NDArray[np.bool_]:
 def _sampled(
     images: NDArray[np.float32], start: NDArray[np.float64], length: NDArray[np.float64], places: int
 ) -> NDArray[np.float32]:
-    """Along axis 1, so many places evenly over start .. start + length, each between its two neighbours."""
+    """Interpolate axis 1 linearly at evenly spaced places of start .. start + length."""
     at = start[:, None] + (np.arange(places) + 0.5) * (length / places)[:, None] - 0.5
     at = np.clip(at, 0, images.shape[1] - 1)
     before = np.floor(at).astype(int)
@@ -170,7 +170,7 @@ def hue_turns(n: int, most: float, seed: int, step: int) -> NDArray[np.float32]:
 def jittered(
     images: NDArray[np.uint8], share: float, seed: int, step: int, *, hue: float = 0.0
 ) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """Images, 0..255, whose brightness, contrast, saturation and hue are changed at random, in this order.
+    """Return images, 0..255, with random changes of brightness, contrast, saturation and hue, in this order.
 
     Args:
         images: shape (n, height, width, channels), 1 or 3 channels; grey ones have neither saturation nor hue.
@@ -189,7 +189,7 @@ def jittered(
 
 
 def _recoloured(images: NDArray[np.uint8], factors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Images, 0..255, in which brightness, contrast and saturation are multiplied by factors of shape (3, n)."""
+    """Multiply brightness, contrast and saturation of images, 0..255, by factors of shape (3, n)."""
     brightness, contrast, saturation = factors[..., None, None, None]
     result = np.clip(images * brightness, 0, 255)
     grey = result @ _LUMA if result.shape[3] == 3 else result[..., 0]
@@ -203,7 +203,7 @@ def _recoloured(images: NDArray[np.uint8], factors: NDArray[np.float32]) -> NDAr
 
 
 def turned(images: NDArray[np.uint8] | NDArray[np.float32], turns: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Images whose hues are turned; value and saturation (HSV, Smith 1978) stay.
+    """Return images with their hues turned; value and saturation (HSV, Smith 1978) stay.
 
     Args:
         images: red, green and blue, shape (n, height, width, 3).

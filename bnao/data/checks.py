@@ -129,7 +129,7 @@ def size_text(images: NDArray[np.uint8]) -> str:
 
 
 def resize(images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Images of shape (n, height, width, channels) resized to another (height, width).
+    """Resize images of shape (n, height, width, channels) to another (height, width).
 
     Sizes that divide: the mean of each block of pixels, halves rounded up. Else Pillow's box filter where both
     sides shrink, and its bicubic one otherwise.

@@ -92,7 +92,7 @@ class LabelledImages(Protocol):
         ...
 
     def normalised(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images of shape (n, height, width, channels), 0..255, as networks take them."""
+        """Normalise images of shape (n, height, width, channels), 0..255, as networks take them."""
         ...
 
     def train_batches(
@@ -202,7 +202,7 @@ class Dataset:
         return scale_and_offset(mean, np.where(std > 0, std, 1.0), self.image)  # a channel of one value: 0, not NaN
 
     def normalised(self, images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
-        """Images of shape (n, height, width, channels), 0..255, as (x / 255 - mean) / std of the train part."""
+        """Normalise images (n, height, width, channels), 0..255, to (x / 255 - mean) / std of the train part."""
         scale, offset = self._scale_and_offset
         result = np.multiply(images, scale, dtype=np.float32)
         result -= offset
@@ -351,7 +351,7 @@ def _check_amount(name: str, setting: str, wanted: int, there: int, what: str, c
 def _stratified(
     labels: NDArray[np.int64], total: int, rng: np.random.Generator, *, least: int = 0, spare: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """So many random places with the same share of each class, and all other places; both in ascending order.
+    """Return random places with the same share of each class, and all others; both in ascending order.
 
     Of each class at least ``least`` are taken and ``spare`` left, where it has so many.
     """
@@ -367,7 +367,7 @@ def _stratified(
 def _apportioned(
     counts: NDArray[np.int64], total: int, least: NDArray[np.int64], most: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Whole numbers in the shares of ``counts`` that sum to the total: the largest remainders are rounded up."""
+    """Return integers in proportion to ``counts`` with this sum: the largest remainders are rounded up."""
     exact = counts * (total / counts.sum())
     whole: NDArray[np.int64] = np.clip(np.floor(exact).astype(np.int64), least, most)
     while (missing := total - int(whole.sum())) != 0:
@@ -379,7 +379,7 @@ def _apportioned(
 
 
 def epoch_batches(n: int, batch_size: int) -> int:
-    """Steps of an epoch: its whole batches, at least one; what is left over waits for another epoch's order.
+    """Return the steps of an epoch: its whole batches, at least one; the remaining images are left out.
 
     >>> epoch_batches(1000, 64), epoch_batches(10, 64)
     (15, 1)

@@ -121,7 +121,7 @@ def decoded(task: Task, out: Pixels) -> dict[int, str]:
 
 
 def copied(pixels: Pixels, out: NDArray[Any]) -> None:
-    """Pixels as they are."""
+    """Return a copy of the pixels."""
     out[...] = pixels
 
 
@@ -219,7 +219,7 @@ def serve() -> None:
 
 
 def _room(pixels: Pixels, task: Task) -> Pixels:
-    """Room for a task's pixels, the same as before where it suffices."""
+    """Return a buffer for a task's pixels, the previous one if it suffices."""
     n, size = len(task.paths), task.size
     return pixels if len(pixels) >= n and pixels.shape[1] == size else np.empty((n, size, size, 3), np.uint8)
 
@@ -241,7 +241,7 @@ class _Worker:
         self._answers = self._process.stdout
 
     def decoded(self, task: Task) -> tuple[Pixels, dict[int, str]]:
-        """Have a task done: its pixels, and what ``Decoders.begun`` tells of it."""
+        """Decode a task: return its pixels and what ``Decoders.begun`` returns."""
         tasks, answers = self._process.stdin, self._answers
         assert tasks is not None
         pixels = np.empty((len(task.paths), task.size, task.size, 3), np.uint8)
@@ -264,7 +264,7 @@ class _Worker:
         self._process.kill()
 
     def forget(self) -> None:
-        """Leave nothing behind of a process that was ended."""
+        """Clean up after a process that was ended."""
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):  # what was still to be written goes nowhere

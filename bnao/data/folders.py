@@ -118,7 +118,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[str]:
-    """Names of the image files, sorted."""
+    """Return the sorted names of the image files."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
     return sorted(name for name in names if name[0] != "." and name.lower().endswith(IMAGE_SUFFIXES))

@@ -133,7 +133,7 @@ class StreamedDataset:
         return attrs.evolve(config, classes=self.classes, image=self.image)
 
     def joined(self) -> StreamedDataset:
-        """Itself: it has no dev part."""
+        """Return itself: it has no dev part."""
         return self
 
     @cached_property
@@ -146,7 +146,7 @@ class StreamedDataset:
         out -= offset
 
     def normalised(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images of shape (n, height, width, channels), 0..255, as (x / 255 - mean) / std of ImageNet."""
+        """Normalise images (n, height, width, channels), 0..255, to (x / 255 - mean) / std of ImageNet."""
         result = np.empty(images.shape, np.float32)
         self._normalised_into(images, result)
         return result
@@ -281,7 +281,7 @@ def stream_dataset(config: DataConfig, workers: int | None = None) -> StreamedDa
 
 
 def _cpus() -> int:
-    """CPUs that this process may use."""
+    """Return the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -70,7 +70,7 @@ class StandAloneScores:
     def train(
         self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
     ) -> Iterator[Step]:
-        """Nothing: no weights are shared."""
+        """Return nothing: no weights are shared."""
         return iter(())
 
     def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
@@ -94,11 +94,11 @@ class StandAloneScores:
         return round_off(1 - training.tested(tell).error)
 
     def sizes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64] | None:
-        """None: sizes are counted."""
+        """Return None: sizes are counted."""
         return None
 
     def state(self) -> State:
-        """Nothing: no weights are shared."""
+        """Return nothing: no weights are shared."""
         return {}
 
     def load_state(self, state: State) -> None:

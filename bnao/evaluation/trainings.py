@@ -349,7 +349,7 @@ class Training:
         return f"{self.name}.checkpoint.safetensors"
 
     def _restore(self, network: StandAlone) -> tuple[int, float, dict[str, str]]:
-        """Become what the last checkpoint holds, if there is one.
+        """Restore the last checkpoint, if there is one.
 
         Returns:
             The step to resume from, the sum of its epoch's losses so far, and the files that were left out.

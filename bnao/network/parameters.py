@@ -65,7 +65,7 @@ def _pair(name: str, length: int, norms: int, c: int) -> Shapes:
 
 
 def _operation(name: str, operation: str, c: int, strided: bool) -> Shapes:
-    """Parameters of one operation of c to c channels; none for pooling and for the identity."""
+    """Return the parameters of an operation from c to c channels; none for pooling and the identity."""
     if operation.startswith("sep_conv_"):
         return _separable(name, int(operation[-1]), c)
     if operation.startswith("dil_conv_"):
@@ -80,7 +80,7 @@ def _operation(name: str, operation: str, c: int, strided: bool) -> Shapes:
 
 
 def _residual(name: str, before: int, c: int) -> Shapes:
-    """NAS-Bench-201's block between two stacks: two 3x3 convolutions, and a 1x1 one beside them."""
+    """Return the parameters of NAS-Bench-201's block between stacks: two 3x3 convolutions and a 1x1 shortcut."""
     return {
         **_convolution(f"{name}.0", before, c, kernel=3),
         **_convolution(f"{name}.1", c, c, kernel=3),

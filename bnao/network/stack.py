@@ -43,7 +43,7 @@ def halved(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def stem_sizes(network: NetworkConfig) -> tuple[tuple[int, int], ...]:
-    """(height, width) behind each convolution of the stem, one for CIFAR and three for ImageNet."""
+    """Return (height, width) after each convolution of the stem, one for CIFAR and three for ImageNet."""
     height, width, _ = network.image
     if network.network == "cifar":
         return ((height, width),)
@@ -52,7 +52,7 @@ def stem_sizes(network: NetworkConfig) -> tuple[tuple[int, int], ...]:
 
 
 def stem_channels(network: NetworkConfig) -> tuple[int, ...]:
-    """Channels behind each convolution of the stem.
+    """Return the channels after each convolution of the stem.
 
     >>> stem_channels(NetworkConfig(channels=20)), stem_channels(NetworkConfig(channels=52, network="imagenet"))
     ((60,), (26, 52, 52))

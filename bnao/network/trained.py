@@ -69,7 +69,7 @@ class Trained:
         return sum(math.prod(shape) for shape in self.shapes.values())
 
     def normalised(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Images of shape (n, height, width, channels), 0..1, as the network was trained on them."""
+        """Normalise images (n, height, width, channels), 0..1, like those the network was trained on."""
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         normalised: NDArray[np.float32] = (images - mean) / std
         return normalised

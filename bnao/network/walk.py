@@ -26,15 +26,15 @@ class Layers(Protocol[T]):
         ...
 
     def relu(self, x: T) -> T:
-        """max(x, 0)."""
+        """Return max(x, 0)."""
         ...
 
     def average_pool(self, x: T, kernel: int, stride: int) -> T:
-        """Averages of windows about each pixel (an even one begins at it) that do not count what lies outside."""
+        """Return averages of windows around each pixel (an even one begins at it), padding not counted."""
         ...
 
     def max_pool(self, x: T, kernel: int, stride: int) -> T:
-        """Maxima of such windows."""
+        """Return maxima of such windows."""
         ...
 
     def quarter(self, x: T) -> T:
@@ -46,7 +46,7 @@ class Layers(Protocol[T]):
         ...
 
     def zeros(self, x: T, stride: int) -> T:
-        """Zeros in the shape of every stride-th pixel."""
+        """Return zeros in the shape of every stride-th pixel."""
         ...
 
     def total(self, states: Sequence[T]) -> T:
@@ -54,11 +54,11 @@ class Layers(Protocol[T]):
         ...
 
     def joined(self, states: Sequence[T]) -> T:
-        """States side by side as channels, at least two."""
+        """Concatenate at least two states along the channels."""
         ...
 
     def normalised(self, images: T, mean: Sequence[float], std: Sequence[float]) -> T:
-        """Images minus a mean, divided by a standard deviation, one for each channel."""
+        """Return images minus a mean, divided by a standard deviation, each per channel."""
         ...
 
     def linear(self, x: T, name: str) -> T:

@@ -41,7 +41,7 @@ class Mixture:
 
 
 def mixture_places(space: SearchSpace) -> tuple[tuple[int, int], ...]:
-    """(node, source) of every place of a cell: each node with each state before it.
+    """Return (node, source) of every place of a cell: each node with each state before it.
 
     >>> from bnao.space.spaces import SPACES
     >>> len(mixture_places(SPACES["darts"])), mixture_places(SPACES["nas-bench-201"])
@@ -51,7 +51,7 @@ def mixture_places(space: SearchSpace) -> tuple[tuple[int, int], ...]:
 
 
 def mixture_shape(space: SearchSpace) -> tuple[int, int, int]:
-    """(cells, places, operations): the shape of a mixture's weights.
+    """Return the shape of a mixture's weights: (cells, places, operations).
 
     >>> from bnao.space.spaces import SPACES
     >>> mixture_shape(SPACES["darts"]), mixture_shape(SPACES["nas-bench-201"])

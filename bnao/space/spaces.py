@@ -87,7 +87,7 @@ class SearchSpace:
         return self.cells, self.nodes, self.edges, 2
 
     def edges_of(self, node: int) -> int:
-        """Edges that a node sums."""
+        """Return the number of edges that a node sums."""
         return self.edges
 
     @cached_property
@@ -328,7 +328,7 @@ class CompleteSpace(SearchSpace):
         return int(len(self.operations) ** (self.cells * len(self.places)))
 
     def edges_of(self, node: int) -> int:
-        """Edges that a node sums: one from every earlier state."""
+        """Return the number of edges that a node sums: one from every earlier state."""
         return self.inputs + node
 
     def sources(self, node: int, number: int) -> tuple[int, ...]:

@@ -110,7 +110,7 @@ class Journal:
         run.rewind_log(happened)
 
     def check_reached(self, round: int, steps: int) -> None:
-        """Raises RunError unless the last checkpoint is the end of the round's training, momenta included."""
+        """Raise RunError unless the last checkpoint is the end of the round's training, momenta included."""
         if self._run and self._place != (round, steps):
             raise RunError(
                 f"{self._run.folder} has no {CHECKPOINT} of the end of round {round + 1}, from which round {round + 2} "
@@ -118,7 +118,7 @@ class Journal:
             )
 
     def steps_made(self, round: int) -> int:
-        """Steps of this round that the last checkpoint holds."""
+        """Return the steps of this round that the last checkpoint includes."""
         return self._place[1] if self._place is not None and self._place[0] == round else 0
 
     def log(self, event: Mapping[str, Any]) -> None:
@@ -192,7 +192,7 @@ class Journal:
             self._place = round, step
 
     def reranked(self) -> dict[str, float]:
-        """Accuracies of the short trainings that were finished before."""
+        """Return the accuracies of the short trainings that were finished before."""
         if self._run and self._run.has(RERANK):
             content = self._run.read_json(RERANK)
             with understanding(self._run.folder / RERANK):

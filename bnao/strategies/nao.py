@@ -143,7 +143,7 @@ class TrainingData:
         return cls(np.concatenate([known, *swaps]), targets, held_out, config, seed, round)
 
     def epochs(self, train_epoch: Callable[[NDArray[np.int64]], float]) -> Iterator[Epoch]:
-        """Teach all epochs, one at each yield.
+        """Train for all epochs, one per yield.
 
         Args:
             train_epoch: learns from one epoch, given the order of the sequences, (n,), and returns their mean loss.
@@ -172,7 +172,7 @@ def _held_out(n: int, share: float, seed: int, round: int) -> NDArray[np.int64]:
 
 
 def accepted(decoded: Iterable[Sequence[Genotype]], n: int, accept: Accept) -> list[Genotype]:
-    """At most n distinct genotypes that ``accept`` admits, in the order in which they come.
+    """Return up to n distinct genotypes that ``accept`` admits, in the order in which they come.
 
     Args:
         decoded: what the seeds moved by eta x 1, eta x 2, ... were decoded to, the best seed's first; no more of
@@ -224,7 +224,7 @@ class Nao(ABC):
         }
 
     def load_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Become what ``state`` was taken from.
+        """Restore ``state``.
 
         Raises:
             WeightsError: a parameter is missing, unknown or of another shape.
@@ -253,7 +253,7 @@ class Nao(ABC):
         yield from data.epochs(self._training_step(data))
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
-        """At most n distinct genotypes that ``accept`` admits, from the seeds' representations moved uphill.
+        """Propose up to n distinct genotypes that ``accept`` admits, by gradient ascent from the seeds.
 
         The encoder's outputs of each seed move by eta x 1, eta x 2, ... along the gradient of the predicted
         score, and are decoded; genotypes are taken in that order, and the best seed's first.
@@ -283,7 +283,7 @@ class Nao(ABC):
         )
 
     def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """Their representations: shape (n, hidden), each of unit length."""
+        """Return the genotypes' representations: shape (n, hidden), each of unit length."""
         blocks = map(self._representations, self._blocks(genotypes))
         return np.concatenate([np.empty((0, self._config.hidden)), *blocks], dtype=np.float64)
 
@@ -296,7 +296,7 @@ class Nao(ABC):
         self.load_state(initial_parameters(self._shapes, self._config.hidden, self._seed, round))
 
     def _blocks(self, genotypes: Sequence[Genotype]) -> Iterator[NDArray[np.int64]]:
-        """Their sequences (b, length), a block of b genotypes at a time."""
+        """Yield the genotypes' sequences (b, length), a block of b genotypes at a time."""
         for start in range(0, len(genotypes), BLOCK):
             yield self._space.tokens(genotypes[start : start + BLOCK])
 

@@ -228,7 +228,7 @@ def _queried(config: SearchConfig, supernet: TableSupernet, controller: Controll
 def _best_tests(
     queried: Sequence[Genotype], score_of: Mapping[Genotype, float], test_of: Mapping[Genotype, float]
 ) -> list[float]:
-    """After each query, the test accuracy of the genotype with the best score so far."""
+    """Return, after each query, the test accuracy of the genotype with the best score so far."""
     best, row = queried[0], []
     for genotype in queried:
         if score_of[genotype] > score_of[best]:

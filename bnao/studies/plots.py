@@ -61,7 +61,7 @@ def canvas(columns: int = 1, rows: int = 1, width: float = 1.0) -> tuple[Figure,
 
 
 def titled(panel: Axes, title: str, x: str, y: str) -> None:
-    """Give a panel its words."""
+    """Set a panel's title and labels."""
     panel.set_title(title, fontsize=9)
     panel.set_xlabel(x, fontsize=8)
     panel.set_ylabel(y, fontsize=8)
@@ -138,7 +138,7 @@ def figures_of(study: Study) -> dict[str, Figure]:
 
 
 def regret_figure(study: ControllersStudy) -> Figure:
-    """Regret against queries: the median of the searches, and the band from the 10th to the 90th percentile."""
+    """Plot regret against queries: the median of the searches, and a band of the 10th to 90th percentile."""
     figure, panels = canvas(1, width=1.5)
     for curve, colour in zip(study.curves, _colours(study.curves), strict=True):
         regret = study.optimum - curve.best
@@ -156,7 +156,7 @@ def regret_figure(study: ControllersStudy) -> Figure:
 
 
 def predictor_figure(studies: Sequence[PredictorStudy]) -> Figure:
-    """Kendall's tau on held-out genotypes against how many were learned from: the mean and the range over seeds."""
+    """Plot Kendall's tau on held-out genotypes against the training size: the mean and the range over seeds."""
     figure, panels = canvas(1, width=1.3)
     for study, colour in zip(studies, _colours(studies), strict=True):
         x = study.train_sizes
@@ -169,7 +169,7 @@ def predictor_figure(studies: Sequence[PredictorStudy]) -> Figure:
 
 
 def size_figure(correlations: Sequence[SizeCorrelation]) -> Figure:
-    """Spearman's rho of size and accuracy along training, with 95 % bands; a table of one epoch is a point."""
+    """Plot Spearman's rho of size and accuracy during training with 95 % bands; a point if there is one epoch."""
     figure, panels = canvas(1, width=2.4)
     for table, colour in zip(correlations, _colours(correlations), strict=True):
         share = [100 * epochs / table.epochs[-1] for epochs in table.epochs]
@@ -205,7 +205,7 @@ def scores_figure(study: RankingStudy) -> Figure:
 
 
 def accuracy_figure(study: RankingStudy) -> Figure:
-    """Pairwise accuracy against epochs with 95 % bands (Table 6), and the difference from the first sampler.
+    """Plot pairwise accuracy against epochs with 95 % bands (Table 6), and the difference from the first sampler.
 
     Short stand-alone trainings have a line of their own.
     """
@@ -249,7 +249,7 @@ def accuracy_figure(study: RankingStudy) -> Figure:
 
 
 def updates_figure(study: RankingStudy) -> Figure:
-    """Updates each genotype got, mean over seeds, against its size, with what Eq. 4 expects as a line."""
+    """Plot each genotype's updates, mean over seeds, against its size, with the expectation of Eq. 4 as a line."""
     figure, panels = canvas(1, width=1.4)
     order = np.argsort(study.sizes)
     for arm, colour in zip(study.arms, _colours(study.arms), strict=True):
@@ -264,7 +264,7 @@ def updates_figure(study: RankingStudy) -> Figure:
 
 
 def ranks_figure(study: RankingStudy) -> Figure:
-    """Ranks gained under one-shot scores against size, at the first and last mark; a slope favours small or large."""
+    """Plot ranks gained by one-shot scores against size, at the first and last mark; a slope is a bias by size."""
     marks = tuple(dict.fromkeys((study.scored_epochs[0], study.scored_epochs[-1])))
     figure, panels = canvas(len(marks))
     for panel, epochs in zip(panels, marks, strict=True):
@@ -293,5 +293,5 @@ def _colours(things: Sequence[object]) -> list[str]:
 
 
 def _percent(accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Accuracies in percent, whether given as shares or in percent already."""
+    """Return accuracies in percent, whether given as shares or in percent."""
     return accuracies * 100 if accuracies.max() <= 1 else accuracies

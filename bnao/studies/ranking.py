@@ -82,7 +82,7 @@ class RankingStudy:
         return tuple(dict.fromkeys(trainings.epochs for trainings in self.short))
 
     def short_scores(self, epochs: int) -> NDArray[np.float64]:
-        """Dev accuracies of the genotypes trained alone for so many epochs, shape (seeds, n)."""
+        """Return the dev accuracies of the genotypes trained alone for so many epochs, shape (seeds, n)."""
         return np.array([trainings.scores for trainings in self.short if trainings.epochs == epochs])
 
     @property
@@ -160,7 +160,7 @@ class RankingStudy:
         }
 
     def gained_by_size(self, arm: SamplerSpec, epochs: int) -> Estimate:
-        """Spearman's rho of size and ranks gained: below 0, the scores favour small genotypes (the paper's premise)."""
+        """Return Spearman's rho of size and ranks gained: below 0, scores favour small genotypes (the premise)."""
         return self._gains[arm, epochs]
 
     def to_json(self) -> dict[str, Any]:

@@ -200,13 +200,13 @@ def _stored(
 
 
 def _tell_short_epochs(tell: Tell, place: Mapping[str, Any], kind: str, **values: Any) -> None:
-    """Hand on the epochs of a short training."""
+    """Report the epochs of a short training."""
     if kind == "epoch":
         tell("short_epoch", **place, **values)
 
 
 def _tell_epochs(tell: Tell, place: Mapping[str, Any], kind: str, **values: Any) -> None:
-    """Hand on what a training tells, but for its steps: in a study these are the supernets'."""
+    """Report a training's events except its steps, which in a study are the supernets'."""
     if kind != "step":
         tell(kind, **place, **values)
 

@@ -45,7 +45,7 @@ class BackendContract(SupernetContract):
 
     @pytest.fixture
     def dataset(self) -> Dataset:
-        """Images of four classes."""
+        """Return images of four classes."""
         return small_dataset()
 
     @pytest.fixture

@@ -31,7 +31,7 @@ class ControllerContract:
 
     @pytest.fixture
     def make(self) -> Callable[[SearchSpace, ControllerConfig, int], Any]:
-        """Makes a controller of a space, settings and a seed."""
+        """Make a controller of a space, settings and a seed."""
         raise NotImplementedError
 
     @pytest.fixture

@@ -12,7 +12,7 @@ from bnao.streams import stream
 
 
 def learnable_images(n: int, part: str, size: int = 12, channels: int = 3, classes: int = 4) -> tuple[Any, Any]:
-    """Noisy images whose class is where they are bright: uint8 (n, size, size, channels), and labels."""
+    """Return noisy images whose class is their bright part: uint8 (n, size, size, channels), and labels."""
     rng = stream(0, f"images {part}")
     labels = rng.permutation(np.arange(n) % classes)
     images = rng.integers(0, 120, (n, size, size, channels))

@@ -45,7 +45,7 @@ def _listed(entries: Sequence[Published]) -> list[str]:
 
 
 def _figures(each: Counted) -> list[str]:
-    """Data, C, N, claimed and counted parameters, multiply-adds and the claimed test error."""
+    """Return data, C, N, claimed and counted parameters, multiply-adds and the claimed test error."""
     claim = each.claim
     claimed = "-" if claim is None or claim.parameters is None else f"{claim.parameters:g}"
     channels, cells = (each.network.channels, each.network.cells) if each.network else ("-", "-")

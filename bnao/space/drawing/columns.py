@@ -65,7 +65,7 @@ Column = list[Place]
 
 
 def arrange(places: Sequence[Place]) -> list[Column]:
-    """Columns from left to right, each from top to bottom, with the lines that pass them.
+    """Arrange states in columns from left to right, each from top to bottom, with the lines that pass them.
 
     Args:
         places: every state's, a state being its place in the sequence, behind all that it reads. What reads nothing

@@ -34,7 +34,7 @@ _BOLD = 1.2  # how much wider
 
 
 def text_width(text: str, font: float = FONT) -> float:
-    """At least the width of a text in any usual font without serifs.
+    """Return an upper bound of a text's width in usual sans-serif fonts.
 
     >>> round(text_width("sep_conv_3x3", font=10), 1)  # twelve letters of usual width
     77.4
@@ -165,7 +165,7 @@ class Picture:
 
 
 def picture(graphs: Sequence[Graph], told: str) -> Picture:
-    """Cells laid out one under the other.
+    """Lay out cells one below the other.
 
     Args:
         graphs: at least one.

@@ -81,7 +81,7 @@ class Tokens:
         return GenotypeError(f"Genotype(...): {found} at character {place}, where {wanted} is expected")
 
     def items(self, opening: str, closing: str) -> Iterator[None]:
-        """For each item of a list between two signs; a comma may follow the last."""
+        """Yield once per item of a list between two signs; a comma may follow the last."""
         self.take(opening)
         while self.next != closing:
             yield

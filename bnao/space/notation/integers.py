@@ -25,7 +25,7 @@ def _integers_of(text: str) -> list[int]:
 
 
 def from_integers(text: str, space: SearchSpace) -> Genotype:
-    """Source and operation of every edge of the normal cell, then of the reduction cell, by the space's numbers."""
+    """Read source and operation of every edge of the normal, then of the reduction cell, as the space's numbers."""
     return _from_numbers(_integers_of(text), space)
 
 
@@ -107,7 +107,7 @@ def to_first_version(genotype: Genotype, space: SearchSpace) -> str:
 
 
 def to_arcs(genotype: Genotype, space: SearchSpace) -> str:
-    """ENAS' arcs: the integers of each cell in brackets.
+    """Return ENAS' arcs: the integers of each cell in brackets.
 
     Raises:
         GenotypeError: an operation that ENAS has no number for.
