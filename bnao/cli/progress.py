@@ -194,36 +194,36 @@ class SearchTrack:
         self.phase = what if what == "training" else f"{what} {done}/{of}"
         self.share = done / max(1, of)
 
-    def still(self, round: int, step: int = 0, scored: float = 0, epoch: int = 0) -> dict[str, float]:
+    def still(self, number: int, step: int = 0, scored: float = 0, epoch: int = 0) -> dict[str, float]:
         """Return the remaining units of each kind of work, from a place within a round (counted from 1)."""
         config = self.config
-        later = config.rounds - round
-        scored_later = sum(self.to_score(other) for other in range(round + 1, config.rounds + 1))
+        later = config.rounds - number
+        scored_later = sum(self.to_score(other) for other in range(number + 1, config.rounds + 1))
         return {
             "step": (0 if scored else self.steps - step) + later * self.steps,
-            "score": max(0, self.to_score(round) - scored) + scored_later,
+            "score": max(0, self.to_score(number) - scored) + scored_later,
             "controller": later * (config.controller.epochs if self.learns else 0) - epoch,
             "pool": later,
             "rerank": config.top if config.rerank_epochs else 0,
-            **({"alone": self._alone_left(round, scored)} if config.sharing == "none" else {}),
+            **({"alone": self._alone_left(number, scored)} if config.sharing == "none" else {}),
         }
 
-    def _alone_left(self, round: int, scored: float) -> float:
+    def _alone_left(self, number: int, scored: float) -> float:
         """Return the remaining epochs of stand-alone trainings; none of this round's if all of it is scored."""
-        new = self.new(round) + sum(self.new(other) for other in range(round + 1, self.config.rounds + 1))
-        done = self.new(round) * self.config.alone_epochs if math.isinf(scored) else self._alone
+        new = self.new(number) + sum(self.new(other) for other in range(number + 1, self.config.rounds + 1))
+        done = self.new(number) * self.config.alone_epochs if math.isinf(scored) else self._alone
         return max(0, new * self.config.alone_epochs - done)
 
-    def new(self, round: int) -> int:
+    def new(self, number: int) -> int:
         """Return the number of new genotypes in a round, counted from 1."""
-        return self.config.pool if round == 1 else self.config.new
+        return self.config.pool if number == 1 else self.config.new
 
-    def to_score(self, round: int) -> int:
+    def to_score(self, number: int) -> int:
         """Return the number of genotypes scored in a round, counted from 1."""
         config = self.config
         if config.rescore == "all":
-            return config.pool + (round - 1) * config.new
-        return config.pool if round == 1 else config.new
+            return config.pool + (number - 1) * config.new
+        return config.pool if number == 1 else config.new
 
     def place(self) -> str:
         """Return the round and the phase."""

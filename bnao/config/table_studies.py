@@ -16,7 +16,7 @@ class ControllerEntry:
     """
 
     name: str
-    new: int
+    proposals: int
     seeds: int
 
     @classmethod
@@ -28,18 +28,18 @@ class ControllerEntry:
         """
         name, *numbers = text.split(":")
         try:
-            new, seeds = (int(number) for number in numbers)
+            proposals, seeds = (int(number) for number in numbers)
         except ValueError:
-            new = seeds = 0
-        if name not in CONTROLLERS or new < 1 or seeds < 1:
+            proposals = seeds = 0
+        if name not in CONTROLLERS or proposals < 1 or seeds < 1:
             raise ConfigError(
                 f"controllers has {text!r}; each is {', '.join(CONTROLLERS)} with the genotypes of a round and the "
                 f"number of searches, such as evolution:50:100"
             )
-        return cls(name, new, seeds)
+        return cls(name, proposals, seeds)
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.new}:{self.seeds}"
+        return f"{self.name}:{self.proposals}:{self.seeds}"
 
 
 @frozen

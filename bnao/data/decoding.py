@@ -121,7 +121,7 @@ def decoded(task: Task, out: Pixels) -> dict[int, str]:
 
 
 def copied(pixels: Pixels, out: NDArray[Any]) -> None:
-    """Return a copy of the pixels."""
+    """Copy pixels into ``out``."""
     out[...] = pixels
 
 

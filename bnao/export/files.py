@@ -135,7 +135,7 @@ def _listed(genotypes: Mapping[str, object], most: int = 3) -> str:
 # --- the export
 
 
-def exporter_of(format: str, backend: Backend) -> Exporter:
+def exporter_of(file_format: str, backend: Backend) -> Exporter:
     """Return the exporter of a format with a backend.
 
     Raises:
@@ -144,9 +144,9 @@ def exporter_of(format: str, backend: Backend) -> Exporter:
     if not isinstance(backend, Exporting):
         raise BackendError(f"backend {backend.name!r} exports nothing: it has no networks of its own")
     exporters = {"onnx": onnx.EXPORTER, **backend.exporters}
-    if format not in exporters:
-        raise BackendError(f"backend {backend.name!r} does not write {format!r}; it writes {', '.join(exporters)}")
-    return exporters[format]
+    if file_format not in exporters:
+        raise BackendError(f"backend {backend.name!r} does not write {file_format!r}; it writes {', '.join(exporters)}")
+    return exporters[file_format]
 
 
 def default_name(genotype: Genotype) -> str:
@@ -154,7 +154,7 @@ def default_name(genotype: Genotype) -> str:
     return f"bnao_{genotype.digest}"
 
 
-def export(trained: Trained, format: str, backend: Backend, path: Path) -> Exported:
+def export(trained: Trained, file_format: str, backend: Backend, path: Path) -> Exported:
     """Write the network in a format, and hold what was written against bnao's own network.
 
     The files are tried on batches of 1 and 7 random images before they get their names, so there is no file that
@@ -162,7 +162,7 @@ def export(trained: Trained, format: str, backend: Backend, path: Path) -> Expor
 
     Args:
         trained: the network.
-        format: ``onnx``, or one of the backend's own.
+        file_format: ``onnx``, or one of the backend's own.
         backend: whose network is what it is held against.
         path: the first file, with the format's suffix or none; others stand beside it.
 
@@ -170,7 +170,7 @@ def export(trained: Trained, format: str, backend: Backend, path: Path) -> Expor
         BackendError: the backend cannot export that, or a package is absent.
         ExportError: a file of that name exists, it cannot be written, or its logits differ by more than 1e-4.
     """
-    exporter = exporter_of(format, backend)
+    exporter = exporter_of(file_format, backend)
     assert isinstance(backend, Exporting)
     targets = _targets(path, exporter.suffixes)
     own = backend.logits(trained)

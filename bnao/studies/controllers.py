@@ -169,10 +169,10 @@ def study_controllers(
         grid = tuple(sorted({*even, *(mark for mark in MARKS if config.pool <= mark <= config.queries)}))
         found = []
         for seed in range(config.seed, config.seed + entry.seeds):
-            name = f"searches/{entry.name}-{entry.new}-seed-{seed}.json"
+            name = f"searches/{entry.name}-{entry.proposals}-seed-{seed}.json"
             row = None if folder is None else folder.known(name, _best_test)
             if row is None:
-                settings = _search_config(config, entry.name, entry.new, seed)
+                settings = _search_config(config, entry.name, entry.proposals, seed)
                 queried = _queried(settings, supernet, make(settings))
                 row = _best_tests(queried, score_of, test_of)
                 if folder:
@@ -185,7 +185,7 @@ def study_controllers(
             found.append([row[queries - 1] for queries in grid])
             listen({"event": "search", "controller": entry.name, "seed": seed, "best": row[-1]})
         seeds = tuple(range(config.seed, config.seed + entry.seeds))
-        curves.append(ControllerCurve(entry.name, entry.new, seeds, grid, np.array(found)))
+        curves.append(ControllerCurve(entry.name, entry.proposals, seeds, grid, np.array(found)))
     best_score = int(np.argmax(scores))
     return ControllersStudy(
         space.name, len(set(genotypes)), float(tests.max()), float(tests[best_score]), tuple(curves)

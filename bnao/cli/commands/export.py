@@ -21,7 +21,7 @@ _SHOWN = 10
 @click.argument("source", metavar="RUN|WEIGHTS")
 @click.argument("genotype", required=False, metavar="[GENOTYPE]")
 @click.option(
-    "--to", "format", required=True, metavar="FORMAT",
+    "--to", "file_format", required=True, metavar="FORMAT",
     help=f"{', '.join(FORMATS)}; with --backend, also formats of that backend.",
 )  # fmt: skip
 @click.option(
@@ -35,7 +35,7 @@ _SHOWN = 10
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print a description of the files as JSON.")
 def command(
-    source: str, genotype: str | None, format: str, out: Path | None, backend: str | None, as_json: bool
+    source: str, genotype: str | None, file_format: str, out: Path | None, backend: str | None, as_json: bool
 ) -> None:
     """Write a trained stand-alone network in another format, including the normalisation of its images.
 
@@ -51,11 +51,11 @@ def command(
 
     Each file is read again and must reproduce bnao's logits to 1e-4.
     """
-    if backend is None and format not in FORMATS:
-        raise click.UsageError(f"no format {format!r}; --to can be {', '.join(FORMATS)}")
+    if backend is None and file_format not in FORMATS:
+        raise click.UsageError(f"no format {file_format!r}; --to can be {', '.join(FORMATS)}")
     trained, file = find_trained(source, genotype)
     path = out or Path(default_name(trained.genotype))
-    done = export(trained, format, backends.load(backend or FORMATS[format]), path)
+    done = export(trained, file_format, backends.load(backend or FORMATS[file_format]), path)
     if as_json:
         click.echo(json.dumps(_as_json(trained, file, done)))
     else:
