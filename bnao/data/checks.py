@@ -64,13 +64,13 @@ def checked_part(
         hint = "; channels come last: x.transpose(0, 2, 3, 1)" if x.shape[1] in (1, 3) else ""
         raise DataError(f"{x_name} has the shape {x.shape}, that is {x.shape[3]} channels; it must have 1 or 3{hint}")
     if min(x.shape[1:3]) < 1:
-        raise DataError(f"{x_name} has the shape {x.shape}; its images hold no pixel")
+        raise DataError(f"{x_name} has the shape {x.shape}; its images have no pixels")
     if y.dtype.kind not in "iu":
-        raise DataError(f"{y_name} is {y.dtype}; labels must be whole numbers from 0 on")
+        raise DataError(f"{y_name} is {y.dtype}; labels must be integers from 0")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
-        raise DataError(f"{y_name} has the shape {y.shape}; it must be (n,), one label an image")
+        raise DataError(f"{y_name} has the shape {y.shape}; it must be (n,), one label per image")
     if len(x) != len(y):
         raise DataError(f"{where}: x_{part} has {len(x):,} images but y_{part} has {len(y):,} labels")
     most = (MOST_CLASSES if classes is None else classes) - 1
@@ -104,7 +104,7 @@ def checked_images(
     present = np.bincount(y_train) > 0
     classes = len(present)
     if classes < 2 or present.sum() < 2:
-        raise DataError(f"{where}: y_train has the one label {y_train[0]}; two classes at least can be told apart")
+        raise DataError(f"{where}: y_train has the one label {y_train[0]}; at least two classes are needed")
     if not present.all():
         raise DataError(
             f"{where}: labels out of range: y_train has labels up to {classes - 1}, but none is {present.argmin()}; "

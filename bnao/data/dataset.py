@@ -344,7 +344,7 @@ def fewer_train_images(name: str, labels: NDArray[np.int64], wanted: int) -> NDA
 def _check_amount(name: str, setting: str, wanted: int, there: int, what: str, classes: int) -> None:
     if not classes <= wanted <= there:
         raise DataError(
-            f"{name}: {setting} is {wanted:,}; it can be {classes:,} (one image a class) to {there:,} (all {what})"
+            f"{name}: {setting} is {wanted:,}; it can be {classes:,} (one image per class) to {there:,} (all {what})"
         )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_DEEP_MODES = ("I", "F")  # Pillow's names of what has more than 8 bits a channel begin so
+_DEEP_MODES = ("I", "F")  # Pillow's names of what has more than 8 bits per channel begin so
 # what a damaged image may end in: a cut stream, a wrong checksum, a header that is not one
 _DAMAGE = (
     OSError,
@@ -136,7 +136,7 @@ def opened(path: str) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             if image.mode.startswith(_DEEP_MODES):
-                raise DataError(f"{path} has more than 8 bits a channel (mode {image.mode}); save it with 8")
+                raise DataError(f"{path} has more than 8 bits per channel (mode {image.mode}); save it with 8")
             yield image
     except DataError:
         raise

@@ -247,12 +247,12 @@ def stream_dataset(config: DataConfig, workers: int | None = None) -> StreamedDa
     """
     if config.crop != "resized" or config.cutout:
         raise ConfigError(
-            f"crop is {config.crop} and cutout {config.cutout}; of {config.dataset} random parts are shown and nothing "
-            f"is cut out: --crop resized --cutout 0, or --preset imagenet"
+            f"crop is {config.crop} and cutout {config.cutout}; {config.dataset} is trained on random resized "
+            f"crops without cutout: --crop resized --cutout 0, or --preset imagenet"
         )
     if config.data_dir is None:
         raise DataError(
-            f"{config.dataset} cannot be fetched: image-net.org gives it to those who register; name the folder that "
+            f"{config.dataset} cannot be downloaded: image-net.org requires registration; name the folder that "
             f"holds it with --data-dir: train/<class>/*.JPEG and val/<class>/*.JPEG"
         )
     root = Path(config.data_dir).expanduser()
@@ -265,7 +265,7 @@ def stream_dataset(config: DataConfig, workers: int | None = None) -> StreamedDa
     untested = np.flatnonzero(np.bincount(test.labels, minlength=len(test.class_names)) == 0)
     if len(untested):
         log.warning(
-            "%s has no images of %d of %d classes, such as %s; the test says nothing of them",
+            "%s has no images of %d of %d classes, such as %s; they are not tested",
             test.folder, len(untested), len(test.class_names), test.class_names[untested[0]],
         )  # fmt: skip
     if config.train_images is not None:

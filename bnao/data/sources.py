@@ -138,7 +138,7 @@ def _read_array(archive: NpzFile, array: str, where: str) -> NDArray[Any]:
             ) from None
         raise DataError(f"{where}: {array} cannot be read, the file is damaged: {error}") from None
     if not isinstance(value, np.ndarray):
-        raise DataError(f"{where}: {array} is no NumPy array; np.savez writes such files")
+        raise DataError(f"{where}: {array} is not a NumPy array; np.savez writes such files")
     return value
 
 
@@ -180,7 +180,7 @@ def _read_image_files(
             first = next(path for path in paths if path not in left_out)
             raise DataError(
                 f"{path} is {pixels.shape[0]} x {pixels.shape[1]} pixels, but {first} is {read[0].shape[0]} x "
-                f"{read[0].shape[1]} (height x width); --image-size shows all at one size"
+                f"{read[0].shape[1]} (height x width); --image-size resizes all to one size"
             )
         read.append(pixels)
     if not read:
@@ -362,7 +362,7 @@ def _archive_path(archive: Archive, root: Path | None) -> Path:
         if isinstance(error, OSError) and len(reason) > 120:  # the address once more, and the libraries' inner errors
             reason = f"{reason[:119]}…"
         raise DataError(
-            f"{note}cannot fetch {archive.file} ({reason}); get it from {archive.url} and put it into {folder}, "
+            f"{note}cannot download {archive.file} ({reason}); get it from {archive.url} and put it into {folder}, "
             f"or name the folder that holds it (--data-dir)"
         ) from None
     return path

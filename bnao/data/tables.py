@@ -169,4 +169,4 @@ def _pairs(text: str, name: str) -> Cell:
     except (ValueError, TypeError) as error:
         if isinstance(error, GenotypeError):
             raise GenotypeError(f"{name}: {error}") from None
-        raise GenotypeError(f"{name} is {text[:60]!r}; it must be [[operation, source], ...], two a node") from None
+        raise GenotypeError(f"{name} is {text[:60]!r}; it must be [[operation, source], ...], two per node") from None

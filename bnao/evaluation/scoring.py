@@ -121,7 +121,7 @@ def check_fits(trained: Trained, dataset: LabelledImages) -> None:
     if given[2] != wanted[2]:
         raise DataError(f"the images have {given[2]} channels; the network was trained on images of {wanted[2]}")
     if given != wanted:
-        hint = f"; show them so with --image-size {wanted[0]}" if wanted[0] == wanted[1] else ""
+        hint = f"; resize them with --image-size {wanted[0]}" if wanted[0] == wanted[1] else ""
         raise DataError(
             f"the images are {given[0]} x {given[1]} pixels; the network was trained on {wanted[0]} x {wanted[1]}{hint}"
         )

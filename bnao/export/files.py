@@ -181,7 +181,7 @@ def export(trained: Trained, file_format: str, backend: Backend, path: Path) -> 
             difference = largest_difference(trained, own, exporter.read(files[0]))
             if not difference <= TOLERANCE:
                 raise ExportError(
-                    f"{targets[0].name} gives other logits than the network: the largest difference is "
+                    f"{targets[0].name} does not reproduce the network's logits: the largest difference is "
                     f"{difference:.1e}, and {TOLERANCE:g} is allowed; nothing was written"
                 )
             for file, target in zip(files, targets, strict=True):

@@ -271,7 +271,7 @@ def read_accuracies(path: Path, space: SearchSpace, column: str | None = None) -
     if path.suffix != ".json":
         return {genotype: (value,) for genotype, value in read_truth(path, space, column).items()}
     if column is not None:
-        raise ConfigError(f"truth_column is {column!r}, and {path} is no CSV file; leave it out")
+        raise ConfigError(f"truth_column is {column!r}, and {path} is not a CSV file; leave it out")
     content = read_json(path)
     kind = "evaluation" if "evaluations" in content else content.get("kind")
     if kind == SETS:

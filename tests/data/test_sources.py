@@ -198,7 +198,7 @@ def test_a_member_that_is_no_array_is_named(tmp_path):
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("y_test", b"2, 0, 1")
 
-    with pytest.raises(DataError, match="y_test is no NumPy array"):
+    with pytest.raises(DataError, match="y_test is not a NumPy array"):
         read(path)
 
 
@@ -317,7 +317,7 @@ def remove(path):
         (lambda root: (root / "train/bee/a.png").write_bytes(b"GIF89a"), r"train/bee/a.png cannot be read as an image"),
         (
             lambda root: Image.fromarray(np.zeros((8, 10), np.uint16)).save(root / "train/bee/a.png"),
-            r"train/bee/a.png has more than 8 bits a channel",
+            r"train/bee/a.png has more than 8 bits per channel",
         ),
     ],
 )
@@ -537,7 +537,7 @@ def test_offline_the_error_names_the_file_the_folder_and_the_address(no_network,
         cifar("cifar100", tmp_path)
 
     assert str(caught.value) == (
-        "cannot fetch cifar-100-binary.tar.gz (ConnectionError: no route to host); get it from "
+        "cannot download cifar-100-binary.tar.gz (ConnectionError: no route to host); get it from "
         f"https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz and put it into {tmp_path}, "
         "or name the folder that holds it (--data-dir)"
     )
@@ -561,7 +561,7 @@ def test_without_a_data_dir_the_users_cache_is_named(no_network, tmp_path, monke
 def test_the_python_version_is_said_to_hold_pickles(no_network, tmp_path, dataset, found):
     (tmp_path / found).mkdir()
 
-    with pytest.raises(DataError, match=rf"{found} holds pickles, which bnao never reads: .*cannot fetch .*-binary"):
+    with pytest.raises(DataError, match=rf"{found} holds pickles, which bnao never reads: .*cannot download .*-binary"):
         cifar(dataset, tmp_path)
 
 
@@ -628,7 +628,7 @@ def test_a_server_that_lacks_the_file_is_told_in_one_line(archive, server, tmp_p
     expect(monkeypatch, "cifar10", archive, url=f"{server[1]}/cifar-10-binary.tar.gz")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
-    with pytest.raises(DataError, match=r"^cannot fetch cifar-10-binary.tar.gz \(HTTPError: 404[^\n]*$"):
+    with pytest.raises(DataError, match=r"^cannot download cifar-10-binary.tar.gz \(HTTPError: 404[^\n]*$"):
         cifar("cifar10", tmp_path)
 
 
