@@ -94,7 +94,7 @@ class Folder:
         return read_json(self.folder / name)
 
     def _cannot_write(self, name: str, error: OSError) -> WriteError:
-        return WriteError(f"cannot write {self.folder / name}: {error.strerror}; what was finished is kept")
+        return WriteError(f"cannot write {self.folder / name}: {error.strerror}; finished work is kept")
 
 
 class Run(Folder):

@@ -71,7 +71,7 @@ def test_a_full_disk_leaves_the_last_whole_file(run, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match=r"weights: No space left on device; what was finished is kept"):
+    with pytest.raises(RunError, match=r"weights: No space left on device; finished work is kept"):
         run.write("weights", b"half of someth")
 
     assert (run.folder / "weights").read_bytes() == b"whole"

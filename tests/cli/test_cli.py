@@ -193,9 +193,9 @@ def test_every_setting_has_one_option_with_its_help(command, kind, left_out):
 def test_help_tells_the_default_and_what_the_quick_preset_has_instead():
     text = " ".join(bnao("search", "--help").stdout.split())
 
-    assert "Random genotypes of the first round (n). [default: 1000; quick: 60]" in text
-    assert "Show the images at this height and width, pixels; else as they are. [quick: 14]" in text
-    assert "Augmentation: mirror half of the images. [default: yes]" in text
+    assert "Random genotypes in the first round (n). [default: 1000; quick: 60]" in text
+    assert "Resize the images to this height and width, in pixels; by default they keep their size. [quick: 14]" in text
+    assert "Augmentation: random horizontal flip, with probability 1/2. [default: yes]" in text
 
 
 def test_names_that_clash_bear_their_section():
@@ -1055,7 +1055,7 @@ def test_an_evaluation_on_imagenet_that_cannot_be_is_refused_before_a_folder_is_
 def test_without_its_folder_imagenet_says_what_that_must_look_like(genotypes):
     told = refused(1, "evaluate", "--preset", "imagenet", "--backend", "pretend", genotypes[0])
 
-    assert "imagenet cannot be fetched" in told
+    assert "imagenet cannot be downloaded" in told
     assert "--data-dir: train/<class>/*.JPEG and val/<class>/*.JPEG" in told
 
 
