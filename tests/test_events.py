@@ -47,7 +47,7 @@ def of_a_study(listen):
 
 
 @pytest.mark.parametrize(
-    ("function", "work"), [("search", of_a_search), ("evaluate", of_an_evaluation), ("ranking_study", of_a_study)]
+    ("function", "work"), [("search", of_a_search), ("evaluate", of_an_evaluation), ("study_ranking", of_a_study)]
 )
 def test_every_event_is_listed_with_exactly_its_fields(function, work):
     told = []

@@ -8,10 +8,11 @@ import click
 
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.reports import size_report
-from bnao.cli.studies import Output, keep_study, study_folder, study_options
+from bnao.cli.studies import Output, study_folder, study_options
 from bnao.config.fields import build
 from bnao.config.table_studies import SizeConfig
 from bnao.data.tables import read_rows
+from bnao.provenance import keep_study
 from bnao.studies.size import SizeCorrelation, sizes_to_json, study_size
 
 # the tables are arguments, and a column is an option that may be repeated
