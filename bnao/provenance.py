@@ -1,6 +1,6 @@
-"""What a run's folder says of its origin: the data, the machine and the versions it began with, and a study's file.
+"""Origin of a run's folder: the data, machine and versions it began with; and the file of a study.
 
-A folder that was begun with other data is not gone on with; other versions or CPUs are worth a warning.
+A folder that was begun with other data is not resumed; other versions or CPUs are worth a warning.
 """
 
 from __future__ import annotations

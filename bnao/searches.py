@@ -47,7 +47,7 @@ class PreparedSearch:
     about: About
 
     def search(self, run: Run | None = None, listen: Listener = lambda event: None) -> SearchResult:
-        """Search; in a run's folder, where there is one. See ``bnao.search`` for what it raises."""
+        """Run the search, in a run's folder if there is one. See ``bnao.search`` for what it raises."""
         if isinstance(self.supernet, StandAloneScores):
             self.supernet.folder = run
         return search(

@@ -336,7 +336,7 @@ def _noise(shape: tuple[int, ...], purpose: str) -> NDArray[np.float64]:
 
 
 def _mixture(supernet: Supernet) -> Mixture:
-    """Positive weights of about two in three operations, and in every place of one, so that all states are read."""
+    """Return positive weights of about 2/3 of the operations, at least one at every place, so all states are read."""
     space = _space(supernet)
     weights = np.exp(_noise(mixture_shape(space), "weights")) * (_noise(mixture_shape(space), "computed") > -0.4)
     weights[:, :, space.operations.index("skip_connect")] = 0.5
