@@ -42,7 +42,7 @@ def class_errors(wrong: NDArray[np.bool_], labels: NDArray[np.int64], classes: i
 
 
 def log_likelihoods(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
-    """Return the natural logarithm of the probability that the softmax of the logits gives each label.
+    """Return the natural logarithm of the probability that the softmax assigns to each label.
 
     Args:
         logits: shape (n, classes).

@@ -75,7 +75,7 @@ def precision_at_top(predicted: ArrayLike, truth: ArrayLike, k: int = 10) -> flo
     """Return the share of the k best by prediction that are among the k best in truth.
 
     Where ties leave open who is among the k best, it is the expected share when each list breaks its ties at
-    random: a constant predictor scores k / n, what choosing blindly gives.
+    random: a constant predictor scores k / n, the expectation of a random choice.
 
     Args:
         k: how many are chosen, >= 1. The others and errors as for ``pairwise_accuracy``.

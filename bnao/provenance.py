@@ -35,7 +35,7 @@ About = Mapping[str, Any]
 
 
 def about_images(dataset: LabelledImages) -> About:
-    """Return what tells these images from others, and the names of their classes."""
+    """Return what identifies these images, and the names of their classes."""
     return {
         "fingerprint": dataset.fingerprint,
         "description": dataset.describe(),
@@ -44,7 +44,7 @@ def about_images(dataset: LabelledImages) -> About:
 
 
 def about_table(path: Path) -> About:
-    """Return what tells this table from others.
+    """Return what identifies this table.
 
     Raises:
         DataError: it cannot be read.
@@ -79,8 +79,8 @@ def check_same_data(folder: Path, before: About, new: About) -> None:
 
     Args:
         folder: the folder.
-        before: its run.json; one that tells no data is of any.
-        new: what tells the data of now from others.
+        before: its run.json; one without data matches any.
+        new: what identifies the present data.
     """
     with understanding(folder / ABOUT):
         old = before["data"]
@@ -118,7 +118,7 @@ def keep_about(run: Run, now: About) -> None:
         log.warning("warning: %s; results may differ in their last bits", ", ".join(changed))
 
 
-# settings that name files: study.json, which is made to be shown, tells their names and not where they are
+# settings that name files: study.json, which is made to be published, has their names without folders
 _FILES = ("truth", "table", "tables", "among", "data", "data_dir")
 
 

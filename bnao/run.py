@@ -159,7 +159,7 @@ class Run(Folder):
 
     @classmethod
     def of(cls, folder: str | Path, config: object) -> Run:
-        """Open the folder of work with these settings to go on with it, or make it.
+        """Open the folder of work with these settings to resume it, or make it.
 
         Raises:
             RunError: as ``check_takes``, or another process works in it, or it cannot be written.
@@ -232,7 +232,7 @@ def check_is_free(folder: Path) -> None:
 
 
 def check_takes(folder: Path, config: object) -> bool:
-    """Return whether the folder holds work with these settings, that can be gone on with; else it is free.
+    """Return whether the folder holds work with these settings, that can be resumed; else it is free.
 
     Raises:
         RunError: it holds work with other settings, or anything else.

@@ -37,7 +37,7 @@ class PreparedSearch:
         supernet: trains and scores; of a table looks up.
         controller: proposes.
         rerank: a genotype's accuracy after a short training, where the settings ask for it.
-        about: the data, machine and versions, as run.json tells them.
+        about: the data, machine and versions, as in run.json.
     """
 
     config: SearchConfig
@@ -74,7 +74,7 @@ def prepare_search(config: SearchConfig, controller_backend: str | None = None) 
 
 
 def resumed_search(run: Run, rounds: int | None = None) -> PreparedSearch:
-    """Make all that the search of a run goes on with, whose settings are the run's.
+    """Make all that the search of a run needs to resume, with the run's settings.
 
     Args:
         run: the folder.
@@ -105,7 +105,7 @@ def run_search(
 ) -> SearchResult:
     """Search as the settings say, from nothing to the ranking, in a new folder like that of ``bnao search``.
 
-    A search that was stopped goes on with ``bnao search --resume`` or ``resumed_search``.
+    A search that was stopped is resumed with ``bnao search --resume`` or ``resumed_search``.
 
     Args:
         config: all settings.

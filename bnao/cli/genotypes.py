@@ -50,7 +50,7 @@ class Given:
             try:
                 reading = read_genotype(text)
             except GenotypeError:
-                continue  # told below, where the space is known
+                continue  # reported below, where the space is known
             if reading.told:
                 return {"network": _network_of(reading.space)}
         return {}
@@ -64,7 +64,7 @@ class Given:
         return [self._read(where, text, space).genotype for where, text in self.texts]
 
     def readings(self, space: SearchSpace | None) -> list[Reading]:
-        """Read the genotypes with their spaces: each of its own, where None is asked for and its text tells one."""
+        """Read the genotypes with their spaces: each of its own, where None is asked for and its text names one."""
         return [self._read(where, text, space) for where, text in self.texts]
 
     @staticmethod

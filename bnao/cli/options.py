@@ -134,7 +134,7 @@ def options_of(
     Args:
         kind: the config class.
         heading: what the help calls the settings outside any section.
-        defaults: holds the defaults, if not ``kind()``; an empty mapping tells none.
+        defaults: holds the defaults, if not ``kind()``; an empty mapping shows none.
         without: settings that get no option.
     """
     options: dict[str, click.Parameter] = {}

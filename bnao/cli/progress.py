@@ -93,7 +93,7 @@ class Track(Protocol):
     share: float
 
     def update(self, event: Event, now: float) -> str | None:
-        """Take in an event at a time in seconds; gives a line to tell at once, if the event is worth one."""
+        """Take in an event at a time in seconds; return a line to log at once, if the event is worth one."""
         ...
 
     def place(self) -> str:

@@ -183,7 +183,7 @@ def evaluation_report(
         evaluations: one a genotype.
         sources: where each genotype is from, such as a rank.
         scores: one-shot scores.
-        as_share: whether scores are shares of images, told in percent.
+        as_share: whether scores are shares of images, printed in percent.
         long: whether the genotypes' texts follow the table.
     """
     first = evaluations[0]

@@ -1,4 +1,4 @@
-"""Being stopped by Ctrl-C, SIGTERM or a full disk: one line that says how to go on, and an exit code for each."""
+"""Interruption by Ctrl-C, SIGTERM or a full disk: one line on how to resume, and an exit code for each."""
 
 from __future__ import annotations
 

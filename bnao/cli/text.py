@@ -13,7 +13,7 @@ _ASCII = str.maketrans({"│": "|", "─": "-", "├": "+", "╰": "`", "╮": "
 
 
 def in_words(cell: Cell, outputs: Sequence[int]) -> list[str]:
-    """Return a line per node, and one for the states that the cell gives out.
+    """Return a line per node, and one for the output states of the cell.
 
     >>> from bnao.space.genotype import Edge, Node
     >>> cell = Cell([Node([Edge(1, "sep_conv_3x3"), Edge(1, "skip_connect")])])

@@ -63,7 +63,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def told(value: object) -> str:
-    """Return a value as an error tells it; of a whole number of more than 40 digits, how long it is.
+    """Return a value as an error shows it; for an integer of more than 40 digits, its length.
 
     >>> told("wide"), told(12), told(-(10**5000))
     ("'wide'", '12', 'a number of about 5000 digits')

@@ -21,7 +21,7 @@ ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 @frozen(eq=False)
 class Images:
-    """A data set as its source gives it: two parts of uint8 images (n, height, width, channels) with labels.
+    """Data set as read from its source: two parts of uint8 images (n, height, width, channels) with labels.
 
     Files that could not be read and were left out are in ``unreadable``, with the reason.
     """

@@ -66,7 +66,7 @@ class LabelledImages(Protocol):
 
     @property
     def tells_top5(self) -> bool:
-        """Whether a network is also told by how often the label is among its first five."""
+        """Whether the top-5 error is reported as well."""
         ...
 
     @property
@@ -136,7 +136,7 @@ class Dataset:
     class_names: tuple[str, ...]
     unreadable: Mapping[str, str] = field(factory=dict, repr=False)
 
-    #: in memory are small sets, of which top-1 is told
+    #: in memory are small sets, whose top-1 error alone is reported
     tells_top5 = False
 
     def __attrs_post_init__(self) -> None:

@@ -303,7 +303,7 @@ class Decoders:
             finish: writes into ``out`` what it makes of the pixels.
 
         Returns:
-            What waits for the end, and then gives why a file cannot be read, by its place in the task.
+            A function that waits for the end and returns why a file cannot be read, by its place in the task.
         """
         if self._threads is None:
             return partial(_decoded_here, task, out, finish)

@@ -202,7 +202,7 @@ class StreamedDataset:
         decoders: Decoders,
         finish: Finish,
     ) -> Callable[[], tuple[NDArray[Any], NDArray[np.int64]]]:
-        """Begin to read a batch; gives what waits for its images and labels."""
+        """Begin to read a batch; return a function that waits for its images and labels."""
         paths = [part.path(place) for place in places.tolist()]
         tasks = []
         for first in range(0, len(paths), _IMAGES_AT_ONCE):

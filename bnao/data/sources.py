@@ -209,7 +209,7 @@ class Archive:
         file: the archive's name; ``md5`` is the one its authors publish beside it.
         folder: the folder inside.
         train, test: how many images each file holds.
-        label_bytes: labels in front of each image; the last is the one told apart (CIFAR-100: the fine one).
+        label_bytes: labels before each image; the last one is used (CIFAR-100: the fine one).
         names: the file that names the classes, a line each.
         pickled: names of the other version, which bnao does not read.
     """
@@ -348,7 +348,7 @@ def _archive_path(archive: Archive, root: Path | None) -> Path:
     pickled = next((folder / name for name in archive.pickled if (folder / name).exists()), None)
     note = "" if pickled is None else f"{pickled} holds pickles, which bnao never reads: the binary version is needed; "
     log.info("%sfetching %s (%d MB) from %s into %s", note, archive.file, archive.megabytes, archive.url, folder)
-    pooch.get_logger().setLevel(logging.WARNING)  # it is told above, and a failure below
+    pooch.get_logger().setLevel(logging.WARNING)  # logged above, and a failure below
     try:
         pooch.retrieve(
             archive.url,
@@ -357,7 +357,7 @@ def _archive_path(archive: Archive, root: Path | None) -> Path:
             path=folder,
             downloader=pooch.HTTPDownloader(timeout=_TIMEOUT),
         )
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; pooch tells of a wrong hash by ValueError
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors; pooch raises ValueError for a wrong hash
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         if isinstance(error, OSError) and len(reason) > 120:  # the address once more, and the libraries' inner errors
             reason = f"{reason[:119]}…"

@@ -87,7 +87,7 @@ def read_genotype(text: str, space: SearchSpace | None = None) -> Reading:
 
     Args:
         text: see ``bnao.parse``; or ``RUN:1`` or ``RUN:3f9a``.
-        space: the space it must belong to; None: the one that the text tells, else ``nao``.
+        space: the space it must belong to; None: the one that the text names, else ``nao``.
 
     Raises:
         GenotypeError: not a genotype of the space, or a reference to none or to several.

@@ -28,7 +28,7 @@ class OneShotScore:
         genotype: the architecture.
         score: accuracy on the dev images, in [0, 1]; of a table its score.
         standard_error: of that accuracy, from the number of dev images; None where the score is no share.
-        log_likelihood: mean log p(label) over the dev images; None where the supernet gives no logits.
+        log_likelihood: mean log p(label) over the dev images; None if the supernet returns no logits.
         log_likelihood_error: its standard error.
     """
 

@@ -316,7 +316,7 @@ class Training:
         return test
 
     def _train(self, network: StandAlone, tell: Callable[..., None]) -> dict[str, str]:
-        """Train to the end from the last checkpoint on; gives the files that had been left out before that."""
+        """Train from the last checkpoint to the end; return the files that were left out before it."""
         start, losses, left_out = self._restore(network)
         steps, epochs = network.epoch_steps, self.config.epochs
         spent = 0.0

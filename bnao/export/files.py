@@ -87,7 +87,7 @@ def find_trained(source: str | Path, genotype: str | None = None) -> tuple[Train
 
 
 def _given(genotype: str, space: SearchSpace) -> Reading:
-    """Return the genotype that a text means: of the space that it tells, else of this one."""
+    """Return the genotype that a text means: of the space that it names, else of this one."""
     try:
         return read_genotype(genotype, space)
     except GenotypeError as refusal:
@@ -156,7 +156,7 @@ def exporter_of(file_format: str, backend: Backend) -> Exporter:
 
 
 def default_name(genotype: Genotype) -> str:
-    """Return a file's name without a suffix, which tells the genotype from others, as the weights' own does."""
+    """Return a file's name without a suffix, which identifies the genotype like that of the weights."""
     return f"bnao_{genotype.digest}"
 
 

@@ -194,7 +194,7 @@ class Genotype:
     """An architecture: the cell that keeps the image size and the one that halves it.
 
     In a space of one cell, such as NAS-Bench-201, it has no reduction cell (None), and its cell has one input.
-    ``output`` tells how its cells' outputs form, one of OUTPUT_RULES. The space says which
+    ``output`` is the rule of its cells' outputs, one of OUTPUT_RULES. The space says which
     (``SearchSpace.genotype_of`` and ``SearchSpace.parse`` know it), and no genotype is made without; comparisons leave
     it out, since genotypes are compared within a space.
 

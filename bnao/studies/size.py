@@ -71,7 +71,7 @@ def accuracy_columns(rows: Rows, wanted: Sequence[str]) -> dict[int, str]:
     """Return the columns of accuracies after so many epochs, by epochs: those wanted, or all whose names tell epochs.
 
     Raises:
-        DataError: a column is not there, or no name tells epochs.
+        DataError: a column is not there, or no name has its epochs.
 
     >>> from pathlib import Path
     >>> rows = Rows(Path("t.csv"), ("params", "test_acc_ep5", "test_acc_ep50"), ())

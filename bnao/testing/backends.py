@@ -41,7 +41,7 @@ _IMAGES = ("x_train", "x_dev", "x_test")
 
 
 class BackendContract(SupernetContract):
-    """Tests that hold for every backend; a subclass gives the fixture ``backend``."""
+    """Tests that hold for every backend; a subclass supplies the fixture ``backend``."""
 
     @pytest.fixture
     def dataset(self) -> Dataset:

@@ -22,7 +22,7 @@ from bnao.streams import stream
 
 
 class ControllerContract:
-    """Tests that hold for the NAO controller of every backend; a subclass gives the fixture ``make``.
+    """Tests that hold for the NAO controller of every backend; a subclass supplies the fixture ``make``.
 
     They need ``predict``, ``encode``, ``reconstruct``, ``state`` and ``load_state`` beside ``Controller``'s methods.
     """

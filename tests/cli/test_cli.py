@@ -1238,7 +1238,7 @@ def test_genotypes_of_a_table_have_its_scores_and_no_log_likelihood(on_table, ta
     said, as_json = bnao("score", "table", genotype), bnao("score", "table", genotype, "--json")
 
     assert re.search(r"^ +1 +0\.56$", said.stdout, re.M)
-    assert "backend 'table' gives no logits, and so no log-likelihood" in said.stdout
+    assert "backend 'table' returns no logits, so there is no log-likelihood" in said.stdout
     (entry,) = json.loads(as_json.stdout)["scores"]
     assert (entry["score"], entry["standard_error"], entry["log_likelihood"]) == (0.56, None, None)
     assert "the table has no row for 0:sep_conv" in refused(1, "score", "table", "NAONet-V2")

@@ -157,7 +157,7 @@ class _Given:
         lines = ["", *table([*heads, *(["log-likelihood"] if known else [])], rows), ""]
         lines += numbered([entry.genotype for entry in self.scores]) if long else []
         if not known:
-            lines.append(f"backend {config.machine.backend!r} gives no logits, and so no log-likelihood")
+            lines.append(f"backend {config.machine.backend!r} returns no logits, so there is no log-likelihood")
         if self.images is not None:
             errors = "errors are standard errors" if known else "the error is the standard error"
             lines.append(f"on {self.images:,} dev images; {errors}")

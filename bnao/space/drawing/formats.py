@@ -182,7 +182,7 @@ def _figure(picture: Picture) -> Figure:
     axes.set_axis_off()
 
     def draw(curve: Curve, style: _Style, fill: str) -> None:
-        # dashes are told in widths of the line
+        # dashes are measured in widths of the line
         dashes = "solid" if style.dashes is None else (0, tuple(length / style.width for length in style.dashes))
         axes.add_patch(
             PathPatch(curve, facecolor=fill, edgecolor=style.stroke, linewidth=style.width * _POINTS, linestyle=dashes)

@@ -191,7 +191,7 @@ def picture(graphs: Sequence[Graph], told: str) -> Picture:
     )  # fmt: skip
 
 
-# what tells an operation's kind, if it is in its name; the first does
+# an operation's kind by what its name contains; the first match counts
 _SIGNS = {
     "sep_": "separable",
     "dil_": "dilated",
@@ -294,7 +294,7 @@ def _room(column: Column, ways: Mapping[int, tuple[Point, ...]]) -> float:
 
 
 def _on(way: tuple[Point, ...], *ends: Point) -> tuple[Point, ...]:
-    """Return a way and where it goes on to, level at every end."""
+    """Return a line and its continuation, level at every end."""
     for end in ends:
         (begin, y), (at, end_y) = way[-1], end
         way = (*way, ((begin + at) / 2, y), ((begin + at) / 2, end_y), end)

@@ -120,7 +120,7 @@ def from_darts(text: str, space: SearchSpace | None) -> tuple[Genotype, SearchSp
             return _of_space(cells, concats, known), known
         except GenotypeError as error:
             refusals.append(error)
-    # of an operation that is in no space the widest of DARTS' spaces tells; else the first that has all of them
+    # of an operation that is in no space the widest of DARTS' spaces decides; else the first that has all of them
     operations = {edge.operation for cell in cells for node in cell.nodes for edge in node.edges}
     place = next((i for i, name in enumerate(_OF_DARTS) if operations <= set(SPACES[name].operations)), 2)
     raise refusals[place]

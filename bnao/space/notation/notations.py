@@ -60,7 +60,7 @@ def parse(text: str, space: SearchSpace | None = None) -> Genotype:
             (``|operation~source|+|operation~source|operation~source|+...``); or JSON (``to_text(..., "json")``).
             A notation's name and a colon may stand in front; the numbers of NAO's first version are read only so:
             ``nao-v1: 0 7 1 15 ...``.
-        space: the space it must belong to; None: the one that the text tells, else ``nao``.
+        space: the space it must belong to; None: the one that the text names, else ``nao``.
 
     Raises:
         GenotypeError: none of these notations, or not a genotype of the space.
