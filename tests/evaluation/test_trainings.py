@@ -64,6 +64,9 @@ class School:
     def __init__(self):
         self.log, self.datasets, self.configs = [], [], []
 
+    def versions(self):
+        return {"school": "1.0"}
+
     def stand_alone(self, genotype, config, dataset, *, seed):
         self.datasets.append(dataset)
         self.configs.append(config)
