@@ -436,7 +436,7 @@ def test_a_search_reports_its_updates_against_equation_4():
         r"updates: 16 steps; against Eq\. 4 chi-square is \d+\.\d over 16 degrees of freedom \(\d\.\d\d each\)",
         result.stdout,
     )
-    assert re.search(r"^   1 +\d+\.\d % ± \d\.\d % +[\d,]+ ", result.stdout, re.M)
+    assert re.search(r"^   1 +[0-9a-f]{8} +\d+\.\d % ± \d\.\d % +[\d,]+ ", result.stdout, re.M)
     assert result.stdout.endswith("next: bnao evaluate run --top 5\n")
 
 
@@ -977,7 +977,7 @@ def test_networks_are_evaluated_on_a_folder_of_imagenets_layout(on_photos, genot
     assert result.exit_code == 0
     assert "imagenet: 32 train, 8 test images of 32 x 32 x 3, 8 classes" in result.stderr
     assert re.search(r"^ +id +test error +top-5 error +parameters +multiply-adds$", result.stdout, re.M)
-    assert re.search(r"^2 +\d+\.\d\d % +\d+\.\d\d % +[\d,]+ +[\d,]+$", result.stdout, re.M)
+    assert re.search(r"^2 +[0-9a-f]{8} +\d+\.\d\d % +\d+\.\d\d % +[\d,]+ +[\d,]+$", result.stdout, re.M)
     assert "left out" not in result.stdout
     about = json.loads(pathlib.Path("mine/run.json").read_text())
     assert about["data"]["description"].startswith("imagenet: 32 train")
@@ -1176,7 +1176,7 @@ def test_the_scores_of_now_stand_beside_those_of_the_run(finished):
     said = bnao("score", finished, "--top", 4)
 
     assert re.search(r"rank in the run +id +score by pretend +score in the run +log-likelihood", said.stdout)
-    assert re.search(r"^ +4 +\S+ % +\S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
+    assert re.search(r"^ +4 +[0-9a-f]{8} +\S+ % +\S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
     assert "n = 4" in said.stdout
     assert "the largest difference of a score is 0.00 %" in said.stdout
 
