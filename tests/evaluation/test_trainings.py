@@ -399,7 +399,8 @@ def test_with_given_channels_nothing_is_told_of_them_or_of_five_guesses(config, 
         content = run.read_json(RESULT)
 
     assert set(entry) == {
-        "genotype", "id", "test_error", "standard_deviation", "test_errors", "parameters", "multiply_adds", "class_errors",
+        "genotype", "id", "test_error", "standard_deviation", "test_errors", "parameters", "multiply_adds",
+        "class_errors",
     }  # fmt: skip
     assert set(content) == {"format", "class_names", "evaluations"}
 
