@@ -105,7 +105,7 @@ def setting(name: str, key: str) -> str:
     value = study(name)["config"]
     for part in key.split("."):
         value = value[part]
-    return str(value)
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @named

@@ -1,4 +1,4 @@
-"""How large an architecture is, exactly and without building it (Sec. 4's size; SPEC: stand-alone network).
+"""Exact size of architectures, without building them (the size of Sec. 4).
 
 A cell's cost depends only on how often each operation stands in it and on its loose ends, so a whole pool is
 counted at once by arithmetic on arrays.
@@ -30,7 +30,7 @@ _MOST_INT64 = int(np.iinfo(np.int64).max)
 
 @frozen
 class Cost:
-    """What an operation of C to C channels holds: convolution weights, and batch norms behind them.
+    """Cost of an operation from C to C channels: convolution weights and the batch norms after them.
 
     Every weight multiplies once at each output pixel, so weights give parameters and multiply-adds alike.
     """
@@ -52,7 +52,7 @@ def _convolution(kernel: int) -> Cost:
 
 
 def _pair(length: int, norms: int) -> Cost:
-    """1 x length and length x 1, with one norm behind both or one behind each."""
+    """Return the cost of 1 x length and length x 1 convolutions, with one norm after both or one after each."""
     return Cost(lambda c: 2 * length * c * c, norms)
 
 
@@ -75,13 +75,13 @@ COSTS: dict[str, Cost] = {
 
 
 def cost_of(operation: str, strided: bool) -> Cost:
-    """What an operation holds; at stride 2 the identity is a factorized reduce."""
+    """Return the cost of an operation; at stride 2 the identity is a factorized reduction."""
     return FACTORIZED_REDUCE if strided and operation == "skip_connect" else COSTS[operation]
 
 
 @frozen(eq=False)
 class _Counts:
-    """What of a pool's cells of one kind matters to size, arrays of shape (n, ...)."""
+    """Counts that determine the size of a pool's cells of one kind, arrays of shape (n, ...)."""
 
     operations: Ints  # (n, operations): edges with that operation at stride 1
     strided: Ints  # (n, operations): edges with that operation on a cell input
@@ -89,7 +89,7 @@ class _Counts:
     output_inputs: Ints  # (n,): cell inputs among them
 
     def exact(self) -> _Counts:
-        """The same as Python's whole numbers, whose products have no bound."""
+        """Return the same as Python's whole numbers, whose products have no bound."""
         return _Counts(
             *(each.astype(object) for each in (self.operations, self.strided, self.outputs, self.output_inputs))
         )
@@ -120,7 +120,7 @@ def count_parameters(genotypes: Genotype, network: NetworkConfig) -> int: ...
 @overload
 def count_parameters(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints: ...
 def count_parameters(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig) -> int | Ints:
-    """Trainable parameters of the stand-alone network, auxiliary head excluded: ``size(x)`` of Eq. 3.
+    """Count the trainable parameters of the stand-alone network, without auxiliary head: ``size(x)`` of Eq. 3.
 
     Args:
         genotypes: one, or a sequence of n.
@@ -147,7 +147,7 @@ def count_multiply_adds(genotypes: Genotype, network: NetworkConfig) -> int: ...
 @overload
 def count_multiply_adds(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints: ...
 def count_multiply_adds(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig) -> int | Ints:
-    """Multiply-adds of one image's forward pass, convolutions and linear layers, one for each product.
+    """Count the multiply-adds of one image's forward pass: convolutions and linear layers, one per product.
 
     Args and errors as for ``parameters``; the auxiliary head, norms and pooling are not counted.
 
@@ -195,7 +195,7 @@ def _total(genotypes: Sequence[Genotype], network: NetworkConfig, per_pixel: boo
 
 @lru_cache(maxsize=256)
 def _most(network: NetworkConfig, per_pixel: bool) -> int:
-    """More than any genotype's: as if each edge had every operation, and a cell gave out all its states."""
+    """Return an upper bound for any genotype: every operation on each edge, and all states as outputs."""
     space = space_named(network.space, network.nodes)
     each = np.full((1, len(space.operations)), len(space.places), dtype=object)
     states, inputs = (np.full(1, n, dtype=object) for n in (space.inputs + space.nodes, space.inputs))
@@ -231,17 +231,17 @@ def _sum_of_two_cells(kinds: Sequence[_Counts], space: SearchSpace, network: Net
 
 
 def _once(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, int]) -> Ints | int:
-    """Parameters of a convolution and the norm behind it."""
+    """Return the parameters of a convolution and the norm after it."""
     return weights + 2 * norm_channels
 
 
 def _per_pixel(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, int]) -> Ints | int:
-    """Multiply-adds of a convolution at so many output pixels."""
+    """Return the multiply-adds of a convolution at so many output pixels."""
     return weights * (size[0] * size[1])
 
 
 def _sum_of_one_cell(kinds: Sequence[_Counts], space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
-    """The rules of NAS-Bench-201: residual blocks between the stacks, a norm in front of the classifier.
+    """Return the rules of NAS-Bench-201: residual blocks between the stacks, a norm before the classifier.
 
     At C = 16, N = 5 on CIFAR-10: 73,306 parameters, 243,040 more for each nor_conv_3x3 and 28,000 for each
     nor_conv_1x1.
@@ -260,7 +260,7 @@ def _sum_of_one_cell(kinds: Sequence[_Counts], space: SearchSpace, network: Netw
 
 
 def _around_one_cell(network: NetworkConfig, per_pixel: bool) -> int:
-    """Stem, residual blocks and head of NAS-Bench-201's network."""
+    """Return the cost of stem, residual blocks and head of NAS-Bench-201's network."""
     convolution = _per_pixel if per_pixel else _once
     total: Ints | int = 0
     c = network.image[2]
@@ -278,7 +278,7 @@ def _around_one_cell(network: NetworkConfig, per_pixel: bool) -> int:
 
 
 def supernet_parameters(network: NetworkConfig) -> int:
-    """Trainable parameters of the supernet: every edge holds every operation for every possible source.
+    """Count the trainable parameters of the supernet: every operation for every possible source of each edge.
 
     >>> supernet_parameters(NetworkConfig(channels=20, cells=3))
     7387350
@@ -329,7 +329,7 @@ _WIDTHS = range(2, MOST_CHANNELS + 1)
 
 
 def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None) -> NetworkConfig:
-    """The network's settings for one genotype, whose multiply-adds keep a budget.
+    """Return the network's settings for one genotype, whose multiply-adds keep a budget.
 
     Args:
         genotype: the architecture.

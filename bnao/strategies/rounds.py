@@ -34,7 +34,7 @@ from bnao.protocols import (
     check_provides,
 )
 from bnao.provenance import About, keep_about, origin
-from bnao.run import Run
+from bnao.run import Run, round_off
 from bnao.sampler import ProportionalSampler, sampler_of_round
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import read_lines
@@ -42,7 +42,7 @@ from bnao.space.spaces import space_named
 from bnao.strategies.candidates import budgets_text, nearest, within_budgets
 from bnao.strategies.inheritance import first_weights
 from bnao.strategies.journal import Journal
-from bnao.strategies.result import Learning, Ranked, SearchResult, round_off
+from bnao.strategies.result import Learning, Ranked, SearchResult
 from bnao.streams import stream
 from bnao.training import loop
 

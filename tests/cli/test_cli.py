@@ -194,9 +194,9 @@ def test_every_setting_has_one_option_with_its_help(command, kind, left_out):
 def test_help_tells_the_default_and_what_the_quick_preset_has_instead():
     text = " ".join(bnao("search", "--help").stdout.split())
 
-    assert "Random genotypes of the first round (n). [default: 1000; quick: 60]" in text
-    assert "Show the images at this height and width, pixels; else as they are. [quick: 14]" in text
-    assert "Augmentation: mirror half of the images. [default: yes]" in text
+    assert "Random genotypes in the first round (n). [default: 1000; quick: 60]" in text
+    assert "Resize the images to this height and width, in pixels; by default they keep their size. [quick: 14]" in text
+    assert "Augmentation: random horizontal flip, with probability 1/2. [default: yes]" in text
 
 
 def test_names_that_clash_bear_their_section():
@@ -418,7 +418,7 @@ def test_a_folder_that_holds_anything_is_refused_and_left_alone(on_table):
 def test_a_folder_that_holds_a_run_is_refused(on_table):
     bnao(*on_table, "--out", "run")
 
-    assert "run holds a run already; go on with it by --resume run" in refused(1, *on_table, "--out", "run")
+    assert "run already holds a run; resume it with --resume run" in refused(1, *on_table, "--out", "run")
 
 
 # --- a search that trains
@@ -572,7 +572,7 @@ def test_a_stopped_search_says_how_to_go_on_and_ends_as_if_it_had_not_been(numbe
     assert process.returncode == 128 + number
     again = "bnao search --resume 'a b'"
     assert shlex.split(again)[-1] == "a b"
-    assert told.splitlines()[-1] == f"bnao: stopped; what was finished is kept; go on with: {again}"
+    assert told.splitlines()[-1] == f"bnao: stopped; finished work is kept; resume with: {again}"
     assert resumed.exit_code == 0
     assert (pathlib.Path("a b") / "result.json").read_bytes() == (finished / "result.json").read_bytes()
 
@@ -846,7 +846,7 @@ def test_an_evaluation_that_cannot_be_is_refused_before_a_folder_is_made(finishe
 def test_a_run_that_is_not_finished_is_not_evaluated(finished):
     (finished / "result.json").unlink()
 
-    assert "run is not finished; go on with: bnao search --resume run" in refused(1, "evaluate", finished)
+    assert "run is not finished; resume with: bnao search --resume run" in refused(1, "evaluate", finished)
 
 
 def test_genotypes_of_another_number_of_nodes_are_refused_at_once(genotypes):
@@ -868,7 +868,7 @@ def test_a_stopped_evaluation_goes_on_by_the_same_command(genotypes):
     result = bnao(*arguments, "--json")
 
     assert process.returncode == 130
-    assert told.splitlines()[-1].endswith("go on with: the same command with --out mine")
+    assert told.splitlines()[-1].endswith("resume with: the same command with --out mine")
     assert len(json.loads(result.stdout)["evaluations"]) == 2
 
 
@@ -1056,7 +1056,7 @@ def test_an_evaluation_on_imagenet_that_cannot_be_is_refused_before_a_folder_is_
 def test_without_its_folder_imagenet_says_what_that_must_look_like(genotypes):
     told = refused(1, "evaluate", "--preset", "imagenet", "--backend", "pretend", genotypes[0])
 
-    assert "imagenet cannot be fetched" in told
+    assert "imagenet cannot be downloaded" in told
     assert "--data-dir: train/<class>/*.JPEG and val/<class>/*.JPEG" in told
 
 
@@ -1238,7 +1238,7 @@ def test_genotypes_of_a_table_have_its_scores_and_no_log_likelihood(on_table, ta
     said, as_json = bnao("score", "table", genotype), bnao("score", "table", genotype, "--json")
 
     assert re.search(r"^1 +[0-9a-f]{8} +0\.56$", said.stdout, re.M)
-    assert "backend 'table' gives no logits, and so no log-likelihood" in said.stdout
+    assert "backend 'table' returns no logits, so there is no log-likelihood" in said.stdout
     (entry,) = json.loads(as_json.stdout)["scores"]
     assert (entry["score"], entry["standard_error"], entry["log_likelihood"]) == (0.56, None, None)
     assert "the table has no row for 0:sep_conv" in refused(1, "score", "table", "NAONet-V2")

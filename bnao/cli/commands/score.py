@@ -45,10 +45,12 @@ _AT_ONCE = 10
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("genotypes", nargs=-1, metavar="[GENOTYPE...]")
 @file_option
-@click.option("--top", type=click.IntRange(min=1), help="Of its own: how many of the best.  [default: all]")
+@click.option(
+    "--top", type=click.IntRange(min=1), help="Without GENOTYPE: number of the run's best to score.  [default: all]"
+)
 @long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -60,14 +62,14 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Score genotypes by the shared weights of a finished RUN of bnao search, on its dev images.
+    """Score genotypes with the shared weights of a finished RUN of bnao search, on its dev images.
 
-    Any GENOTYPEs of the run's space are scored, in any notation that bnao show reads, or named as published cells (bnao
-    zoo): by accuracy and by mean log-likelihood (the mean log p(label) of the dev images), each with its standard
-    error. With none the run's own are scored again.
+    Each GENOTYPE of the run's space is in any notation that bnao show reads, in quotes, or the name of a published cell
+    (bnao zoo). Scores are accuracy and mean log-likelihood (the mean log p(label) of the dev images), each with its
+    standard error. Without GENOTYPE, the run's own genotypes are scored again.
 
-    A run of one backend is scored in any other (--backend): the weights travel, and the scores say whether the
-    ranking does. Settings that are not given are the run's. Nothing in the run is changed.
+    --backend may be another than the run's: the weights are converted, and the scores show whether the ranking stays
+    the same. Settings that are not given are the run's. The run itself is not changed.
     """
     config = read_config(run, SearchConfig)
     machine = build(MachineConfig, given_settings(context), config.machine)
@@ -94,7 +96,7 @@ def command(
 
 
 def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
-    """The run's supernet with its weights and images, in the backend that is asked for."""
+    """Return the run's supernet with its weights and images, in the backend that is asked for."""
     backend = backends.load(config.machine.backend)
     if backend.name == "table":
         raise ConfigError("backend 'table' has no weights; name a framework with --backend")
@@ -110,7 +112,7 @@ def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
 
 
 def _told(supernet: Scorer, genotypes: Sequence[Genotype]) -> list[OneShotScore]:
-    """The scores, with a line now and then."""
+    """Return the scores, with a line now and then."""
     scores: list[OneShotScore] = []
     start = last = time.monotonic()
     while len(scores) < len(genotypes):
@@ -155,7 +157,7 @@ class _Given:
         lines = ["", *table([*heads, *(["log-likelihood"] if known else [])], rows), ""]
         lines += numbered([entry.genotype for entry in self.scores]) if long else []
         if not known:
-            lines.append(f"backend {config.machine.backend!r} gives no logits, and so no log-likelihood")
+            lines.append(f"backend {config.machine.backend!r} returns no logits, so there is no log-likelihood")
         if self.images is not None:
             errors = "errors are standard errors" if known else "the error is the standard error"
             lines.append(f"on {self.images:,} dev images; {errors}")
