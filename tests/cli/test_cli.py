@@ -429,14 +429,14 @@ def test_a_search_reports_its_updates_against_equation_4():
 
     assert result.exit_code == 0
     assert re.search(
-        r"^rank +score +parameters +multiply-adds +round +updates +expected \(Eq\. 4\)$", result.stdout, re.M
+        r"^rank +id +score +parameters +multiply-adds +round +updates +expected \(Eq\. 4\)$", result.stdout, re.M
     )
     # 12 + 6 genotypes in two rounds, each of which fixes the sum of its updates
     assert re.search(
         r"updates: 16 steps; against Eq\. 4 chi-square is \d+\.\d over 16 degrees of freedom \(\d\.\d\d each\)",
         result.stdout,
     )
-    assert re.search(r"^   1 +\d+\.\d % ± \d\.\d % +[\d,]+ ", result.stdout, re.M)
+    assert re.search(r"^   1 +[0-9a-f]{8} +\d+\.\d % ± \d\.\d % +[\d,]+ ", result.stdout, re.M)
     assert result.stdout.endswith("next: bnao evaluate run --top 5\n")
 
 
@@ -717,7 +717,7 @@ def test_the_table_of_an_evaluation_has_mean_deviation_and_size(genotypes):
     result = bnao(*EVALUATE, "--repeats", 2, *genotypes)
 
     assert "test error (mean ± sd, repeats)" in result.stdout
-    assert re.search(r"^1 +\d+\.\d\d % ± \d+\.\d\d % \(2\) +[\d,]+ +[\d,]+$", result.stdout, re.M)
+    assert re.search(r"^1 +[0-9a-f]{8} +\d+\.\d\d % ± \d+\.\d\d % \(2\) +[\d,]+ +[\d,]+$", result.stdout, re.M)
     assert "genotype 3/3  repeat 2/2  test error" in result.stderr
 
 
@@ -762,7 +762,7 @@ def test_an_evaluation_of_a_run_reports_the_rank_agreement(finished):
     assert "one-shot scores against stand-alone accuracies, n = 5" in result.stdout
     assert re.search(r"^  pairwise accuracy +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]$", result.stdout, re.M)
     assert re.search(r"^  precision at top +not defined for so few$", result.stdout, re.M)
-    assert re.search(r"^5 +\d+\.\d\d % +[\d,]+ +[\d,]+ +\d+\.\d % +rank 5$", result.stdout, re.M)
+    assert re.search(r"^5 +[0-9a-f]{8} +\d+\.\d\d % +[\d,]+ +[\d,]+ +\d+\.\d % +rank 5$", result.stdout, re.M)
 
 
 def test_an_evaluation_takes_the_space_images_and_backend_of_its_run_and_the_recipe_of_the_preset():
@@ -976,8 +976,8 @@ def test_networks_are_evaluated_on_a_folder_of_imagenets_layout(on_photos, genot
 
     assert result.exit_code == 0
     assert "imagenet: 32 train, 8 test images of 32 x 32 x 3, 8 classes" in result.stderr
-    assert re.search(r"^ +test error +top-5 error +parameters +multiply-adds$", result.stdout, re.M)
-    assert re.search(r"^2 +\d+\.\d\d % +\d+\.\d\d % +[\d,]+ +[\d,]+$", result.stdout, re.M)
+    assert re.search(r"^ +id +test error +top-5 error +parameters +multiply-adds$", result.stdout, re.M)
+    assert re.search(r"^2 +[0-9a-f]{8} +\d+\.\d\d % +\d+\.\d\d % +[\d,]+ +[\d,]+$", result.stdout, re.M)
     assert "left out" not in result.stdout
     about = json.loads(pathlib.Path("mine/run.json").read_text())
     assert about["data"]["description"].startswith("imagenet: 32 train")
@@ -989,7 +989,7 @@ def test_the_widest_networks_within_a_budget_are_told_with_their_channels(on_pho
     result = bnao(*arguments, *genotypes[:2])
     content = json.loads(bnao(*arguments, *genotypes[:2], "--json").stdout)
 
-    assert re.search(r"^ +test error +top-5 error +C +parameters +multiply-adds$", result.stdout, re.M)
+    assert re.search(r"^ +id +test error +top-5 error +C +parameters +multiply-adds$", result.stdout, re.M)
     for entry in content["evaluations"]:
         assert 0 < entry["multiply_adds"] <= 2_000_000
         assert re.search(
@@ -1175,8 +1175,8 @@ def test_a_run_is_scored_again_by_its_weights_and_nothing_in_it_is_changed(finis
 def test_the_scores_of_now_stand_beside_those_of_the_run(finished):
     said = bnao("score", finished, "--top", 4)
 
-    assert re.search(r"rank in the run +score by pretend +score in the run +log-likelihood", said.stdout)
-    assert re.search(r"^ +4 +\S+ % +\S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
+    assert re.search(r"rank in the run +id +score by pretend +score in the run +log-likelihood", said.stdout)
+    assert re.search(r"^ +4 +[0-9a-f]{8} +\S+ % +\S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
     assert "n = 4" in said.stdout
     assert "the largest difference of a score is 0.00 %" in said.stdout
 
@@ -1237,7 +1237,7 @@ def test_genotypes_of_a_table_have_its_scores_and_no_log_likelihood(on_table, ta
 
     said, as_json = bnao("score", "table", genotype), bnao("score", "table", genotype, "--json")
 
-    assert re.search(r"^ +1 +0\.56$", said.stdout, re.M)
+    assert re.search(r"^1 +[0-9a-f]{8} +0\.56$", said.stdout, re.M)
     assert "backend 'table' returns no logits, so there is no log-likelihood" in said.stdout
     (entry,) = json.loads(as_json.stdout)["scores"]
     assert (entry["score"], entry["standard_error"], entry["log_likelihood"]) == (0.56, None, None)
