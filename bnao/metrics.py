@@ -1,4 +1,4 @@
-"""How far two score lists agree on the order of architectures (Sec. 3; SPEC section 7).
+"""Agreement of two lists of scores on the order of architectures (Sec. 3).
 
 All is counted exactly, in O(n log n) time and O(n) memory, so a benchmark table of 15,625 takes milliseconds.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from attrs import asdict, frozen
@@ -22,7 +23,7 @@ _FEW = 200
 
 
 def pairwise_accuracy(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """The share of pairs that two score lists order the same way.
+    """Return the share of pairs that two score lists order the same way.
 
     Paper: Sec. 3, Tables 2, 3 and 6. Pairs tied in ``truth`` are left out; tied in ``predicted`` alone they
     count one half, so a constant predictor scores 0.5 and order in the lists cannot matter.
@@ -44,7 +45,7 @@ def pairwise_accuracy(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def kendall_tau(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """Kendall's tau-b: pairs in the same order less pairs in the opposite one, as a share, ties allowed for.
+    """Return Kendall's tau-b: concordant minus discordant pairs as a share, corrected for ties.
 
     Kendall 1945: (concordant - discordant) / sqrt(pairs not tied in ``predicted`` x pairs not tied in ``truth``).
 
@@ -60,7 +61,7 @@ def kendall_tau(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """Spearman's rho: the correlation of the ranks, tied scores sharing the mean of their ranks.
+    """Return Spearman's rho: the correlation of the ranks, tied scores sharing the mean of their ranks.
 
     Args and errors as for ``pairwise_accuracy``.
 
@@ -74,10 +75,10 @@ def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def precision_at_top(predicted: ArrayLike, truth: ArrayLike, k: int = 10) -> float:
-    """The share of the k best by prediction that are among the k best in truth.
+    """Return the share of the k best by prediction that are among the k best in truth.
 
     Where ties leave open who is among the k best, it is the expected share when each list breaks its ties at
-    random: a constant predictor scores k / n, what choosing blindly gives.
+    random: a constant predictor scores k / n, the expectation of a random choice.
 
     Args:
         k: how many are chosen, >= 1. The others and errors as for ``pairwise_accuracy``.
@@ -151,12 +152,12 @@ def precision_in_top(predicted: ArrayLike, truth: ArrayLike, share: float = 0.1)
 
 
 def defined(value: float) -> float | None:
-    """The figure, or None where it is NaN: not defined for so few, and no JSON."""
+    """Return the figure, or None where it is NaN: not defined for so few, and no JSON."""
     return None if math.isnan(value) else value
 
 
 def mean_ranks(scores: ArrayLike) -> NDArray[np.float64]:
-    """0 for the worst, n - 1 for the best; tied ones share the mean of their ranks.
+    """Return ranks from 0, the worst, to n - 1, the best; ties share the mean of their ranks.
 
     >>> mean_ranks(np.array([0.5, 0.7, 0.5])).tolist()
     [0.5, 2.0, 0.5]
@@ -201,8 +202,32 @@ class Estimate:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
     def to_json(self) -> dict[str, float | int | None]:
-        """Plain data, as in files; what is not known (NaN) is None, since JSON has no NaN."""
+        """Return plain data, as in files; NaN becomes None, since JSON has no NaN."""
         return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
+
+    def to_entry(self) -> dict[str, float | int | None]:
+        """Return it as study.json has it: rounded, and without its level, which is the same for all.
+
+        >>> Estimate(2 / 3, 0.5, 0.75, 50, 0.95).to_entry()
+        {'value': 0.666667, 'low': 0.5, 'high': 0.75, 'n': 50}
+        """
+        return {
+            name: round(value, 6) if isinstance(value, float) else value
+            for name, value in self.to_json().items()
+            if name != "level"
+        }
+
+    @classmethod
+    def from_entry(cls, content: Mapping[str, Any], level: float = 0.95) -> Estimate:
+        """Read the estimate that ``to_entry`` wrote.
+
+        >>> Estimate.from_entry({"value": None, "low": None, "high": None, "n": 2}, level=0.95).value
+        nan
+        """
+        value, low, high = (
+            math.nan if content[name] is None else float(content[name]) for name in ("value", "low", "high")
+        )
+        return cls(value, low, high, int(content["n"]), level)
 
 
 def rank_agreement(
@@ -215,7 +240,7 @@ def rank_agreement(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Estimate]:
-    """Every figure of this module with its bootstrap interval over architectures.
+    """Return every figure of this module with its bootstrap interval over architectures.
 
     A resample draws n architectures with replacement; an architecture and its copy are tied in both lists, so
     their pair is left out. The interval is that of the percentiles (Efron 1979); resamples where a figure is
@@ -248,7 +273,7 @@ def rank_agreement(
 
 @frozen
 class Comparison:
-    """How several ways of scoring agree with one truth.
+    """Agreement of several ways of scoring with one truth.
 
     Attributes:
         estimates: by the way's name and the figure's.
@@ -271,7 +296,7 @@ def compare_rankings(
     seed: int = 0,
     level: float = 0.95,
 ) -> Comparison:
-    """The figures of several ways of scoring, each a mean over its lists, and their differences, with intervals.
+    """Return the figures of several ways of scoring, each a mean over its lists, and their differences, with intervals.
 
     A resample draws n architectures with replacement, and as many lists of each way as it has, list i of one way
     together with list i of the others where they have equally many: so the interval of a difference is paired.
@@ -389,7 +414,7 @@ def _figures(x: Ints, truth: _Truth) -> dict[str, float]:
 
 @frozen
 class PairCounts:
-    """How the n (n - 1) / 2 pairs of two lists stand to each other.
+    """Counts of concordant, discordant and tied pairs among the n (n - 1) / 2 of two lists.
 
     Attributes:
         concordant: in the same order in both lists.
@@ -439,7 +464,7 @@ def _pairs_within(counts: Ints) -> int:
 
 
 def _inversions(values: Ints) -> int:
-    """Pairs of places i < j with values[i] > values[j], for integers >= 0.
+    """Count the pairs i < j with values[i] > values[j], for integers >= 0.
 
     Two unequal numbers differ first at some bit, counted from the top: there the larger has 1. So from the top
     bit down, the numbers with equal higher bits stand together in their first order, and each 0 counts the 1s
@@ -515,7 +540,7 @@ def _spearman(x: Ints, y: Ints) -> float:
 
 
 def _centred_ranks(ranks: Ints) -> NDArray[np.float64]:
-    """Twice (rank - mean rank), tied ones sharing the mean of their ranks: whole numbers that sum to 0."""
+    """Return 2 * (rank - mean rank), ties sharing the mean of their ranks: integers that sum to 0."""
     counts = np.bincount(ranks)
     twice_mean_rank = 2 * np.cumsum(counts) - counts + 1
     return (twice_mean_rank[ranks] - (len(ranks) + 1)).astype(np.float64)
@@ -532,7 +557,7 @@ def _precision_in_top(x: Ints, y: Ints, share: float) -> float:
 
 
 def _chance_in_top(ranks: Ints, k: int) -> NDArray[np.float64]:
-    """The chance that each is among the k largest when ties are broken at random."""
+    """Return the chance that each is among the k largest when ties are broken at random."""
     counts = np.bincount(ranks)
     above = len(ranks) - np.cumsum(counts)
     return np.clip((k - above) / np.maximum(counts, 1), 0, 1)[ranks]

@@ -1,4 +1,4 @@
-"""Writes docs/results.md: the words of results_text.py, every number from a study.json in docs/results/.
+"""Write docs/results.md: the words of results.template.md, every number from a study.json in docs/results/.
 
 python docs/make_results.py [--again]
 
@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from results_text import page
+from results_page import page
 
 from bnao.run import Folder
 from bnao.studies.ranking import RankingStudy

@@ -1,4 +1,4 @@
-"""What a command prints at its end: tables as plain text, and the figures under them."""
+"""Reports that commands print: tables as plain text, and the figures under them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from attrs import frozen
 
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
 from bnao.config.arms import SamplerSpec
+from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
 from bnao.metrics import Estimate
 from bnao.space.genotype import Genotype
+from bnao.strategies.balance import Balance, balance
 from bnao.strategies.bias import SizeBias, size_bias
 from bnao.strategies.result import Learning, Ranked, SearchResult
 from bnao.studies.agreement import AgreementStudy
@@ -26,7 +27,7 @@ from bnao.studies.size import SizeCorrelation
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> list[str]:
-    """Aligned columns under their heads, to the right but for the columns named.
+    """Return the lines of a table: columns under their heads, right-aligned except those named.
 
     >>> for line in table(["rank", "from"], [["1", "search"], ["12", "pool"]], left=["from"]):
     ...     print(line)
@@ -45,47 +46,14 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[st
 
 
 def score_text(entry: Ranked) -> str:
-    """A score, with its standard error where it is a share of images."""
+    """Return a score, with its standard error where it is a share of images."""
     if entry.standard_error is None:
         return plain_score(entry.score, as_share=False)
     return f"{percent(entry.score)} {plus_minus()} {percent(entry.standard_error)}"
 
 
-@frozen
-class Balance:
-    """How far the updates of a search are from what Eq. 4 expects.
-
-    Attributes:
-        steps: all updates.
-        chi_square: the sum of (updates - expected)^2 / expected.
-        degrees: its degrees of freedom; the two are about equal if the sampler does what it should.
-        largest: the largest deviation of a genotype, in standard deviations of its count.
-    """
-
-    steps: int
-    chi_square: float
-    degrees: int
-    largest: float
-
-
-def balance(ranked: Sequence[Ranked]) -> Balance | None:
-    """The updates against Eq. 4; None where nothing was trained.
-
-    In each round the updates sum to its steps, which takes one degree of freedom.
-    """
-    trained = [entry for entry in ranked if entry.expected_updates > 0]
-    updates = np.array([entry.updates for entry in trained], dtype=np.float64)
-    expected = np.array([entry.expected_updates for entry in trained])
-    degrees = len(trained) - len({entry.round for entry in trained})
-    if degrees < 1:
-        return None
-    deviations = (updates - expected) / np.sqrt(expected)
-    largest = float(deviations[np.abs(deviations).argmax()])
-    return Balance(int(updates.sum()), float((deviations**2).sum()), degrees, largest)
-
-
 def balance_line(found: Balance) -> str:
-    """The balance for people."""
+    """Return the balance for people."""
     return (
         f"updates: {found.steps:,} steps; against Eq. 4 chi-square is {found.chi_square:.1f} over {found.degrees} "
         f"degrees of freedom ({found.chi_square / found.degrees:.2f} each), the largest deviation "
@@ -93,20 +61,27 @@ def balance_line(found: Balance) -> str:
     )
 
 
-def search_report(result: SearchResult, top: int) -> list[str]:
-    """The best genotypes of a search and how they came to be."""
+def search_report(result: SearchResult, top: int, *, long: bool = False) -> list[str]:
+    """Return the best genotypes of a search and how they came to be; ``long`` adds their texts."""
     best = result.ranked[:top]
-    heads = ["rank", "score", "parameters", "multiply-adds", "round"]
+    heads = ["rank", "id", "score", "parameters", "multiply-adds", "round"]
     trained = any(entry.expected_updates for entry in best)
     reranked = any(entry.reranked is not None for entry in best)
     heads += ["updates", "expected (Eq. 4)"] * trained + ["trained alone"] * reranked
     rows = []
     for rank, entry in enumerate(best, start=1):
-        row = [str(rank), score_text(entry), f"{entry.parameters:,}", f"{entry.multiply_adds:,}", str(entry.round)]
+        row = [
+            str(rank),
+            entry.genotype.id,
+            score_text(entry),
+            f"{entry.parameters:,}",
+            f"{entry.multiply_adds:,}",
+            str(entry.round),
+        ]
         row += [f"{entry.updates:,}", f"{entry.expected_updates:,.1f}"] * trained
         row += [percent(math.nan if entry.reranked is None else entry.reranked)] * reranked
         rows.append(row)
-    lines = [*table(heads, rows), "", *numbered([entry.genotype for entry in best]), ""]
+    lines = [*table(heads, rows), "", *(numbered([entry.genotype for entry in best]) if long else [])]
     lines += [pool_line(result), size_line(size_bias(result, top))]
     found = balance(result.ranked)
     lines += [] if found is None else [balance_line(found)]
@@ -114,7 +89,7 @@ def search_report(result: SearchResult, top: int) -> list[str]:
 
 
 def size_line(bias: SizeBias) -> str:
-    """How far a search's ranking goes with size, for people."""
+    """Return a line on the correlation of a search's ranking with size."""
     return (
         f"size: Kendall tau of score and size is {_estimate(bias.by_size, sign='+')}; edges without parameters (skip, "
         f"pool, none) are {percent(bias.free_in_top)} of those of the top {bias.top} and {percent(bias.free_in_pool)} "
@@ -123,7 +98,7 @@ def size_line(bias: SizeBias) -> str:
 
 
 def learning_lines(learning: Sequence[Learning]) -> list[str]:
-    """How the controller ranked genotypes it had not learned from, and its own proposals, by round."""
+    """Return the controller's ranking of held-out genotypes and of its own proposals, a line per round."""
     if not learning:
         return []
     rows = []
@@ -147,12 +122,12 @@ def _order(accuracy: float | None, tau: float | None) -> list[str]:
 
 
 def numbered(genotypes: Sequence[Genotype]) -> list[str]:
-    """The genotypes in full, each on a line of its own behind its number."""
-    return [f"{number:>4}  {genotype}" for number, genotype in enumerate(genotypes, start=1)]
+    """Return the genotypes' texts, each on a line of its own behind its number, and an empty line after them."""
+    return [*(f"{number:>4}  {genotype}" for number, genotype in enumerate(genotypes, start=1)), ""]
 
 
 def pool_line(result: SearchResult) -> str:
-    """The best score beside the median of the first random pool."""
+    """Return the best score beside the median of the first random pool."""
     pool = [entry.score for entry in result.ranked if entry.round == 1]
     first = result.ranked[0]
     as_share = first.standard_error is not None
@@ -163,7 +138,7 @@ def pool_line(result: SearchResult) -> str:
 
 
 def left_out_line(unreadable: Mapping[str, str], file: str) -> str:
-    """How many image files could not be read, and where all of them are named.
+    """Return the number of image files that could not be read, and the file that lists them.
 
     >>> left_out_line({"a.jpeg": "a.jpeg cannot be read as an image: it is empty"}, "evaluation.json")
     'left out: 1 image file that could not be read, a.jpeg (evaluation.json says why)'
@@ -179,7 +154,7 @@ _HARDEST = 3
 
 
 def hardest_line(done: Evaluation, class_names: Sequence[str]) -> str | None:
-    """The classes in which most test images are told wrong, the worst first; None where that is not known."""
+    """Return the classes in which most test images are misclassified, the worst first; None where that is not known."""
     known = [(error, name) for error, name in zip(done.class_errors, class_names, strict=False) if error is not None]
     if not known:
         return None
@@ -188,7 +163,7 @@ def hardest_line(done: Evaluation, class_names: Sequence[str]) -> str | None:
 
 
 def error_text(done: Evaluation) -> str:
-    """The mean test error in percent, with the standard deviation where there are several repeats."""
+    """Return the mean test error in percent, with the standard deviation where there are several repeats."""
     if len(done.test_errors) == 1:
         return percent(done.mean, 2)
     return f"{percent(done.mean, 2)} {plus_minus()} {percent(done.deviation, 2)} ({len(done.test_errors)})"
@@ -200,28 +175,37 @@ def evaluation_report(
     scores: Mapping[Genotype, float] | None = None,
     *,
     as_share: bool = True,
+    long: bool = False,
 ) -> list[str]:
-    """Stand-alone test errors, one line a genotype.
+    """Return a table of stand-alone test errors, one line per genotype.
 
     Args:
         evaluations: one a genotype.
         sources: where each genotype is from, such as a rank.
         scores: one-shot scores.
-        as_share: whether scores are shares of images, told in percent.
+        as_share: whether scores are shares of images, printed in percent.
+        long: whether the genotypes' texts follow the table.
     """
     first = evaluations[0]
     repeated = f" (mean {plus_minus()} sd, repeats)" if len(first.test_errors) > 1 else ""
-    heads = ["", f"test error{repeated}", *["top-5 error"] * bool(first.top5_errors)]
+    heads = ["", "id", f"test error{repeated}", *["top-5 error"] * bool(first.top5_errors)]
     heads += [*["C"] * (first.channels is not None), "parameters", "multiply-adds"]
     heads += (["one-shot score"] if scores else []) + (["from"] if sources else [])
     rows = []
     for number, done in enumerate(evaluations):
-        row = [str(number + 1), error_text(done), *[percent(done.top5_mean, 2)] * bool(done.top5_errors)]
+        row = [
+            str(number + 1),
+            done.genotype.id,
+            error_text(done),
+            *[percent(done.top5_mean, 2)] * bool(done.top5_errors),
+        ]
         row += [*[str(done.channels)] * (done.channels is not None), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
         row += [plain_score(scores[done.genotype], as_share)] if scores else []
         row += [sources[number]] if sources else []
         rows.append(row)
-    lines = [*table(heads, rows, left=["from"]), "", *numbered([done.genotype for done in evaluations])]
+    lines = [*table(heads, rows, left=["from"])]
+    if long:
+        lines += ["", *numbered([done.genotype for done in evaluations])[:-1]]
     inherited = [f"{at:>4}  {done.inherited}" for at, done in enumerate(evaluations, start=1) if done.inherited]
     return [*lines, *([""] if inherited else []), *inherited]
 
@@ -229,7 +213,7 @@ def evaluation_report(
 def agreement_lines(
     estimates: Mapping[str, Estimate], what: str = "one-shot scores against stand-alone accuracies"
 ) -> list[str]:
-    """How far two lists of scores agree on the order; what says which two."""
+    """Return the agreement of two lists of scores on the order; ``what`` names them."""
     first = next(iter(estimates.values()))
     lines = [f"{what}, n = {first.n} (in brackets the {first.level:.0%} bootstrap interval over genotypes):"]
     for name, estimate in estimates.items():
@@ -331,15 +315,15 @@ def _difference_rows(study: RankingStudy, names: Sequence[str]) -> list[list[str
     ]
 
 
-def contest_report(contest: ControllersStudy) -> list[str]:
-    """What each controller found after some numbers of queries."""
+def controllers_report(study: ControllersStudy) -> list[str]:
+    """Return a table of what each controller found after some numbers of queries."""
     heads = ["controller", "searches", "queries", "test accuracy", "regret (mean)", "median", "10 to 90 %"]
     rows = []
-    for curve in contest.curves:
+    for curve in study.curves:
         marks = {min(range(len(curve.queries)), key=lambda i: abs(curve.queries[i] - want)) for want in MARKS}
         for index in sorted(marks):
             best = curve.best[:, index]
-            regret = contest.optimum - best
+            regret = study.optimum - best
             low, middle, high = np.quantile(regret, [0.1, 0.5, 0.9])
             rows.append(
                 [
@@ -348,14 +332,14 @@ def contest_report(contest: ControllersStudy) -> list[str]:
                 ]
             )  # fmt: skip
     return [
-        f"{contest.rows:,} genotypes of space {contest.space}; the best test accuracy is {contest.optimum:.3f}, and "
-        f"that of the genotype with the best score {contest.test_of_best_score:.3f}",
+        f"{study.rows:,} genotypes of space {study.space}; the best test accuracy is {study.optimum:.3f}, and "
+        f"that of the genotype with the best score {study.test_of_best_score:.3f}",
         *table(heads, rows, left=["controller"]),
     ]
 
 
 def predictor_report(study: PredictorStudy) -> list[str]:
-    """How the predictor ranks what it has not seen."""
+    """Return a table of the predictor's rank correlation on held-out genotypes."""
     rows = [
         [
             f"{size:,}", f"{held:,}", str(len(tau)), f"{tau.mean():.3f}", f"{tau.min():.3f} to {tau.max():.3f}",
@@ -368,7 +352,7 @@ def predictor_report(study: PredictorStudy) -> list[str]:
 
 
 def agreement_report(study: AgreementStudy) -> list[str]:
-    """How published scores agree with the published truth."""
+    """Return a table of the agreement of published scores with published accuracies."""
     names = ("pairwise_accuracy", "kendall_tau", "spearman")
     heads = ["scores", *(name.replace("_", " ") for name in names), f"in draws of {study.draw}", "sd", "gain by size"]
     rows, beyond = [], []
@@ -389,7 +373,7 @@ def agreement_report(study: AgreementStudy) -> list[str]:
 
 
 def size_report(correlations: Sequence[SizeCorrelation]) -> list[str]:
-    """Size and accuracy along training, a table after the other."""
+    """Return the correlation of size and accuracy during training, table by table."""
     heads = ["table", "n", "epochs", "Spearman of size and accuracy", "Kendall tau", "Spearman with the last"]
     rows = [
         [found.name, f"{found.n:,}", str(epochs), _estimate(spearman), _estimate(kendall), _estimate(last)]
@@ -407,39 +391,17 @@ def _estimate(estimate: Estimate, sign: str = "") -> str:
     return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
 
 
-@frozen
-class AgainstRandom:
-    """The found genotypes beside random ones of the first pool, by test error.
-
-    Attributes:
-        first: of the genotype the search ranked first.
-        top_mean: mean over the search's best.
-        top: how many these are.
-        random_median: median over the random ones.
-        random: how many these are.
-    """
-
-    first: float
-    top_mean: float
-    top: int
-    random_median: float
-    random: int
-
-    def __str__(self) -> str:
-        return (
-            f"test error: {percent(self.first, 2)} for the genotype ranked first, {percent(self.top_mean, 2)} on "
-            f"average over the top {self.top}; the median of {self.random} random ones of the first pool is "
-            f"{percent(self.random_median, 2)}"
-        )
-
-
-def against_random(top: Sequence[float], random: Sequence[float]) -> AgainstRandom:
-    """The comparison from the test errors of the best, in the search's order, and of the random ones."""
-    return AgainstRandom(top[0], statistics.fmean(top), len(top), statistics.median(random), len(random))
+def random_line(found: AgainstRandom) -> str:
+    """Return the best of a search beside random genotypes, for people."""
+    return (
+        f"test error: {percent(found.first, 2)} for the genotype ranked first, {percent(found.top_mean, 2)} on "
+        f"average over the top {found.top}; the median of {found.random} random ones of the first pool is "
+        f"{percent(found.random_median, 2)}"
+    )
 
 
 def spent_line(seconds: float, memory: int | None) -> str:
-    """The time and memory that a command took.
+    """Return the time and memory that a command took.
 
     >>> spent_line(0.42, None), spent_line(125, 300 * 2**20)
     ('took 0.4 s', 'took 2:05, peak memory 300 MiB')
@@ -449,7 +411,7 @@ def spent_line(seconds: float, memory: int | None) -> str:
 
 
 def peak_memory() -> int | None:
-    """The most memory this process has held, bytes; None where the system does not say."""
+    """Return the most memory this process has held, bytes; None where the system does not say."""
     try:
         import resource
     except ImportError:

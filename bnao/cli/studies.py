@@ -1,4 +1,4 @@
-"""What the studies' commands share: their folder, their options, their file and pictures."""
+"""Shared parts of the studies' commands: their folder, options, file and pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import itertools
 import logging
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,19 +16,18 @@ from typing import Any, TypeVar
 import click
 from attrs import frozen
 
-import bnao
 from bnao import backends
 from bnao.cli.figures import duration
-from bnao.cli.folders import ABOUT, About, dated_folder, keep_about
+from bnao.cli.folders import dated_folder
 from bnao.cli.options import Decorator, all_of
 from bnao.cli.progress import telling
 from bnao.cli.reports import peak_memory, spent_line
 from bnao.cli.stopping import going_on
-from bnao.config.fields import to_settings
 from bnao.config.settings import MachineConfig
 from bnao.errors import BnaoError, ConfigError
 from bnao.protocols import Backend, Event, Listener
-from bnao.run import CONFIG, LOCK, Run, check_is_free, check_same_settings
+from bnao.provenance import ABOUT, About, keep_about
+from bnao.run import CONFIG, LOCK, Run, check_takes
 from bnao.studies import plots
 from bnao.studies.ranking import POOL, RESULT
 
@@ -38,17 +37,18 @@ S = TypeVar("S", bound=plots.Study)
 
 
 def study_options() -> Decorator:
-    """The options ``--out``, ``--pictures``, ``--json`` and ``--quiet``; the command gets one ``Output``."""
+    """Return the options ``--out``, ``--pictures``, ``--json`` and ``--quiet``; the command gets one ``Output``."""
     return all_of(
         click.option(
             "--out", type=click.Path(path_type=Path),
-            help="Folder of the study; one of the same settings is gone on with.  [default: runs/study-<date>-<time>]",
+            help="Folder of the study; a study with the same settings is resumed.  [default: runs/study-<date>-<time>]",
         ),
         click.option(
-            "--pictures", type=click.Choice(plots.FORMATS), default="svg", show_default=True, help="Their format."
+            "--pictures", type=click.Choice(plots.FORMATS), default="svg", show_default=True,
+            help="Format of the pictures.",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print study.json."),
-        click.option("--quiet", is_flag=True, help="No progress, only warnings and the result."),
+        click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result."),
         _with_output,
     )  # fmt: skip
 
@@ -64,7 +64,7 @@ def _with_output(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @frozen
 class Output:
-    """Where a study goes, and how it is told.
+    """Output of a study: its folder, pictures and report.
 
     Attributes:
         folder: of the study.
@@ -100,18 +100,14 @@ class Output:
 
 @contextmanager
 def study_folder(folder: Path, config: object, facts: About | None = None) -> Iterator[Run]:
-    """The folder of a study, made or gone on with; being stopped within says how to go on.
+    """Yield the folder of a study, made or resumed; an interruption within prints how to resume.
 
     Raises:
         RunError: it holds something else, or a study of other settings or data.
     """
-    known = (folder / CONFIG).is_file()
-    if known:
-        check_same_settings(folder, config)
-    else:
-        check_is_free(folder)
+    known = check_takes(folder, config)
     try:
-        with Run.open(folder) if known else Run.create(folder, config) as run:
+        with Run.of(folder, config) as run:
             if facts is not None:
                 keep_about(run, facts)
             log.info("folder: %s", folder)
@@ -136,29 +132,8 @@ def _remove_if_nothing_was_done(folder: Path) -> None:
             folder.rmdir()
 
 
-# settings that name files: study.json, which is made to be shown, tells their names and not where they are
-_FILES = ("truth", "table", "tables", "among", "data", "data_dir")
-
-
-def keep_study(run: Run, content: Mapping[str, Any], config: object, **about: Any) -> None:
-    """Write study.json: what was found, the data, the settings and the versions."""
-    versions = run.read_json(ABOUT)["versions"] if run.has(ABOUT) else {"bnao": bnao.__version__}
-    run.write_json(RESULT, {**content, **about, "config": _without_folders(to_settings(config)), "versions": versions})
-
-
-def _without_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            value = _without_folders(value)
-        elif name in _FILES and isinstance(value, str):
-            value = ",".join(Path(part).name for part in value.split(","))
-        named[name] = value
-    return named
-
-
 def _drawn(study: plots.Study, folder: Path, kind: str) -> list[Path]:
-    """A study's pictures in its folder; none, and a line that says why, where matplotlib is absent."""
+    """Draw a study's pictures in its folder; without matplotlib log how to install it, and draw none."""
     if not plots.can_draw():
         log.warning("no pictures: %s, then: bnao study draw %s", plots.HINT, shlex.quote(str(folder)))
         return []
@@ -166,7 +141,7 @@ def _drawn(study: plots.Study, folder: Path, kind: str) -> list[Path]:
 
 
 def framework(machine: MachineConfig, what: str) -> Backend:
-    """The backend that a study works with.
+    """Return the backend that a study works with.
 
     Args:
         machine: names it.
@@ -182,7 +157,7 @@ def framework(machine: MachineConfig, what: str) -> Backend:
 
 
 def counting(total: int, line: str) -> Listener:
-    """A listener that logs each event, how many there will be, and the time that is left.
+    """Return a listener that logs each event, how many there will be, and the time that is left.
 
     Args:
         total: events to come.
@@ -199,7 +174,7 @@ def counting(total: int, line: str) -> Listener:
 
 
 def required(path: str | None, option: str) -> Path:
-    """The file of an option that must be given.
+    """Return the file of an option that must be given.
 
     Raises:
         click.UsageError: it was not.

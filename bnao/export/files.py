@@ -12,14 +12,14 @@ from attrs import frozen
 
 from bnao.config.settings import EvaluateConfig
 from bnao.errors import BackendError, BnaoError, ExportError, GenotypeError, RunError
-from bnao.evaluation.trainings import genotype_digest
+from bnao.evaluation.references import read_genotype, reference
 from bnao.export import onnx
 from bnao.network.state import read_weights
 from bnao.network.trained import Trained, trained_of
 from bnao.protocols import Backend, Exporter, Exporting, Logits
 from bnao.run import CONFIG, read_config, read_json, understanding
 from bnao.space.genotype import Genotype
-from bnao.space.notation.notations import Reading, parse, read
+from bnao.space.notation.notations import Reading
 from bnao.space.spaces import SearchSpace, space_named
 from bnao.streams import stream
 
@@ -39,7 +39,7 @@ _ONNX = ".onnx"
 
 @frozen
 class Exported:
-    """What was written.
+    """Result of an export.
 
     Attributes:
         files: in the order of the format's suffixes.
@@ -56,19 +56,24 @@ class Exported:
 
 
 def find_trained(source: str | Path, genotype: str | None = None) -> tuple[Trained, Path]:
-    """The trained network that is meant, and the file it is from.
+    """Return the trained network that is meant, and the file it is from.
 
     Args:
         source: a weights file that ``bnao evaluate`` wrote, an .onnx file that ``bnao export`` wrote, the folder of
-            an evaluation, or the folder of a search with one evaluation in it.
-        genotype: the network's, in any notation; of a folder, which of its networks. Without, the one of a folder is
-            that of the lowest mean test error; of several trainings of one genotype it is that of the lowest.
+            an evaluation, or the folder of a search with one evaluation in it; or such a folder and a genotype in it,
+            ``RUN:1`` or ``RUN:id``.
+        genotype: the network's, in any notation or as a reference; of a folder, which of its networks. Without, the
+            one of a folder is that of the lowest mean test error; of several trainings of one genotype it is that of
+            the lowest.
 
     Raises:
         GenotypeError: the file's network is of another genotype; the first parameter that differs is named.
         RunError: the folder holds no evaluation, several, or none of that genotype.
         WeightsError: the file is damaged, or does not say which network it is of.
     """
+    named = None if genotype is not None or Path(source).exists() else reference(str(source))
+    if named is not None:
+        return find_trained(named.folder, str(named))
     source = Path(source)
     if source.is_dir():
         source = _weights_in(_evaluation(source), genotype)
@@ -82,12 +87,12 @@ def find_trained(source: str | Path, genotype: str | None = None) -> tuple[Train
 
 
 def _given(genotype: str, space: SearchSpace) -> Reading:
-    """The genotype that a text means: of the space that it tells, else of this one."""
+    """Return the genotype that a text means: of the space that it names, else of this one."""
     try:
-        return read(genotype, space)
+        return read_genotype(genotype, space)
     except GenotypeError as refusal:
         try:
-            told = read(genotype)
+            told = read_genotype(genotype)
         except GenotypeError:
             raise refusal from None
         if not told.told:
@@ -96,7 +101,7 @@ def _given(genotype: str, space: SearchSpace) -> Reading:
 
 
 def _evaluation(folder: Path) -> Path:
-    """The folder of the evaluation: this one, or the only one in this search's."""
+    """Return the folder of the evaluation: this one, or the only one in this search's."""
     if (folder / TRAININGS).is_dir():
         return folder
     found = sorted(path.parent for path in folder.glob(f"*/{TRAININGS}") if (path.parent / CONFIG).is_file())
@@ -110,7 +115,7 @@ def _evaluation(folder: Path) -> Path:
 
 
 def _weights_in(folder: Path, genotype: str | None) -> Path:
-    """The weights file of a genotype's best training in an evaluation's folder, or of the best genotype's."""
+    """Return the weights file of a genotype's best training in an evaluation's folder, or of the best genotype's."""
     errors: dict[str, dict[Path, float]] = {}
     for path in sorted((folder / TRAININGS).glob("*.json")):
         content = read_json(path)
@@ -122,7 +127,7 @@ def _weights_in(folder: Path, genotype: str | None) -> Path:
         best = min(errors, key=lambda each: np.mean(list(errors[each].values())))
     else:
         network = read_config(folder, EvaluateConfig).network
-        best = str(parse(genotype, space_named(network.space, network.nodes)))
+        best = str(read_genotype(genotype, space_named(network.space, network.nodes)).genotype)
         if best not in errors:
             raise RunError(f"{folder} holds no training of this genotype; it has {_listed(errors)}")
     return min(errors[best], key=errors[best].__getitem__).with_suffix(".safetensors")
@@ -136,8 +141,8 @@ def _listed(genotypes: Mapping[str, object], most: int = 3) -> str:
 # --- the export
 
 
-def exporter_of(format: str, backend: Backend) -> Exporter:
-    """What writes a format with a backend at hand.
+def exporter_of(file_format: str, backend: Backend) -> Exporter:
+    """Return the exporter of a format with a backend.
 
     Raises:
         BackendError: the backend has no networks, or no such format.
@@ -145,17 +150,17 @@ def exporter_of(format: str, backend: Backend) -> Exporter:
     if not isinstance(backend, Exporting):
         raise BackendError(f"backend {backend.name!r} exports nothing: it has no networks of its own")
     exporters = {"onnx": onnx.EXPORTER, **backend.exporters}
-    if format not in exporters:
-        raise BackendError(f"backend {backend.name!r} does not write {format!r}; it writes {', '.join(exporters)}")
-    return exporters[format]
+    if file_format not in exporters:
+        raise BackendError(f"backend {backend.name!r} does not write {file_format!r}; it writes {', '.join(exporters)}")
+    return exporters[file_format]
 
 
 def default_name(genotype: Genotype) -> str:
-    """A file's name without a suffix, which tells the genotype from others, as the weights' own does."""
-    return f"bnao_{genotype_digest(genotype)}"
+    """Return a file's name without a suffix, which identifies the genotype like that of the weights."""
+    return f"bnao_{genotype.digest}"
 
 
-def export(trained: Trained, format: str, backend: Backend, path: Path) -> Exported:
+def export(trained: Trained, file_format: str, backend: Backend, path: Path) -> Exported:
     """Write the network in a format, and hold what was written against bnao's own network.
 
     The files are tried on batches of 1 and 7 random images before they get their names, so there is no file that
@@ -163,7 +168,7 @@ def export(trained: Trained, format: str, backend: Backend, path: Path) -> Expor
 
     Args:
         trained: the network.
-        format: ``onnx``, or one of the backend's own.
+        file_format: ``onnx``, or one of the backend's own.
         backend: whose network is what it is held against.
         path: the first file, with the format's suffix or none; others stand beside it.
 
@@ -171,7 +176,7 @@ def export(trained: Trained, format: str, backend: Backend, path: Path) -> Expor
         BackendError: the backend cannot export that, or a package is absent.
         ExportError: a file of that name exists, it cannot be written, or its logits differ by more than 1e-4.
     """
-    exporter = exporter_of(format, backend)
+    exporter = exporter_of(file_format, backend)
     assert isinstance(backend, Exporting)
     targets = _targets(path, exporter.suffixes)
     own = backend.logits(trained)
@@ -182,7 +187,7 @@ def export(trained: Trained, format: str, backend: Backend, path: Path) -> Expor
             difference = largest_difference(trained, own, exporter.read(files[0]))
             if not difference <= TOLERANCE:
                 raise ExportError(
-                    f"{targets[0].name} gives other logits than the network: the largest difference is "
+                    f"{targets[0].name} does not reproduce the network's logits: the largest difference is "
                     f"{difference:.1e}, and {TOLERANCE:g} is allowed; nothing was written"
                 )
             for file, target in zip(files, targets, strict=True):
@@ -198,7 +203,7 @@ def export(trained: Trained, format: str, backend: Backend, path: Path) -> Expor
 
 
 def _targets(path: Path, suffixes: Sequence[str]) -> list[Path]:
-    """The files that an export makes; the first must not be there, others may be there from another format."""
+    """Return the files that an export makes; the first must not be there, others may be there from another format."""
     first = path if path.suffix else path.with_name(f"{path.name}{suffixes[0]}")
     if first.suffix != suffixes[0]:
         raise ExportError(f"{path} ends in {path.suffix}; a file of this format ends in {suffixes[0]}")
@@ -212,7 +217,7 @@ def _exists(path: Path) -> ExportError:
 
 
 def largest_difference(trained: Trained, own: Logits, others: Logits) -> float:
-    """The largest difference of a logit on batches of random images, over the largest logit where that is beyond 1.
+    """Return the largest difference of logits on random images, relative to the largest logit if that exceeds 1.
 
     NaN where a logit is no number.
     """

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from attrs import evolve, frozen
+from attrs import frozen
 
 from bnao.protocols import (
     HeldOut,
 )
 from bnao.run import read_json, understanding
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import space_named
+from bnao.space.spaces import parse_in
 from bnao.strategies.journal import RESULT
 
 
@@ -47,13 +47,20 @@ class Ranked:
     reranked: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, the genotype in its text form."""
-        return {**attrs.asdict(self, recurse=False), "genotype": str(self.genotype)}
+        """Return plain data, the genotype in its text form and by its id."""
+        about = {"genotype": str(self.genotype), "id": self.genotype.id}
+        return about | {name: value for name, value in attrs.asdict(self, recurse=False).items() if name != "genotype"}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], space: str) -> Ranked:
+        """Return what ``to_json`` was made from, a genotype of the space of that name."""
+        values = {name: value for name, value in content.items() if name != "id"}
+        return cls(**{**values, "genotype": parse_in(space, content["genotype"])})
 
 
 @frozen
 class Learning:
-    """What the controller had learned when it proposed a round's genotypes, and how these then scored.
+    """Accuracy of the controller's predictions for a round's proposals, and for held-out genotypes.
 
     Attributes:
         round: in which its proposals were trained, from 2.
@@ -71,7 +78,7 @@ class Learning:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Learning:
-        """The object of which ``attrs.asdict`` made the content."""
+        """Read the object of which ``attrs.asdict`` made the content."""
         held_out = content["held_out"]
         return cls(**{**content, "held_out": None if held_out is None else HeldOut(**held_out)})
 
@@ -94,7 +101,7 @@ class SearchResult:
         return self.ranked[0].genotype
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in result.json."""
+        """Return plain data, as in result.json."""
         learning = {"learning": [attrs.asdict(entry) for entry in self.learning]} if self.learning else {}
         return {
             "space": self.space,
@@ -105,18 +112,15 @@ class SearchResult:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SearchResult:
-        """What ``to_json`` was made from."""
-        output = space_named(content["space"]).rules.output
-        ranked = [
-            Ranked(**{**entry, "genotype": evolve(Genotype.parse(entry["genotype"]), output=output)})
-            for entry in content["ranked"]
-        ]
+        """Return the object that ``to_json`` wrote."""
+        space = content["space"]
+        ranked = [Ranked.from_json(entry, space) for entry in content["ranked"]]
         learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
-        return cls(content["space"], content["seed"], tuple(ranked), learning)
+        return cls(space, content["seed"], tuple(ranked), learning)
 
 
 def read_result(folder: Path) -> SearchResult:
-    """The result of the finished run in this folder.
+    """Read the result of the finished run in this folder.
 
     Raises:
         RunError: the run is not finished, or its result is not what a search wrote.
@@ -124,8 +128,3 @@ def read_result(folder: Path) -> SearchResult:
     content = read_json(folder / RESULT)
     with understanding(folder / RESULT):
         return SearchResult.from_json(content)
-
-
-def round_off(value: float, digits: int = 6) -> float:
-    """A value as files show it to people."""
-    return float(round(value, digits))

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from bnao import backends
 from bnao.cli.figures import duration, percent, plain_score, plus_minus
-from bnao.cli.folders import ABOUT, about_images, check_same_data
-from bnao.cli.genotypes import Given, file_option
+from bnao.cli.genotypes import Given, file_option, long_option
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.progress import INTERVAL, telling
 from bnao.cli.reports import agreement_lines, numbered, peak_memory, spent_line, table
@@ -29,6 +28,7 @@ from bnao.errors import ConfigError
 from bnao.evaluation.scoring import OneShotScore, score_genotypes
 from bnao.metrics import Estimate, rank_agreement
 from bnao.protocols import Scorer, State
+from bnao.provenance import ABOUT, about_images, check_same_data
 from bnao.run import read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
@@ -45,9 +45,12 @@ _AT_ONCE = 10
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("genotypes", nargs=-1, metavar="[GENOTYPE...]")
 @file_option
-@click.option("--top", type=click.IntRange(min=1), help="Of its own: how many of the best.  [default: all]")
+@click.option(
+    "--top", type=click.IntRange(min=1), help="Without GENOTYPE: number of the run's best to score.  [default: all]"
+)
+@long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -55,17 +58,18 @@ def command(
     genotypes: tuple[str, ...],
     file: Path | None,
     top: int | None,
+    long: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Score genotypes by the shared weights of a finished RUN of bnao search, on its dev images.
+    """Score genotypes with the shared weights of a finished RUN of bnao search, on its dev images.
 
-    Any GENOTYPEs of the run's space are scored, in any notation that bnao show reads, or named as published cells (bnao
-    zoo): by accuracy and by mean log-likelihood (the mean log p(label) of the dev images), each with its standard
-    error. With none the run's own are scored again.
+    Each GENOTYPE of the run's space is in any notation that bnao show reads, in quotes, or the name of a published cell
+    (bnao zoo). Scores are accuracy and mean log-likelihood (the mean log p(label) of the dev images), each with its
+    standard error. Without GENOTYPE, the run's own genotypes are scored again.
 
-    A run of one backend is scored in any other (--backend): the weights travel, and the scores say whether the
-    ranking does. Settings that are not given are the run's. Nothing in the run is changed.
+    --backend may be another than the run's: the weights are converted, and the scores show whether the ranking stays
+    the same. Settings that are not given are the run's. The run itself is not changed.
     """
     config = read_config(run, SearchConfig)
     machine = build(MachineConfig, given_settings(context), config.machine)
@@ -84,7 +88,7 @@ def command(
     if as_json:
         click.echo(json.dumps(scored.content(run, config) | spent))
     else:
-        lines = [*scored.lines(config), spent_line(seconds, memory)]
+        lines = [*scored.lines(config, long=long), spent_line(seconds, memory)]
         click.echo("\n".join(lines))
 
 
@@ -92,22 +96,23 @@ def command(
 
 
 def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
-    """The run's supernet with its weights and images, in the backend that is asked for."""
+    """Return the run's supernet with its weights and images, in the backend that is asked for."""
     backend = backends.load(config.machine.backend)
     if backend.name == "table":
         raise ConfigError("backend 'table' has no weights; name a framework with --backend")
     dataset = load_dataset(config.data)
-    if (run / ABOUT).is_file():
-        check_same_data(run, read_json(run / ABOUT), about_images(dataset))
+    before = read_json(run / ABOUT) if (run / ABOUT).is_file() else {}
+    if before.get("data") is None:
+        log.info("%s does not say which images it is of; taken are: %s", run, dataset.describe())
     else:
-        log.info("%s does not say which images it is of (no %s); taken are: %s", run, ABOUT, dataset.describe())
+        check_same_data(run, before, about_images(dataset))
     supernet = backend.supernet(config, dataset)
     supernet.load_state(state)
     return supernet
 
 
 def _told(supernet: Scorer, genotypes: Sequence[Genotype]) -> list[OneShotScore]:
-    """The scores, with a line now and then."""
+    """Return the scores, with a line now and then."""
     scores: list[OneShotScore] = []
     start = last = time.monotonic()
     while len(scores) < len(genotypes):
@@ -140,17 +145,19 @@ class _Given:
         about = {"format": 1, "run": str(run), "backend": config.machine.backend, "images": self.images}
         return {**about, "scores": [entry.to_json() for entry in self.scores]}
 
-    def lines(self, config: SearchConfig) -> list[str]:
-        heads, rows = ["genotype", f"score by {config.machine.backend}"], []
+    def lines(self, config: SearchConfig, *, long: bool) -> list[str]:
+        heads, rows = ["", "id", f"score by {config.machine.backend}"], []
         known = any(entry.log_likelihood is not None for entry in self.scores)
         for number, entry in enumerate(self.scores, start=1):
             error = "" if entry.standard_error is None else f" {plus_minus()} {percent(entry.standard_error)}"
             score = plain_score(entry.score, as_share=entry.standard_error is not None)
-            rows.append([str(number), f"{score}{error}", *([_log_likelihood(entry)] if known else [])])
+            rows.append(
+                [str(number), entry.genotype.id, f"{score}{error}", *([_log_likelihood(entry)] if known else [])]
+            )
         lines = ["", *table([*heads, *(["log-likelihood"] if known else [])], rows), ""]
-        lines += [*numbered([entry.genotype for entry in self.scores]), ""]
+        lines += numbered([entry.genotype for entry in self.scores]) if long else []
         if not known:
-            lines.append(f"backend {config.machine.backend!r} gives no logits, and so no log-likelihood")
+            lines.append(f"backend {config.machine.backend!r} returns no logits, so there is no log-likelihood")
         if self.images is not None:
             errors = "errors are standard errors" if known else "the error is the standard error"
             lines.append(f"on {self.images:,} dev images; {errors}")
@@ -184,16 +191,22 @@ class _Own:
         about = {"format": 1, "run": str(run), "backend": config.machine.backend}
         return {**about, "scores": entries, "agreement": estimates}
 
-    def lines(self, config: SearchConfig) -> list[str]:
+    def lines(self, config: SearchConfig, *, long: bool) -> list[str]:
         known = any(entry.log_likelihood is not None for entry in self.scores)
         shown = self.scores[: config.top]
         rows = [
-            [str(rank), percent(entry.score), percent(before), *([_log_likelihood(entry)] if known else [])]
+            [
+                str(rank),
+                entry.genotype.id,
+                percent(entry.score),
+                percent(before),
+                *([_log_likelihood(entry)] if known else []),
+            ]
             for rank, (entry, before) in enumerate(zip(shown, self.before, strict=False), start=1)
         ]
-        heads = ["rank in the run", f"score by {config.machine.backend}", "score in the run"]
+        heads = ["rank in the run", "id", f"score by {config.machine.backend}", "score in the run"]
         lines = ["", *table([*heads, *(["log-likelihood"] if known else [])], rows), ""]
-        lines += [*numbered([entry.genotype for entry in shown]), ""]
+        lines += numbered([entry.genotype for entry in shown]) if long else []
         agreement = self._agreement()
         if agreement:
             lines += agreement_lines(agreement, "scores of now against those of the run")

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
-from bnao.cli.folders import about, about_images, about_table
 from bnao.cli.genotypes import Given
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import following
 from bnao.cli.reports import ranking_report
-from bnao.cli.studies import Output, framework, keep_study, study_folder, study_options
+from bnao.cli.studies import Output, framework, study_folder, study_options
 from bnao.cli.study_track import StudyTrack
 from bnao.config.fields import to_toml
 from bnao.config.settings import StudyConfig
 from bnao.data.dataset import epoch_batches, load_dataset
-from bnao.errors import DataError, RunError
+from bnao.errors import RunError
 from bnao.run import Folder
 from bnao.space.spaces import space_named
-from bnao.studies.ranking import RankingStudy, ranking_study
-from bnao.studies.sets import RankingSets, ranking_sets
-from bnao.studies.truth import read_accuracies, truth_file
+from bnao.studies.ranking import RankingStudy, study_ranking
+from bnao.studies.sets import RankingSets, study_ranking_sets
+from bnao.studies.truth import read_accuracies, truth_sources
 
 log = logging.getLogger("bnao.cli")
 
@@ -36,11 +33,11 @@ _STORE = Path("runs") / "store"
 @layer_options(StudyConfig)
 @click.option(
     "--genotypes-file", "file", type=click.Path(path_type=Path),
-    help="Rank these genotypes, one a line, in place of random ones; - for standard input.",
+    help="File of genotypes to rank, one per line, instead of random ones; - for standard input.",
 )  # fmt: skip
 @click.option(
     "--store", type=click.Path(path_type=Path), default=_STORE, show_default=True,
-    help="Folder of stand-alone trainings, which studies share: none is trained twice.",
+    help="Folder of stand-alone trainings that all studies share, so that none is repeated.",
 )  # fmt: skip
 @study_options()
 @click.pass_context
@@ -53,11 +50,11 @@ def command(
     store: Path,
     output: Output,
 ) -> None:
-    """Compare the order of one-shot scores with that of stand-alone accuracies, under each sampler.
+    """Compare the ranking by one-shot scores with that by stand-alone accuracies, for each sampler.
 
-    Genotypes are trained alone, or have a --truth of a table or of another folder; then supernets over just these are
-    trained under each of --samplers and scored. In the help, "default" is the paper's setting and "quick" what that
-    preset has instead. A study that was stopped goes on with the same command and --out.
+    Genotypes are trained alone, or their accuracies are read from --truth; then supernets of these genotypes are
+    trained with each of --samplers and scored. Below, "default" is the paper's setting and "quick" that of the preset
+    quick. The same command with the same --out resumes a study.
     """
     config = configured(context, StudyConfig, preset_name, config_file)
     if show_config:
@@ -70,21 +67,17 @@ def _studied(
     config: StudyConfig, folder: Path, store: Path, file: Path | None, quiet: bool
 ) -> RankingStudy | RankingSets:
     space = space_named(config.network.space, config.network.nodes)
-    several = len(config.sets) > 1
+    several = len(config.sizes) > 1
     if several and file is not None:
-        raise click.UsageError(f"--genotypes-file is one set of genotypes, and --sizes {config.sizes} are several")
-    given = None if file is None else {config.sizes: Given.of((), file).genotypes(space)}
-    sources = _sources(config)
+        raise click.UsageError(f"--genotypes-file is one set of genotypes, but --sizes has {len(config.sizes)}")
+    given = None if file is None else {config.sizes[0]: Given.of((), file).genotypes(space)}
+    sources = truth_sources(config)
     truths = {name: read_accuracies(source, space, config.truth_column) for name, source in sources.items()} or None
     if truths is not None and given is None and all(source.suffix == ".json" for source in sources.values()):
         given = {name: list(truth) for name, truth in truths.items()}  # of a folder all are ranked, in its order
     backend = framework(config.machine, "trains no supernet")
     dataset = load_dataset(config.data)
     whole = None if truths is not None else load_dataset(config.data, dev=False)
-    facts: Mapping[str, Any] = about(about_images(dataset), config.machine, [backend])
-    if sources:
-        tables = {name: about_table(source) for name, source in sources.items()}
-        facts = {**facts, "truth": tables if several else tables[config.sizes]}
     track = StudyTrack(
         config,
         config.genotypes if given is None else max(len(set(genotypes)) for genotypes in given.values()),
@@ -95,50 +88,25 @@ def _studied(
         scored_images=len(dataset.y_dev),
         start=time.monotonic(),
     )
-    kept = _store(store, truths is None or bool(config.short_epochs))
-    with study_folder(folder, config, facts) as run:
+    kept = _store(store, truths is None or bool(config.short))
+    with study_folder(folder, config) as run:
         log.info("%s", dataset.describe())
         study: RankingStudy | RankingSets
         with following(track, "study", quiet) as listen:
             if several:
-                study = ranking_sets(
+                study = study_ranking_sets(
                     config, backend, dataset, whole,
                     truths=truths, genotypes=given, run=run, store=kept, listen=listen,
                 )  # fmt: skip
             else:
-                study = ranking_study(
+                study = study_ranking(
                     config, backend, dataset, whole,
-                    truth=None if truths is None else truths[config.sizes],
-                    genotypes=None if given is None else given[config.sizes],
+                    truth=None if truths is None else truths[config.sizes[0]],
+                    genotypes=None if given is None else given[config.sizes[0]],
                     run=run, store=kept, listen=listen,
                 )  # fmt: skip
         log.info("counting how far they agree")
-        keep_study(run, study.to_json(), config, data=dataset.describe())
     return study
-
-
-def _sources(config: StudyConfig) -> dict[str, Path]:
-    """Return the file that each set's truth is read from; nothing where it is trained.
-
-    Raises:
-        DataError: a folder without a truth, or of one set where there are several.
-    """
-    if config.truth is None:
-        return {}
-    path = Path(config.truth)
-    if len(config.sets) == 1:
-        return {config.sizes: truth_file(path)}
-    if path.is_dir():
-        missing = [name for name in config.sets if not (path / name).is_dir()]
-        if missing:
-            raise DataError(
-                f"{path} has no folder {missing[0]}; for sizes {config.sizes} a truth is a CSV file, or the folder of "
-                f"a study of the same sets"
-            )
-        return {name: truth_file(path / name) for name in config.sets}
-    if path.suffix == ".json":
-        raise DataError(f"{path} is one study's, and sizes are {config.sizes}; give a folder, or one of the sizes")
-    return dict.fromkeys(config.sets, path)
 
 
 def _store(path: Path, needed: bool) -> Folder | None:
