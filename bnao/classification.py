@@ -134,6 +134,14 @@ class Classification:
             return math.nan
         return float(self.log_likelihoods.std(ddof=1)) / math.sqrt(self.images)
 
+    def score(self, kind: str) -> float:
+        """Return the accuracy or the mean log-likelihood, by its name in settings.
+
+        >>> Classification.of([([[0, 0], [0, 0]], [0, 1])]).score("accuracy")
+        0.5
+        """
+        return {"accuracy": self.accuracy, "log-likelihood": self.log_likelihood}[kind]
+
     def class_images(self) -> tuple[int, ...]:
         """Return the number of images of each class."""
         return tuple(np.bincount(self.labels, minlength=self.classes).tolist())

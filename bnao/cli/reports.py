@@ -21,7 +21,7 @@ from bnao.strategies.result import Learning, Ranked, SearchResult
 from bnao.studies.agreement import AgreementStudy
 from bnao.studies.controllers import MARKS, ControllersStudy
 from bnao.studies.predictor import PredictorStudy
-from bnao.studies.ranking import ALONE, RankingStudy
+from bnao.studies.ranking import ALONE, SIZE_COUNTS, RankingStudy
 from bnao.studies.sets import RankingSets
 from bnao.studies.size import SizeCorrelation
 
@@ -223,6 +223,13 @@ def agreement_lines(
 
 
 _FIGURES = ("pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top")
+#: those of a second table, with their heads
+_BEYOND = {
+    "tau_in_better_half": "tau in the better half",
+    "tau_in_top_tenth": "tau in the top 10 %",
+    "precision_in_top_tenth": "precision at the top 10 %",
+    "partial_tau_given_size": "partial tau given live size",
+}
 
 
 def ranking_report(found: RankingStudy | RankingSets) -> list[str]:
@@ -230,17 +237,23 @@ def ranking_report(found: RankingStudy | RankingSets) -> list[str]:
     studies = {"": found} if isinstance(found, RankingStudy) else dict(found.studies)
     several = len(studies) > 1
     rows, less = [], []
+    beyond, beyond_less = [], []
     for name, study in studies.items():
         first = [name] if several else []
-        rows += [[*first, *row] for row in _agreement_rows(study)]
-        less += [[*first, *row] for row in _difference_rows(study)]
+        rows += [[*first, *row] for row in _agreement_rows(study, _FIGURES, gain=True)]
+        beyond += [[*first, *row] for row in _agreement_rows(study, tuple(_BEYOND))]
+        less += [[*first, *row] for row in _difference_rows(study, _FIGURES)]
+        beyond_less += [[*first, *row] for row in _difference_rows(study, tuple(_BEYOND))]
     one = next(iter(studies.values()))
     heads = ["sizes"] * several + ["sampler", "epochs", "pairwise accuracy", "Kendall tau", "Spearman"]
     heads += [f"precision at {one.top}", "gain by size"]
     left = ["sizes", "sampler"]
     lines = [*_ranking_heading(studies, one), *table(heads, rows, left=left)]
+    beyond_heads = [*heads[: 2 + several], *_BEYOND.values()]
+    lines += ["", "among the good by the truth, and beyond size:", *table(beyond_heads, beyond, left=left)]
     if less:
         lines += ["", f"less {one.arms[0]} (paired):", *table(heads[:-1], less, left=left)]
+        lines += ["", *table(beyond_heads, beyond_less, left=left)]
     lines.append("")
     for name, study in studies.items():
         of = f"{name}: " if several else ""
@@ -265,7 +278,7 @@ def _ranking_heading(studies: Mapping[str, RankingStudy], one: RankingStudy) -> 
         "along": "a supernet is scored along the way",
     }[one.marks]
     lines = [
-        f"one-shot against {'stand-alone accuracy' if len(one.truths) > 1 else 'the truth'}: n = "
+        f"one-shot {one.score} against {'stand-alone accuracy' if len(one.truths) > 1 else 'the truth'}: n = "
         f"{' and '.join(map(str, counts))} genotypes, mean over {seeds} supernet{'s' * (seeds > 1)} of each sampler "
         f"trained on {trained} genotypes, {lengths}; in brackets 95 % bootstrap intervals over genotypes and seeds. "
         f"Gain by size: Spearman's rho of size and ranks gained under such scores, below 0 where they favour the small"
@@ -278,21 +291,25 @@ def _ranking_heading(studies: Mapping[str, RankingStudy], one: RankingStudy) -> 
     return lines
 
 
-def _agreement_rows(study: RankingStudy) -> list[list[str]]:
+def _agreement_rows(study: RankingStudy, names: Sequence[str], *, gain: bool = False) -> list[list[str]]:
+    """Return a row for each sampler and length, for short trainings, and for size alone."""
     rows = []
     for epochs in study.scored_epochs:
         for arm, figures in study.comparisons[epochs].estimates.items():
-            gain = study.gained_by_size(SamplerSpec.parse(arm), epochs)
-            rows.append([arm, str(epochs), *(_estimate(figures[name]) for name in _FIGURES), _estimate(gain, sign="+")])
+            row = [arm, str(epochs), *(_estimate(figures[name]) for name in names)]
+            rows.append([*row, *[_estimate(study.gained_by_size(SamplerSpec.parse(arm), epochs), sign="+")] * gain])
     for epochs in study.short_epochs:
-        figures, gain = study.short_comparisons[epochs].estimates[ALONE], study.short_gained_by_size[epochs]
-        rows.append([ALONE, str(epochs), *(_estimate(figures[name]) for name in _FIGURES), _estimate(gain, sign="+")])
+        figures = study.short_comparisons[epochs].estimates[ALONE]
+        row = [ALONE, str(epochs), *(_estimate(figures[name]) for name in names)]
+        rows.append([*row, *[_estimate(study.short_gained_by_size[epochs], sign="+")] * gain])
+    for size, figures in study.size_alone.items():
+        rows.append([SIZE_COUNTS[size], "0", *(_estimate(figures[name]) for name in names), *["-"] * gain])
     return rows
 
 
-def _difference_rows(study: RankingStudy) -> list[list[str]]:
+def _difference_rows(study: RankingStudy, names: Sequence[str]) -> list[list[str]]:
     return [
-        [arm, str(epochs), *(_estimate(figures[name], sign="+") for name in _FIGURES)]
+        [arm, str(epochs), *(_estimate(figures[name], sign="+") for name in names)]
         for epochs in study.scored_epochs
         for arm, figures in study.comparisons[epochs].differences.items()
     ]
@@ -338,19 +355,20 @@ def agreement_report(study: AgreementStudy) -> list[str]:
     """Return a table of the agreement of published scores with published accuracies."""
     names = ("pairwise_accuracy", "kendall_tau", "spearman")
     heads = ["scores", *(name.replace("_", " ") for name in names), f"in draws of {study.draw}", "sd", "gain by size"]
-    rows = [
-        [
-            one.column,
-            *(_estimate(one.figures[name]) for name in names),
-            f"{one.of_draws[0]:.3f}", f"{one.of_draws[1]:.3f}",
-            "-" if one.gained_by_size is None else f"{one.gained_by_size:+.3f}",
-        ]
-        for one in study.agreements
-    ]  # fmt: skip
+    rows, beyond = [], []
+    for one in study.agreements:
+        gained = "-" if one.gained_by_size is None else f"{one.gained_by_size:+.3f}"
+        draws = f"{one.of_draws[0]:.3f}", f"{one.of_draws[1]:.3f}"
+        rows.append([one.column, *(_estimate(one.figures[name]) for name in names), *draws, gained])
+        figures = (_estimate(one.figures[name]) if name in one.figures else "-" for name in _BEYOND)
+        beyond.append([one.column, *figures])
     return [
         f"{study.n:,} genotypes of {study.table}, against {study.truth}; the last column is Spearman's rho of size and "
         f"ranks gained under the scores",
         *table(heads, rows, left=["scores"]),
+        "",
+        "among the good by the truth, and beyond size:",
+        *table(["scores", *_BEYOND.values()], beyond, left=["scores"]),
     ]
 
 

@@ -78,7 +78,7 @@ STUDY_PRESETS: dict[str, Settings] = {
         "top": 3,
         "alone_epochs": 3,
         "network": {"channels": 8, "cells": 1},
-        "data": {"dataset": "fashion-mnist", "image_size": 14, "train_images": 1_500, "dev_share": 0.2, "pad": 2},
+        "data": {"dataset": "fashion-mnist", "image_size": 14, "train_images": 2_200, "dev_share": 0.455, "pad": 2},
         "training": {"learning_rate": 0.15},
         "alone": {**_AS_SUPERNET, "learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
     },

@@ -26,6 +26,20 @@ MOST_PIXELS = 16_384
 AUTO = 0
 SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = ("nao", "evolution", "random")
+#: what size means, of a genotype's own network: all its parameters or multiply-adds, or those that are alive
+SIZE_NAMES = ("live-parameters", "parameters", "live-multiply-adds", "multiply-adds")
+#: what a one-shot score can be, of the dev images
+SCORES = ("accuracy", "log-likelihood")
+#: what random genotypes are told apart by
+DISTINCT = ("text", "computed")
+_SIZE_HELP = (
+    "What size means; live counts of the cells only what carries something of the image to the classifier: in nao "
+    "all of it."
+)
+_DISTINCT_HELP = (
+    "Draw no genotype twice: by its text, or by what it computes, so that none differs from another in dead edges, "
+    "identities or the order of its nodes alone."
+)
 #: how a supernet chooses the set of weights that an edge trains (``bnao.space.genotype.edge_slots``)
 SLOT_RULES = ("hashed", "sorted")
 #: which edges of a supernet's cell share an operation's weights (``bnao.network.sharing``)
@@ -307,7 +321,8 @@ class SearchConfig:
         "by a budget of updates (budget, Eq. 2).",
         choices=tuple(SAMPLERS),
     )
-    size: str = setting("parameters", "Measure of size.", choices=("parameters", "multiply-adds"))
+    size: str = setting("live-parameters", _SIZE_HELP, choices=SIZE_NAMES)
+    distinct: str = setting("text", _DISTINCT_HELP, choices=DISTINCT)
     alpha: float = setting(
         1.0,
         "Sampling probabilities are proportional to size ** alpha; 0 = uniform.",
@@ -491,6 +506,12 @@ class StudyConfig:
         "that is scored along the way (along).",
         choices=MARKS,
     )
+    score: str = setting(
+        "accuracy",
+        "What supernets are asked for: the accuracy on the dev images, or the mean log-likelihood of their labels, "
+        "which is less noisy.",
+        choices=SCORES,
+    )
     seeds: int = setting(3, "Supernets per sampler, each with its own seed.", least=1)
     repeats: int = setting(1, "Stand-alone trainings per genotype, each with its own seed.", least=1)
     alone_epochs: int = setting(600, "Epochs of each stand-alone training.", least=1)
@@ -502,9 +523,10 @@ class StudyConfig:
         check=are_rising,
         wanted=_RISING,
     )
-    size: str = setting("parameters", "Measure of size.", choices=("parameters", "multiply-adds"))
+    size: str = setting("live-parameters", _SIZE_HELP, choices=SIZE_NAMES)
+    distinct: str = setting("text", _DISTINCT_HELP, choices=DISTINCT)
     top: int = setting(10, "k of precision at k.", least=1)
-    resamples: int = setting(1000, "Bootstrap resamples for each interval.", least=100)
+    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
     network: NetworkConfig = section(NetworkConfig)
     data: DataConfig = section(DataConfig)

@@ -118,6 +118,12 @@ class AgreementConfig:
     truth_column: str = setting("", "Column of the accuracies.")
     score_columns: tuple[str, ...] = several((), "Columns of the scores.")
     among: str | None = setting(None, "Only the genotypes of this ranking study (a folder or its study.json).")
+    space: str | None = setting(
+        None,
+        "Search space of the table's genotypes: live size is then a ranking beside the others; with --among by default "
+        "nao.",
+        choices=SPACE_NAMES,
+    )
     draw: int = setting(50, "Genotypes in each random subset.", least=2)
     draws: int = setting(1000, "Number of random subsets.", least=2)
     resamples: int = setting(1000, "Bootstrap resamples for each interval.", least=100)

@@ -14,7 +14,9 @@ from attrs import evolve, field, frozen, validators
 from numpy.typing import NDArray
 
 from bnao.errors import GenotypeError
+from bnao.space.canonical import distinct_key
 from bnao.space.genotype import Cell, Edge, Genotype, Node, shortened
+from bnao.space.liveness import NONE, flow
 
 START = 0  # the token before every sequence
 
@@ -117,6 +119,37 @@ class SearchSpace:
             choices = (self.inputs + node) * len(self.operations)
             of_a_cell *= math.comb(choices + self.edges - 1, self.edges)
         return int(of_a_cell**self.cells)
+
+    @property
+    def can_be_dead(self) -> bool:
+        """Whether an edge, an input or a cell can be without effect on the output: by ``none``, or as nobody reads it.
+
+        >>> [name for name, space in SPACES.items() if space.can_be_dead]
+        ['darts', 'snas', 'nasnet', 'nas-bench-201']
+        """
+        return NONE in self.operations or self.rules.output != "loose ends"
+
+    def passes_on(self, genotypes: Sequence[Genotype]) -> NDArray[np.bool_]:
+        """Return whether each of a genotype's cells passes something of its inputs on to its output, shape (n,).
+
+        What does not, by edges of ``none``, computes the same logits for every image.
+
+        Raises:
+            GenotypeError: a genotype of another space.
+
+        >>> text = "0:none;0:none+1:none;0:{}+1:none+2:none"
+        >>> cells = [Genotype.parse(text.format(last)) for last in ("none", "skip_connect")]
+        >>> SPACES["nas-bench-201"].passes_on(cells).tolist()
+        [False, True]
+        """
+        return self._passes_on(self.encode(genotypes))
+
+    def _passes_on(self, integers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        passes = np.ones(len(integers), dtype=bool)
+        if NONE in self.operations:
+            for number in range(self.cells):
+                passes &= flow(integers[:, number], self).passed.any(1)
+        return passes
 
     @property
     def readable_states(self) -> int:
@@ -253,13 +286,17 @@ class SearchSpace:
             )
         return Edge(source, self.operations[number])
 
-    def random_genotypes(self, n: int, rng: np.random.Generator, exclude: Iterable[Genotype] = ()) -> list[Genotype]:
-        """Return n distinct genotypes, every source and operation of each drawn uniformly.
+    def random_genotypes(
+        self, n: int, rng: np.random.Generator, exclude: Iterable[Genotype] = (), *, distinct: str = "text"
+    ) -> list[Genotype]:
+        """n distinct genotypes that pass something on, every source and operation of each drawn uniformly.
 
         Args:
             n: how many, >= 0.
             rng: where the randomness comes from; see ``bnao.streams.stream``.
             exclude: genotypes that must not come.
+            distinct: ``text``, or ``computed``: no two of them, and none with an excluded one, are the same network
+                (``bnao.space.canonical.computed_form``).
 
         Raises:
             GenotypeError: the space does not hold so many.
@@ -269,22 +306,24 @@ class SearchSpace:
         >>> len(set(pool))
         3
         """
-        barred, chosen = set(exclude), dict[Genotype, None]()
+        barred, chosen = {distinct_key(other, distinct) for other in exclude}, dict[object, Genotype]()
         for _ in range(_MOST_DRAWS):
             if len(chosen) >= n:
                 break
             drawn = np.empty((n, *self.shape), dtype=np.int64)
             drawn[..., 0] = self._random_sources(rng, drawn.shape[:-1])
             drawn[..., 1] = rng.integers(len(self.operations), size=drawn.shape[:-1])
-            for genotype in self.decode(drawn):
-                if len(chosen) < n and genotype not in barred:
-                    chosen[genotype] = None
+            for genotype in self.decode(drawn[self._passes_on(drawn)]):
+                key = distinct_key(genotype, distinct)
+                if len(chosen) < n and key not in barred:
+                    chosen.setdefault(key, genotype)
         if len(chosen) < n:
             raise GenotypeError(
-                f"space {self.name!r} with {self.nodes} nodes gave {len(chosen)} distinct genotypes where {n} "
-                f"are wanted; ask for fewer or for more nodes"
+                f"space {self.name!r} with {self.nodes} nodes gave {len(chosen)} distinct genotypes"
+                f"{', by what they compute,' if distinct == 'computed' else ''} where {n} are wanted; ask for fewer or "
+                f"for more nodes"
             )
-        return list(chosen)
+        return list(chosen.values())
 
     def tokens(self, genotypes: Sequence[Genotype]) -> NDArray[np.int64]:
         """Return the controller's token sequences: shape (n, length), states as 1.., operations after them.

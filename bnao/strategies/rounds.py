@@ -36,6 +36,7 @@ from bnao.protocols import (
 from bnao.provenance import About, keep_about, origin
 from bnao.run import Run, round_off
 from bnao.sampler import ProportionalSampler, sampler_of_round
+from bnao.space.canonical import distinct_key, distinct_ones
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
@@ -173,6 +174,13 @@ class _Search:
         # an epoch of no steps: a table, which trains nothing
         self.steps = supernet.epoch_steps and (config.steps or config.epochs * supernet.epoch_steps)
         self.born: dict[Genotype, int] = {}
+        # what the genotypes so far are told apart by
+        self.keys: set[object] = set()
+        candidates = supernet.candidates
+        # of a table, those that pass something of the image on
+        self.candidates = (
+            None if candidates is None else list(itertools.compress(candidates, self.space.passes_on(candidates)))
+        )
         self.scores: dict[Genotype, float] = {}
         self.updates: Counter[Genotype] = Counter()
         self.expected: defaultdict[Genotype, float] = defaultdict(float)
@@ -194,6 +202,7 @@ class _Search:
                 self.tell("exhausted", round=round + 1, message="every genotype there is has been scored")
                 break
             self.born |= dict.fromkeys(fresh, round)
+            self.keys |= {distinct_key(genotype, config.distinct) for genotype in fresh}
             everything = list(self.born)
             self.train(round, everything if config.sample_from == "all" else fresh)
             # new weights make last round's scores stale, so by default the whole pool is scored again
@@ -391,7 +400,8 @@ class _Search:
             made = self.controller.propose(seeds, config.new, self.wanted, round=round)
         else:
             wishes = self.controller.propose(seeds, config.new, lambda g: g not in self.born, round=round)
-            made = nearest(self.space, wishes, self.unseen(self.supernet.candidates))
+            made = nearest(self.space, wishes, self.unseen(self.candidates or ()))
+        made = distinct_ones(made, config.distinct)
         predicted = {}
         if made and isinstance(self.controller, Predicting):
             predicted = dict(zip(made, self.controller.predict(made).tolist(), strict=True))
@@ -400,25 +410,32 @@ class _Search:
         return _Pool([*made, *filled], sources, predicted=predicted, held_out=held_out)
 
     def wanted(self, genotype: Genotype) -> bool:
-        """Whether a proposal is new and keeps the budgets."""
-        return genotype not in self.born and bool(within_budgets([genotype], self.config, self.network)[0])
+        """Whether a proposal is new, passes something of the image on and keeps the budgets."""
+        return (
+            genotype not in self.born
+            and distinct_key(genotype, self.config.distinct) not in self.keys
+            and bool(self.space.passes_on([genotype])[0])
+            and bool(within_budgets([genotype], self.config, self.network)[0])
+        )
 
     def random(self, n: int, round: int, barred: Sequence[Genotype] = ()) -> list[Genotype]:
         """n new random genotypes within the budgets; fewer only where there are no more, and never in round 0."""
         rng = stream(self.config.seed, "pool", round)
-        if self.supernet.candidates is not None:
-            left = self.unseen(self.supernet.candidates, barred)
+        if self.candidates is not None:
+            left = self.unseen(self.candidates, barred)
             if round == 0 and len(left) + len(barred) < 2:
                 raise ConfigError(
-                    f"only {len(left)} of the table's {len(self.supernet.candidates):,} genotypes keep the budget "
+                    f"only {len(left)} of the table's {len(self.candidates):,} genotypes keep the budget "
                     f"({budgets_text(self.config)}); a search needs two, allow more"
                 )
-            return [left[index] for index in rng.permutation(len(left))[:n]]
+            return distinct_ones([left[index] for index in rng.permutation(len(left))], self.config.distinct)[:n]
         chosen: list[Genotype] = []
         looked_at = 0
         while len(chosen) < n:
             try:
-                some = self.space.random_genotypes(n, rng, exclude=[*self.born, *barred, *chosen])
+                some = self.space.random_genotypes(
+                    n, rng, exclude=[*self.born, *barred, *chosen], distinct=self.config.distinct
+                )
                 looked_at += n
                 chosen += itertools.compress(some, within_budgets(some, self.config, self.network))
                 if looked_at > _TRIES * n and len(chosen) < n:
@@ -435,8 +452,9 @@ class _Search:
 
     def unseen(self, candidates: Sequence[Genotype], barred: Sequence[Genotype] = ()) -> list[Genotype]:
         """The candidates that are new and keep the budgets."""
-        known = {*self.born, *barred}
-        left = [genotype for genotype in candidates if genotype not in known]
+        distinct = self.config.distinct
+        known = self.keys | {distinct_key(genotype, distinct) for genotype in barred}
+        left = [genotype for genotype in candidates if distinct_key(genotype, distinct) not in known]
         return list(itertools.compress(left, within_budgets(left, self.config, self.network)))
 
     # --- sizes and the ranking

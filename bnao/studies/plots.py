@@ -190,14 +190,21 @@ def scores_figure(study: RankingStudy) -> Figure:
     last = study.scored_epochs[-1]
     found = study.comparisons[last]
     points: Any = None
+    factor, unit = (100, " (%)") if study.score == "accuracy" else (1, "")
     for panel, arm in zip(panels, study.arms, strict=True):
         scores = study.scores(arm, last).mean(0)
         few = len(scores) <= 100
         points = panel.scatter(
-            100 * scores, _percent(study.truth), c=study.sizes / 1e3, s=16 if few else 5, cmap="viridis", linewidths=0
+            factor * scores,
+            _percent(study.truth),
+            c=study.sizes / 1e3,
+            s=16 if few else 5,
+            cmap="viridis",
+            linewidths=0,
         )
         tau = found.estimates[str(arm)]["kendall_tau"]
-        titled(panel, f"{arm}: Kendall {tau}", f"one-shot accuracy after {last} epochs (%)", "stand-alone accuracy (%)")
+        scored = f"one-shot {study.score} after {last} epochs{unit}"
+        titled(panel, f"{arm}: Kendall {tau}", scored, "stand-alone accuracy (%)")
     bar = figure.colorbar(points, ax=panels)
     bar.set_label("size (thousands)", fontsize=8)
     bar.ax.tick_params(labelsize=8)

@@ -15,11 +15,11 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao.config.arms import SamplerSpec
-from bnao.config.fields import listed
-from bnao.config.settings import StudyConfig
+from bnao.config.fields import build, listed
+from bnao.config.settings import NetworkConfig, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
-from bnao.metrics import Comparison, Estimate, compare_rankings, mean_ranks, rank_agreement
+from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
 from bnao.provenance import STUDY, keep_about, keep_study
@@ -32,6 +32,9 @@ from bnao.studies.truth import ShortTrainings, about_study, known_truth, short_t
 
 POOL = "pool.json"
 RESULT = STUDY
+
+#: sizes that are rankings by themselves, without any training, and what tables call them
+SIZE_COUNTS = {"parameters": "size alone", "live-parameters": "live size alone"}
 
 #: what tables call a genotype trained by itself, where samplers have their names
 ALONE = "alone"
@@ -53,6 +56,9 @@ class RankingStudy:
         top: the k of precision at the top.
         resamples: behind each interval.
         short: the genotypes trained alone for a few epochs, by length and then by seed.
+        counts: sizes that any ranking has to beat, each of shape (n,), by their names in ``SIZE_COUNTS``: all
+            parameters, and those that are alive. None where they are not known, in files of an early version.
+        score: what the one-shot scores are: ``accuracy`` or ``log-likelihood``.
     """
 
     space: str
@@ -65,6 +71,13 @@ class RankingStudy:
     top: int
     resamples: int
     short: tuple[ShortTrainings, ...] = ()
+    counts: Mapping[str, NDArray[np.float64]] | None = None
+    score: str = "accuracy"
+
+    @property
+    def given_size(self) -> NDArray[np.float64]:
+        """What partial tau is given: live parameters, or where these are not known the sizes of the chances."""
+        return self.sizes if self.counts is None else self.counts["live-parameters"]
 
     @property
     def truth(self) -> NDArray[np.float64]:
@@ -106,6 +119,7 @@ class RankingStudy:
             epochs: compare_rankings(
                 {str(arm): list(self.scores(arm, epochs)) for arm in self.arms},
                 self.truth,
+                size=self.given_size,
                 k=self.top,
                 resamples=self.resamples,
             )
@@ -117,7 +131,11 @@ class RankingStudy:
         """The agreement of short stand-alone trainings with the truth, by their epochs; the way is ALONE."""
         return {
             epochs: compare_rankings(
-                {ALONE: list(self.short_scores(epochs))}, self.truth, k=self.top, resamples=self.resamples
+                {ALONE: list(self.short_scores(epochs))},
+                self.truth,
+                size=self.given_size,
+                k=self.top,
+                resamples=self.resamples,
             )
             for epochs in self.short_epochs
         }
@@ -134,12 +152,23 @@ class RankingStudy:
         """The agreement of the first two repeats of the truth; empty if there is only one."""
         if len(self.truths) < 2:
             return {}
-        return rank_agreement(self.truths[0], self.truths[1], k=self.top, resamples=self.resamples)
+        return rank_agreement(
+            self.truths[0], self.truths[1], size=self.given_size, k=self.top, resamples=self.resamples
+        )
 
     @cached_property
     def by_size(self) -> Estimate:
         """Kendall's tau of size and truth: what ranking by size alone would give."""
         return rank_agreement(self.sizes, self.truth, resamples=self.resamples)["kendall_tau"]
+
+    @cached_property
+    def size_alone(self) -> dict[str, dict[str, Estimate]]:
+        """All figures of a ranking by size alone, without any training, by the names in ``SIZE_COUNTS``."""
+        counts = self.counts or {}
+        return {
+            name: rank_agreement(size, self.truth, size=self.given_size, k=self.top, resamples=self.resamples)
+            for name, size in counts.items()
+        }
 
     def ranks_gained(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
         """Return the ranks each genotype gains by its one-shot score, mean over seeds, over its true rank: (n,)."""
@@ -170,6 +199,9 @@ class RankingStudy:
             {"genotype": str(genotype), "size": size, "truth": truth}
             for genotype, size, truth in zip(self.genotypes, self.sizes.tolist(), self.truths.T.tolist(), strict=True)
         ]
+        for name, sizes in (self.counts or {}).items():
+            for entry, size in zip(genotypes, sizes.tolist(), strict=True):
+                entry[name.replace("-", "_")] = size
         supernets = [
             {
                 "sampler": s.arm.sampler,
@@ -195,6 +227,7 @@ class RankingStudy:
             "kind": "ranking",
             "space": self.space,
             "marks": self.marks,
+            "score": self.score,
             "trained": self.trained,
             "top": self.top,
             "resamples": self.resamples,
@@ -209,6 +242,11 @@ class RankingStudy:
                 for arm in self.arms
             ],
             "size_alone": self.by_size.to_entry(),
+            "by_size": [
+                {"by": name, "figure": figure, **estimate.to_entry()}
+                for name, figures in self.size_alone.items()
+                for figure, estimate in figures.items()
+            ],
             **({} if not self.short else self._short_to_json()),
         }
 
@@ -258,7 +296,28 @@ class RankingStudy:
                 ShortTrainings(int(entry["epochs"]), int(entry["seed"]), np.array(entry["scores"], dtype=np.float64))
                 for entry in content.get("short", [])
             ),
+            _counts_of(content),
+            str(content.get("score", "accuracy")),
         )
+
+
+def _counts_of(content: Mapping[str, Any]) -> dict[str, NDArray[np.float64]] | None:
+    """Return the sizes of the genotypes in a study.json; of an early version they are counted anew, if it says how."""
+    keys = {name: name.replace("-", "_") for name in SIZE_COUNTS}
+    if all(key in entry for entry in content["genotypes"] for key in keys.values()):
+        return {
+            name: np.array([entry[key] for entry in content["genotypes"]], dtype=np.float64)
+            for name, key in keys.items()
+        }
+    if "config" not in content:
+        return None
+    network = build(NetworkConfig, content["config"]["network"])
+    return counted_sizes([parse_in(content["space"], entry["genotype"]) for entry in content["genotypes"]], network)
+
+
+def counted_sizes(genotypes: Sequence[Genotype], network: NetworkConfig) -> dict[str, NDArray[np.float64]]:
+    """Return the sizes that any ranking has to beat, by the names in ``SIZE_COUNTS``."""
+    return {name: SIZES[name](genotypes, network).astype(np.float64) for name in SIZE_COUNTS}
 
 
 def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
@@ -267,7 +326,7 @@ def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
         {
             "figure": figure,
             **estimate.to_entry(),
-            "each_seed": [round_off(value) for value in found.each[way][figure]],
+            "each_seed": [defined(round_off(value)) for value in found.each[way][figure]],
         }
         for figure, estimate in found.estimates[way].items()
     ]
@@ -346,7 +405,7 @@ def study_ranking(
     short.sort(key=lambda trainings: (trainings.epochs, trainings.seed))
     study = RankingStudy(
         space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
-        len(trained), config.top, config.resamples, tuple(short),
+        len(trained), config.top, config.resamples, tuple(short), counted_sizes(ranked, network), config.score,
     )  # fmt: skip
     if run:
         keep_study(run, study.to_json(), config, data=dataset.describe())

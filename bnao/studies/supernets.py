@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from bnao.config.arms import PlannedSupernet, SamplerSpec
 from bnao.config.settings import SearchConfig, StudyConfig
 from bnao.data.dataset import Dataset
+from bnao.errors import ConfigError
 from bnao.network.state import read_weights, to_bytes
-from bnao.protocols import Backend, Step
+from bnao.protocols import Backend, Classifying, Scorer, Step
 from bnao.run import Folder, understanding
 from bnao.sampler import sampler_of_round
 from bnao.space.genotype import Genotype
@@ -48,7 +49,7 @@ class TrainedSupernet:
         arm: its sampler.
         seed: its seed.
         epochs: after which it was scored, shape (m,).
-        scores: one-shot accuracies, shape (m, n).
+        scores: one-shot accuracies or log-likelihoods, shape (m, n).
         updates: steps each ranked genotype's path was trained, shape (n,).
         expected: what Eq. 4 says for them, shape (n,).
     """
@@ -102,7 +103,7 @@ def trained_supernet(
     def score(epoch: int) -> None:
         values: list[float] = []
         for at in range(0, len(ranked), _SCORED_AT_ONCE):
-            values += supernet.score(ranked[at : at + _SCORED_AT_ONCE]).tolist()
+            values += _scores(supernet, ranked[at : at + _SCORED_AT_ONCE], config.score)
             tell("score", **place, epochs=epoch, scored=len(values), of=len(ranked))
         scores[epoch] = values
         files.keep_scores(scores)
@@ -129,6 +130,23 @@ def trained_supernet(
     table = np.array([scores[epoch] for epoch in planned.epochs]).round(6)
     expected = sampler.expected(steps)[: len(ranked)].round(6)
     return TrainedSupernet(arm, seed, planned.epochs, table, counts, expected)
+
+
+def _scores(supernet: Scorer, genotypes: Sequence[Genotype], kind: str) -> list[float]:
+    """Return one score a genotype, by the name of its kind.
+
+    Raises:
+        ConfigError: it is not the accuracy, and the supernet says nothing else.
+    """
+    if kind == "accuracy":
+        scores: list[float] = supernet.score(genotypes).tolist()
+        return scores
+    if not isinstance(supernet, Classifying):
+        raise ConfigError(
+            f"score is {kind}, and the supernet, of class {type(supernet).__name__}, tells accuracies alone; "
+            "take accuracy"
+        )
+    return [found.score(kind) for found in supernet.classify(genotypes)]
 
 
 def _file_name(config: StudyConfig, planned: PlannedSupernet) -> str:

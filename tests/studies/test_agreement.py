@@ -32,7 +32,8 @@ def rows(tmp_path):
 def test_scores_that_hold_size_against_the_large_show_it(rows):
     found = study_agreement(rows, "truth", ["biased", "right"], draws=20, resamples=100)
 
-    biased, right = found.agreements
+    biased, right, size = found.agreements
+    assert size.column == "size alone"
     assert right.figures["kendall_tau"].value == 1
     assert right.of_draws == (1, 0)
     assert biased.figures["kendall_tau"].value < 1
@@ -61,12 +62,18 @@ def test_tied_scores_share_their_mean_rank():
 def test_the_published_one_shot_scores_have_the_published_agreement(shared_data):
     path = shared_data / "tables" / "nasbench201_oneshot" / "nasbench201_oneshot.csv"
     found = study_agreement(
-        read_rows(path), "standalone_test_200", ["oneshot_supernet", "fewshot_supernet"], draws=300, resamples=2
-    )
+        read_rows(path), "standalone_test_200", ["oneshot_supernet", "fewshot_supernet"],
+        space=SPACE, draws=300, resamples=2,
+    )  # fmt: skip
 
-    one, few = found.agreements
+    one, few, size, live = found.agreements
     assert found.n == 15_625
     assert round(one.figures["kendall_tau"].value, 3) == 0.485
     assert round(few.figures["kendall_tau"].value, 3) == 0.551
+    assert round(one.figures["tau_in_better_half"].value, 2) == -0.05
+    assert round(one.figures["partial_tau_given_size"].value, 2) == 0.26
+    assert round(size.figures["kendall_tau"].value, 3) == 0.578
+    assert round(live.figures["kendall_tau"].value, 3) == 0.654
+    assert round(live.figures["tau_in_better_half"].value, 3) == 0.419
     # 0.746 over other draws of 50
     assert one.of_draws[0] == pytest.approx(0.746, abs=4 * one.of_draws[1] / 300**0.5)

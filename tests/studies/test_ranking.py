@@ -7,14 +7,17 @@ import pytest
 from attrs import evolve
 from pretend_backend import _Backend as PretendBackend
 
+from bnao.cli.reports import ranking_report
 from bnao.config.arms import PlannedSupernet, SamplerSpec
 from bnao.config.fields import build
 from bnao.config.settings import NetworkConfig, StudyConfig, preset
 from bnao.data.dataset import load_dataset
 from bnao.errors import ConfigError, DataError
-from bnao.metrics import pairwise_accuracy
+from bnao.metrics import FIGURES, pairwise_accuracy
 from bnao.network.size import count_parameters
 from bnao.run import Folder, Run
+from bnao.space.canonical import computed_form
+from bnao.space.genotype import Genotype
 from bnao.space.spaces import SPACES, space_named
 from bnao.streams import stream
 from bnao.studies import plots
@@ -523,3 +526,89 @@ def test_several_sets_that_are_stopped_go_on_to_the_same_figures(tmp_path, after
 
     assert resumed.to_json() == whole.to_json()
     assert again.trained == 2 * (6 * 2 + 6 * 2) - after
+
+
+# --- size alone, and what a score is
+
+
+def test_size_alone_is_in_every_study_with_all_figures():
+    config = evolve(SMALL, network=NetworkConfig(space="nas-bench-201", channels=4, cells=1), genotypes=30, seeds=1)
+    space = SPACES["nas-bench-201"]
+    cells = space.random_genotypes(30, stream(0, "truth"))
+    network = small_dataset().network(config.network)
+    live = count_parameters(cells, network, live=True)
+    # the truth is live size itself, so live size orders it perfectly and all parameters do not
+    study = study_ranking(
+        config, PretendBackend(), small_dataset(), truth=dict(zip(cells, live / 1e6, strict=True)), genotypes=cells
+    )
+
+    assert set(study.size_alone) == {"parameters", "live-parameters"}
+    assert study.size_alone["live-parameters"]["kendall_tau"].value == pytest.approx(1)
+    assert study.size_alone["parameters"]["kendall_tau"].value < 1
+    rows = study.to_json()["by_size"]
+    assert {row["figure"] for row in rows if row["by"] == "parameters"} == set(FIGURES)
+    again = RankingStudy.from_json(study.to_json())
+    assert again.to_json() == study.to_json()
+    lines = "\n".join(ranking_report(study))
+    assert "live size alone" in lines and "partial tau given live size" in lines
+
+
+def test_a_file_without_live_sizes_has_them_counted_anew_from_its_settings(tmp_path):
+    study = studied(SMALL, PretendBackend(), tmp_path / "accuracy")
+    content = {**study.to_json(), "config": {"network": {"channels": 4, "cells": 1, "nodes": 2}}}
+    for entry in content["genotypes"]:
+        del entry["parameters"], entry["live_parameters"]
+
+    again = RankingStudy.from_json(content)
+
+    assert again.counts is not None
+    assert again.counts["parameters"].tolist() == again.counts["live-parameters"].tolist()  # space nao
+    del content["config"]
+    assert RankingStudy.from_json(content).counts is None
+
+
+def test_supernets_can_be_asked_for_log_likelihoods(tmp_path):
+    by_accuracy = studied(SMALL, PretendBackend(), tmp_path / "accuracy")
+    study = studied(evolve(SMALL, score="log-likelihood"), PretendBackend(), tmp_path / "other")
+
+    scores = np.array([supernet.scores for supernet in study.supernets])
+
+    assert (scores < 0).all()
+    # the pretended logits are 1 for the label in a share of the images that is the accuracy: log p goes with it
+    for found, other in zip(study.supernets, by_accuracy.supernets, strict=True):
+        assert pairwise_accuracy(found.scores[-1], other.scores[-1]) == 1
+    assert study.to_json()["score"] == "log-likelihood"
+    assert "one-shot log-likelihood against" in ranking_report(study)[0]
+
+
+def test_a_supernet_that_tells_accuracies_alone_has_no_log_likelihoods(monkeypatch, tmp_path):
+    monkeypatch.delattr("pretend_backend._Supernet.classify")
+
+    with pytest.raises(ConfigError, match="score is log-likelihood, and the supernet, of class _Supernet, tells accur"):
+        studied(evolve(SMALL, score="log-likelihood"), PretendBackend(), tmp_path / "other")
+
+
+def test_the_presets_score_on_1000_dev_images_where_the_data_have_them():
+    dataset = load_dataset(preset(StudyConfig, "quick").data)
+
+    assert len(dataset.y_dev) >= 1000
+
+
+def test_genotypes_of_a_truth_that_pass_nothing_on_are_not_ranked():
+    config = evolve(SMALL, network=NetworkConfig(space="nas-bench-201", channels=4, cells=1), genotypes=3)
+    dead = SPACES["nas-bench-201"].check(
+        Genotype.parse("0:none;0:none+1:none;0:none+1:none+2:none", output="last node")
+    )
+    known = [dead, *SPACES["nas-bench-201"].random_genotypes(3, stream(0, "known"))]
+
+    assert set(chosen_genotypes(config, known, sizes_of)) == set(known[1:])
+    with pytest.raises(ConfigError, match="genotypes is 4, and the truth has 3; ask for fewer"):
+        chosen_genotypes(evolve(config, genotypes=4), known, sizes_of)
+
+
+def test_genotypes_that_are_ranked_can_be_distinct_by_what_they_compute():
+    config = evolve(
+        SMALL, network=NetworkConfig(space="nas-bench-201", channels=4, cells=1), genotypes=2_000, distinct="computed"
+    )
+
+    assert len({computed_form(g) for g in chosen_genotypes(config, None, sizes_of)}) == 2_000

@@ -13,7 +13,7 @@ from bnao.space.spaces import space_named
 from bnao.studies.genotypes import random_genotypes
 
 _BASE = SearchConfig(network=NETWORK)
-_SETTINGS = {("seed",), ("max_parameters",), ("max_multiply_adds",)}
+_SETTINGS = {("seed",), ("distinct",), ("max_parameters",), ("max_multiply_adds",)}
 _WITHOUT = {path for path, _ in settings_of(SearchConfig) if path not in _SETTINGS and path[0] != "network"}
 # more at once would not fit a memory
 _MOST = 1_000_000
@@ -42,6 +42,7 @@ def command(
     genotypes = random_genotypes(
         n, network,
         seed=config.seed, max_parameters=config.max_parameters, max_multiply_adds=config.max_multiply_adds,
+        distinct=config.distinct,
     )  # fmt: skip
     space = space_named(network.space, network.nodes)
     for line in genotype_lines(genotypes, space, network, as_json=as_json, notation=notation):

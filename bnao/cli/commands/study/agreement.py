@@ -10,7 +10,6 @@ from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.reports import agreement_report
 from bnao.cli.studies import Output, study_folder, study_options
 from bnao.config.fields import build
-from bnao.config.settings import SPACE_NAMES
 from bnao.config.table_studies import AgreementConfig
 from bnao.data.tables import read_rows
 from bnao.errors import RunError
@@ -29,26 +28,20 @@ _GIVEN_APART = (("table",), ("truth_column",), ("score_columns",))
 @click.argument("table")
 @click.option("--truth-column", required=True, help="Column of the accuracies.")
 @click.option("--score-column", "columns", multiple=True, required=True, help="Column of scores; can be repeated.")
-@click.option(
-    "--space",
-    type=click.Choice(SPACE_NAMES),
-    default="nao",
-    show_default=True,
-    help="Search space of the study given as --among.",
-)
 @study_options()
 @click.pass_context
-def command(
-    context: click.Context, table: str, truth_column: str, columns: tuple[str, ...], space: str, output: Output
-) -> None:
+def command(context: click.Context, table: str, truth_column: str, columns: tuple[str, ...], output: Output) -> None:
     """Compare the scores in a TABLE with the accuracies in the same table, as a check of the metrics."""
     apart = {"table": table, "truth_column": truth_column, "score_columns": columns}
     config, path = build(AgreementConfig, {**given_settings(context), **apart}), Path(table)
 
+    named = config.space or (None if config.among is None else "nao")
+
     def study() -> AgreementStudy:
         found = study_agreement(
             read_rows(path), truth_column, columns,
-            space=SPACES[space], among=None if config.among is None else _genotypes_of(Path(config.among)),
+            space=None if named is None else SPACES[named],
+            among=None if config.among is None else _genotypes_of(Path(config.among)),
             draw=config.draw, draws=config.draws, resamples=config.resamples,
         )  # fmt: skip
         with study_folder(output.folder, config) as run:
