@@ -1,6 +1,7 @@
 """The supernet as a Keras model: one graph for every architecture, in any Keras training; and against PyTorch."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,13 +11,15 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config.settings import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config.settings import SHARE_OVER, EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.errors import BackendError, DivergedError, GenotypeError, WeightsError
+from bnao.network.parameters import shared_place
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
 from bnao.space.genotype import edge_slots
 from bnao.space.spaces import space_named
 from bnao.streams import stream
 from bnao.testing import small_dataset
+from bnao.training.steps import supernet_steps
 
 try:
     load("keras")
@@ -30,8 +33,10 @@ from bnao.backends.keras import ENGINE, PathSGD, Supernet, supernet
 from bnao.backends.keras.engine import check_engine, check_layout, value_and_gradients
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.operations import tensor
+from bnao.backends.keras.stacks import chosen_slots, stacks_of
 
 NETWORK = NetworkConfig(channels=4, cells=1, nodes=2, image=(12, 12, 3), classes=4)
+CELL = NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(12, 12, 3), classes=4)
 SPACE = space_named("nao", 2)
 B = 16
 
@@ -81,20 +86,25 @@ def said_by(code):
 
 
 @only_tensorflow
-def test_the_graph_of_all_architectures_gives_each_ones_logits_and_gradients():
+@pytest.mark.parametrize(
+    "network", [NETWORK, evolve(NETWORK, share_over="node"), CELL, evolve(CELL, share_over="node")], ids=str
+)
+def test_the_graph_of_all_architectures_gives_each_ones_logits_and_gradients(network):
     import tensorflow as tf
 
-    forward, model = Forward(NETWORK), Supernet(NETWORK)
+    forward, model = Forward(network), Supernet(network)
+    genotypes = covering() if network.space == "nao" else model.space.random_genotypes(30, stream(0, "keras cells"))
     values = [tensor(array) for array in model.arrays]
     images, labels = (tf.convert_to_tensor(each) for each in batch())
-    masks = tf.constant(stream(0, "masks").integers(0, 2, (5, 2, 2, B)).astype(np.float32) * 2)
+    shape = (5, model.space.nodes, model.space.edges, B)
+    masks = tf.constant(stream(0, "masks").integers(0, 2, shape).astype(np.float32) * 2)
 
     def loss(values, arch):
         return ops.mean(ops.sparse_categorical_crossentropy(labels, forward(values, images, arch, masks), True))
 
     graph = tf.function(lambda arch: value_and_gradients(loss, values, arch), autograph=False)
-    for genotype in covering():
-        arch = model.arch_of(genotype).reshape(SPACE.shape)
+    for genotype in genotypes:
+        arch = model.arch_of(genotype).reshape(model.space.shape)
         expected, gradients = value_and_gradients(loss, values, arch)
 
         computed, own = graph(tf.convert_to_tensor(arch))
@@ -141,7 +151,7 @@ def test_a_search_traces_its_step_once(monkeypatch):
     calls = []
     original = Forward.__call__
     monkeypatch.setattr(Forward, "__call__", lambda self, *a: calls.append(1) or original(self, *a))
-    supernet._trained.cache_clear()
+    supernet._path_gradients.cache_clear()
     net = load("keras").supernet(
         SearchConfig(network=evolve(NETWORK, channels=2), training=TrainingConfig(batch_size=16)), small_dataset()
     )
@@ -149,8 +159,31 @@ def test_a_search_traces_its_step_once(monkeypatch):
 
     list(net.train(genotypes, np.arange(200), round=0))
 
-    supernet._trained.cache_clear()
+    supernet._path_gradients.cache_clear()
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("share_over", SHARE_OVER)
+def test_an_edge_trains_the_weights_that_its_shared_name_says(share_over):
+    network = evolve(NETWORK, share_over=share_over)
+    stacks = stacks_of(network).values()
+    for genotype in covering():
+        (arch,) = SPACE.encode([genotype]).astype(np.int32)
+        chosen = set()
+        for stack in stacks:
+            if stack.kind == "edge":
+                slots, are = (np.asarray(each) for each in chosen_slots(network, arch, stack))
+                names = (stack.names[slot] for slot in slots[are])
+                chosen |= {re.sub(r"\.(depthwise|pointwise|norm|even|odd).*", "", name) for name in names}
+
+        expected = {
+            shared_place(share_over, f"cells.{index}", node, slot, edge.operation, edge.source)
+            for index in range(5)
+            for node, edges in enumerate(genotype.cell(index in (1, 3)).nodes)
+            for slot, edge in zip(edge_slots(edges), edges.edges, strict=True)
+            if (index in (1, 3) and edge.operation == "skip_connect" and edge.source < 2) or "conv" in edge.operation
+        }
+        assert chosen == expected
 
 
 # --- a Keras model
@@ -165,7 +198,7 @@ def test_only_the_path_moves_in_fit_and_by_the_arithmetic_of_a_search():
     searched = load("keras").supernet(config, dataset)
     model = compiled(Supernet(searched.network), momentum=0.9, weight_decay=3e-4, gradient_norm=5.0)
     genotypes = pool(2)
-    steps = list(supernet.supernet_steps(config, dataset, searched.network, genotypes, np.array([0, 1]), 0, 0))
+    steps = list(supernet_steps(config, dataset, searched.network, genotypes, np.array([0, 1]), 0, 0))
     for step in steps:
         before = model.state()
 
