@@ -9,16 +9,16 @@ import attrs
 import click
 import numpy as np
 
-from bnao.cli.folders import about, about_table
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.reports import predictor_report
-from bnao.cli.studies import Output, counting, framework, keep_study, required, study_folder, study_options
+from bnao.cli.studies import Output, counting, framework, required, study_folder, study_options
 from bnao.config.fields import build
 from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.config.table_studies import PredictorConfig
 from bnao.data.tables import SCORE_COLUMNS, read_rows
 from bnao.errors import ConfigError
 from bnao.protocols import Predicting
+from bnao.provenance import about_table, keep_study, origin
 from bnao.space.spaces import SPACES
 from bnao.studies.predictor import PredictorStudy, predictor_study
 
@@ -58,7 +58,7 @@ def _studied(config: PredictorConfig, folder: Path) -> PredictorStudy:
         return controller
 
     listen = counting(config.seeds * len(config.parts), "{size} genotypes, seed {seed}: tau {tau:.3f}")
-    with study_folder(folder, config, about(about_table(path), config.machine, [backend])) as run:
+    with study_folder(folder, config, origin(about_table(path), config.machine, [backend])) as run:
         genotypes = list(score_of)
         scores = np.array(list(score_of.values()))
         found = predictor_study(config, genotypes, scores, make, folder=run, listen=listen)
