@@ -34,6 +34,10 @@ class TestKeras(BackendContract):
     def backend(self):
         return load("keras")
 
+    @pytest.fixture
+    def network(self):
+        return NetworkConfig(channels=4, cells=1, nodes=2)  # its graph takes half the time to build of one of 3 nodes
+
     @pytest.mark.parametrize("space", SPACES_HERE)
     def test_a_stand_alone_network_of_any_space_is_counted_and_learns(self, backend, dataset, short, space):
         config = evolve(short, network=NetworkConfig(space=space, channels=4, cells=1))

@@ -152,9 +152,7 @@ def test_a_search_traces_its_step_once(monkeypatch):
     original = Forward.__call__
     monkeypatch.setattr(Forward, "__call__", lambda self, *a: calls.append(1) or original(self, *a))
     supernet._path_gradients.cache_clear()
-    net = load("keras").supernet(
-        SearchConfig(network=evolve(NETWORK, channels=2), training=TrainingConfig(batch_size=16)), small_dataset()
-    )
+    net = load("keras").supernet(SearchConfig(network=NETWORK, training=TrainingConfig(batch_size=B)), small_dataset())
     genotypes = pool(200)
 
     list(net.train(genotypes, np.arange(200), round=0))
