@@ -429,6 +429,26 @@ def test_a_loss_that_is_no_number_stops_with_step_genotype_and_rate():
 
 has_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch beside Keras")
 
+MIXTURES = """
+    from bnao.protocols import Pass
+    from bnao.space.mixture import Mixture, mixture_shape
+
+    def of_mixtures(backend, dataset):
+        found = {}
+        for name, nodes in (("nao", 2), ("nas-bench-201", 3)):
+            network = NetworkConfig(space=name, channels=4, cells=1, nodes=nodes, share_over="source")
+            net, space = backend.supernet(SearchConfig(network=network, seed=5), dataset), space_named(name, nodes)
+            weights = stream(0, "parity").random(mixture_shape(space))
+            mixture = Mixture(weights * (weights > 0.3))
+            images, labels = dataset.normalised(dataset.x_test[:16]), dataset.y_test[:16]
+            one = Pass(mixture, images, labels, slope="all", weight=0.5)
+            found[f"path {name}"] = net.logits(space.random_genotypes(1, stream(1, "parity"))[0], dataset.x_test[:16])
+            found[f"mixture {name}"] = net.logits(mixture, dataset.x_test[:16])
+            found[f"slope {name}"] = net.supernet.step([one], 0.1)[0].slope
+            found[f"mixture {name} after a step"] = net.logits(mixture, dataset.x_test[:16])
+        return found
+"""
+
 IN_TORCH = """
     import sys
     import numpy as np
@@ -439,6 +459,7 @@ IN_TORCH = """
     from bnao.streams import stream
     from bnao.testing import small_dataset
     from bnao.network.state import read_weights, to_bytes
+    exec(sys.argv.pop(1))
 
     folder, space, dataset = sys.argv[1], space_named("nao", 2), small_dataset()
     network = NetworkConfig(channels=4, cells=1, nodes=2)
@@ -466,12 +487,13 @@ IN_TORCH = """
         open(folder + "/supernet-torch.safetensors", "wb").write(to_bytes(supernet.state()))
         for index, genotype in enumerate(pool):
             logits[f"supernet{index}"] = supernet.logits(genotype, dataset.x_test)
+        logits |= of_mixtures(load("torch"), dataset)
     np.savez(folder + "/logits.npz", **logits)
 """
 
 
 def in_torch(*arguments):
-    command = [sys.executable, "-c", textwrap.dedent(IN_TORCH), *map(str, arguments)]
+    command = [sys.executable, "-c", textwrap.dedent(IN_TORCH), textwrap.dedent(MIXTURES), *map(str, arguments)]
     subprocess.run(command, check=True, timeout=240)
     return dict(np.load(f"{arguments[0]}/logits.npz"))
 
@@ -496,6 +518,10 @@ def test_weights_trained_in_pytorch_give_the_same_logits_here(tmp_path):
             alone.load_state(read_weights(tmp_path / f"alone{index}-torch.safetensors")[0])
             logits = alone.logits(dataset.x_test)
             assert abs(logits - expected[f"alone{index}"]).max() < 1e-4
+    names = dict(globals())
+    exec(textwrap.dedent(MIXTURES), names)
+    for name, values in names["of_mixtures"](backend, dataset).items():
+        assert abs(values - expected[name]).max() < 1e-3 * max(1, abs(values).max()), name
 
 
 @has_torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,18 +35,35 @@ def used_slots(network: NetworkConfig, architecture: Genotype | MixedCells, idle
     >>> [int(slots.sum()) for slots in used_slots(network, genotype)[:3]]  # the stem
     [1, 1, 1]
     """
-    names = _used_names(network, architecture, idle)
-    return tuple(np.array([name in names for name in each.names]) for each in stacks_of(network).values())
+    used = _used_names(network, architecture, idle)
+    return tuple(np.array([name in used for name in names]) for names in _names(network))
+
+
+@cache
+def _names(network: NetworkConfig) -> list[tuple[str, ...]]:
+    """The names of the slots of each array."""
+    return [each.names for each in stacks_of(network).values()]
+
+
+@cache
+def _always_used(network: NetworkConfig) -> frozenset[str]:
+    """The parameters that belong to no edge and no state of a cell."""
+    owners = ("nodes", "loose", *space_named(network.space, network.nodes).operations)
+    names = set()
+    for name in supernet_shapes(network):
+        first, *parts = name.split(".")
+        if first != "cells" or not (parts[1] in owners or parts[1:3] == ["output", "state"]):
+            names.add(name)
+    return frozenset(names)
 
 
 def _used_names(network: NetworkConfig, architecture: Genotype | MixedCells, idle: bool) -> set[str]:
     space = space_named(network.space, network.nodes)
     cells = architecture.cells if isinstance(architecture, Genotype) else architecture
-    positions, outside = stack(network), ("stem", "cells", "head", "classifier")
+    positions, names = stack(network), set(_always_used(network))
     if space.rules.residual and not set(range(space.inputs)) & cells[0].live_states:
         # a cell that passes nothing on cuts off what stands before it
-        positions, outside = positions[-1:], ("head", "classifier")
-    names = {name for name in supernet_shapes(network) if _is_always_used(name, space) and name.startswith(outside)}
+        positions, names = positions[-1:], {name for name in names if name.startswith(("head.", "classifier."))}
     for position in positions:
         prefix, cell = f"cells.{position.index}", cells[-1 if position.reduction else 0]
         if space.rules.residual and position.reduction:
@@ -58,13 +75,6 @@ def _used_names(network: NetworkConfig, architecture: Genotype | MixedCells, idl
             if position.reduction and state < space.inputs:
                 names |= {f"{prefix}.loose.{state}.{layer}" for layer in REDUCE}
     return names
-
-
-def _is_always_used(name: str, space: SearchSpace) -> bool:
-    """Whether a parameter belongs to no edge and no state of a cell."""
-    first, *parts = name.split(".")
-    owners = ("nodes", "loose", *space.operations)
-    return first != "cells" or not (parts[1] in owners or parts[1:3] == ["output", "state"])
 
 
 def _places(
