@@ -30,8 +30,8 @@ from bnao.space.zoo import published_cell
 from bnao.strategies.fusion import Fusion, fuse
 from bnao.strategies.rounds import search
 from bnao.studies.genotypes import random_genotypes
-from bnao.studies.ranking import RankingStudy, ranking_study
-from bnao.studies.sets import RankingSets, ranking_sets
+from bnao.studies.ranking import RankingStudy, study_ranking
+from bnao.studies.sets import RankingSets, study_ranking_sets
 from bnao.version import VERSION as __version__
 
 __all__ = [
@@ -75,13 +75,13 @@ __all__ = [
     "published_cell",
     "random_genotypes",
     "rank_agreement",
-    "ranking_sets",
-    "ranking_study",
     "resumed_search",
     "run_search",
     "score_genotypes",
     "search",
     "spearman",
+    "study_ranking",
+    "study_ranking_sets",
     "to_text",
     "zero_cost_scores",
 ]

@@ -1,4 +1,4 @@
-"""How far two score lists agree on the order of architectures (Sec. 3; SPEC section 7).
+"""Agreement of two lists of scores on the order of architectures (Sec. 3).
 
 All is counted exactly, in O(n log n) time and O(n) memory, so a benchmark table of 15,625 takes milliseconds.
 """
@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from attrs import asdict, frozen
 from numpy.typing import ArrayLike, NDArray
 
 from bnao.errors import RankingError
+from bnao.pair_counts import PairCounts as PairCounts
+from bnao.pair_counts import count_pairs as count_pairs
+from bnao.pair_counts import spearman_of as _spearman
 from bnao.streams import stream
 
 Ints = NDArray[np.int64]
 
-# numbers whose inversions are counted pair by pair
-_FEW = 200
-
 
 def pairwise_accuracy(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """The share of pairs that two score lists order the same way.
+    """Return the share of pairs that two score lists order the same way.
 
     Paper: Sec. 3, Tables 2, 3 and 6. Pairs tied in ``truth`` are left out; tied in ``predicted`` alone they
     count one half, so a constant predictor scores 0.5 and order in the lists cannot matter.
@@ -44,7 +45,7 @@ def pairwise_accuracy(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def kendall_tau(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """Kendall's tau-b: pairs in the same order less pairs in the opposite one, as a share, ties allowed for.
+    """Return Kendall's tau-b: concordant minus discordant pairs as a share, corrected for ties.
 
     Kendall 1945: (concordant - discordant) / sqrt(pairs not tied in ``predicted`` x pairs not tied in ``truth``).
 
@@ -60,7 +61,7 @@ def kendall_tau(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """Spearman's rho: the correlation of the ranks, tied scores sharing the mean of their ranks.
+    """Return Spearman's rho: the correlation of the ranks, tied scores sharing the mean of their ranks.
 
     Args and errors as for ``pairwise_accuracy``.
 
@@ -74,10 +75,10 @@ def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def precision_at_top(predicted: ArrayLike, truth: ArrayLike, k: int = 10) -> float:
-    """The share of the k best by prediction that are among the k best in truth.
+    """Return the share of the k best by prediction that are among the k best in truth.
 
     Where ties leave open who is among the k best, it is the expected share when each list breaks its ties at
-    random: a constant predictor scores k / n, what choosing blindly gives.
+    random: a constant predictor scores k / n, the expectation of a random choice.
 
     Args:
         k: how many are chosen, >= 1. The others and errors as for ``pairwise_accuracy``.
@@ -151,12 +152,12 @@ def precision_in_top(predicted: ArrayLike, truth: ArrayLike, share: float = 0.1)
 
 
 def defined(value: float) -> float | None:
-    """The figure, or None where it is NaN: not defined for so few, and no JSON."""
+    """Return the figure, or None where it is NaN: not defined for so few, and no JSON."""
     return None if math.isnan(value) else value
 
 
 def mean_ranks(scores: ArrayLike) -> NDArray[np.float64]:
-    """0 for the worst, n - 1 for the best; tied ones share the mean of their ranks.
+    """Return ranks from 0, the worst, to n - 1, the best; ties share the mean of their ranks.
 
     >>> mean_ranks(np.array([0.5, 0.7, 0.5])).tolist()
     [0.5, 2.0, 0.5]
@@ -201,8 +202,32 @@ class Estimate:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
     def to_json(self) -> dict[str, float | int | None]:
-        """Plain data, as in files; what is not known (NaN) is None, since JSON has no NaN."""
+        """Return plain data, as in files; NaN becomes None, since JSON has no NaN."""
         return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
+
+    def to_entry(self) -> dict[str, float | int | None]:
+        """Return it as study.json has it: rounded, and without its level, which is the same for all.
+
+        >>> Estimate(2 / 3, 0.5, 0.75, 50, 0.95).to_entry()
+        {'value': 0.666667, 'low': 0.5, 'high': 0.75, 'n': 50}
+        """
+        return {
+            name: round(value, 6) if isinstance(value, float) else value
+            for name, value in self.to_json().items()
+            if name != "level"
+        }
+
+    @classmethod
+    def from_entry(cls, content: Mapping[str, Any], level: float = 0.95) -> Estimate:
+        """Read the estimate that ``to_entry`` wrote.
+
+        >>> Estimate.from_entry({"value": None, "low": None, "high": None, "n": 2}, level=0.95).value
+        nan
+        """
+        value, low, high = (
+            math.nan if content[name] is None else float(content[name]) for name in ("value", "low", "high")
+        )
+        return cls(value, low, high, int(content["n"]), level)
 
 
 def rank_agreement(
@@ -215,7 +240,7 @@ def rank_agreement(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Estimate]:
-    """Every figure of this module with its bootstrap interval over architectures.
+    """Return every figure of this module with its bootstrap interval over architectures.
 
     A resample draws n architectures with replacement; an architecture and its copy are tied in both lists, so
     their pair is left out. The interval is that of the percentiles (Efron 1979); resamples where a figure is
@@ -248,7 +273,7 @@ def rank_agreement(
 
 @frozen
 class Comparison:
-    """How several ways of scoring agree with one truth.
+    """Agreement of several ways of scoring with one truth.
 
     Attributes:
         estimates: by the way's name and the figure's.
@@ -271,7 +296,7 @@ def compare_rankings(
     seed: int = 0,
     level: float = 0.95,
 ) -> Comparison:
-    """The figures of several ways of scoring, each a mean over its lists, and their differences, with intervals.
+    """Return the figures of several ways of scoring, each a mean over its lists, and their differences, with intervals.
 
     A resample draws n architectures with replacement, and as many lists of each way as it has, list i of one way
     together with list i of the others where they have equally many: so the interval of a difference is paired.
@@ -387,86 +412,6 @@ def _figures(x: Ints, truth: _Truth) -> dict[str, float]:
     return dict(zip(FIGURES, figures, strict=False))
 
 
-@frozen
-class PairCounts:
-    """How the n (n - 1) / 2 pairs of two lists stand to each other.
-
-    Attributes:
-        concordant: in the same order in both lists.
-        discordant: in opposite orders.
-        tied_x: tied in the first list, whether in the second or not.
-        tied_y: tied in the second list, whether in the first or not.
-        tied_both: tied in both.
-    """
-
-    concordant: int
-    discordant: int
-    tied_x: int
-    tied_y: int
-    tied_both: int
-
-    @property
-    def total(self) -> int:
-        """All pairs."""
-        return self.concordant + self.discordant + self.tied_x + self.tied_y - self.tied_both
-
-
-def count_pairs(x: Ints, y: Ints) -> PairCounts:
-    """Count the pairs of two lists of ranks by how they stand to each other, in O(n log n).
-
-    Args:
-        x, y: shape (n,), integers >= 0 of the order of n; equal ones are tied.
-
-    >>> count_pairs(np.array([0, 1, 1, 2]), np.array([0, 2, 1, 1]))
-    PairCounts(concordant=3, discordant=1, tied_x=1, tied_y=1, tied_both=0)
-    """
-    n = len(x)
-    if n < 2:
-        return PairCounts(0, 0, 0, 0, 0)
-    width = int(y.max()) + 1
-    # by x, and by y within equal x: then a pair is discordant exactly where the later y is smaller
-    both = np.sort(x * width + y)
-    y_by_x = both % width
-    discordant = _inversions(y_by_x)
-    runs = np.diff(np.flatnonzero(np.r_[True, both[1:] != both[:-1], True]))
-    tied_x, tied_y, tied_both = (_pairs_within(counts) for counts in (np.bincount(x), np.bincount(y), runs))
-    concordant = n * (n - 1) // 2 - discordant - tied_x - tied_y + tied_both
-    return PairCounts(concordant, discordant, tied_x, tied_y, tied_both)
-
-
-def _pairs_within(counts: Ints) -> int:
-    return int((counts * (counts - 1) // 2).sum())
-
-
-def _inversions(values: Ints) -> int:
-    """Pairs of places i < j with values[i] > values[j], for integers >= 0.
-
-    Two unequal numbers differ first at some bit, counted from the top: there the larger has 1. So from the top
-    bit down, the numbers with equal higher bits stand together in their first order, and each 0 counts the 1s
-    in front of it among them; then every such group is split into its 0s and its 1s. Of a few numbers each is
-    compared with each, which is faster.
-    """
-    if len(values) <= _FEW:
-        narrow = values.astype(np.int32)
-        return int(np.count_nonzero(np.triu(narrow[:, None] > narrow)))
-    levels = int(values.max()).bit_length()
-    # below[v]: how many are less than v, which is where a group that begins at v begins
-    below = np.zeros((1 << levels) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(values, minlength=1 << levels), out=below[1:])
-    place = np.arange(len(values))
-    total = 0
-    for bit in reversed(range(levels)):
-        group = below[values >> (bit + 1) << (bit + 1)]
-        is_one = (values >> bit & 1).astype(bool)
-        ones = np.r_[0, np.cumsum(is_one)]  # ones[i]: 1s in front of place i, over all groups
-        ones_before = ones[:-1] - ones[group]
-        total += int(ones_before[~is_one].sum())
-        moved = np.empty_like(values)
-        moved[np.where(is_one, below[values >> bit << bit] + ones_before, place - ones_before)] = values
-        values = moved
-    return total
-
-
 def _accuracy_of(pairs: PairCounts) -> float:
     differing = pairs.total - pairs.tied_y
     tied_in_prediction_alone = pairs.tied_x - pairs.tied_both
@@ -508,19 +453,6 @@ def _better_tau(x: Ints, y: Ints, share: float) -> float:
     return _tau(x[best], y[best])
 
 
-def _spearman(x: Ints, y: Ints) -> float:
-    a, b = _centred_ranks(x), _centred_ranks(y)
-    scale = math.sqrt((a * a).sum() * (b * b).sum())
-    return float((a * b).sum()) / scale if scale else math.nan
-
-
-def _centred_ranks(ranks: Ints) -> NDArray[np.float64]:
-    """Twice (rank - mean rank), tied ones sharing the mean of their ranks: whole numbers that sum to 0."""
-    counts = np.bincount(ranks)
-    twice_mean_rank = 2 * np.cumsum(counts) - counts + 1
-    return (twice_mean_rank[ranks] - (len(ranks) + 1)).astype(np.float64)
-
-
 def _precision_at_top(x: Ints, y: Ints, k: int) -> float:
     if len(x) < k:
         return math.nan
@@ -532,7 +464,7 @@ def _precision_in_top(x: Ints, y: Ints, share: float) -> float:
 
 
 def _chance_in_top(ranks: Ints, k: int) -> NDArray[np.float64]:
-    """The chance that each is among the k largest when ties are broken at random."""
+    """Return the chance that each is among the k largest when ties are broken at random."""
     counts = np.bincount(ranks)
     above = len(ranks) - np.cumsum(counts)
     return np.clip((k - above) / np.maximum(counts, 1), 0, 1)[ranks]

@@ -27,7 +27,7 @@ Listener = Callable[[Event], None]
 _TRAINING = ("genotype", "of", "repeat")
 _SUPERNET = ("sampler", "seed", "length")
 _HELD_OUT = ("learned_from", "n", "pairwise_accuracy", "kendall_tau", "reconstruction_distance")
-#: every event of search, evaluate and ranking_study by its kind, with its fields besides "event"; docs/events.md says
+#: every event of search, evaluate and study_ranking by its kind, with its fields besides "event"; docs/events.md says
 #: when each is told and what its fields mean
 EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "search": {
@@ -53,7 +53,7 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "zero_cost_scores": {
         "probed": ("genotype", "of"),
     },
-    "ranking_study": {
+    "study_ranking": {
         "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
         "trained": (*_TRAINING, "test_error", "known"),
         "step": (*_SUPERNET, "step", "steps", "loss", "rate", "seconds"),

@@ -39,7 +39,7 @@ class PreparedSearch:
         controller: proposes.
         rerank: a genotype's accuracy after a short training, where the settings ask for it.
         fuse: joins the scores with what else is known, where the settings ask for it.
-        about: the data, machine and versions, as run.json tells them.
+        about: the data, machine and versions, as in run.json.
     """
 
     config: SearchConfig
@@ -50,7 +50,7 @@ class PreparedSearch:
     about: About
 
     def search(self, run: Run | None = None, listen: Listener = lambda event: None) -> SearchResult:
-        """Search; in a run's folder, where there is one. See ``bnao.search`` for what it raises."""
+        """Run the search, in a run's folder if there is one. See ``bnao.search`` for what it raises."""
         if isinstance(self.supernet, StandAloneScores):
             self.supernet.folder = run
         if self.fuse is not None:
@@ -79,7 +79,7 @@ def prepare_search(config: SearchConfig, controller_backend: str | None = None) 
 
 
 def resumed_search(run: Run, rounds: int | None = None) -> PreparedSearch:
-    """Make all that the search of a run goes on with, whose settings are the run's.
+    """Make all that the search of a run needs to resume, with the run's settings.
 
     Args:
         run: the folder.
@@ -110,7 +110,7 @@ def run_search(
 ) -> SearchResult:
     """Search as the settings say, from nothing to the ranking, in a new folder like that of ``bnao search``.
 
-    A search that was stopped goes on with ``bnao search --resume`` or ``resumed_search``.
+    A search that was stopped is resumed with ``bnao search --resume`` or ``resumed_search``.
 
     Args:
         config: all settings.
@@ -152,7 +152,7 @@ def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedS
 
 
 def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Scorer:
-    """The supernet, or what trains each genotype alone in its place."""
+    """Return the supernet, or what trains each genotype alone in its place."""
     if config.sharing == "weights":
         return backend.supernet(config, dataset)
     if dataset is None:
@@ -161,7 +161,7 @@ def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -
 
 
 def _rerank(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Callable[[Genotype], float]:
-    """The short training of one of the best."""
+    """Return the short training of one of the best."""
     if dataset is None:
         raise ConfigError(f"backend {backend.name!r} trains nothing; rerank_epochs must be 0")
     return lambda genotype: short_training(genotype, config, backend, dataset, config.rerank_epochs)

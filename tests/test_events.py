@@ -16,7 +16,7 @@ from bnao.protocols import EVENTS
 from bnao.space.spaces import space_named
 from bnao.strategies.rounds import search
 from bnao.streams import stream
-from bnao.studies.ranking import ranking_study
+from bnao.studies.ranking import study_ranking
 from bnao.testing import small_dataset
 from tests.strategies.test_rounds import CountingSupernet, Foreteller, NoIdeas
 from tests.studies.test_ranking import SMALL
@@ -55,7 +55,7 @@ def of_an_evaluation(listen):
 
 def of_a_study(listen):
     dataset = small_dataset()
-    ranking_study(evolve(SMALL, short="1", proxies="naswot"), BACKEND, dataset, dataset.joined(), listen=listen)
+    study_ranking(evolve(SMALL, short="1", proxies="naswot"), BACKEND, dataset, dataset.joined(), listen=listen)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def of_a_study(listen):
         ("search", of_a_search),
         ("evaluate", of_an_evaluation),
         ("zero_cost_scores", of_zero_cost_scores),
-        ("ranking_study", of_a_study),
+        ("study_ranking", of_a_study),
     ],
 )
 def test_every_event_is_listed_with_exactly_its_fields(function, work):

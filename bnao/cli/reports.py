@@ -1,4 +1,4 @@
-"""What a command prints at its end: tables as plain text, and the figures under them."""
+"""Reports that commands print: tables as plain text, and the figures under them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bnao.studies.size import SizeCorrelation
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> list[str]:
-    """Aligned columns under their heads, to the right but for the columns named.
+    """Return the lines of a table: columns under their heads, right-aligned except those named.
 
     >>> for line in table(["rank", "from"], [["1", "search"], ["12", "pool"]], left=["from"]):
     ...     print(line)
@@ -46,14 +46,14 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[st
 
 
 def score_text(entry: Ranked) -> str:
-    """A score, with its standard error where it is a share of images."""
+    """Return a score, with its standard error where it is a share of images."""
     if entry.standard_error is None:
         return plain_score(entry.score, as_share=False)
     return f"{percent(entry.score)} {plus_minus()} {percent(entry.standard_error)}"
 
 
 def balance_line(found: Balance) -> str:
-    """The balance for people."""
+    """Return the balance for people."""
     return (
         f"updates: {found.steps:,} steps; against Eq. 4 chi-square is {found.chi_square:.1f} over {found.degrees} "
         f"degrees of freedom ({found.chi_square / found.degrees:.2f} each), the largest deviation "
@@ -62,7 +62,7 @@ def balance_line(found: Balance) -> str:
 
 
 def search_report(result: SearchResult, top: int, *, long: bool = False) -> list[str]:
-    """The best genotypes of a search and how they came to be; ``long`` adds their texts."""
+    """Return the best genotypes of a search and how they came to be; ``long`` adds their texts."""
     best = result.ranked[:top]
     heads = ["rank", "id", "score", "parameters", "multiply-adds", "round"]
     trained = any(entry.expected_updates for entry in best)
@@ -140,7 +140,7 @@ def fusion_lines(result: SearchResult) -> list[str]:
 
 
 def size_line(bias: SizeBias) -> str:
-    """How far a search's ranking goes with size, for people."""
+    """Return a line on the correlation of a search's ranking with size."""
     return (
         f"size: Kendall tau of score and size is {_estimate(bias.by_size, sign='+')}; edges without parameters (skip, "
         f"pool, none) are {percent(bias.free_in_top)} of those of the top {bias.top} and {percent(bias.free_in_pool)} "
@@ -149,7 +149,7 @@ def size_line(bias: SizeBias) -> str:
 
 
 def learning_lines(learning: Sequence[Learning]) -> list[str]:
-    """How the controller ranked genotypes it had not learned from, and its own proposals, by round."""
+    """Return the controller's ranking of held-out genotypes and of its own proposals, a line per round."""
     if not learning:
         return []
     rows = []
@@ -178,7 +178,7 @@ def numbered(genotypes: Sequence[Genotype]) -> list[str]:
 
 
 def pool_line(result: SearchResult) -> str:
-    """The best score beside the median of the first random pool."""
+    """Return the best score beside the median of the first random pool."""
     pool = [entry.score for entry in result.ranked if entry.round == 1]
     first = result.ranked[0]
     as_share = first.standard_error is not None
@@ -189,7 +189,7 @@ def pool_line(result: SearchResult) -> str:
 
 
 def left_out_line(unreadable: Mapping[str, str], file: str) -> str:
-    """How many image files could not be read, and where all of them are named.
+    """Return the number of image files that could not be read, and the file that lists them.
 
     >>> left_out_line({"a.jpeg": "a.jpeg cannot be read as an image: it is empty"}, "evaluation.json")
     'left out: 1 image file that could not be read, a.jpeg (evaluation.json says why)'
@@ -205,7 +205,7 @@ _HARDEST = 3
 
 
 def hardest_line(done: Evaluation, class_names: Sequence[str]) -> str | None:
-    """The classes in which most test images are told wrong, the worst first; None where that is not known."""
+    """Return the classes in which most test images are misclassified, the worst first; None where that is not known."""
     known = [(error, name) for error, name in zip(done.class_errors, class_names, strict=False) if error is not None]
     if not known:
         return None
@@ -214,7 +214,7 @@ def hardest_line(done: Evaluation, class_names: Sequence[str]) -> str | None:
 
 
 def error_text(done: Evaluation) -> str:
-    """The mean test error in percent, with the standard deviation where there are several repeats."""
+    """Return the mean test error in percent, with the standard deviation where there are several repeats."""
     if len(done.test_errors) == 1:
         return percent(done.mean, 2)
     return f"{percent(done.mean, 2)} {plus_minus()} {percent(done.deviation, 2)} ({len(done.test_errors)})"
@@ -228,13 +228,13 @@ def evaluation_report(
     as_share: bool = True,
     long: bool = False,
 ) -> list[str]:
-    """Stand-alone test errors, one line a genotype.
+    """Return a table of stand-alone test errors, one line per genotype.
 
     Args:
         evaluations: one a genotype.
         sources: where each genotype is from, such as a rank.
         scores: one-shot scores.
-        as_share: whether scores are shares of images, told in percent.
+        as_share: whether scores are shares of images, printed in percent.
         long: whether the genotypes' texts follow the table.
     """
     first = evaluations[0]
@@ -264,7 +264,7 @@ def evaluation_report(
 def agreement_lines(
     estimates: Mapping[str, Estimate], what: str = "one-shot scores against stand-alone accuracies"
 ) -> list[str]:
-    """How far two lists of scores agree on the order; what says which two."""
+    """Return the agreement of two lists of scores on the order; ``what`` names them."""
     first = next(iter(estimates.values()))
     lines = [f"{what}, n = {first.n} (in brackets the {first.level:.0%} bootstrap interval over genotypes):"]
     for name, estimate in estimates.items():
@@ -371,15 +371,15 @@ def _difference_rows(study: RankingStudy, names: Sequence[str]) -> list[list[str
     ]
 
 
-def contest_report(contest: ControllersStudy) -> list[str]:
-    """What each controller found after some numbers of queries."""
+def controllers_report(study: ControllersStudy) -> list[str]:
+    """Return a table of what each controller found after some numbers of queries."""
     heads = ["controller", "searches", "queries", "test accuracy", "regret (mean)", "median", "10 to 90 %"]
     rows = []
-    for curve in contest.curves:
+    for curve in study.curves:
         marks = {min(range(len(curve.queries)), key=lambda i: abs(curve.queries[i] - want)) for want in MARKS}
         for index in sorted(marks):
             best = curve.best[:, index]
-            regret = contest.optimum - best
+            regret = study.optimum - best
             low, middle, high = np.quantile(regret, [0.1, 0.5, 0.9])
             rows.append(
                 [
@@ -388,14 +388,14 @@ def contest_report(contest: ControllersStudy) -> list[str]:
                 ]
             )  # fmt: skip
     return [
-        f"{contest.rows:,} genotypes of space {contest.space}; the best test accuracy is {contest.optimum:.3f}, and "
-        f"that of the genotype with the best score {contest.test_of_best_score:.3f}",
+        f"{study.rows:,} genotypes of space {study.space}; the best test accuracy is {study.optimum:.3f}, and "
+        f"that of the genotype with the best score {study.test_of_best_score:.3f}",
         *table(heads, rows, left=["controller"]),
     ]
 
 
 def predictor_report(study: PredictorStudy) -> list[str]:
-    """How the predictor ranks what it has not seen."""
+    """Return a table of the predictor's rank correlation on held-out genotypes."""
     rows = [
         [
             f"{size:,}", f"{held:,}", str(len(tau)), f"{tau.mean():.3f}", f"{tau.min():.3f} to {tau.max():.3f}",
@@ -408,7 +408,7 @@ def predictor_report(study: PredictorStudy) -> list[str]:
 
 
 def agreement_report(study: AgreementStudy) -> list[str]:
-    """How published scores agree with the published truth."""
+    """Return a table of the agreement of published scores with published accuracies."""
     names = ("pairwise_accuracy", "kendall_tau", "spearman")
     heads = ["scores", *(name.replace("_", " ") for name in names), f"in draws of {study.draw}", "sd", "gain by size"]
     rows, beyond = [], []
@@ -429,7 +429,7 @@ def agreement_report(study: AgreementStudy) -> list[str]:
 
 
 def size_report(correlations: Sequence[SizeCorrelation]) -> list[str]:
-    """Size and accuracy along training, a table after the other."""
+    """Return the correlation of size and accuracy during training, table by table."""
     heads = ["table", "n", "epochs", "Spearman of size and accuracy", "Kendall tau", "Spearman with the last"]
     rows = [
         [found.name, f"{found.n:,}", str(epochs), _estimate(spearman), _estimate(kendall), _estimate(last)]
@@ -448,7 +448,7 @@ def _estimate(estimate: Estimate, sign: str = "") -> str:
 
 
 def random_line(found: AgainstRandom) -> str:
-    """The best of a search beside random genotypes, for people."""
+    """Return the best of a search beside random genotypes, for people."""
     return (
         f"test error: {percent(found.first, 2)} for the genotype ranked first, {percent(found.top_mean, 2)} on "
         f"average over the top {found.top}; the median of {found.random} random ones of the first pool is "
@@ -457,7 +457,7 @@ def random_line(found: AgainstRandom) -> str:
 
 
 def spent_line(seconds: float, memory: int | None) -> str:
-    """The time and memory that a command took.
+    """Return the time and memory that a command took.
 
     >>> spent_line(0.42, None), spent_line(125, 300 * 2**20)
     ('took 0.4 s', 'took 2:05, peak memory 300 MiB')
@@ -467,7 +467,7 @@ def spent_line(seconds: float, memory: int | None) -> str:
 
 
 def peak_memory() -> int | None:
-    """The most memory this process has held, bytes; None where the system does not say."""
+    """Return the most memory this process has held, bytes; None where the system does not say."""
     try:
         import resource
     except ImportError:

@@ -1,4 +1,4 @@
-"""What each preset changes in the paper's settings: to shrink them for a machine, or for other images.
+"""Presets: changes of the paper's settings for smaller machines, or for other images.
 
 ``imagenet`` is the paper's own for ILSVRC-2012 (Sec. 5.4): "exactly follow DARTS", whose ImageNet training scales
 gradients down to a norm of 5, changes brightness, contrast and saturation by up to 0.4, and hues by up to 0.2.
@@ -71,7 +71,7 @@ _AS_SUPERNET = {"channels": "supernet", "cells": "supernet", "cutout": "supernet
 STUDY_PRESETS: dict[str, Settings] = {
     "quick": {
         "genotypes": 10,
-        "epochs": "1,3,6",
+        "epochs": (1, 3, 6),
         "marks": "along",
         "seeds": 2,
         "repeats": 2,

@@ -1,6 +1,6 @@
 """Every setting, once: its default, bounds, help and the paper's letter.
 
-The defaults are the paper's (Sec. 5 and its appendix; SPEC section 8); presets (``bnao.config.presets``) change them.
+The defaults are the paper's (Sec. 5 and its appendix; docs/training.md); presets (``bnao.config.presets``) change them.
 """
 
 from typing import TypeVar
@@ -8,10 +8,11 @@ from typing import TypeVar
 import attrs
 from attrs import frozen
 
-from bnao.config.arms import MOST_ALPHA, SAMPLERS, PlannedSupernet, SamplerSpec, planned_supernets
-from bnao.config.fields import Settings, build, rising, section, setting, told
+from bnao.config.arms import MOST_ALPHA, PlannedSupernet, SamplerSpec, planned_supernets
+from bnao.config.fields import Settings, are_rising, build, listed, section, setting, several, told
 from bnao.config.presets import EVALUATE_PRESETS, PROXIES_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
 from bnao.errors import ConfigError
+from bnao.sampler import SAMPLERS
 
 C = TypeVar("C")
 
@@ -51,35 +52,40 @@ IDLE_MOMENTA = ("path", "dense")
 
 @frozen
 class NetworkConfig:
-    """What surrounds the cells: the space they come from and the stack they are repeated in."""
+    """Network around the cells: their search space and the stack that repeats them."""
 
     space: str = setting("nao", "Search space the genotypes come from.", choices=SPACE_NAMES)
     nodes: int | None = setting(
-        None, "Nodes of a cell; else the space's own: nao and nasnet 5, darts 4, nas-bench-201 3.", least=1, most=64
+        None,
+        "Nodes per cell; by default the space's own number: 5 for nao and nasnet, 4 for darts, 3 for nas-bench-201.",
+        least=1,
+        most=64,
     )
     channels: int = setting(
         20,
-        "Channels of the first cells (C); they double at each reduction. auto (evaluate and show): as many as keep "
-        "max_multiply_adds.",
+        "Channels of the first cells (C), doubled at each reduction. auto (evaluate and show only): the most that "
+        "stay within max_multiply_adds.",
         least=2,
         most=MOST_CHANNELS,
         words={"auto": AUTO},
     )
-    cells: int = setting(3, "Normal cells of a stack (N); the network has 3N + 2 cells.", least=1, most=MOST_CELLS)
-    network: str = setting("cifar", "Stem: one 3x3 convolution, or three of stride 2.", choices=("cifar", "imagenet"))
+    cells: int = setting(3, "Normal cells per stack (N); the network has 3N + 2 cells.", least=1, most=MOST_CELLS)
+    network: str = setting(
+        "cifar", "Stem: one 3x3 convolution (cifar), or three of stride 2 (imagenet).", choices=("cifar", "imagenet")
+    )
     slots: str = setting(
         "hashed",
-        "Which of a node's two sets of supernet weights an edge trains: chosen by a hash of the node, so that both are "
-        "trained alike, or by the edges' sorted order.",
+        "How each edge selects one of its node's two sets of supernet weights: by a hash of the node, which trains "
+        "both sets equally often (hashed), or by the sorted order of the edges (sorted).",
         choices=SLOT_RULES,
     )
     share_over: str = setting(
         "edge",
-        "Edges that train one set of an operation's weights: each its own, those of one source and node, those of a "
-        "node, or all of a cell.",
+        "Edges that share the supernet weights of an operation: none (edge), those with the same source and node "
+        "(source), those of the same node (node), or all edges of a cell (cell).",
         choices=SHARE_OVER,
     )
-    classes: int = setting(10, "Classes to tell apart.", least=2, most=MOST_CLASSES, from_data=True)
+    classes: int = setting(10, "Number of classes.", least=2, most=MOST_CLASSES, from_data=True)
     image: tuple[int, int, int] = setting(
         (32, 32, 3), "Height, width and channels of an image.", from_data=True, converter=tuple
     )
@@ -101,7 +107,7 @@ class NetworkConfig:
 
 
 def width(network: NetworkConfig) -> int:
-    """Channels of a network's first cells (C).
+    """Return the channels of a network's first cells (C).
 
     Raises:
         ConfigError: they are yet to be chosen.
@@ -122,77 +128,91 @@ class DataConfig:
 
     dataset: str = setting(
         "cifar10",
-        "Data set by name; fashion-mnist ships in the package, imagenet is for evaluate, at 224 pixels.",
+        "Data set. fashion-mnist is included in the package; imagenet works with evaluate and test only, at 224 "
+        "pixels.",
         choices=DATASETS,
     )
-    data: str | None = setting(None, "Your own images instead: an .npz, or a folder with train/ and test/.")
+    data: str | None = setting(None, "Your own images instead: an .npz file, or a folder with train/ and test/.")
     data_dir: str | None = setting(
         None,
-        "Folder that holds (or gets) the data sets' archives, else the user's cache; of imagenet train/ and val/ with "
-        "a folder for each class.",
+        "Folder of the downloaded data sets; by default the user's cache. For imagenet, the folder that has train/ "
+        "and val/, each with one folder per class.",
     )
     image_size: int | None = setting(
-        None, "Show the images at this height and width, pixels; else as they are.", least=8, most=MOST_PIXELS
+        None,
+        "Resize the images to this height and width, in pixels; by default they keep their size.",
+        least=8,
+        most=MOST_PIXELS,
     )
     unreadable: str = setting(
         "fail",
-        "An image file that cannot be read: end with its name, or leave it out and count it.",
+        "What to do with an image file that cannot be read: stop and name it (fail), or leave it out and count it "
+        "(skip).",
         choices=("fail", "skip"),
         fixed=False,
     )
-    dev_share: float = setting(0.1, "Share of the train images kept for scoring (the dev part).", least=0.001, most=0.9)
-    split_seed: int = setting(0, "Decides which of the train images are the dev part.", least=0)
+    dev_share: float = setting(
+        0.1, "Fraction of the training images held out for scoring (the dev set).", least=0.001, most=0.9
+    )
+    split_seed: int = setting(0, "Seed of the split into training and dev set.", least=0)
     dev_images: int | None = setting(
-        None, "Score on this many of the dev images, always the same; else on all.", least=1
+        None, "Score on this many dev images, always the same ones; by default on all.", least=1
     )
     train_images: int | None = setting(
-        None, "Use this many of the train images, the same share of each class.", least=2
+        None, "Use only this many training images, with the same fraction of each class; by default all.", least=2
     )
     crop: str = setting(
         "shift",
-        "Augmentation: shift by up to pad pixels, or enlarge a random part.",
+        "Augmentation: random crop after padding (shift), or random resized crop (resized).",
         choices=("shift", "resized"),
     )
-    pad: int = setting(4, "Augmentation: pixels padded on each side before a random crop.", least=0)
+    pad: int = setting(4, "Augmentation: padding on each side before the random crop, in pixels.", least=0)
     pad_with: str = setting(
         "zero",
-        "Augmentation: pad with black, as the authors do; with the train images' mean; or with the mirrored border.",
+        "Augmentation: pad with black, as the authors do (zero), with the mean of the training images (mean), or "
+        "with the mirrored border (reflect).",
         choices=("zero", "mean", "reflect"),
     )
-    flip: bool = setting(True, "Augmentation: mirror half of the images.")
+    flip: bool = setting(True, "Augmentation: random horizontal flip, with probability 1/2.")
     jitter: float = setting(
-        0.0, "Augmentation: brightness, contrast and saturation change by up to this share.", least=0, most=1
+        0.0,
+        "Augmentation: colour jitter; the largest relative change of brightness, contrast and saturation.",
+        least=0,
+        most=1,
     )
     hue: float = setting(
         0.0,
-        "Augmentation: hues turn either way by up to this share of the colour circle; after jitter.",
+        "Augmentation: the largest change of hue in either direction, as a fraction of the colour circle; applied "
+        "after the jitter.",
         least=0,
         most=0.5,
     )
-    cutout: int = setting(0, "Augmentation: side of the square blanked in each image, pixels; 0 = none.", least=0)
+    cutout: int = setting(0, "Augmentation: side of the cutout square, in pixels; 0 = no cutout.", least=0)
 
 
 @frozen
 class TrainingConfig:
-    """How the supernet's weights are trained."""
+    """Training of the supernet's weights."""
 
-    batch_size: int = setting(64, "Images of a step.", least=2)
-    learning_rate: float = setting(0.025, "Learning rate at the top of the cosine.", least=0)
-    learning_rate_end: float = setting(0.001, "Learning rate at its end.", least=0)
+    batch_size: int = setting(64, "Batch size.", least=2)
+    learning_rate: float = setting(0.025, "Initial learning rate.", least=0)
+    learning_rate_end: float = setting(0.001, "Final learning rate of the cosine schedule.", least=0)
     momentum: float = setting(0.9, "Momentum of SGD.", least=0, most=1)
-    weight_decay: float = setting(3e-4, "Weight decay (coupled, L2) on the path's parameters.", least=0)
-    gradient_norm: float = setting(5.0, "Gradients are scaled down to this norm; 0 = never.", least=0)
+    weight_decay: float = setting(3e-4, "Weight decay (coupled, L2) of the parameters on the path.", least=0)
+    gradient_norm: float = setting(5.0, "Clip gradients to this global norm; 0 = no clipping.", least=0)
     idle_momentum: str = setting(
         "path",
-        "Parameters that a step does not use keep value and momentum (path), or go on with momentum and weight decay "
-        "as if their gradient were 0 (dense).",
+        "Parameters off the path of a step keep their value and momentum (path), or are updated with momentum and "
+        "weight decay as if their gradient were 0 (dense).",
         choices=IDLE_MOMENTA,
     )
-    drop_path_keep: float = setting(0.9, "Chance to keep an edge, at full depth and progress.", least=0.01, most=1)
+    drop_path_keep: float = setting(
+        0.9, "Drop path: probability of keeping an edge, in the last cell at the end of training.", least=0.01, most=1
+    )
     companions: str = setting(
         "none",
-        "Paths that each update trains beside the drawn one: none; as many as use every operation once at every edge "
-        "(fair); the pool's largest genotype, whose probabilities the drawn one learns (sandwich).",
+        "Paths trained in each step besides the sampled one: none; as many as use every operation once at every edge "
+        "(fair); or the pool's largest genotype, which also teaches the sampled one (sandwich).",
         choices=COMPANIONS,
     )
 
@@ -201,39 +221,47 @@ class TrainingConfig:
 class ControllerConfig:
     """The controller that learns from the scores and proposes genotypes (paper Sec. 3; NAO's Sec. 3)."""
 
-    controller: str = setting("nao", "Who proposes.", choices=CONTROLLERS)
-    embedding: int = setting(32, "Length of a token's embedding.", least=1)
-    hidden: int = setting(64, "Units of the encoder's and decoder's LSTM.", least=1)
-    mlp_layers: int = setting(0, "Hidden layers of the predictor.", least=0)
-    mlp_hidden: int = setting(200, "Units of each of them.", least=1)
-    epochs: int = setting(1000, "Epochs on the scored genotypes, each round.", least=1)
-    batch_size: int = setting(100, "Sequences of a step.", least=1)
-    learning_rate: float = setting(1e-3, "Adam's learning rate.", least=0)
-    gradient_norm: float = setting(5.0, "Gradients are scaled down to this norm; 0 = never.", least=0)
+    controller: str = setting("nao", "Controller that proposes new genotypes.", choices=CONTROLLERS)
+    embedding: int = setting(32, "Dimension of the token embeddings.", least=1)
+    hidden: int = setting(64, "Units of the encoder's and the decoder's LSTM.", least=1)
+    mlp_layers: int = setting(0, "Hidden layers of the predictor's MLP.", least=0)
+    mlp_hidden: int = setting(200, "Units of each hidden layer.", least=1)
+    epochs: int = setting(1000, "Controller epochs per round.", least=1)
+    batch_size: int = setting(100, "Batch size, in sequences.", least=1)
+    learning_rate: float = setting(1e-3, "Learning rate of Adam.", least=0)
+    gradient_norm: float = setting(5.0, "Clip gradients to this global norm; 0 = no clipping.", least=0)
     predictor_weight: float = setting(
-        0.8, "Weight of the score's squared error; the rest is reconstruction.", least=0, most=1
+        0.8,
+        "Weight of the predictor's squared error in the loss; the reconstruction loss has the rest.",
+        least=0,
+        most=1,
     )
-    swaps: int = setting(10, "Copies of each training sequence, with nodes' edges swapped at random.", least=1)
-    eta: float = setting(1.0, "Step along the predictor's gradient; 1, 2, 3, ... times it are tried.", least=0)
-    most_steps: int = setting(50, "How many of those multiples are tried.", least=1)
+    swaps: int = setting(
+        10, "Data augmentation: copies of each training sequence, with the two edges of random nodes swapped.", least=1
+    )
+    eta: float = setting(
+        1.0, "Step size along the predictor's gradient; its multiples 1, 2, 3, ... are tried in turn.", least=0
+    )
+    most_steps: int = setting(50, "Largest multiple of eta to try.", least=1)
     held_out: float = setting(
-        0.1, "Share of the scored genotypes it does not learn from but is measured on; 0 = none.", least=0, most=0.5
+        0.1, "Fraction of the scored genotypes held out to test the predictor; 0 = none.", least=0, most=0.5
     )
-    tournament: int = setting(5, "Evolution: genotypes compared for each parent.", least=1)
+    tournament: int = setting(5, "Evolution: tournament size.", least=1)
 
 
 @frozen
 class MachineConfig:
-    """What it runs on."""
+    """Machine: backend, device, precision, threads and worker processes."""
 
-    backend: str = setting("torch", "Backend: a framework, or table for scores from a file.")
-    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps, ...")
-    precision: str = setting("float32", "Number format of the forward pass.", choices=("float32", "bfloat16"))
-    compile: bool = setting(False, "Let the framework compile the network's parts.")
-    threads: int | None = setting(None, "CPU threads; else the framework's own choice.", least=1)
+    backend: str = setting("torch", "Backend: torch, keras, or table, which looks scores up in a file.")
+    device: str = setting("auto", "Device: auto, cpu, cuda, cuda:1, mps, ...")
+    precision: str = setting("float32", "Precision of the forward pass.", choices=("float32", "bfloat16"))
+    compile: bool = setting(False, "Compile the network with the framework's compiler.")
+    threads: int | None = setting(None, "Number of CPU threads; by default the framework decides.", least=1)
     workers: int | None = setting(
         None,
-        "Processes that read imagenet's images, 0 = the one that trains; else one a CPU, up to 16.",
+        "Worker processes that decode imagenet's images; 0 = decode in the training process. By default one per "
+        "CPU, at most 16.",
         least=0,
         fixed=False,
     )
@@ -243,9 +271,11 @@ class MachineConfig:
 class TableConfig:
     """A benchmark table in place of a supernet (backend table)."""
 
-    table: str | None = setting(None, "CSV with a genotype and a score in each row.")
-    score_column: str | None = setting(None, "Its column of scores; else score, accuracy or best_test_acc.")
-    size_column: str | None = setting(None, "Its column of sizes; else size or params, else counted.")
+    table: str | None = setting(None, "CSV file with a genotype and a score in each row.")
+    score_column: str | None = setting(None, "Column of the scores; by default score, accuracy or best_test_acc.")
+    size_column: str | None = setting(
+        None, "Column of the sizes; by default size or params, otherwise sizes are counted."
+    )
 
 
 #: zero-cost scores (``bnao.evaluation.proxies``)
@@ -288,48 +318,63 @@ class SearchConfig:
     bnao.errors.ConfigError: rounds is 0; it must be >= 1
     """
 
-    preset: str = setting("paper", "The preset these settings began from.", has_option=False)
-    seed: int = setting(0, "Decides every random draw.", least=0)
+    preset: str = setting("paper", "Preset that these settings are based on.", has_option=False)
+    seed: int = setting(0, "Random seed.", least=0)
     rounds: int = setting(4, "Rounds of training, scoring and proposing (L).", least=1)
-    pool: int = setting(1000, "Random genotypes of the first round (n).", least=2)
+    pool: int = setting(1000, "Random genotypes in the first round (n).", least=2)
     pool_file: str | None = setting(
         None,
-        "Genotypes of the first round from a file, one a line in any notation (X in Alg. 1). They are the whole pool, "
-        "unless --pool is given and larger: then random ones fill it up.",
+        "File of genotypes for the first round (X in Alg. 1), one per line, in any notation. They are the whole "
+        "pool; if --pool is given and larger, random genotypes are added.",
     )
-    new: int = setting(300, "Genotypes proposed for each later round.", least=1)
-    n_seeds: int = setting(100, "Best genotypes whose representations are moved (K).", least=1)
-    epochs: int = setting(50, "Supernet epochs a round.", least=1)
-    steps: int | None = setting(None, "Supernet steps a round (N), instead of epochs.", least=1)
+    new: int = setting(300, "New genotypes proposed for each later round.", least=1)
+    n_seeds: int = setting(100, "Best genotypes that new ones are derived from (K).", least=1)
+    epochs: int = setting(50, "Supernet epochs per round.", least=1)
+    steps: int | None = setting(None, "Supernet steps per round (N), instead of epochs.", least=1)
     sharing: str = setting(
         "weights",
-        "What genotypes share: the weights of one supernet, or none: each is trained alone (conventional NAO).",
+        "Weight sharing: all genotypes share one supernet (weights), or each is trained alone (none), as in "
+        "conventional NAO.",
         choices=("weights", "none"),
     )
-    alone_epochs: int = setting(25, "Sharing none: epochs that each genotype is trained alone.", least=1)
+    alone_epochs: int = setting(25, "With sharing none: training epochs of each genotype.", least=1)
     from_supernet: str | None = setting(
-        None, "Start from the supernet's weights of this finished run, of the same space, channels and cells."
+        None,
+        "Initialise the supernet with the weights of this finished run, which must have the same space, channels "
+        "and cells.",
     )
     sampler: str = setting(
         "proportional",
-        "Who is trained at a step: by size (Eq. 3), evenly, or by a budget (Eq. 2).",
-        choices=SAMPLERS,
+        "Sampler of the architecture trained at each step: in proportion to size (proportional, Eq. 3), uniform, or "
+        "by a budget of updates (budget, Eq. 2).",
+        choices=tuple(SAMPLERS),
     )
     size: str = setting("live-parameters", _SIZE_HELP, choices=SIZE_NAMES)
     distinct: str = setting("text", _DISTINCT_HELP, choices=DISTINCT)
     alpha: float = setting(
-        1.0, "Probabilities go as size to this power; 0 = uniform.", least=-MOST_ALPHA, most=MOST_ALPHA
+        1.0,
+        "Sampling probabilities are proportional to size ** alpha; 0 = uniform.",
+        least=-MOST_ALPHA,
+        most=MOST_ALPHA,
     )
-    sample_from: str = setting("new", "Train the newest genotypes, or all so far.", choices=("new", "all"))
-    rescore: str = setting("all", "Score all genotypes each round, or the newest.", choices=("all", "new"))
-    max_parameters: int | None = setting(None, "Only genotypes of at most this many parameters.", least=1)
-    max_multiply_adds: int | None = setting(None, "Only genotypes of at most this many multiply-adds.", least=1)
-    top: int = setting(5, "Genotypes in the final table.", least=1)
+    sample_from: str = setting(
+        "new",
+        "Genotypes that the supernet is trained on in each round: the newest (new), or all so far (all).",
+        choices=("new", "all"),
+    )
+    rescore: str = setting(
+        "all", "Genotypes scored in each round: all so far (all), or the newest (new).", choices=("all", "new")
+    )
+    max_parameters: int | None = setting(None, "Search only genotypes with at most this many parameters.", least=1)
+    max_multiply_adds: int | None = setting(
+        None, "Search only genotypes with at most this many multiply-adds.", least=1
+    )
+    top: int = setting(5, "Number of genotypes in the final table.", least=1)
     rerank_epochs: int = setting(
-        10, "Train the final ones alone for so many epochs and rank by that; 0 = off.", least=0
+        10, "Train the final genotypes alone for this many epochs and rank them by the result; 0 = off.", least=0
     )
     rerank_drop_path_epochs: int = setting(
-        50, "Epochs over which drop path progresses in these trainings, which may be stopped before.", least=1
+        50, "Length, in epochs, of the drop-path schedule in these trainings; they may stop before its end.", least=1
     )
     rank_by: str = setting(
         "score",
@@ -370,38 +415,48 @@ class SearchConfig:
 
 @frozen
 class StandAloneTrainingConfig:
-    """How one network is trained from scratch (paper Sec. 5; SPEC section 8)."""
+    """Training of one network from scratch (Sec. 5 and its appendix)."""
 
-    batch_size: int = setting(128, "Images of a step.", least=2)
-    learning_rate: float = setting(0.025, "Learning rate at the top of the cosine.", least=0)
-    learning_rate_end: float = setting(0.0, "Learning rate at its end.", least=0)
-    schedule: str = setting("cosine", "How the learning rate falls.", choices=("cosine", "exponential"))
-    decay: float = setting(0.97, "Schedule exponential: the rate is multiplied by this each epoch.", least=0.01, most=1)
+    batch_size: int = setting(128, "Batch size.", least=2)
+    learning_rate: float = setting(0.025, "Initial learning rate.", least=0)
+    learning_rate_end: float = setting(0.0, "Final learning rate of the cosine schedule.", least=0)
+    schedule: str = setting("cosine", "Learning rate schedule.", choices=("cosine", "exponential"))
+    decay: float = setting(
+        0.97, "Exponential schedule: factor of the learning rate after each epoch.", least=0.01, most=1
+    )
     momentum: float = setting(0.9, "Momentum of SGD.", least=0, most=1)
     weight_decay: float = setting(5e-4, "Weight decay (coupled, L2).", least=0)
-    gradient_norm: float = setting(5.0, "Gradients are scaled down to this norm; 0 = never.", least=0)
-    drop_path_keep: float = setting(0.8, "Chance to keep an edge, at full depth and progress.", least=0.01, most=1)
-    drop_path_epochs: int | None = setting(
-        None, "Epochs over which drop path progresses, if not those of the training; it may be stopped before.", least=1
+    gradient_norm: float = setting(5.0, "Clip gradients to this global norm; 0 = no clipping.", least=0)
+    drop_path_keep: float = setting(
+        0.8, "Drop path: probability of keeping an edge, in the last cell at the end of training.", least=0.01, most=1
     )
-    dropout_keep: float = setting(0.6, "Chance to keep a feature in front of the classifier.", least=0.01, most=1)
-    auxiliary: float = setting(0.4, "Weight of the auxiliary head's loss; 0 = no head.", least=0)
-    label_smoothing: float = setting(0.0, "Share of the target spread evenly over the classes.", least=0, most=0.99)
+    drop_path_epochs: int | None = setting(
+        None,
+        "Length, in epochs, of the drop-path schedule; by default that of the training, which may stop before its end.",
+        least=1,
+    )
+    dropout_keep: float = setting(
+        0.6, "Dropout before the classifier: probability of keeping a feature.", least=0.01, most=1
+    )
+    auxiliary: float = setting(0.4, "Weight of the auxiliary head's loss; 0 = no auxiliary head.", least=0)
+    label_smoothing: float = setting(0.0, "Label smoothing.", least=0, most=0.99)
 
 
 @frozen
 class EvaluateConfig:
     """Stand-alone training of chosen genotypes."""
 
-    preset: str = setting("paper", "The preset these settings began from.", has_option=False)
-    seed: int = setting(0, "Decides every random draw of the first repeat; the next ones follow.", least=0)
-    epochs: int = setting(600, "Epochs of each training.", least=1)
-    repeats: int = setting(1, "Trainings of each genotype, each with its own seed.", least=1)
+    preset: str = setting("paper", "Preset that these settings are based on.", has_option=False)
+    seed: int = setting(0, "Random seed of the first repeat; the next repeats use the next seeds.", least=0)
+    epochs: int = setting(600, "Training epochs.", least=1)
+    repeats: int = setting(1, "Trainings per genotype, each with its own seed.", least=1)
     max_multiply_adds: int | None = setting(
-        None, "Refuse networks of more multiply-adds; with --channels auto each is as wide as keeps it.", least=1
+        None,
+        "Refuse networks with more multiply-adds; with --channels auto, make each as wide as this allows.",
+        least=1,
     )
     from_supernet: str | None = setting(
-        None, "Start from the weights of this finished run's supernet, where shapes agree; else from random ones."
+        None, "Initialise from the supernet weights of this finished run where shapes agree; random elsewhere."
     )
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
     network: NetworkConfig = section(lambda: NetworkConfig(channels=36, cells=6))
@@ -417,27 +472,27 @@ _SUPERNET = {"supernet": AS_SUPERNET}
 
 @frozen
 class AloneConfig(StandAloneTrainingConfig):
-    """How a study trains genotypes alone: the recipe, and where network and images differ from the supernet's.
+    """Stand-alone training in a study: the recipe, and where network and images differ from the supernet's.
 
     The paper's truth "exactly follow[s] the default settings" of NAO (Sec. 3.2): C = 36, N = 6, cutout.
     """
 
     channels: int = setting(
         36,
-        "Channels of the first cells (C); supernet: the supernet's.",
+        "Channels of the first cells (C); supernet = as in the supernet.",
         least=2,
         most=MOST_CHANNELS,
         words=_SUPERNET,
     )
     cells: int = setting(
         6,
-        "Normal cells of a stack (N); supernet: as many as the supernet's.",
+        "Normal cells per stack (N); supernet = as in the supernet.",
         least=1,
         most=MOST_CELLS,
         words=_SUPERNET,
     )
     cutout: int = setting(
-        16, "Side of the square blanked in each image, pixels; 0 = none; supernet: the supernet's.", least=0,
+        16, "Side of the cutout square, in pixels; 0 = no cutout; supernet = as in the supernet.", least=0,
         words=_SUPERNET,
     )  # fmt: skip
 
@@ -453,39 +508,55 @@ class AloneConfig(StandAloneTrainingConfig):
 MARKS = ("own", "along")
 #: which genotypes a ranking study ranks
 SIZE_SETS = ("diverse", "similar", "spread")
+_RISING = "whole numbers >= 1 that rise, such as 5,10,20"
 
 
 @frozen
 class StudyConfig:
     """The ranking study (paper Sec. 3, Tables 2, 3 and 6): one-shot scores against stand-alone accuracies."""
 
-    preset: str = setting("paper", "The preset these settings began from.", has_option=False)
-    seed: int = setting(0, "Decides the genotypes, and the first seed of trainings and supernets.", least=0)
-    genotypes: int = setting(50, "Genotypes that are ranked (n).", least=3)
-    sizes: str = setting(
-        "diverse",
-        "Which: as they come (diverse), near the median size (similar), or of evenly spread sizes (spread); several by "
-        "commas are studied one after the other, in one table (Table 3).",
-        converter=lambda sizes: sizes.replace(" ", "") if isinstance(sizes, str) else sizes,
+    preset: str = setting("paper", "Preset that these settings are based on.", has_option=False)
+    seed: int = setting(0, "Seed of the choice of genotypes, and the first seed of trainings and supernets.", least=0)
+    genotypes: int = setting(50, "Number of genotypes to rank (n).", least=3)
+    sizes: tuple[str, ...] = several(
+        ("diverse",),
+        "Which genotypes: drawn at random (diverse), of about the median size (similar) or of evenly spread sizes "
+        "(spread); several, separated by commas, are studied in turn and reported in one table (Table 3).",
+        check=lambda sizes: bool(sizes) and len(set(sizes)) == len(sizes) and set(sizes) <= set(SIZE_SETS),
+        wanted=f"one or several of {', '.join(SIZE_SETS)}, each once",
     )
-    band: float = setting(0.05, "Sizes similar: the share by which a size may differ from the median.", least=0.0001)
+    band: float = setting(0.05, "With sizes similar: largest relative difference from the median size.", least=0.0001)
     truth: str | None = setting(
         None,
-        "In place of training: a CSV with a genotype and an accuracy in each row, or the folder of an evaluation or of "
-        "another study, all of whose genotypes are ranked.",
+        "Source of known accuracies, instead of training: a CSV file with a genotype and an accuracy in each row, "
+        "or the folder of an evaluation or of another study, whose genotypes are all ranked.",
     )
-    truth_column: str | None = setting(None, "A CSV's column of accuracies; else score, accuracy or best_test_acc.")
+    truth_column: str | None = setting(
+        None, "Column of the accuracies in a CSV file; by default score, accuracy or best_test_acc."
+    )
     trained: int | None = setting(
-        None, "Genotypes the supernet is trained on, the ranked ones among them; else just these.", least=3
+        None,
+        "Number of genotypes the supernet is trained on, including the ranked ones; by default only these.",
+        least=3,
     )
-    samplers: str = setting(
-        "uniform,proportional", "Whom to compare: uniform, proportional, proportional:ALPHA, budget; by commas."
+    samplers: tuple[SamplerSpec, ...] = several(
+        (SamplerSpec("uniform", 0.0), SamplerSpec("proportional", 1.0)),
+        "Samplers to compare, separated by commas: uniform, proportional, proportional:ALPHA, budget.",
+        read=SamplerSpec.parse,
+        check=lambda samplers: bool(samplers),
+        wanted="samplers, such as uniform,proportional",
     )
-    epochs: str = setting("5,10,20,30,50", "Supernet epochs to score after, by commas.")
+    epochs: tuple[int, ...] = several(
+        (5, 10, 20, 30, 50),
+        "Epochs of supernet training after which it is scored, separated by commas.",
+        read=int,
+        check=are_rising,
+        wanted=_RISING,
+    )
     marks: str = setting(
         "own",
-        "Supernets: one for each of these epochs, with its own cosine (own), or one for them all, scored along the way "
-        "(along).",
+        "Train a separate supernet, with its own cosine schedule, for each number of epochs (own), or a single one "
+        "that is scored along the way (along).",
         choices=MARKS,
     )
     score: str = setting(
@@ -494,12 +565,16 @@ class StudyConfig:
         "which is less noisy.",
         choices=SCORES,
     )
-    seeds: int = setting(3, "Supernets of each sampler, each with its own seed.", least=1)
-    repeats: int = setting(1, "Stand-alone trainings of each genotype, each with its own seed.", least=1)
+    seeds: int = setting(3, "Supernets per sampler, each with its own seed.", least=1)
+    repeats: int = setting(1, "Stand-alone trainings per genotype, each with its own seed.", least=1)
     alone_epochs: int = setting(600, "Epochs of each stand-alone training.", least=1)
-    short: str | None = setting(
-        None,
-        "Also train each ranked genotype alone for so few epochs, such as 1,3,5, and compare that (Fig. 2a).",
+    short: tuple[int, ...] = several(
+        (),
+        "Also train each ranked genotype alone for only so many epochs, such as 1,3,5, and compare those rankings "
+        "(Fig. 2a).",
+        read=int,
+        check=are_rising,
+        wanted=_RISING,
     )
     proxies: str = setting(
         "none",
@@ -508,7 +583,7 @@ class StudyConfig:
     )
     size: str = setting("live-parameters", _SIZE_HELP, choices=SIZE_NAMES)
     distinct: str = setting("text", _DISTINCT_HELP, choices=DISTINCT)
-    top: int = setting(10, "The k of precision at the top.", least=1)
+    top: int = setting(10, "k of precision at k.", least=1)
     resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
     network: NetworkConfig = section(NetworkConfig)
@@ -519,29 +594,11 @@ class StudyConfig:
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
-        if len(set(self.arms)) < len(self.arms):
-            raise ConfigError(f"samplers is {self.samplers!r}; it names one twice")
-        _ = self.sets, self.scored_epochs, self.short_epochs, self.proxy_names  # each is checked as it is read
+        if len(set(self.samplers)) < len(self.samplers):
+            raise ConfigError(f"samplers is {listed(self.samplers)!r}; it names one twice")
+        _ = self.proxy_names  # checked as it is read
         if self.trained is not None and self.trained < self.genotypes:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
-
-    @property
-    def arms(self) -> tuple[SamplerSpec, ...]:
-        """The samplers to compare; the others are compared with the first."""
-        return tuple(SamplerSpec.parse(text) for text in self.samplers.split(","))
-
-    @property
-    def sets(self) -> tuple[str, ...]:
-        """The sets of genotypes, each a choice of sizes."""
-        sets = tuple(self.sizes.split(","))
-        if len(set(sets)) < len(sets) or not set(sets) <= set(SIZE_SETS):
-            raise ConfigError(f"sizes is {self.sizes!r}; it can be {', '.join(SIZE_SETS)}, or several by commas")
-        return sets
-
-    @property
-    def scored_epochs(self) -> tuple[int, ...]:
-        """The epochs after which supernets are scored."""
-        return rising("epochs", self.epochs)
 
     @property
     def proxy_names(self) -> tuple[str, ...]:
@@ -549,16 +606,10 @@ class StudyConfig:
         return proxy_names("proxies", self.proxies)
 
     @property
-    def short_epochs(self) -> tuple[int, ...]:
-        """The lengths of the short stand-alone trainings; none where there are none."""
-        return () if self.short is None else rising("short", self.short)
-
-    @property
     def supernets(self) -> tuple[PlannedSupernet, ...]:
         """The supernets of the study in the order of their training."""
-        epochs = self.scored_epochs
-        lengths = [epochs] if self.marks == "along" else [(mark,) for mark in epochs]
-        return planned_supernets(self.arms, range(self.seed, self.seed + self.seeds), lengths)
+        lengths = [self.epochs] if self.marks == "along" else [(mark,) for mark in self.epochs]
+        return planned_supernets(self.samplers, range(self.seed, self.seed + self.seeds), lengths)
 
 
 @frozen
@@ -597,7 +648,7 @@ PRESETS: dict[type, dict[str, Settings]] = {
 
 
 def preset(config: type[C], name: str) -> C:
-    """The config of a preset: quick, cifar10-small or paper; for an evaluation also imagenet.
+    """Return the config of a preset: quick, cifar10-small or paper; for an evaluation also imagenet.
 
     >>> preset(SearchConfig, "paper") == SearchConfig()
     True

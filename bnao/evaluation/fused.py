@@ -15,10 +15,9 @@ from bnao.evaluation.proxies import zero_cost_scores
 from bnao.evaluation.trainings import Training, short_config
 from bnao.network.size import count_parameters
 from bnao.protocols import Backend, Listener, Probing
-from bnao.run import Folder
+from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype
 from bnao.strategies.fusion import Fusion, fuse, landmark_places
-from bnao.strategies.result import round_off
 
 
 class Fuser:
@@ -44,9 +43,9 @@ class Fuser:
         ...
     bnao.errors.ConfigError: proxies is 'jacob_cov,naswot', and there are no images to score networks on; give none
     >>> fuser = Fuser(SearchConfig(rank_by="fused", proxies="none"), load("table"), None)
-    >>> small, large = Genotype.parse(";".join(["0:skip_connect+1:skip_connect"] * 5) + "|" + ";".join(
-    ...     ["0:skip_connect+1:skip_connect"] * 5)), Genotype.parse(";".join(["0:sep_conv_3x3+1:skip_connect"] * 5)
-    ...     + "|" + ";".join(["0:skip_connect+1:skip_connect"] * 5))
+    >>> from bnao.space.spaces import SPACES
+    >>> skips, convolutions = (";".join([f"0:{each}+1:skip_connect"] * 5) for each in ("skip_connect", "sep_conv_3x3"))
+    >>> small, large = (SPACES["nao"].parse(f"{each}|{skips}") for each in (skips, convolutions))
     >>> fuser([small, large], [0.5, 0.5]).values.tolist()
     [0.25, 0.75]
     """

@@ -170,7 +170,7 @@ class ZeroCostScores:
         multiply_adds: of those, for one image.
         values: by proxy, one score for each repeat; NaN where it is not defined.
 
-    >>> scores = ZeroCostScores(Genotype.parse("0:skip_connect"), 100, 900, {"naswot": (1.0, 3.0)})
+    >>> scores = ZeroCostScores(Genotype.parse("0:skip_connect", output="last node"), 100, 900, {"naswot": (1.0, 3.0)})
     >>> scores.mean("naswot"), scores.standard_error("naswot")
     (2.0, 1.0)
     """
@@ -285,7 +285,7 @@ def _batch(dataset: Dataset, n: int, seed: int) -> tuple[NDArray[np.float32], ND
 def undefined_lines(scored: Sequence[ZeroCostScores]) -> list[str]:
     """One line for each score that is not defined for some genotype: how many, the first, and why.
 
-    >>> entry = ZeroCostScores(Genotype.parse("0:none"), 100, 900, {"grad-norm": (math.nan,)})
+    >>> entry = ZeroCostScores(Genotype.parse("0:none", output="last node"), 100, 900, {"grad-norm": (math.nan,)})
     >>> undefined_lines([entry])
     ['grad-norm is not defined for 1 of 1 genotypes, the first is number 1: a value is not finite']
     """

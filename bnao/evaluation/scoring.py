@@ -22,13 +22,13 @@ from bnao.space.spaces import space_named
 
 @frozen
 class OneShotScore:
-    """What a supernet's weights make of one genotype.
+    """One-shot score of a genotype.
 
     Attributes:
         genotype: the architecture.
         score: accuracy on the dev images, in [0, 1]; of a table its score.
         standard_error: of that accuracy, from the number of dev images; None where the score is no share.
-        log_likelihood: mean log p(label) over the dev images; None where the supernet gives no logits.
+        log_likelihood: mean log p(label) over the dev images; None if the supernet returns no logits.
         log_likelihood_error: its standard error.
     """
 
@@ -39,7 +39,7 @@ class OneShotScore:
     log_likelihood_error: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; what is not known, or no number, is null."""
+        """Return plain data; a value that is unknown or not finite is null."""
         values = {
             "score": self.score,
             "standard_error": self.standard_error,
@@ -121,7 +121,7 @@ def check_fits(trained: Trained, dataset: LabelledImages) -> None:
     if given[2] != wanted[2]:
         raise DataError(f"the images have {given[2]} channels; the network was trained on images of {wanted[2]}")
     if given != wanted:
-        hint = f"; show them so with --image-size {wanted[0]}" if wanted[0] == wanted[1] else ""
+        hint = f"; resize them with --image-size {wanted[0]}" if wanted[0] == wanted[1] else ""
         raise DataError(
             f"the images are {given[0]} x {given[1]} pixels; the network was trained on {wanted[0]} x {wanted[1]}{hint}"
         )

@@ -1,4 +1,4 @@
-"""How large an architecture is, exactly and without building it (Sec. 4's size; SPEC: stand-alone network).
+"""Exact size of architectures, without building them (the size of Sec. 4).
 
 A cell's cost depends only on how often each operation stands in it and on its loose ends, so a whole pool is
 counted at once by arithmetic on arrays.
@@ -31,7 +31,7 @@ _MOST_INT64 = int(np.iinfo(np.int64).max)
 
 @frozen
 class Cost:
-    """What an operation of C to C channels holds: convolution weights, and batch norms behind them.
+    """Cost of an operation from C to C channels: convolution weights and the batch norms after them.
 
     Every weight multiplies once at each output pixel, so weights give parameters and multiply-adds alike.
     """
@@ -53,7 +53,7 @@ def _convolution(kernel: int) -> Cost:
 
 
 def _pair(length: int, norms: int) -> Cost:
-    """1 x length and length x 1, with one norm behind both or one behind each."""
+    """Return the cost of 1 x length and length x 1 convolutions, with one norm after both or one after each."""
     return Cost(lambda c: 2 * length * c * c, norms)
 
 
@@ -76,7 +76,7 @@ COSTS: dict[str, Cost] = {
 
 
 def cost_of(operation: str, strided: bool) -> Cost:
-    """What an operation holds; at stride 2 the identity is a factorized reduce."""
+    """Return the cost of an operation; at stride 2 the identity is a factorized reduction."""
     return FACTORIZED_REDUCE if strided and operation == "skip_connect" else COSTS[operation]
 
 
@@ -263,7 +263,7 @@ def _total(genotypes: Sequence[Genotype], network: NetworkConfig, per_pixel: boo
 
 @lru_cache(maxsize=256)
 def _most(network: NetworkConfig, per_pixel: bool) -> int:
-    """More than any genotype's: as if each edge had every operation, and a cell gave out all its states."""
+    """Return an upper bound for any genotype: every operation on each edge, and all states as outputs."""
     space = space_named(network.space, network.nodes)
     each = np.full((1, len(space.operations)), len(space.places), dtype=object)
     states, inputs = (np.full(1, n, dtype=object) for n in (space.inputs + space.nodes, space.inputs))
@@ -308,12 +308,12 @@ def _sum_of_two_cells(counts: Sequence[_Counts], space: SearchSpace, network: Ne
 
 
 def _once(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, int]) -> Ints | int:
-    """Parameters of a convolution and the norm behind it."""
+    """Return the parameters of a convolution and the norm after it."""
     return weights + 2 * norm_channels
 
 
 def _per_pixel(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, int]) -> Ints | int:
-    """Multiply-adds of a convolution at so many output pixels."""
+    """Return the multiply-adds of a convolution at so many output pixels."""
     return weights * (size[0] * size[1])
 
 
@@ -345,7 +345,7 @@ def _sum_of_one_cell(counts: Sequence[_Counts], space: SearchSpace, network: Net
 
 
 def _around_one_cell(network: NetworkConfig, per_pixel: bool) -> int:
-    """Stem, residual blocks and head of NAS-Bench-201's network."""
+    """Return the cost of stem, residual blocks and head of NAS-Bench-201's network."""
     convolution = _per_pixel if per_pixel else _once
     total: Ints | int = 0
     c = network.image[2]
@@ -363,7 +363,7 @@ def _around_one_cell(network: NetworkConfig, per_pixel: bool) -> int:
 
 
 def supernet_parameters(network: NetworkConfig) -> int:
-    """Trainable parameters of the supernet: every edge holds every operation for every possible source.
+    """Count the trainable parameters of the supernet: every operation for every possible source of each edge.
 
     >>> supernet_parameters(NetworkConfig(channels=20, cells=3))
     7387350
@@ -414,7 +414,7 @@ _WIDTHS = range(2, MOST_CHANNELS + 1)
 
 
 def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None) -> NetworkConfig:
-    """The network's settings for one genotype, whose multiply-adds keep a budget.
+    """Return the network's settings for one genotype, whose multiply-adds keep a budget.
 
     Args:
         genotype: the architecture.

@@ -1,4 +1,4 @@
-"""What may vary: a search space's nodes, sources and operations, and its genotypes as integers.
+"""Search spaces: their nodes, sources and operations, and their genotypes as integers.
 
 Paper: Sec. 2; the space ``nao`` is the one of ENAS and of NAO with weight sharing.
 """
@@ -18,7 +18,7 @@ from bnao.space.canonical import distinct_key
 from bnao.space.genotype import Cell, Edge, Genotype, Node, shortened
 from bnao.space.liveness import NONE, flow
 
-START = 0  # the token in front of every sequence
+START = 0  # the token before every sequence
 
 # random draws are repeated for distinct genotypes; past this many rounds the space is as good as exhausted
 _MOST_DRAWS = 200
@@ -30,7 +30,7 @@ def _in_order(operations: Iterable[str]) -> tuple[str, ...]:
 
 @frozen
 class Rules:
-    """What surrounds the cells of a space in its networks (SPEC section 3).
+    """Rules of a space's networks around the cells.
 
     Attributes:
         output: which states a cell concatenates, one of ``bnao.space.genotype.OUTPUT_RULES``.
@@ -89,7 +89,7 @@ class SearchSpace:
         return self.cells, self.nodes, self.edges, 2
 
     def edges_of(self, node: int) -> int:
-        """Edges that a node sums."""
+        """Return the number of edges that a node sums."""
         return self.edges
 
     @cached_property
@@ -98,7 +98,7 @@ class SearchSpace:
         return tuple((node, number) for node in range(self.nodes) for number in range(self.edges_of(node)))
 
     def sources(self, node: int, number: int) -> tuple[int, ...]:
-        """The states that an edge of a node may read."""
+        """Return the states that an edge of a node may read."""
         return tuple(range(self.inputs + node))
 
     @property
@@ -108,7 +108,7 @@ class SearchSpace:
 
     @property
     def genotypes(self) -> int:
-        """How many different genotypes there are: a node's edges have no order.
+        """The number of distinct genotypes; the edges of a node have no order.
 
         >>> SPACES["nao"].genotypes, SPACES["nas-bench-201"].genotypes
         (43873177410562500000000, 15625)
@@ -185,7 +185,7 @@ class SearchSpace:
         return self.check(Genotype.parse(text, output=self.rules.output))
 
     def check(self, genotype: Genotype) -> Genotype:
-        """The genotype itself, if it belongs to this space, with the space's rule of output.
+        """Return the genotype itself, if it belongs to this space, with the space's rule of output.
 
         Raises:
             GenotypeError: it has other nodes, another number of edges or an operation the space lacks.
@@ -231,7 +231,7 @@ class SearchSpace:
                 )
 
     def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.int64]:
-        """Genotypes as integers: shape (n, cells, nodes, edges, 2), an edge being (source, operation's number).
+        """Return genotypes as integers: shape (n, cells, nodes, edges, 2), an edge being (source, operation's number).
 
         Raises:
             GenotypeError: a genotype of another space, with its place in the sequence.
@@ -266,7 +266,7 @@ class SearchSpace:
         return {len(node.edges) for cell in cells for node in cell.nodes} <= {self.edges}
 
     def decode(self, integers: NDArray[np.integer]) -> list[Genotype]:
-        """The genotypes that ``encode`` made the integers from.
+        """Return the genotypes that ``encode`` made the integers from.
 
         Raises:
             GenotypeError: a source or an operation that does not exist.
@@ -326,7 +326,7 @@ class SearchSpace:
         return list(chosen.values())
 
     def tokens(self, genotypes: Sequence[Genotype]) -> NDArray[np.int64]:
-        """What the controller reads: shape (n, length), states as 1.., operations after them.
+        """Return the controller's token sequences: shape (n, length), states as 1.., operations after them.
 
         >>> from bnao.space.notation.notations import parse
         >>> genotype = parse("0 1 1 4 0 0 0 0", evolve(SPACES["nao"], nodes=1))
@@ -338,7 +338,7 @@ class SearchSpace:
         return shifted.reshape(len(genotypes), self.length)
 
     def from_tokens(self, tokens: NDArray[np.integer]) -> list[Genotype]:
-        """The genotypes of token sequences of shape (n, length)."""
+        """Read the genotypes of token sequences of shape (n, length)."""
         offsets = np.array([1, 1 + self.readable_states])
         return self.decode(np.asarray(tokens).reshape(-1, *self.shape) - offsets)
 
@@ -347,7 +347,7 @@ class SearchSpace:
         return rng.integers(states[:, None], size=shape)
 
     def token_mask(self) -> NDArray[np.bool_]:
-        """Which token may stand where: shape (length, vocabulary).
+        """Return which token is allowed at which position: shape (length, vocabulary).
 
         At a source position only the states that exist before that node, at an operation position only
         operations; the start token nowhere.
@@ -360,7 +360,7 @@ class SearchSpace:
         return mask.reshape(self.length, self.vocabulary)
 
     def swapped(self, tokens: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """The same architectures as other strings: in each node the edges are in random order.
+        """Return the same architectures as other strings: in each node the edges are in random order.
 
         Args:
             tokens: shape (n, length).
@@ -386,15 +386,15 @@ class CompleteSpace(SearchSpace):
 
     @property
     def genotypes(self) -> int:
-        """How many different genotypes there are: any operation on every edge."""
+        """The number of distinct genotypes: any operation on every edge."""
         return int(len(self.operations) ** (self.cells * len(self.places)))
 
     def edges_of(self, node: int) -> int:
-        """Edges that a node sums: one from every earlier state."""
+        """Return the number of edges that a node sums: one from every earlier state."""
         return self.inputs + node
 
     def sources(self, node: int, number: int) -> tuple[int, ...]:
-        """The one state that an edge of a node reads."""
+        """Return the one state that an edge of a node reads."""
         return (number,)
 
     def _random_sources(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -457,7 +457,7 @@ SPACES: dict[str, SearchSpace] = {
 
 
 def space_named(name: str, nodes: int | None = None) -> SearchSpace:
-    """The space of that name with that many nodes a cell; with its own number, where none is given.
+    """Return the space of that name with that many nodes a cell; with its own number, where none is given.
 
     >>> space_named("nao", 3).length, space_named("nao").nodes, space_named("nas-bench-201").nodes
     (24, 5, 3)

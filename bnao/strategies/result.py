@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 from bnao.protocols import (
     HeldOut,
 )
-from bnao.run import read_json, understanding
+from bnao.run import read_json, round_off, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in
 from bnao.strategies.fusion import Fusion
@@ -68,7 +68,7 @@ class Ranked:
 
 @frozen
 class Learning:
-    """What the controller had learned when it proposed a round's genotypes, and how these then scored.
+    """Accuracy of the controller's predictions for a round's proposals, and for held-out genotypes.
 
     Attributes:
         round: in which its proposals were trained, from 2.
@@ -86,7 +86,7 @@ class Learning:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Learning:
-        """The object of which ``attrs.asdict`` made the content."""
+        """Read the object of which ``attrs.asdict`` made the content."""
         held_out = content["held_out"]
         return cls(**{**content, "held_out": None if held_out is None else HeldOut(**held_out)})
 
@@ -111,7 +111,7 @@ class SearchResult:
         return self.ranked[0].genotype
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in result.json."""
+        """Return plain data, as in result.json."""
         learning = {"learning": [attrs.asdict(entry) for entry in self.learning]} if self.learning else {}
         return {
             "space": self.space,
@@ -123,7 +123,7 @@ class SearchResult:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SearchResult:
-        """What ``to_json`` was made from."""
+        """Return the object that ``to_json`` wrote."""
         space = content["space"]
         ranked = [Ranked.from_json(entry, space) for entry in content["ranked"]]
         learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
@@ -149,7 +149,7 @@ def rank_by_fusion(ranked: Sequence[Ranked], fusion: Fusion) -> list[Ranked]:
 
 
 def read_result(folder: Path) -> SearchResult:
-    """The result of the finished run in this folder.
+    """Read the result of the finished run in this folder.
 
     Raises:
         RunError: the run is not finished, or its result is not what a search wrote.
@@ -157,8 +157,3 @@ def read_result(folder: Path) -> SearchResult:
     content = read_json(folder / RESULT)
     with understanding(folder / RESULT):
         return SearchResult.from_json(content)
-
-
-def round_off(value: float, digits: int = 6) -> float:
-    """A value as files show it to people."""
-    return float(round(value, digits))

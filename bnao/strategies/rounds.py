@@ -35,7 +35,7 @@ from bnao.protocols import (
     check_provides,
 )
 from bnao.provenance import About, keep_about, origin
-from bnao.run import Run
+from bnao.run import Run, round_off
 from bnao.sampler import ProportionalSampler, sampler_of_round
 from bnao.space.canonical import distinct_key, distinct_ones
 from bnao.space.genotype import Genotype
@@ -45,7 +45,7 @@ from bnao.strategies.candidates import budgets_text, nearest, within_budgets
 from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import first_weights
 from bnao.strategies.journal import Journal
-from bnao.strategies.result import Learning, Ranked, SearchResult, rank_by_fusion, round_off
+from bnao.strategies.result import Learning, Ranked, SearchResult, rank_by_fusion
 from bnao.streams import stream
 from bnao.training import loop
 

@@ -14,16 +14,16 @@ from bnao.config.settings import NetworkConfig
 from bnao.data.tables import SIZE_COLUMNS, Rows
 from bnao.errors import ConfigError, DataError
 from bnao.metrics import FIGURES, Estimate, mean_ranks, pairwise_accuracy, rank_agreement, spearman
+from bnao.run import round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
-from bnao.strategies.result import round_off
 from bnao.streams import stream
-from bnao.studies.ranking import SIZE_COUNTS, counted_sizes, plain_estimate, read_estimate
+from bnao.studies.ranking import SIZE_COUNTS, counted_sizes
 
 
 @frozen(eq=False)
 class Agreement:
-    """How one column of scores agrees with the truth.
+    """Agreement of one column of scores with the truth.
 
     Attributes:
         column: of scores.
@@ -60,14 +60,14 @@ class AgreementStudy:
     agreements: tuple[Agreement, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         columns = [
             {
                 "column": one.column,
                 "pairwise_accuracy_of_draws": round_off(one.of_draws[0]),
                 "deviation_of_draws": round_off(one.of_draws[1]),
                 "ranks_gained_by_size": None if one.gained_by_size is None else round_off(one.gained_by_size),
-                **{name: plain_estimate(estimate) for name, estimate in one.figures.items()},
+                **{name: estimate.to_entry() for name, estimate in one.figures.items()},
             }
             for one in self.agreements
         ]
@@ -76,11 +76,11 @@ class AgreementStudy:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> AgreementStudy:
-        """What ``to_json`` was made from."""
+        """Read the object that ``to_json`` wrote."""
         agreements = tuple(
             Agreement(
                 entry["column"],
-                {name: read_estimate(entry[name]) for name in FIGURES if name in entry},
+                {name: Estimate.from_entry(entry[name]) for name in FIGURES if name in entry},
                 (float(entry["pairwise_accuracy_of_draws"]), float(entry["deviation_of_draws"])),
                 entry["ranks_gained_by_size"],
             )
@@ -92,7 +92,7 @@ class AgreementStudy:
         )  # fmt: skip
 
 
-def agreement_study(
+def study_agreement(
     rows: Rows,
     truth_column: str,
     score_columns: Sequence[str],
@@ -103,7 +103,7 @@ def agreement_study(
     draws: int = 1000,
     resamples: int = 1000,
 ) -> AgreementStudy:
-    """How columns of scores agree with a column of accuracies.
+    """Compare columns of scores with a column of accuracies.
 
     Args:
         rows: the table.

@@ -94,7 +94,7 @@ def random_genotypes(
 def chosen_genotypes(
     config: StudyConfig, known: Sequence[Genotype] | None, sizes_of: Callable[..., Any]
 ) -> list[Genotype]:
-    """The genotypes that are ranked, random within what ``config.sizes`` asks for.
+    """Return the genotypes that are ranked, random within what ``config.sizes`` asks for.
 
     Args:
         config: how many, and of which sizes: ``diverse`` takes them as they come, ``similar`` those whose size is
@@ -118,7 +118,7 @@ def chosen_genotypes(
 
     if known is not None and len(known) < n:
         raise ConfigError(f"genotypes is {n}, and the truth has {len(known)}; ask for fewer")
-    if config.sizes == "diverse":
+    if config.sizes == ("diverse",):
         chosen_ones = random(n)
         if len(chosen_ones) < n:
             raise ConfigError(
@@ -128,7 +128,7 @@ def chosen_genotypes(
         return chosen_ones
     some = random(max(_SAMPLE, n))
     sizes = np.asarray(sizes_of(some), dtype=np.float64)
-    if config.sizes == "similar":
+    if config.sizes == ("similar",):
         median = float(np.median(sizes))
         near: dict[Genotype, None] = {}
         for _ in range(_TRIES if known is None else 1):
@@ -189,7 +189,7 @@ def ranked_genotypes(
     known: Sequence[Genotype] | None,
     sizes_of: Callable[..., Any],
 ) -> list[Genotype]:
-    """The genotypes that are ranked: those given, each once, or chosen ones.
+    """Return the genotypes that are ranked: those given, each once, or chosen ones.
 
     Raises:
         ConfigError: fewer than three.

@@ -16,7 +16,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from bnao.config.arms import SamplerSpec
-from bnao.config.fields import build
+from bnao.config.fields import build, listed
 from bnao.config.settings import NetworkConfig, ProxiesConfig, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
@@ -25,11 +25,10 @@ from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_r
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
 from bnao.provenance import STUDY, keep_about, keep_study
-from bnao.run import Folder, Run
+from bnao.run import Folder, Run, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in, space_named
 from bnao.strategies.fusion import fuse
-from bnao.strategies.result import round_off
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
 from bnao.studies.supernets import TrainedSupernet, trained_supernet
 from bnao.studies.truth import ShortTrainings, about_study, known_truth, short_trainings, trained_truth
@@ -48,7 +47,7 @@ ALONE = "alone"
 
 @frozen(eq=False, slots=False)
 class RankingStudy:
-    """What a ranking study found.
+    """Result of a ranking study.
 
     Attributes:
         space: the genotypes' space.
@@ -104,7 +103,7 @@ class RankingStudy:
         return tuple(dict.fromkeys(trainings.epochs for trainings in self.short))
 
     def short_scores(self, epochs: int) -> NDArray[np.float64]:
-        """Dev accuracies of the genotypes trained alone for so many epochs, shape (seeds, n)."""
+        """Return the dev accuracies of the genotypes trained alone for so many epochs, shape (seeds, n)."""
         return np.array([trainings.scores for trainings in self.short if trainings.epochs == epochs])
 
     @property
@@ -113,16 +112,16 @@ class RankingStudy:
         return tuple(dict.fromkeys(supernet.arm for supernet in self.supernets))
 
     def supernets_of(self, arm: SamplerSpec, epochs: int) -> list[TrainedSupernet]:
-        """The supernets of a sampler that were scored after so many epochs, one a seed."""
+        """Return the supernets of a sampler that were scored after so many epochs, one a seed."""
         return [supernet for supernet in self.supernets if supernet.arm == arm and epochs in supernet.epochs]
 
     def scores(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
-        """One-shot scores of a sampler's supernets after so many epochs, shape (seeds, n)."""
+        """Return the one-shot scores of a sampler's supernets after so many epochs, shape (seeds, n)."""
         return np.array([s.scores[s.epochs.index(epochs)] for s in self.supernets_of(arm, epochs)])
 
     @cached_property
     def comparisons(self) -> dict[int, Comparison]:
-        """How the samplers' scores agree with the truth, by the epochs after which they were scored."""
+        """The agreement of the samplers' scores with the truth, by the epochs after which they were scored."""
         return {
             epochs: compare_rankings(
                 {str(arm): list(self.scores(arm, epochs)) for arm in self.arms},
@@ -136,7 +135,7 @@ class RankingStudy:
 
     @cached_property
     def short_comparisons(self) -> dict[int, Comparison]:
-        """How the order after short stand-alone trainings agrees with the truth, by their epochs; the way is ALONE."""
+        """The agreement of short stand-alone trainings with the truth, by their epochs; the way is ALONE."""
         return {
             epochs: compare_rankings(
                 {ALONE: list(self.short_scores(epochs))},
@@ -157,7 +156,7 @@ class RankingStudy:
 
     @cached_property
     def reliability(self) -> dict[str, Estimate]:
-        """How far the first two repeats of the truth agree with each other; nothing where there is one."""
+        """The agreement of the first two repeats of the truth; empty if there is only one."""
         if len(self.truths) < 2:
             return {}
         return rank_agreement(
@@ -212,7 +211,7 @@ class RankingStudy:
         }
 
     def ranks_gained(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
-        """How many places each genotype stands higher by its one-shot score, mean over seeds, than in truth: (n,)."""
+        """Return the ranks each genotype gains by its one-shot score, mean over seeds, over its true rank: (n,)."""
         return self._ranks_gained(self.scores(arm, epochs))
 
     def _ranks_gained(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -231,11 +230,11 @@ class RankingStudy:
         }
 
     def gained_by_size(self, arm: SamplerSpec, epochs: int) -> Estimate:
-        """Spearman's rho of size and ranks gained: below 0, the scores favour small genotypes (the paper's premise)."""
+        """Return Spearman's rho of size and ranks gained: below 0, scores favour small genotypes (the premise)."""
         return self._gains[arm, epochs]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         genotypes = [
             {"genotype": str(genotype), "size": size, "truth": truth}
             for genotype, size, truth in zip(self.genotypes, self.sizes.tolist(), self.truths.T.tolist(), strict=True)
@@ -263,7 +262,7 @@ class RankingStudy:
             for arm, figures in found.differences.items():
                 for figure, estimate in figures.items():
                     about = {"sampler": arm, "less": str(self.arms[0]), "epochs": epochs, "figure": figure}
-                    differences.append({**about, **plain_estimate(estimate)})
+                    differences.append({**about, **estimate.to_entry()})
         return {
             "kind": "ranking",
             "space": self.space,
@@ -276,17 +275,15 @@ class RankingStudy:
             "supernets": supernets,
             "agreement": agreement,
             "differences": differences,
-            "reliability": [
-                {"figure": figure, **plain_estimate(estimate)} for figure, estimate in self.reliability.items()
-            ],
+            "reliability": [{"figure": figure, **estimate.to_entry()} for figure, estimate in self.reliability.items()],
             "gained_by_size": [
-                {"sampler": str(arm), "epochs": epochs, **plain_estimate(self.gained_by_size(arm, epochs))}
+                {"sampler": str(arm), "epochs": epochs, **self.gained_by_size(arm, epochs).to_entry()}
                 for epochs in self.scored_epochs
                 for arm in self.arms
             ],
-            "size_alone": plain_estimate(self.by_size),
+            "size_alone": self.by_size.to_entry(),
             "by_size": [
-                {"by": name, "figure": figure, **plain_estimate(estimate)}
+                {"by": name, "figure": figure, **estimate.to_entry()}
                 for name, figures in self.size_alone.items()
                 for figure, estimate in figures.items()
             ],
@@ -296,7 +293,7 @@ class RankingStudy:
 
     def _proxies_to_json(self) -> dict[str, Any]:
         untrained = [
-            {"by": name, "figure": figure, **plain_estimate(estimate)}
+            {"by": name, "figure": figure, **estimate.to_entry()}
             for name, figures in self.untrained.items()
             for figure, estimate in figures.items()
         ]
@@ -322,13 +319,13 @@ class RankingStudy:
             ],
             "short_agreement": agreement,
             "short_gained_by_size": [
-                {"epochs": epochs, **plain_estimate(gain)} for epochs, gain in self.short_gained_by_size.items()
+                {"epochs": epochs, **gain.to_entry()} for epochs, gain in self.short_gained_by_size.items()
             ],
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> RankingStudy:
-        """What ``to_json`` was made from; figures are counted anew."""
+        """Read the study that ``to_json`` wrote; its figures are computed again."""
         supernets = tuple(
             TrainedSupernet(
                 SamplerSpec(entry["sampler"], float(entry["alpha"])),
@@ -380,7 +377,7 @@ def _counts_of(content: Mapping[str, Any]) -> dict[str, NDArray[np.float64]] | N
     if "config" not in content:
         return None
     network = build(NetworkConfig, content["config"]["network"])
-    return counted_sizes([Genotype.parse(entry["genotype"]) for entry in content["genotypes"]], network)
+    return counted_sizes([parse_in(content["space"], entry["genotype"]) for entry in content["genotypes"]], network)
 
 
 def counted_sizes(genotypes: Sequence[Genotype], network: NetworkConfig) -> dict[str, NDArray[np.float64]]:
@@ -393,31 +390,14 @@ def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
     return [
         {
             "figure": figure,
-            **plain_estimate(estimate),
+            **estimate.to_entry(),
             "each_seed": [defined(round_off(value)) for value in found.each[way][figure]],
         }
         for figure, estimate in found.estimates[way].items()
     ]
 
 
-def plain_estimate(estimate: Estimate) -> dict[str, float | int | None]:
-    """An estimate as study.json has it: rounded, without its level, which is the same for all."""
-    return {
-        name: round_off(value) if isinstance(value, float) else value
-        for name, value in estimate.to_json().items()
-        if name != "level"
-    }
-
-
-def read_estimate(content: Mapping[str, Any], level: float = 0.95) -> Estimate:
-    """What ``plain_estimate`` was made from."""
-    value, low, high = (
-        math.nan if content[name] is None else float(content[name]) for name in ("value", "low", "high")
-    )
-    return Estimate(value, low, high, int(content["n"]), level)
-
-
-def ranking_study(
+def study_ranking(
     config: StudyConfig,
     backend: Backend,
     dataset: Dataset,
@@ -441,7 +421,7 @@ def ranking_study(
         truth: known accuracies, in place of training: one of each genotype, or one of each repeat of its training.
         genotypes: those that are ranked; by default they are chosen at random.
         run: a folder for run.json, what is finished, and at the end study.json, as ``bnao study ranking`` has them; a
-            study that was killed goes on from it.
+            study that was killed resumes from it.
         store: a folder for stand-alone trainings, which many studies may share.
         listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
@@ -451,8 +431,10 @@ def ranking_study(
         DivergedError: a training's loss is not finite; what was trained before is kept.
         RunError: the folder was begun with other images.
     """
-    if len(config.sets) > 1:
-        raise ConfigError(f"sizes is {config.sizes!r}, {len(config.sets)} sets of genotypes; see bnao.ranking_sets")
+    if len(config.sizes) > 1:
+        raise ConfigError(
+            f"sizes is {listed(config.sizes)!r}, {len(config.sizes)} sets of genotypes; see bnao.study_ranking_sets"
+        )
     network = dataset.network(config.network)
     space = space_named(network.space, network.nodes)
 
@@ -483,7 +465,7 @@ def ranking_study(
     for planned in config.supernets:
         supernets.append(trained_supernet(config, planned, ranked, trained, sizes, backend, dataset, run, tell))
         tell("supernet", sampler=str(planned.arm), seed=planned.seed, length=planned.epochs[-1])
-    supernets.sort(key=lambda supernet: (config.arms.index(supernet.arm), supernet.seed, supernet.epochs))
+    supernets.sort(key=lambda supernet: (config.samplers.index(supernet.arm), supernet.seed, supernet.epochs))
     short = short_trainings(config, ranked, backend, dataset, store, tell)
     short.sort(key=lambda trainings: (trainings.epochs, trainings.seed))
     study = RankingStudy(

@@ -1,4 +1,4 @@
-"""The supernets of a ranking study: each is trained, scored at its marks, and goes on after a stop (Sec. 3)."""
+"""The supernets of a ranking study: each is trained, scored at its marks, and resumes after a stop (Sec. 3)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SCORED_AT_ONCE = 10
 
 
 def supernet_config(config: StudyConfig, planned: PlannedSupernet) -> SearchConfig:
-    """A supernet of the study as a search of one round."""
+    """Return a supernet of the study as a search of one round."""
     return SearchConfig(
         preset=config.preset,
         seed=planned.seed,
@@ -82,9 +82,9 @@ def trained_supernet(
         trained: those that are drawn from; the first n are the ranked ones.
         sizes: of the trained ones.
         backend, dataset: what it is trained with and on; scored on the dev part.
-        folder: scores that stand in it are not made again, and a training that was killed goes on. None: nothing
+        folder: scores that stand in it are not made again, and a training that was killed resumes. None: nothing
             is kept.
-        tell: is told the kind of an event and its values.
+        tell: called with the kind of an event and its values.
     """
     arm, seed = planned.arm, planned.seed
     supernet = backend.supernet(supernet_config(config, planned), dataset)
@@ -163,7 +163,7 @@ class _SupernetFiles:
         self._folder, self._name = folder, name
 
     def scores(self) -> dict[int, list[float]]:
-        """What was scored before, by epoch."""
+        """Return the scores kept so far, by epoch."""
         if self._folder is None:
             return {}
         known = self._folder.known(

@@ -1,4 +1,4 @@
-"""What every backend must do with networks, as tests that a backend's own tests inherit."""
+"""Contract of a backend's networks, as tests that its own tests inherit."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ _IMAGES = ("x_train", "x_dev", "x_test")
 
 
 class BackendContract(SupernetContract):
-    """Tests that hold for every backend; a subclass gives the fixture ``backend``."""
+    """Tests that hold for every backend; a subclass supplies the fixture ``backend``."""
 
     @pytest.fixture
     def dataset(self) -> Dataset:
-        """Images of four classes."""
+        """Return images of four classes."""
         return small_dataset()
 
     @pytest.fixture
     def network(self) -> NetworkConfig:
-        """The supernet's settings; its space is what is tested."""
+        """Return the supernet's settings; its space is what is tested."""
         return NetworkConfig(channels=4, cells=1, nodes=_NODES)
 
     @pytest.fixture
     def config(self, network: NetworkConfig) -> SearchConfig:
-        """A search small enough for a test."""
+        """Return a search small enough for a test."""
         return SearchConfig(
             rounds=2,
             network=network,
@@ -65,14 +65,14 @@ class BackendContract(SupernetContract):
 
     @pytest.fixture
     def short(self, config: SearchConfig) -> EvaluateConfig:
-        """A stand-alone training small enough for a test."""
+        """Return a stand-alone training small enough for a test."""
         base = EvaluateConfig()
         training = evolve(base.training, batch_size=32, learning_rate=0.1, dropout_keep=0.9)
         return evolve(base, epochs=3, network=config.network, data=config.data, training=training)
 
     @pytest.fixture
     def genotypes(self, config: SearchConfig) -> list[Genotype]:
-        """Random genotypes of the test's space."""
+        """Return random genotypes of the test's space."""
         space = space_named(config.network.space, config.network.nodes)
         return space.random_genotypes(6, stream(0, "contract"))
 

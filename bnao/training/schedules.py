@@ -1,6 +1,6 @@
 """What a training step needs and no framework decides: learning rates, and the masks of drop path and dropout.
 
-SPEC section 8. All masks are NumPy arrays from ``bnao.streams``, so every backend drops the same paths.
+Described in docs/training.md. All masks are NumPy arrays from ``bnao.streams``, so every backend drops the same paths.
 """
 
 from __future__ import annotations

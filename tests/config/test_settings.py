@@ -1,4 +1,5 @@
 import math
+import pkgutil
 import tomllib
 
 import attrs
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import bnao
 from bnao.config import settings as configs
 from bnao.config.fields import build, kinds_of, merge, read_toml, setting, settings_of, to_settings, to_toml
 from bnao.config.settings import PRESETS, EvaluateConfig, NetworkConfig, SearchConfig, preset
@@ -55,7 +57,7 @@ def test_the_defaults_are_the_papers():
     assert (search.rerank_epochs, search.rerank_drop_path_epochs) == (10, 50)  # as the authors always re-rank
     assert (search.network.channels, search.network.cells) == (20, 3)
     assert space_named(search.network.space, search.network.nodes).nodes == 5
-    assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9)
+    assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9, "none")
     assert (search.sampler, search.size, search.alpha, search.sample_from) == (
         "proportional",
         "live-parameters",
@@ -309,7 +311,9 @@ def test_a_config_error_is_a_value_error_and_one_of_bnaos():
 
 def test_the_settings_name_the_spaces_samplers_and_controllers_that_there_are():
     assert set(configs.SPACE_NAMES) == set(SPACES)
-    assert set(configs.SAMPLERS) == set(SAMPLERS)
+    assert "proportional" in SAMPLERS and attrs.fields(configs.SearchConfig).sampler.metadata["choices"] == tuple(
+        SAMPLERS
+    )
     assert set(configs.CONTROLLERS) == {"nao", *CONTROLLERS}
 
 
@@ -348,3 +352,28 @@ def test_every_section_of_every_config_refuses_another_type():
                         ConfigError, match=f"^{attribute.name} is 7; it must be a {attribute.type.__name__}"
                     ):
                         kind(**{attribute.name: 7})
+
+
+def test_settings_that_are_lists_are_tuples_in_python_and_lists_in_toml_and_may_be_texts_with_commas():
+    config = configs.StudyConfig(epochs=[1, 3], samplers=["uniform", "proportional:0.5"], sizes="diverse, similar")
+
+    assert (config.epochs, config.sizes, config.short) == ((1, 3), ("diverse", "similar"), ())
+    assert [str(sampler) for sampler in config.samplers] == ["uniform", "proportional:0.5"]
+    written = tomllib.loads(to_toml(config))
+    assert (written["epochs"], written["samplers"]) == ([1, 3], ["uniform", "proportional:0.5"])
+    assert build(configs.StudyConfig, written) == config
+
+
+@pytest.mark.parametrize("epochs", [5, "", (), (1, 2.5), (True,), (3, 1), None])
+def test_a_list_of_other_values_is_refused_by_name(epochs):
+    with pytest.raises(ConfigError, match=r"^epochs is .*; it must be whole numbers >= 1 that rise, such as 5,10,20$"):
+        configs.StudyConfig(epochs=epochs)
+
+
+def test_a_user_needs_no_import_from_deep_inside_and_no_public_name_is_a_modules():
+    assert bnao.preset(bnao.StudyConfig, "quick").data.dataset == bnao.DataConfig(dataset="fashion-mnist").dataset
+    modules = {module.name for module in pkgutil.iter_modules(bnao.__path__)}
+    assert not modules & set(bnao.__all__)
+    assert {"to_text", "compare_rankings", "published_cell", "preset", "load_dataset", "load_backend"} <= set(
+        bnao.__all__
+    )

@@ -432,9 +432,9 @@ def test_a_file_of_more_genotypes_than_the_pools_size_is_the_pool(config, contro
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        (["x"], r"pool.txt, line 2: 'x' is no genotype"),
+        (["x"], r"pool.txt, line 2: 'x' is not a genotype"),
         (["DARTS_V2"], r"pool.txt, line 2: DARTS_V2 is of space 'darts'"),
-        ([], "pool.txt has no genotype; it must have one a line"),
+        ([], "pool.txt has no genotype; it must have one per line"),
     ],
 )
 def test_a_line_of_the_pools_file_that_is_no_genotype_of_the_space_is_named(config, controller, tmp_path, lines, told):

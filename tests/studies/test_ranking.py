@@ -22,8 +22,8 @@ from bnao.space.spaces import SPACES, space_named
 from bnao.streams import stream
 from bnao.studies import plots
 from bnao.studies.genotypes import chosen_genotypes, trained_genotypes
-from bnao.studies.ranking import RankingStudy, ranking_study
-from bnao.studies.sets import ranking_sets
+from bnao.studies.ranking import RankingStudy, study_ranking
+from bnao.studies.sets import study_ranking_sets
 from bnao.studies.supernets import supernet_config
 from bnao.studies.truth import alone_config, known_truth, training_name
 from bnao.testing import small_dataset
@@ -72,7 +72,7 @@ def test_a_sampler_is_named_with_its_power_of_the_size(text, arm):
         ({"epochs": "5,3"}, r"epochs is '5,3'"),
         (
             {"sizes": "diverse,tall"},
-            r"sizes is 'diverse,tall'; it can be diverse, similar, spread, or several by commas",
+            r"sizes is 'diverse,tall'; it must be one or several of diverse, similar, spread",
         ),
         ({"sizes": "diverse,diverse"}, r"sizes is 'diverse,diverse'"),
         ({"short": "3,1"}, r"short is '3,1'; it must be whole numbers >= 1 that rise"),
@@ -89,8 +89,8 @@ def test_settings_that_cannot_be_are_refused_in_words(settings, message):
 
 
 def test_several_sizes_may_have_spaces_between_them():
-    assert build(StudyConfig, {"sizes": "diverse, similar"}).sets == ("diverse", "similar")
-    assert build(StudyConfig, {"sizes": " spread"}).sizes == "spread"
+    assert build(StudyConfig, {"sizes": "diverse, similar"}).sizes == ("diverse", "similar")
+    assert build(StudyConfig, {"sizes": " spread"}).sizes == ("spread",)
 
 
 def test_genotypes_of_similar_sizes_are_near_the_median_and_spread_ones_are_not():
@@ -207,7 +207,7 @@ class Counting(PretendBackend):
 def studied(config, backend, folder, **more):
     dataset = small_dataset()
     with Run.open(folder / "study") if (folder / "study").exists() else Run.create(folder / "study", config) as run:
-        return ranking_study(
+        return study_ranking(
             config, backend, dataset, dataset.joined(), run=run, store=Folder(folder / "store"), **more
         )
 
@@ -416,7 +416,7 @@ def test_a_supernet_of_a_study_has_its_sampler_and_seed():
 
 
 def test_the_presets_are_settings_that_can_be():
-    assert preset(StudyConfig, "paper").scored_epochs == (5, 10, 20, 30, 50)  # Table 6
+    assert preset(StudyConfig, "paper").epochs == (5, 10, 20, 30, 50)  # Table 6
     assert preset(StudyConfig, "quick").genotypes < 50
     assert set(SPACES) >= {"nao", "nas-bench-201"}
     assert load_dataset(preset(StudyConfig, "quick").data).describe().startswith("fashion-mnist: 1,200 train, 300 dev")
@@ -496,31 +496,33 @@ def test_several_sets_are_the_studies_of_each_alone(tmp_path):
     dataset = small_dataset()
     config = evolve(SMALL, sizes="diverse,spread")
     with Run.create(tmp_path / "sets", config) as run:
-        found = ranking_sets(config, PretendBackend(), dataset, dataset.joined(), run=run)
+        found = study_ranking_sets(config, PretendBackend(), dataset, dataset.joined(), run=run)
 
     for name, study in found.studies.items():
-        alone = ranking_study(evolve(SMALL, sizes=name), PretendBackend(), dataset, dataset.joined())
+        alone = study_ranking(evolve(SMALL, sizes=name), PretendBackend(), dataset, dataset.joined())
         assert study.to_json() == alone.to_json()
         assert json.loads((tmp_path / "sets" / name / "study.json").read_text())["kind"] == "ranking"
     content = json.loads((tmp_path / "sets" / "study.json").read_text())
     assert [entry["sizes"] for entry in content["sets"]] == ["diverse", "spread"]
     assert plots.study_of(content).to_json() == found.to_json()
-    with pytest.raises(ConfigError, match=r"sizes is 'diverse,spread', 2 sets of genotypes; see bnao.ranking_sets"):
-        ranking_study(config, PretendBackend(), dataset, dataset.joined())
+    with pytest.raises(
+        ConfigError, match=r"sizes is 'diverse,spread', 2 sets of genotypes; see bnao.study_ranking_sets"
+    ):
+        study_ranking(config, PretendBackend(), dataset, dataset.joined())
 
 
 @pytest.mark.parametrize("after", [5, 20, 30])
 def test_several_sets_that_are_stopped_go_on_to_the_same_figures(tmp_path, after):
     dataset = small_dataset()
     config = evolve(SMALL, sizes="diverse,spread", short="1")
-    whole = ranking_sets(config, Counting(), dataset, dataset.joined())
+    whole = study_ranking_sets(config, Counting(), dataset, dataset.joined())
     store = Folder(tmp_path / "store")
     with Run.create(tmp_path / "cut", config) as run, pytest.raises(KeyboardInterrupt):
-        ranking_sets(config, Counting(most=after), dataset, dataset.joined(), run=run, store=store)
+        study_ranking_sets(config, Counting(most=after), dataset, dataset.joined(), run=run, store=store)
     again = Counting()
 
     with Run.open(tmp_path / "cut") as run:
-        resumed = ranking_sets(config, again, dataset, dataset.joined(), run=run, store=store)
+        resumed = study_ranking_sets(config, again, dataset, dataset.joined(), run=run, store=store)
 
     assert resumed.to_json() == whole.to_json()
     assert again.trained == 2 * (6 * 2 + 6 * 2) - after
@@ -532,7 +534,7 @@ def test_several_sets_that_are_stopped_go_on_to_the_same_figures(tmp_path, after
 def test_zero_cost_scores_and_fused_ones_have_rows_of_their_own_and_survive_json(tiny_dataset):
     config = evolve(SMALL, proxies="snip,grad-norm", repeats=1)
 
-    study = ranking_study(config, PretendBackend(), tiny_dataset, tiny_dataset.joined())
+    study = study_ranking(config, PretendBackend(), tiny_dataset, tiny_dataset.joined())
 
     assert set(study.untrained) == {"snip", "grad-norm", "fused"}
     assert {way for found in study.fused_comparisons.values() for way in found.estimates} == {
@@ -561,7 +563,7 @@ def test_size_alone_is_in_every_study_with_all_figures():
     network = small_dataset().network(config.network)
     live = count_parameters(cells, network, live=True)
     # the truth is live size itself, so live size orders it perfectly and all parameters do not
-    study = ranking_study(
+    study = study_ranking(
         config, PretendBackend(), small_dataset(), truth=dict(zip(cells, live / 1e6, strict=True)), genotypes=cells
     )
 
@@ -619,7 +621,9 @@ def test_the_presets_score_on_1000_dev_images_where_the_data_have_them():
 
 def test_genotypes_of_a_truth_that_pass_nothing_on_are_not_ranked():
     config = evolve(SMALL, network=NetworkConfig(space="nas-bench-201", channels=4, cells=1), genotypes=3)
-    dead = SPACES["nas-bench-201"].check(Genotype.parse("0:none;0:none+1:none;0:none+1:none+2:none"))
+    dead = SPACES["nas-bench-201"].check(
+        Genotype.parse("0:none;0:none+1:none;0:none+1:none+2:none", output="last node")
+    )
     known = [dead, *SPACES["nas-bench-201"].random_genotypes(3, stream(0, "known"))]
 
     assert set(chosen_genotypes(config, known, sizes_of)) == set(known[1:])

@@ -1,4 +1,4 @@
-"""One cell's forward pass, the same in the supernet and in a stand-alone network (SPEC section 3)."""
+"""One cell's forward pass, the same in the supernet and in a stand-alone network (docs/network.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cell's operations in PyTorch (SPEC section 3), on any device and in any precision.
+"""The cell's operations in PyTorch (docs/network.md), on any device and in any precision.
 
 ``kernels.py`` computes the same functions faster on a CPU; this module is what it is tested against.
 """

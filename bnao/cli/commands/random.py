@@ -31,10 +31,10 @@ _MOST = 1_000_000
 def command(
     context: click.Context, n: int, classes: int, image: tuple[int, int, int], as_json: bool, notation: str | None
 ) -> None:
-    """Print N distinct random genotypes, one a line, every source and operation drawn uniformly.
+    """Print N distinct random genotypes, one per line, with sources and operations drawn uniformly.
 
-    What is printed can be read again: bnao random 20 > pool.txt, then bnao evaluate --file pool.txt. Budgets hold for
-    each genotype's own network, which bnao evaluate trains.
+    The output can be read again: bnao random 20 > pool.txt, then bnao evaluate --file pool.txt. Budgets apply to the
+    network that bnao evaluate trains for each genotype.
     """
     config = build(SearchConfig, given_settings(context), _BASE)
     network = attrs.evolve(config.network, classes=classes, image=image)

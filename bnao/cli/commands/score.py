@@ -56,7 +56,9 @@ _AT_ONCE = 10
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("genotypes", nargs=-1, metavar="[GENOTYPE...]")
 @file_option
-@click.option("--top", type=click.IntRange(min=1), help="Of its own: how many of the best.  [default: all]")
+@click.option(
+    "--top", type=click.IntRange(min=1), help="Without GENOTYPE: number of the run's best to score.  [default: all]"
+)
 @click.option(
     "--rank-by", type=click.Choice(RANKINGS),
     help="Order them by the one-shot score, or by it joined with live size and zero-cost scores (fused), which are "
@@ -70,7 +72,7 @@ _AT_ONCE = 10
 @click.option("--landmark-epochs", type=click.IntRange(min=1), help="Epochs of each of these trainings.")
 @long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -86,15 +88,15 @@ def command(
     landmarks: int | None,
     landmark_epochs: int | None,
 ) -> None:
-    """Score genotypes by the shared weights of a finished RUN of bnao search, on its dev images.
+    """Score genotypes with the shared weights of a finished RUN of bnao search, on its dev images.
 
-    Any GENOTYPEs of the run's space are scored, in any notation that bnao show reads, or named as published cells (bnao
-    zoo): by accuracy and by mean log-likelihood (the mean log p(label) of the dev images), each with its standard
-    error. With none the run's own are scored again.
+    Each GENOTYPE of the run's space is in any notation that bnao show reads, in quotes, or the name of a published cell
+    (bnao zoo). Scores are accuracy and mean log-likelihood (the mean log p(label) of the dev images), each with its
+    standard error. Without GENOTYPE, the run's own genotypes are scored again.
 
-    A run of one backend is scored in any other (--backend): the weights travel, and the scores say whether the
-    ranking does. With --rank-by fused the scores are joined with live size and zero-cost scores, and all parts are
-    shown. Settings that are not given are the run's. Nothing in the run is changed.
+    --backend may be another than the run's: the weights are converted, and the scores show whether the ranking stays
+    the same. With --rank-by fused the scores are joined with live size and zero-cost scores, and all parts are shown.
+    Settings that are not given are the run's. The run itself is not changed.
     """
     config = read_config(run, SearchConfig)
     machine = build(MachineConfig, given_settings(context), config.machine)
@@ -125,7 +127,7 @@ def command(
 
 
 def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
-    """The run's supernet with its weights and images, in the backend that is asked for."""
+    """Return the run's supernet with its weights and images, in the backend that is asked for."""
     backend = backends.load(config.machine.backend)
     if backend.name == "table":
         raise ConfigError("backend 'table' has no weights; name a framework with --backend")
@@ -141,7 +143,7 @@ def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
 
 
 def _told(supernet: Scorer, genotypes: Sequence[Genotype]) -> list[OneShotScore]:
-    """The scores, with a line now and then."""
+    """Return the scores, with a line now and then."""
     scores: list[OneShotScore] = []
     start = last = time.monotonic()
     while len(scores) < len(genotypes):
@@ -232,7 +234,7 @@ class _Given:
         lines = ["", *table(heads, rows), ""]
         lines += numbered([entry.genotype for entry in self.scores]) if long else []
         if not known:
-            lines.append(f"backend {config.machine.backend!r} gives no logits, and so no log-likelihood")
+            lines.append(f"backend {config.machine.backend!r} returns no logits, so there is no log-likelihood")
         if self.images is not None:
             errors = "errors are standard errors" if known else "the error is the standard error"
             lines.append(f"on {self.images:,} dev images; {errors}")

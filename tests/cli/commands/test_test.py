@@ -100,7 +100,7 @@ def test_images_of_another_size_are_resized_where_that_is_asked_for(evaluation):
     assert told.exit_code == 1
     assert told.stderr == (
         "bnao: error: the images are 16 x 16 pixels; the network was trained on 12 x 12; "
-        "show them so with --image-size 12\n"
+        "resize them with --image-size 12\n"
     )
     assert json.loads(done.stdout)["images"] == 40
 
