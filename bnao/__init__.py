@@ -4,9 +4,19 @@ Luo, Qin, Chen: *Balanced One-shot Neural Architecture Optimization* (arXiv 1909
 """
 
 from bnao.backends import load as load_backend
-from bnao.config.settings import DataConfig, EvaluateConfig, NetworkConfig, SearchConfig, StudyConfig, preset
+from bnao.config.settings import (
+    DataConfig,
+    EvaluateConfig,
+    NetworkConfig,
+    ProxiesConfig,
+    SearchConfig,
+    StudyConfig,
+    preset,
+)
 from bnao.data.dataset import load_dataset
 from bnao.errors import BnaoError
+from bnao.evaluation.fused import Fuser
+from bnao.evaluation.proxies import ZeroCostScores, zero_cost_scores
 from bnao.evaluation.scoring import classify_test_images, score_genotypes
 from bnao.evaluation.trainings import evaluate
 from bnao.metrics import compare_rankings, kendall_tau, pairwise_accuracy, rank_agreement, spearman
@@ -18,6 +28,7 @@ from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.notation.notations import parse, to_text
 from bnao.space.spaces import SPACES, SearchSpace
 from bnao.space.zoo import published_cell
+from bnao.strategies.fusion import Fusion, fuse
 from bnao.strategies.rounds import search
 from bnao.studies.genotypes import random_genotypes
 from bnao.studies.ranking import RankingStudy, study_ranking
@@ -32,23 +43,28 @@ __all__ = [
     "DataConfig",
     "Edge",
     "EvaluateConfig",
+    "Fuser",
+    "Fusion",
     "Genotype",
     "NetworkConfig",
     "Node",
     "PreparedSearch",
     "ProportionalSampler",
+    "ProxiesConfig",
     "RankingSets",
     "RankingStudy",
     "SearchConfig",
     "SearchSpace",
     "StudyConfig",
     "UniformSampler",
+    "ZeroCostScores",
     "__version__",
     "classify_test_images",
     "compare_rankings",
     "count_multiply_adds",
     "count_parameters",
     "evaluate",
+    "fuse",
     "kendall_tau",
     "load_backend",
     "load_dataset",
@@ -68,4 +84,5 @@ __all__ = [
     "study_ranking",
     "study_ranking_sets",
     "to_text",
+    "zero_cost_scores",
 ]

@@ -16,6 +16,7 @@ from bnao.config.settings import SearchConfig
 from bnao.data.dataset import Dataset, load_dataset
 from bnao.errors import ConfigError
 from bnao.evaluation.candidates import StandAloneScores
+from bnao.evaluation.fused import Fuser
 from bnao.evaluation.trainings import short_training
 from bnao.protocols import Backend, Controller, Listener, Scorer
 from bnao.provenance import ABOUT, About, about_images, about_table, check_same_data, origin
@@ -37,6 +38,7 @@ class PreparedSearch:
         supernet: trains and scores; of a table looks up.
         controller: proposes.
         rerank: a genotype's accuracy after a short training, where the settings ask for it.
+        fuse: joins the scores with what else is known, where the settings ask for it.
         about: the data, machine and versions, as in run.json.
     """
 
@@ -44,15 +46,18 @@ class PreparedSearch:
     supernet: Scorer
     controller: Controller
     rerank: Callable[[Genotype], float] | None
+    fuse: Fuser | None
     about: About
 
     def search(self, run: Run | None = None, listen: Listener = lambda event: None) -> SearchResult:
         """Run the search, in a run's folder if there is one. See ``bnao.search`` for what it raises."""
         if isinstance(self.supernet, StandAloneScores):
             self.supernet.folder = run
+        if self.fuse is not None:
+            self.fuse.folder = run
         return search(
             self.config, self.supernet, self.controller,
-            run=run, about=self.about, rerank=self.rerank, listen=listen,
+            run=run, about=self.about, rerank=self.rerank, fuse=self.fuse, listen=listen,
         )  # fmt: skip
 
 
@@ -140,9 +145,10 @@ def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedS
     dataset = None if backend.name == "table" else load_dataset(config.data)
     supernet = _supernet(config, backend, dataset)
     rerank = _rerank(config, backend, dataset) if config.rerank_epochs else None
+    fuse = Fuser(config, backend, dataset) if config.rank_by == "fused" else None
     data = about_table(Path(config.table.table or "")) if dataset is None else about_images(dataset)
     facts = {**origin(data, config.machine, used), "controller_backend": controller_backend}
-    return PreparedSearch(config, supernet, controller, rerank, facts)
+    return PreparedSearch(config, supernet, controller, rerank, fuse, facts)
 
 
 def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Scorer:

@@ -23,6 +23,7 @@ COMMANDS = {
     "test": "Test a trained network again, on the same or other images.",
     "export": "Write a trained network as ONNX, PyTorch, Keras or Python.",
     "score": "Score genotypes with a run's shared weights, in any backend.",
+    "proxies": "Score genotypes without training them.",
     "study": "Measure how far a ranking can be trusted.",
     "zoo": "List published cells, with claimed and counted sizes.",
     "show": "Describe genotypes: their cells, a drawing and their size.",

@@ -182,6 +182,13 @@ class SearchTrack:
             )
         elif kind == "exhausted":
             told = f"round {self.round}/{self.config.rounds}  {event['message']}"
+        elif kind == "probed":
+            self._stand("zero-cost scores of", event["genotype"], event["of"])
+            self._left = {"probed": event["of"] - event["genotype"], **self._last_ones()}
+        elif kind == "landmark":
+            told = f"landmark {event['trained']}/{event['of']} trained alone  accuracy {percent(event['accuracy'])}"
+            self._stand("landmark", event["trained"], event["of"])
+            self._left = {"landmark": event["of"] - event["trained"], **self._last_ones()}
         elif kind == "rerank":
             told = f"trained alone {event['trained']}/{event['of']}  dev accuracy {percent(event['accuracy'])}"
             self._stand("trained alone", event["trained"], event["of"])
@@ -204,9 +211,13 @@ class SearchTrack:
             "score": max(0, self.to_score(number) - scored) + scored_later,
             "controller": later * (config.controller.epochs if self.learns else 0) - epoch,
             "pool": later,
-            "rerank": config.top if config.rerank_epochs else 0,
+            **({"landmark": config.landmarks} if config.landmarks else {}),
+            **self._last_ones(),
             **({"alone": self._alone_left(number, scored)} if config.sharing == "none" else {}),
         }
+
+    def _last_ones(self) -> dict[str, float]:
+        return {"rerank": self.config.top if self.config.rerank_epochs else 0}
 
     def _alone_left(self, number: int, scored: float) -> float:
         """Return the remaining epochs of stand-alone trainings; none of this round's if all of it is scored."""

@@ -13,7 +13,7 @@ from bnao.cli.figures import duration, percent, plain_score, plus_minus, printab
 from bnao.config.arms import SamplerSpec
 from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
-from bnao.metrics import Estimate
+from bnao.metrics import Estimate, kendall_tau
 from bnao.space.genotype import Genotype
 from bnao.strategies.balance import Balance, balance
 from bnao.strategies.bias import SizeBias, size_bias
@@ -67,7 +67,9 @@ def search_report(result: SearchResult, top: int, *, long: bool = False) -> list
     heads = ["rank", "id", "score", "parameters", "multiply-adds", "round"]
     trained = any(entry.expected_updates for entry in best)
     reranked = any(entry.reranked is not None for entry in best)
+    parts = [name for name in best[0].parts if name != "score"]
     heads += ["updates", "expected (Eq. 4)"] * trained + ["trained alone"] * reranked
+    heads += part_heads(parts) + ["fused"] * bool(best[0].parts)
     rows = []
     for rank, entry in enumerate(best, start=1):
         row = [
@@ -80,12 +82,61 @@ def search_report(result: SearchResult, top: int, *, long: bool = False) -> list
         ]
         row += [f"{entry.updates:,}", f"{entry.expected_updates:,.1f}"] * trained
         row += [percent(math.nan if entry.reranked is None else entry.reranked)] * reranked
+        row += part_cells(entry.parts, parts) + ([] if entry.fused is None else [f"{entry.fused:.3f}"])
         rows.append(row)
     lines = [*table(heads, rows), "", *(numbered([entry.genotype for entry in best]) if long else [])]
     lines += [pool_line(result), size_line(size_bias(result, top))]
+    lines += [] if result.fusion is None else fusion_lines(result)
     found = balance(result.ranked)
     lines += [] if found is None else [balance_line(found)]
     return [*lines, *learning_lines(result.learning)]
+
+
+#: heads of the columns of joined scores, where they are not the part's name
+_PART_HEADS = {"size": "live size"}
+
+
+def part_heads(names: Sequence[str]) -> list[str]:
+    """The heads of some joined scores' columns."""
+    return [_PART_HEADS.get(name, name) for name in names]
+
+
+def part_cells(parts: Mapping[str, float | None], names: Sequence[str]) -> list[str]:
+    """The values of some joined scores as a table shows them."""
+    cells = []
+    for name in names:
+        value = parts[name]
+        cells.append("not defined" if value is None else f"{value:,.0f}" if name == "size" else f"{value:.6g}")
+    return cells
+
+
+def weights_line(weights: Mapping[str, float], landmarks: int) -> str:
+    """What a fused ranking is made of.
+
+    >>> weights_line({"score": 0.5, "size": 0.5}, 0)
+    'fused: ranks by score (50.0 %) and size (50.0 %), all parts alike'
+    """
+    shares = [f"{name} ({percent(share)})" for name, share in weights.items()]
+    listed = f"{', '.join(shares[:-1])} and {shares[-1]}" if len(shares) > 1 else shares[0]
+    how = f"weights learned from {landmarks} genotypes trained alone" if landmarks else "all parts alike"
+    return f"fused: ranks by {listed}, {how}"
+
+
+def fusion_lines(result: SearchResult) -> list[str]:
+    """What a search's fused ranking is made of, how far it goes with its parts, and what is not defined."""
+    assert result.fusion is not None
+    weights = result.fusion["weights"]
+    lines = [weights_line(weights, int(result.fusion["landmarks"]))]
+    fused = [entry.fused or 0.0 for entry in result.ranked]
+    taus = []
+    for name in weights:
+        column = [entry.parts[name] for entry in result.ranked]
+        missing = sum(value is None for value in column)
+        if missing:
+            lines.append(f"{name} is not defined for {missing} of {len(column)} genotypes, which it ranks last")
+        values = [-math.inf if value is None else value for value in column]
+        taus.append(f"{name} {kendall_tau(fused, values):+.3f}")
+    return [*lines, f"Kendall tau of the fused ranking and its parts: {', '.join(taus)}"]
 
 
 def size_line(bias: SizeBias) -> str:
@@ -304,6 +355,11 @@ def _agreement_rows(study: RankingStudy, names: Sequence[str], *, gain: bool = F
         rows.append([*row, *[_estimate(study.short_gained_by_size[epochs], sign="+")] * gain])
     for size, figures in study.size_alone.items():
         rows.append([SIZE_COUNTS[size], "0", *(_estimate(figures[name]) for name in names), *["-"] * gain])
+    for way, figures in study.untrained.items():
+        rows.append([way, "0", *(_estimate(figures[name]) for name in names), *["-"] * gain])
+    for epochs, found in study.fused_comparisons.items():
+        for way, figures in found.estimates.items():
+            rows.append([way, str(epochs), *(_estimate(figures[name]) for name in names), *["-"] * gain])
     return rows
 
 

@@ -92,3 +92,16 @@ STUDY_PRESETS: dict[str, Settings] = {
     },
     "paper": {},
 }
+
+# networks and images are those of an evaluation
+PROXIES_PRESETS: dict[str, Settings] = {
+    "quick": {
+        "network": {"channels": 8, "cells": 1},
+        "data": {"dataset": "fashion-mnist", "image_size": 14},
+    },
+    "cifar10-small": {
+        "network": {"channels": 16, "cells": 1},
+        "data": {"dataset": "cifar10", "train_images": 10_000},
+    },
+    "paper": {},
+}

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from bnao.config.arms import MOST_ALPHA, PlannedSupernet, SamplerSpec, planned_supernets
 from bnao.config.fields import Settings, are_rising, build, listed, section, setting, several, told
-from bnao.config.presets import EVALUATE_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
+from bnao.config.presets import EVALUATE_PRESETS, PROXIES_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
 
@@ -278,6 +278,34 @@ class TableConfig:
     )
 
 
+#: zero-cost scores (``bnao.evaluation.proxies``)
+PROXIES = ("jacob_cov", "naswot", "synflow", "snip", "grad-norm")
+#: fewer trainings say nothing about how several scores are to be weighed
+LEAST_LANDMARKS = 5
+#: what a search's final ranking is by
+RANKINGS = ("score", "fused")
+
+
+def proxy_names(setting_name: str, text: str) -> tuple[str, ...]:
+    """Read names of zero-cost scores, by commas; ``none`` for none.
+
+    Raises:
+        ConfigError: one that does not exist, or stands twice; the setting is named.
+
+    >>> proxy_names("proxies", "jacob_cov, naswot")
+    ('jacob_cov', 'naswot')
+    """
+    if text == "none":
+        return ()
+    names = tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in names if name not in PROXIES]
+    if unknown:
+        raise ConfigError(f"{setting_name}: no zero-cost score {unknown[0]!r}; there is {', '.join(PROXIES)}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{setting_name} is {text!r}; it names one twice")
+    return names
+
+
 @frozen
 class SearchConfig:
     """Algorithm 1, with the paper's letters, and all it needs.
@@ -348,6 +376,21 @@ class SearchConfig:
     rerank_drop_path_epochs: int = setting(
         50, "Length, in epochs, of the drop-path schedule in these trainings; they may stop before its end.", least=1
     )
+    rank_by: str = setting(
+        "score",
+        "Rank in the end by one-shot score, or by it joined with live size and zero-cost scores (fused).",
+        choices=RANKINGS,
+    )
+    proxies: str = setting(
+        "jacob_cov,naswot",
+        f"Rank by fused: zero-cost scores that are joined, by commas, or none: {', '.join(PROXIES)}.",
+    )
+    landmarks: int = setting(
+        0,
+        "Rank by fused: genotypes trained alone, from which the parts' weights are learned (>= 5); 0 = equal weights.",
+        least=0,
+    )
+    landmark_epochs: int = setting(10, "Epochs of each of these trainings.", least=1)
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a round.", least=0)
     network: NetworkConfig = section(NetworkConfig)
     data: DataConfig = section(DataConfig)
@@ -358,6 +401,16 @@ class SearchConfig:
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
+        _ = self.proxy_names  # checked as it is read
+        if 0 < self.landmarks < LEAST_LANDMARKS:
+            raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
+        if self.rank_by == "score" and self.landmarks:
+            raise ConfigError(f"landmarks is {self.landmarks}; they are for rank_by fused, and it is {self.rank_by}")
+
+    @property
+    def proxy_names(self) -> tuple[str, ...]:
+        """The zero-cost scores that a fused ranking joins."""
+        return proxy_names("proxies", self.proxies)
 
 
 @frozen
@@ -523,6 +576,11 @@ class StudyConfig:
         check=are_rising,
         wanted=_RISING,
     )
+    proxies: str = setting(
+        "none",
+        f"Also compare zero-cost scores, by commas, and one-shot scores joined with them and live size: "
+        f"{', '.join(PROXIES)}.",
+    )
     size: str = setting("live-parameters", _SIZE_HELP, choices=SIZE_NAMES)
     distinct: str = setting("text", _DISTINCT_HELP, choices=DISTINCT)
     top: int = setting(10, "k of precision at k.", least=1)
@@ -538,8 +596,14 @@ class StudyConfig:
         width(self.network)
         if len(set(self.samplers)) < len(self.samplers):
             raise ConfigError(f"samplers is {listed(self.samplers)!r}; it names one twice")
+        _ = self.proxy_names  # checked as it is read
         if self.trained is not None and self.trained < self.genotypes:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
+
+    @property
+    def proxy_names(self) -> tuple[str, ...]:
+        """The zero-cost scores that are compared too; none where there are none."""
+        return proxy_names("proxies", self.proxies)
 
     @property
     def supernets(self) -> tuple[PlannedSupernet, ...]:
@@ -548,7 +612,35 @@ class StudyConfig:
         return planned_supernets(self.samplers, range(self.seed, self.seed + self.seeds), lengths)
 
 
+@frozen
+class ProxiesConfig:
+    """Scores of untrained networks.
+
+    >>> ProxiesConfig(proxies="naswot").names
+    ('naswot',)
+    """
+
+    preset: str = setting("paper", "The preset these settings began from.", has_option=False)
+    seed: int = setting(0, "Decides images and first weights of the first repeat; the next ones follow.", least=0)
+    proxies: str = setting("jacob_cov,naswot", f"Which scores, by commas: {', '.join(PROXIES)}.")
+    batch: int = setting(64, "Images of a batch, from the train part.", least=2)
+    repeats: int = setting(1, "Batches and first weights for each genotype, each with its own seed.", least=1)
+    network: NetworkConfig = section(lambda: NetworkConfig(channels=36, cells=6))
+    data: DataConfig = section(DataConfig)
+    machine: MachineConfig = section(MachineConfig)
+
+    def __attrs_post_init__(self) -> None:
+        width(self.network)
+        _ = self.names  # checked as it is read
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The scores asked for, in order."""
+        return proxy_names("proxies", self.proxies)
+
+
 PRESETS: dict[type, dict[str, Settings]] = {
+    ProxiesConfig: PROXIES_PRESETS,
     SearchConfig: SEARCH_PRESETS,
     EvaluateConfig: EVALUATE_PRESETS,
     StudyConfig: STUDY_PRESETS,

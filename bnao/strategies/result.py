@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from bnao.protocols import (
     HeldOut,
 )
-from bnao.run import read_json, understanding
+from bnao.run import read_json, round_off, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in
+from bnao.strategies.fusion import Fusion
 from bnao.strategies.journal import RESULT
 
 
@@ -33,6 +35,8 @@ class Ranked:
         updates: steps its path was trained.
         expected_updates: what Eq. 4 says for them.
         reranked: accuracy after a short training of its own, where asked for.
+        fused: what it is ranked by where scores are joined (``bnao.strategies.fusion``); None where they are not.
+        parts: the scores that were joined, by name; None where one is not defined.
     """
 
     genotype: Genotype
@@ -45,11 +49,15 @@ class Ranked:
     updates: int
     expected_updates: float
     reranked: float | None = None
+    fused: float | None = None
+    parts: Mapping[str, float | None] = field(factory=dict, hash=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, the genotype in its text form and by its id."""
+        """Return plain data, the genotype in its text form and by its id; of joined scores nothing where none were."""
         about = {"genotype": str(self.genotype), "id": self.genotype.id}
-        return about | {name: value for name, value in attrs.asdict(self, recurse=False).items() if name != "genotype"}
+        left_out = ("genotype",) if self.fused is not None else ("genotype", "fused", "parts")
+        values = attrs.asdict(self, recurse=False) | {"parts": dict(self.parts)}
+        return about | {name: value for name, value in values.items() if name not in left_out}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], space: str) -> Ranked:
@@ -87,13 +95,15 @@ class Learning:
 class SearchResult:
     """All genotypes of a search, best first, and what its controller had learned round by round.
 
-    A controller that predicts nothing and holds nothing out (random, evolution) leaves no ``learning``.
+    A controller that predicts nothing and holds nothing out (random, evolution) leaves no ``learning``, and a ranking
+    by the score alone no ``fusion``: the weights of the parts, and how many landmarks they are from.
     """
 
     space: str
     seed: int
     ranked: tuple[Ranked, ...]
     learning: tuple[Learning, ...] = ()
+    fusion: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def best(self) -> Genotype:
@@ -107,6 +117,7 @@ class SearchResult:
             "space": self.space,
             "seed": self.seed,
             **learning,
+            **({} if self.fusion is None else {"fusion": dict(self.fusion)}),
             "ranked": [entry.to_json() for entry in self.ranked],
         }
 
@@ -116,7 +127,25 @@ class SearchResult:
         space = content["space"]
         ranked = [Ranked.from_json(entry, space) for entry in content["ranked"]]
         learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
-        return cls(space, content["seed"], tuple(ranked), learning)
+        return cls(space, content["seed"], tuple(ranked), learning, content.get("fusion"))
+
+
+def rank_by_fusion(ranked: Sequence[Ranked], fusion: Fusion) -> list[Ranked]:
+    """Rank genotypes by their joined scores, and keep the parts beside them.
+
+    Args:
+        ranked: n of them, in the order of the fusion's values; equal values stay in it.
+        fusion: of n genotypes.
+    """
+    entries = [
+        evolve(
+            entry,
+            fused=round_off(value),
+            parts={name: None if math.isnan(part[at]) else float(part[at]) for name, part in fusion.parts.items()},
+        )
+        for at, (entry, value) in enumerate(zip(ranked, fusion.values.tolist(), strict=True))
+    ]
+    return [entries[at] for at in sorted(range(len(entries)), key=lambda at: -fusion.values[at])]
 
 
 def read_result(folder: Path) -> SearchResult:

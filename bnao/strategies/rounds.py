@@ -24,6 +24,7 @@ from bnao.metrics import defined, kendall_tau, pairwise_accuracy
 from bnao.network.size import SIZES, count_multiply_adds, count_parameters
 from bnao.protocols import (
     Controller,
+    Event,
     HeldOut,
     Listener,
     Measured,
@@ -41,9 +42,10 @@ from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
 from bnao.strategies.candidates import budgets_text, nearest, within_budgets
+from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import first_weights
 from bnao.strategies.journal import Journal
-from bnao.strategies.result import Learning, Ranked, SearchResult
+from bnao.strategies.result import Learning, Ranked, SearchResult, rank_by_fusion
 from bnao.streams import stream
 from bnao.training import loop
 
@@ -64,6 +66,7 @@ def search(
     about: About | None = None,
     size: SizeFunction | None = None,
     rerank: Callable[[Genotype], float] | None = None,
+    fuse: Fuse | None = None,
     listen: Listener = lambda event: None,
 ) -> SearchResult:
     """Balanced one-shot NAO from the first random pool to the ranking.
@@ -84,6 +87,8 @@ def search(
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
             the end, such as ``bnao.evaluation.trainings.short_training``; None: they stay in the order of their scores.
+        fuse: joins the scores with what else is known, by which all are ranked at the end, such as
+            ``bnao.Fuser``; None: they are ranked by their scores.
         listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
     Returns:
@@ -94,7 +99,8 @@ def search(
         RunError: the folder cannot be written; what was finished is kept. Or it was begun with other data, or the run
             of ``config.from_supernet`` is not finished.
         ConfigError: the budget admits too few genotypes, or not those of ``config.pool_file``; the supernet of
-            ``config.from_supernet`` is another; ``config.sharing`` is none, and the supernet shares weights.
+            ``config.from_supernet`` is another; ``config.sharing`` is none, and the supernet shares weights;
+            ``config.rank_by`` is fused, and there is no ``fuse``.
         GenotypeError: a line of ``config.pool_file`` is not a genotype of the space.
         WeightsError: the weights of ``config.from_supernet`` are damaged, or of other shapes.
         SizeError: ``size`` gave one that is not finite and positive.
@@ -111,10 +117,12 @@ def search(
     >>> result.best == pool[-1]
     True
     """
+    if config.rank_by == "fused" and fuse is None:
+        raise ConfigError("rank_by is fused, and nothing is given that joins scores; give fuse=bnao.Fuser(...)")
     begun = _Search(config, supernet, controller, run, size, listen)
     if run is not None:
         keep_about(run, about or origin(None, config.machine))
-    return begun.result(rerank)
+    return begun.result(rerank, fuse)
 
 
 def check_start(config: SearchConfig, supernet: Scorer, controller: Controller) -> None:
@@ -189,7 +197,7 @@ class _Search:
         self.learning: list[Learning] = []
         self.has_trained = False
 
-    def result(self, rerank: Callable[[Genotype], float] | None) -> SearchResult:
+    def result(self, rerank: Callable[[Genotype], float] | None, fuse: Fuse | None) -> SearchResult:
         config = self.config
         if self.journal.state is not None:
             self.supernet.load_state(self.journal.state)
@@ -207,13 +215,23 @@ class _Search:
             self.train(round, everything if config.sample_from == "all" else fresh)
             # new weights make last round's scores stale, so by default the whole pool is scored again
             self.score(round, everything if config.rescore == "all" else fresh)
-        result = SearchResult(self.space.name, config.seed, tuple(self.ranked(rerank)), tuple(self.learning))
+        ranked, fusion = self.ranked(), None
+        if fuse is not None:
+            scores = np.array([entry.score for entry in ranked])
+            fusion = fuse([entry.genotype for entry in ranked], scores, self.tell_event)
+            ranked = rank_by_fusion(ranked, fusion)
+        if rerank is not None:
+            ranked = self.reranked(ranked, rerank)
+        about = None if fusion is None else fusion.to_json()
+        result = SearchResult(self.space.name, config.seed, tuple(ranked), tuple(self.learning), about)
         self.tell("end", best=str(result.best), score=result.ranked[0].score)
         self.journal.finish(result.to_json(), self.supernet.state())
         return result
 
     def tell(self, kind: str, **values: Any) -> None:
-        event = {"event": kind, **values}
+        self.tell_event({"event": kind, **values})
+
+    def tell_event(self, event: Event) -> None:
         self.journal.log(event)
         self.listen(event)
 
@@ -471,8 +489,8 @@ class _Search:
         images = self.supernet.scored_images
         return None if images is None else round_off((score * (1 - score) / images) ** 0.5)
 
-    def ranked(self, rerank: Callable[[Genotype], float] | None) -> list[Ranked]:
-        """Every scored genotype, best first; the top by their own short training where asked for."""
+    def ranked(self) -> list[Ranked]:
+        """Every scored genotype, best first."""
         order = sorted(self.scores, key=lambda genotype: -self.scores[genotype])
         counts = zip(
             self.sizes(order).tolist(),
@@ -480,7 +498,7 @@ class _Search:
             count_multiply_adds(order, self.network).tolist(),
             strict=True,
         )
-        ranked = [
+        return [
             Ranked(
                 genotype=genotype,
                 score=self.scores[genotype],
@@ -494,8 +512,9 @@ class _Search:
             )
             for genotype, (size, weights, products) in zip(order, counts, strict=True)
         ]
-        if rerank is None:
-            return ranked
+
+    def reranked(self, ranked: Sequence[Ranked], rerank: Callable[[Genotype], float]) -> list[Ranked]:
+        """The top by their own short training, then the others."""
         top, rest = ranked[: self.config.top], ranked[self.config.top :]
         accuracies = self.journal.reranked()
         for number, entry in enumerate(top):
@@ -505,4 +524,4 @@ class _Search:
                 self.journal.keep_reranked(accuracies)
             self.tell("rerank", trained=number + 1, of=len(top), accuracy=accuracies[text])
         top = [evolve(entry, reranked=accuracies[str(entry.genotype)]) for entry in top]
-        return sorted(top, key=lambda entry: -accuracies[str(entry.genotype)]) + rest
+        return [*sorted(top, key=lambda entry: -accuracies[str(entry.genotype)]), *rest]

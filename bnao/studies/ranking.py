@@ -6,19 +6,21 @@ sampler and seed and scored, and the orders are compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from bnao.config.arms import SamplerSpec
 from bnao.config.fields import build, listed
-from bnao.config.settings import NetworkConfig, StudyConfig
+from bnao.config.settings import NetworkConfig, ProxiesConfig, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
+from bnao.evaluation.proxies import zero_cost_scores
 from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
@@ -26,6 +28,7 @@ from bnao.provenance import STUDY, keep_about, keep_study
 from bnao.run import Folder, Run, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in, space_named
+from bnao.strategies.fusion import fuse
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
 from bnao.studies.supernets import TrainedSupernet, trained_supernet
 from bnao.studies.truth import ShortTrainings, about_study, known_truth, short_trainings, trained_truth
@@ -36,6 +39,8 @@ RESULT = STUDY
 #: sizes that are rankings by themselves, without any training, and what tables call them
 SIZE_COUNTS = {"parameters": "size alone", "live-parameters": "live size alone"}
 
+#: what tables call scores that are joined with live size and zero-cost scores, before the sampler's name
+FUSED = "fused"
 #: what tables call a genotype trained by itself, where samplers have their names
 ALONE = "alone"
 
@@ -59,6 +64,7 @@ class RankingStudy:
         counts: sizes that any ranking has to beat, each of shape (n,), by their names in ``SIZE_COUNTS``: all
             parameters, and those that are alive. None where they are not known, in files of an early version.
         score: what the one-shot scores are: ``accuracy`` or ``log-likelihood``.
+        proxies: zero-cost scores by name, each of shape (n,); NaN where one is not defined.
     """
 
     space: str
@@ -73,6 +79,7 @@ class RankingStudy:
     short: tuple[ShortTrainings, ...] = ()
     counts: Mapping[str, NDArray[np.float64]] | None = None
     score: str = "accuracy"
+    proxies: Mapping[str, NDArray[np.float64]] = field(factory=dict)
 
     @property
     def given_size(self) -> NDArray[np.float64]:
@@ -170,6 +177,39 @@ class RankingStudy:
             for name, size in counts.items()
         }
 
+    @cached_property
+    def untrained(self) -> dict[str, dict[str, Estimate]]:
+        """All figures of each zero-cost score, and of these and live size joined (``FUSED``), by name."""
+        if not self.proxies:
+            return {}
+        joined = fuse({"size": self.given_size, **self.proxies}).values
+        ways = {name: _undefined_last(scores) for name, scores in self.proxies.items()} | {FUSED: joined}
+        return {
+            name: rank_agreement(scores, self.truth, size=self.given_size, k=self.top, resamples=self.resamples)
+            for name, scores in ways.items()
+        }
+
+    def fused_scores(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
+        """One-shot scores of a sampler's supernets, each joined with live size and zero-cost scores: (seeds, n)."""
+        others = {"size": self.given_size, **self.proxies}
+        return np.array([fuse({"score": scores, **others}).values for scores in self.scores(arm, epochs)])
+
+    @cached_property
+    def fused_comparisons(self) -> dict[int, Comparison]:
+        """As ``comparisons``, of one-shot scores joined with live size and zero-cost scores; empty without these."""
+        if not self.proxies:
+            return {}
+        return {
+            epochs: compare_rankings(
+                {f"{FUSED} {arm}": list(self.fused_scores(arm, epochs)) for arm in self.arms},
+                self.truth,
+                size=self.given_size,
+                k=self.top,
+                resamples=self.resamples,
+            )
+            for epochs in self.scored_epochs
+        }
+
     def ranks_gained(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
         """Return the ranks each genotype gains by its one-shot score, mean over seeds, over its true rank: (n,)."""
         return self._ranks_gained(self.scores(arm, epochs))
@@ -247,8 +287,24 @@ class RankingStudy:
                 for name, figures in self.size_alone.items()
                 for figure, estimate in figures.items()
             ],
+            **({} if not self.proxies else self._proxies_to_json()),
             **({} if not self.short else self._short_to_json()),
         }
+
+    def _proxies_to_json(self) -> dict[str, Any]:
+        untrained = [
+            {"by": name, "figure": figure, **estimate.to_entry()}
+            for name, figures in self.untrained.items()
+            for figure, estimate in figures.items()
+        ]
+        fused = [
+            {"by": way, "epochs": epochs, **entry}
+            for epochs, found in self.fused_comparisons.items()
+            for way in found.estimates
+            for entry in _figures_of(found, way)
+        ]
+        scores = {name: [defined(value) for value in row.tolist()] for name, row in self.proxies.items()}
+        return {"proxies": scores, "untrained": untrained, "fused": fused}
 
     def _short_to_json(self) -> dict[str, Any]:
         agreement = [
@@ -298,7 +354,16 @@ class RankingStudy:
             ),
             _counts_of(content),
             str(content.get("score", "accuracy")),
+            {
+                name: np.array([math.nan if value is None else value for value in row], dtype=np.float64)
+                for name, row in content.get("proxies", {}).items()
+            },
         )
+
+
+def _undefined_last(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores of which those that are not defined are the lowest."""
+    return np.where(np.isnan(scores), -np.inf, scores)
 
 
 def _counts_of(content: Mapping[str, Any]) -> dict[str, NDArray[np.float64]] | None:
@@ -406,8 +471,31 @@ def study_ranking(
     study = RankingStudy(
         space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
         len(trained), config.top, config.resamples, tuple(short), counted_sizes(ranked, network), config.score,
+        _proxies(config, ranked, backend, dataset, tell),
     )  # fmt: skip
     if run:
         keep_study(run, study.to_json(), config, data=dataset.describe())
     tell("end")
     return study
+
+
+def _proxies(
+    config: StudyConfig, genotypes: Sequence[Genotype], backend: Backend, dataset: Dataset, tell: Callable[..., None]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the zero-cost scores that the study compares, of networks of the supernet's size."""
+    if not config.proxy_names:
+        return {}
+    asked = ProxiesConfig(
+        seed=config.seed,
+        proxies=config.proxies,
+        batch=min(ProxiesConfig().batch, dataset.n_train),
+        repeats=config.seeds,
+        network=config.network,
+        data=config.data,
+        machine=config.machine,
+    )
+    found = zero_cost_scores(
+        genotypes, asked, backend, dataset,
+        listen=lambda event: tell("probed", genotype=event["genotype"], of=event["of"]),
+    )  # fmt: skip
+    return {name: np.array([round_off(entry.mean(name)) for entry in found]) for name in config.proxy_names}

@@ -13,7 +13,7 @@ from bnao.config.fields import build
 from bnao.config.settings import NetworkConfig, StudyConfig, preset
 from bnao.data.dataset import load_dataset
 from bnao.errors import ConfigError, DataError
-from bnao.metrics import FIGURES, pairwise_accuracy
+from bnao.metrics import FIGURES, mean_ranks, pairwise_accuracy
 from bnao.network.size import count_parameters
 from bnao.run import Folder, Run
 from bnao.space.canonical import computed_form
@@ -526,6 +526,31 @@ def test_several_sets_that_are_stopped_go_on_to_the_same_figures(tmp_path, after
 
     assert resumed.to_json() == whole.to_json()
     assert again.trained == 2 * (6 * 2 + 6 * 2) - after
+
+
+# --- zero-cost scores
+
+
+def test_zero_cost_scores_and_fused_ones_have_rows_of_their_own_and_survive_json(tiny_dataset):
+    config = evolve(SMALL, proxies="snip,grad-norm", repeats=1)
+
+    study = study_ranking(config, PretendBackend(), tiny_dataset, tiny_dataset.joined())
+
+    assert set(study.untrained) == {"snip", "grad-norm", "fused"}
+    assert {way for found in study.fused_comparisons.values() for way in found.estimates} == {
+        "fused uniform", "fused proportional",
+    }  # fmt: skip
+    # a fused score is the mean of the ranks of one-shot score, live size and the two
+    ranks = [
+        mean_ranks(row) / 5 for row in (study.scores(study.arms[0], 1)[0], study.given_size, *study.proxies.values())
+    ]
+    assert study.fused_scores(study.arms[0], 1)[0] == pytest.approx(np.mean(ranks, 0))
+    written = json.loads(json.dumps(study.to_json()))
+    assert {entry["by"] for entry in written["fused"]} == {"fused uniform", "fused proportional"}
+    again = RankingStudy.from_json(written)
+    assert str(again.untrained) == str(study.untrained)
+    report = "\n".join(ranking_report(study))
+    assert all(row in report for row in ("snip", "grad-norm", "fused proportional"))
 
 
 # --- size alone, and what a score is

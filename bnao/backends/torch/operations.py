@@ -65,6 +65,9 @@ class Operations:
             otherwise they use the running ones. A supernet has none and always trains.
     """
 
+    #: whether the edges that begin with a ReLU of one state have it from one call
+    shares_relu = True
+
     def __init__(self, training: bool = True) -> None:
         self.training = training
 

@@ -62,6 +62,7 @@ class Network:
         training: bool = False,
         masks: NDArray[np.float32] | None = None,
         dropout: NDArray[np.float32] | None = None,
+        operations: Operations | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Logits (b, classes) of images (b, channels, height, width), and the auxiliary head's in training.
 
@@ -70,8 +71,10 @@ class Network:
             training: norms use the batch's statistics and update the running ones.
             masks: of drop path, shape (cells, nodes, edges, b).
             dropout: what the features in front of the classifier are multiplied by, shape (b, features).
+            operations: how layers are computed; None: as is quickest here.
         """
-        operations = operations_for(self.machine, images, self.network.channels, training, self._groups)
+        if operations is None:
+            operations = operations_for(self.machine, images, self.network.channels, training, self._groups)
         auxiliary = None
         used: list[Tensor] = []  # all parameters are the path here; the list is not needed
         with self.machine.forward_pass():
