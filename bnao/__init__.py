@@ -23,9 +23,10 @@ from bnao.metrics import compare_rankings, kendall_tau, pairwise_accuracy, rank_
 from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
 from bnao.searches import PreparedSearch, prepare_search, resumed_search, run_search
+from bnao.space.edits import neighbours
 from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.notation.notations import parse, to_text
-from bnao.space.spaces import SPACES, SearchSpace, neighbours
+from bnao.space.spaces import SPACES, SearchSpace
 from bnao.space.zoo import published_cell
 from bnao.strategies.fusion import Fusion, fuse
 from bnao.strategies.rounds import search

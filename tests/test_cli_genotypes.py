@@ -9,8 +9,9 @@ from attrs import evolve
 from bnao.config.settings import EvaluateConfig
 from bnao.errors import GenotypeError
 from bnao.network.size import count_multiply_adds, count_parameters
+from bnao.space.edits import neighbours
 from bnao.space.notation.notations import parse
-from bnao.space.spaces import SPACES, neighbours, space_named
+from bnao.space.spaces import SPACES, space_named
 from bnao.space.zoo import published_cell
 from bnao.streams import stream
 from bnao.studies.genotypes import random_genotypes

@@ -45,9 +45,9 @@ def computed_form(genotype: Genotype) -> tuple[Form, ...]:
         A form for each cell, which can be compared and hashed. Where more than six operations look alike, two forms
         of the same network may differ.
 
-    >>> one = Genotype.parse("0:none;0:nor_conv_3x3+1:none;0:none+1:nor_conv_1x1+2:skip_connect")
-    >>> other = Genotype.parse("0:nor_conv_3x3;0:none+1:none;0:none+1:skip_connect+2:avg_pool_3x3")
-    >>> one, other = (Genotype(g.normal, output="last node") for g in (one, other))
+    >>> from bnao.space.spaces import SPACES
+    >>> one = SPACES["nas-bench-201"].parse("0:none;0:nor_conv_3x3+1:none;0:none+1:nor_conv_1x1+2:skip_connect")
+    >>> other = SPACES["nas-bench-201"].parse("0:nor_conv_3x3;0:none+1:none;0:none+1:skip_connect+2:avg_pool_3x3")
     >>> computed_form(one) == computed_form(other)  # both: one convolution of the input
     True
     """

@@ -10,7 +10,7 @@ from bnao.cli.listing import NETWORK, genotype_lines, image_options, list_option
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.config.fields import build
 from bnao.config.settings import NetworkConfig
-from bnao.space.spaces import neighbours
+from bnao.space.edits import neighbours
 
 
 @click.command("neighbours", cls=SectionedCommand, params=options_of(NetworkConfig, "Network", defaults=NETWORK))
