@@ -1,0 +1,37 @@
+"""Zero-cost scores as rows of a ranking study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnao.config.settings import ProxiesConfig, StudyConfig
+from bnao.data.dataset import Dataset
+from bnao.evaluation.proxies import zero_cost_scores
+from bnao.protocols import Backend
+from bnao.run import round_off
+from bnao.space.genotype import Genotype
+
+
+def untrained_scores(
+    config: StudyConfig, genotypes: Sequence[Genotype], backend: Backend, dataset: Dataset, tell: Callable[..., None]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the zero-cost scores that the study compares, of networks of the supernet's size."""
+    if not config.proxy_names:
+        return {}
+    asked = ProxiesConfig(
+        seed=config.seed,
+        proxies=config.proxies,
+        batch=min(ProxiesConfig().batch, dataset.n_train),
+        repeats=config.seeds,
+        network=config.network,
+        data=config.data,
+        machine=config.machine,
+    )
+    found = zero_cost_scores(
+        genotypes, asked, backend, dataset,
+        listen=lambda event: tell("probed", genotype=event["genotype"], of=event["of"]),
+    )  # fmt: skip
+    return {name: np.array([round_off(entry.mean(name)) for entry in found]) for name in config.proxy_names}
