@@ -13,9 +13,8 @@ from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError, DataError
 from bnao.evaluation.proxies import zero_cost_scores
 from bnao.evaluation.trainings import Training, short_config
-from bnao.network.probe import Probing
 from bnao.network.size import count_parameters
-from bnao.protocols import Backend, Listener
+from bnao.protocols import Backend, Listener, Probing
 from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype
 from bnao.strategies.fusion import Fusion, fuse, landmark_places

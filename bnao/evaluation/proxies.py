@@ -4,7 +4,7 @@ Sources: Mellor et al., *Neural Architecture Search without Training*, arXiv 200
 Tanaka et al., *SynFlow*, arXiv 2006.05467; Lee et al., *SNIP*, arXiv 1810.02340; Abdelfattah et al., *Zero-Cost Proxies
 for Lightweight NAS*, arXiv 2101.08134, which made scores of networks of the last two, and grad-norm.
 
-A backend computes gradients and ReLU codes alone (``bnao.network.probe.Probe``); what is made of them is here.
+A backend computes gradients and ReLU codes alone (``bnao.protocols.Probe``); what is made of them is here.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 from bnao.config.settings import ProxiesConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError
-from bnao.network.probe import Probe, Probing
 from bnao.network.size import count_multiply_adds, count_parameters
-from bnao.protocols import Backend, Listener
+from bnao.protocols import Backend, Listener, Probe, Probing
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.streams import stream

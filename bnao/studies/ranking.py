@@ -7,7 +7,7 @@ sampler and seed and scored, and the orders are compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from bnao.config.arms import SamplerSpec
 from bnao.config.fields import build, listed
-from bnao.config.settings import NetworkConfig, StudyConfig
+from bnao.config.settings import NetworkConfig, ProxiesConfig, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
+from bnao.evaluation.proxies import zero_cost_scores
 from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
@@ -31,7 +32,6 @@ from bnao.strategies.fusion import fuse
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
 from bnao.studies.supernets import TrainedSupernet, trained_supernet
 from bnao.studies.truth import ShortTrainings, about_study, known_truth, short_trainings, trained_truth
-from bnao.studies.untrained import untrained_scores
 
 POOL = "pool.json"
 RESULT = STUDY
@@ -471,9 +471,31 @@ def study_ranking(
     study = RankingStudy(
         space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
         len(trained), config.top, config.resamples, tuple(short), counted_sizes(ranked, network), config.score,
-        untrained_scores(config, ranked, backend, dataset, tell),
+        _proxies(config, ranked, backend, dataset, tell),
     )  # fmt: skip
     if run:
         keep_study(run, study.to_json(), config, data=dataset.describe())
     tell("end")
     return study
+
+
+def _proxies(
+    config: StudyConfig, genotypes: Sequence[Genotype], backend: Backend, dataset: Dataset, tell: Callable[..., None]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the zero-cost scores that the study compares, of networks of the supernet's size."""
+    if not config.proxy_names:
+        return {}
+    asked = ProxiesConfig(
+        seed=config.seed,
+        proxies=config.proxies,
+        batch=min(ProxiesConfig().batch, dataset.n_train),
+        repeats=config.seeds,
+        network=config.network,
+        data=config.data,
+        machine=config.machine,
+    )
+    found = zero_cost_scores(
+        genotypes, asked, backend, dataset,
+        listen=lambda event: tell("probed", genotype=event["genotype"], of=event["of"]),
+    )  # fmt: skip
+    return {name: np.array([round_off(entry.mean(name)) for entry in found]) for name in config.proxy_names}

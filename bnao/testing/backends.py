@@ -24,11 +24,10 @@ from bnao.data.imagenet import stream_dataset
 from bnao.errors import WeightsError
 from bnao.evaluation.scoring import classify_test_images, score_genotypes
 from bnao.network.parameters import stand_alone_shapes, supernet_shapes
-from bnao.network.probe import Probe, Probing
 from bnao.network.size import count_parameters, supernet_parameters
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training, trained_of
-from bnao.protocols import Backend, Exporting, State
+from bnao.protocols import Backend, Exporting, Probe, Probing, State
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.streams import stream
@@ -431,6 +430,7 @@ class BackendContract(SupernetContract):
                 float((np.abs(kernels[name]).astype(np.float64) * gradients[name]).sum())
                 for name in ("stem.0.kernel", "classifier.weight")
             )
+            assert set(gradients) == set(kernels)
             assert first == pytest.approx(last, rel=1e-6)
             assert first > 0
 
@@ -442,7 +442,8 @@ class BackendContract(SupernetContract):
         other, _, _ = _probed(backend, dataset, short, genotypes[0], seed=1)
         before, jacobian = _copied(probe.kernels()), probe.jacobian(images)
         gradients = _copied(probe.loss_gradients(images, labels))
-        _ = probe.agreements(images), probe.flow_gradients()
+        probe.agreements(images)
+        probe.flow_gradients()
 
         assert _equal(probe.kernels(), before)
         assert (probe.jacobian(images) == jacobian).all()
@@ -474,7 +475,7 @@ def _shared(backend: Backend, config: SearchConfig, dataset: Dataset) -> SharedW
 def _probed(
     backend: Backend, dataset: Dataset, config: EvaluateConfig, genotype: Genotype, seed: int = 0
 ) -> tuple[Probe, Any, Any]:
-    """Return an untrained network to probe, and its batch."""
+    """Return an untrained network to probe, and images and labels for it."""
     if not isinstance(backend, Probing):
         pytest.skip(f"backend {backend.name!r} does not probe untrained networks")
     network = dataset.network(config.network)

@@ -69,7 +69,7 @@ class LinearOperations(PlainOperations):
 
 
 class TorchProbe:
-    """One genotype's untrained network: ``bnao.network.probe.Probe``.
+    """One genotype's untrained network: ``bnao.protocols.Probe``.
 
     Raises:
         BackendError: the device is not there.
