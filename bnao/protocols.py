@@ -11,7 +11,8 @@ from attrs import field, frozen, validators
 from numpy.typing import NDArray
 
 from bnao.classification import Classification
-from bnao.config.settings import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import ProtocolError
 from bnao.network.state import State as State

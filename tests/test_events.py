@@ -7,7 +7,9 @@ import pytest
 from attrs import evolve
 from pretend_backend import BACKEND
 
-from bnao.config.settings import ControllerConfig, EvaluateConfig, NetworkConfig, ProxiesConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
+from bnao.config.studies import ProxiesConfig
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.fused import Fuser
 from bnao.evaluation.proxies import zero_cost_scores

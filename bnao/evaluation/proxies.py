@@ -18,7 +18,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
 
-from bnao.config.settings import ProxiesConfig
+from bnao.config.studies import ProxiesConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError
 from bnao.network.size import count_multiply_adds, count_parameters

@@ -14,7 +14,8 @@ from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from bnao.classification import class_errors, label_ranks
-from bnao.config.settings import AUTO, EvaluateConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import AUTO, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.metrics import Estimate, rank_agreement
 from bnao.network.size import count_multiply_adds, count_parameters, within_budget

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from bnao.config.arms import SamplerSpec
 from bnao.config.fields import build, listed
-from bnao.config.settings import NetworkConfig, ProxiesConfig, StudyConfig
+from bnao.config.settings import NetworkConfig
+from bnao.config.studies import ProxiesConfig, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
 from bnao.evaluation.proxies import zero_cost_scores

@@ -11,14 +11,8 @@ import pytest
 from attrs import evolve
 
 from bnao.classification import Classification
-from bnao.config.settings import (
-    DataConfig,
-    EvaluateConfig,
-    MachineConfig,
-    NetworkConfig,
-    SearchConfig,
-    TrainingConfig,
-)
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import DataConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.data.dataset import Dataset
 from bnao.data.imagenet import stream_dataset
 from bnao.errors import WeightsError
