@@ -18,7 +18,7 @@ from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.mixed import Mixed, MixedCells, mixed_cells
 from bnao.backends.keras.operations import Tensor, tensor, to_numpy
-from bnao.backends.keras.optimizer import PathUpdate, clipping, moved, moved_where
+from bnao.backends.keras.optimizer import PathUpdate, bounding, moved, moved_where
 from bnao.backends.keras.stacks import Stack, canonical
 from bnao.backends.keras.used import used_slots
 from bnao.config.settings import NetworkConfig, SearchConfig
@@ -192,7 +192,10 @@ class KerasSupernet:
         self.network = network
         self.machine = Machine(config.machine)
         training = config.training
-        self._constants = training.momentum, training.weight_decay, training.gradient_norm, training.idle_momentum
+        self._idle = training.idle_momentum
+        # given to an update as data, so that one program serves all settings
+        self._numbers = [np.float32(number) for number in (training.momentum, training.weight_decay)]
+        self._most = np.float32(training.gradient_norm)
         with self.machine.scope():
             #: the network as a Keras model, with the weights that are trained here
             self.net = Supernet(network, config.seed, dtype=self.machine.policy)
@@ -226,14 +229,16 @@ class KerasSupernet:
     ) -> None:
         """Update what has a part in the architectures that have learned."""
         forward, given = self.net.forward, (values, self._momenta, gradients)
+        numbers = np.float32(rate), *self._numbers, self._most
         first, *others = learned
         if isinstance(first, Genotype) and not others and forward.space.rules.output == "loose ends":
-            updated = _path_updated(forward, *self._constants)(*given, self._known(first), np.float32(rate))
+            update = _path_updated(forward, bool(self._most), self._idle)
+            values, self._momenta = update(*given, self._known(first), *numbers)
         else:
             each_uses = [used_slots(self.network, each) for each in learned]
             used = [ops.convert_to_tensor(np.any(slots, 0)) for slots in zip(*each_uses, strict=True)]
-            updated = _union_updated(*self._constants)(*given, used, np.float32(rate))
-        values, self._momenta = updated
+            update = _union_updated(bool(self._most), self._idle)
+            values, self._momenta = update(*given, used, *numbers)
         for array, value in zip(self.net.arrays, values, strict=True):
             array.assign(value)
 
@@ -360,22 +365,29 @@ def _added(total: Sequence[Tensor] | None, gradients: Sequence[Tensor], factor: 
 
 
 @cache
-def _path_updated(forward: Forward, momentum: float, decay: float, most: float, idle: str) -> Callable[..., Any]:
+def _path_updated(forward: Forward, clips: bool, idle: str) -> Callable[..., Any]:
     """What arrays and momenta become by the gradients of one path."""
 
     def update(
-        values: Sequence[Tensor], momenta: Sequence[Tensor], gradients: Sequence[Tensor], arch: Tensor, rate: Tensor
+        values: Sequence[Tensor],
+        momenta: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        arch: Tensor,
+        rate: Tensor,
+        momentum: Tensor,
+        decay: Tensor,
+        most: Tensor,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        constants = [ops.convert_to_tensor(number, "float32") for number in (momentum, decay)]
-        of_stack = PathUpdate(forward, arch, idle, clipping(gradients, most), rate, *constants)
-        moved = [of_stack(*arrays) for arrays in zip(forward.stacks, values, momenta, gradients, strict=True)]
-        return [value for value, _ in moved], [momentum for _, momentum in moved]
+        factor = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0)
+        of_stack = PathUpdate(forward, arch, idle, factor, rate, momentum, decay)
+        new = [of_stack(*arrays) for arrays in zip(forward.stacks, values, momenta, gradients, strict=True)]
+        return [value for value, _ in new], [momentum for _, momentum in new]
 
     return traced(update)
 
 
 @cache
-def _union_updated(momentum: float, decay: float, most: float, idle: str) -> Callable[..., Any]:
+def _union_updated(clips: bool, idle: str) -> Callable[..., Any]:
     """The same by the gradients of any architectures, given which slots of each array they use."""
 
     def update(
@@ -384,9 +396,12 @@ def _union_updated(momentum: float, decay: float, most: float, idle: str) -> Cal
         gradients: Sequence[Tensor],
         used: Sequence[Tensor],
         rate: Tensor,
+        momentum: Tensor,
+        decay: Tensor,
+        most: Tensor,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        constants = [ops.convert_to_tensor(number, "float32") for number in (momentum, decay)]
-        numbers = clipping(gradients, most), rate, *constants
+        factor = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0)
+        numbers = factor, rate, momentum, decay
         new = [
             moved(*arrays, *numbers) if idle == "dense" else moved_where(*arrays, slots, *numbers)
             for *arrays, slots in zip(values, momenta, gradients, used, strict=True)
