@@ -152,12 +152,14 @@ def test_a_search_traces_its_step_once(monkeypatch):
     original = Forward.__call__
     monkeypatch.setattr(Forward, "__call__", lambda self, *a: calls.append(1) or original(self, *a))
     supernet._path_gradients.cache_clear()
+    supernet._path_stepped.cache_clear()
     net = load("keras").supernet(SearchConfig(network=NETWORK, training=TrainingConfig(batch_size=B)), small_dataset())
     genotypes = pool(200)
 
     list(net.train(genotypes, np.arange(200), round=0))
 
     supernet._path_gradients.cache_clear()
+    supernet._path_stepped.cache_clear()
     assert len(calls) == 1
 
 
