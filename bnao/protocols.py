@@ -11,7 +11,8 @@ from attrs import field, frozen, validators
 from numpy.typing import NDArray
 
 from bnao.classification import Classification
-from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import ProtocolError
 from bnao.network.state import State as State
@@ -27,7 +28,7 @@ Listener = Callable[[Event], None]
 _TRAINING = ("genotype", "of", "repeat")
 _SUPERNET = ("sampler", "seed", "length")
 _HELD_OUT = ("learned_from", "n", "pairwise_accuracy", "kendall_tau", "reconstruction_distance")
-#: every event of search, evaluate and ranking_study by its kind, with its fields besides "event"; docs/events.md says
+#: every event of search, evaluate and study_ranking by its kind, with its fields besides "event"; docs/events.md says
 #: when each is told and what its fields mean
 EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "search": {
@@ -40,6 +41,8 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "controller": ("round", "epoch", "epochs", "loss", "rate"),
         "measured": ("round", *_HELD_OUT),
         "exhausted": ("round", "message"),
+        "probed": ("genotype", "of"),
+        "landmark": ("trained", "of", "accuracy"),
         "rerank": ("trained", "of", "accuracy"),
         "end": ("best", "score"),
     },
@@ -48,12 +51,16 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
         "trained": (*_TRAINING, "test_error"),
     },
-    "ranking_study": {
+    "zero_cost_scores": {
+        "probed": ("genotype", "of"),
+    },
+    "study_ranking": {
         "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
         "trained": (*_TRAINING, "test_error", "known"),
         "step": (*_SUPERNET, "step", "steps", "loss", "rate", "seconds"),
         "score": (*_SUPERNET, "epochs", "scored", "of"),
         "supernet": _SUPERNET,
+        "probed": ("genotype", "of"),
         "short_epoch": ("genotype", "of", "seed", "epoch", "epochs", "loss", "rate", "seconds"),
         "short": ("genotype", "of", "seed", "epochs", "error", "known"),
         "end": (),
@@ -474,4 +481,48 @@ class Exporting(Protocol):
 
     def logits(self, trained: Trained) -> Logits:
         """What the network computes in this backend; BackendError if it has no networks of that space."""
+        ...
+
+
+class Probe(Protocol):
+    """One genotype's untrained network, asked for what zero-cost scores are made of (``bnao.evaluation.proxies``).
+
+    Images are normalised, float32, of shape (n, height, width, channels). Batch norms use the statistics of the
+    images given. Asking changes nothing.
+    """
+
+    def kernels(self) -> State:
+        """The first values of all convolutions' kernels and of the classifier's weights, by canonical name."""
+        ...
+
+    def jacobian(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The gradient of the sum of all logits by each image's values, shape (n, height x width x channels)."""
+        ...
+
+    def agreements(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
+        """For each two images how many ReLUs are on for both or off for both, shape (n, n), whole numbers.
+
+        Every value that a ReLU is applied to is one; a state behind which several operations begin with a ReLU has one
+        for each of them.
+        """
+        ...
+
+    def loss_gradients(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> State:
+        """The gradient of the mean cross-entropy by each of ``kernels``; zeros for what the loss does not depend on."""
+        ...
+
+    def flow_gradients(self) -> Mapping[str, NDArray[np.float64]]:
+        """The gradient of the sum of all logits by each of ``kernels``, of a network made linear and positive.
+
+        Each parameter is its absolute value, batch norms are left out, the image is one of ones; in float64.
+        """
+        ...
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """A backend whose untrained networks can be probed for zero-cost scores; none must be."""
+
+    def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> Probe:
+        """A freshly initialised network of one genotype, its classes and image filled in."""
         ...

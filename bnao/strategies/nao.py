@@ -1,7 +1,7 @@
-"""What the NAO controller is, whatever framework computes it: parameters, first values, data, and whom it proposes.
+"""NAO controller without its framework: parameters, initial values, training data and proposals.
 
 Source: *Neural Architecture Optimization*, Luo et al., arXiv 1808.07233, Sec. 3, in the form *Balanced One-shot
-NAO* trains it (SPEC section 6): an encoder whose representation of a genotype a predictor turns into its score
+NAO* trains it (docs/algorithm.md): an encoder whose representation of a genotype a predictor turns into its score
 and a decoder turns back into the genotype.
 """
 
@@ -48,7 +48,7 @@ def _lstm_shapes(name: str, features: int, hidden: int) -> Shapes:
 
 
 def parameter_shapes(space: SearchSpace, config: ControllerConfig) -> Shapes:
-    """Every parameter of the controller.
+    """Return every parameter of the controller.
 
     >>> from bnao.space.spaces import SPACES
     >>> sum(math.prod(shape) for shape in parameter_shapes(SPACES["nao"], ControllerConfig()).values())
@@ -70,7 +70,7 @@ def parameter_shapes(space: SearchSpace, config: ControllerConfig) -> Shapes:
 
 
 def initial_parameters(shapes: Shapes, hidden: int, seed: int, round: int) -> dict[str, NDArray[np.float32]]:
-    """First values, each a function of the seed, the round and the parameter's name alone.
+    """Return initial values, each a function of the seed, the round and the parameter's name alone.
 
     Embeddings are standard normal; an LSTM is uniform within 1 / sqrt(hidden), a linear layer within
     1 / sqrt(features).
@@ -87,7 +87,7 @@ def initial_parameters(shapes: Shapes, hidden: int, seed: int, round: int) -> di
 
 
 def scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores from 0, the lowest, to 1, the highest; all 0.5 where they are equal.
+    """Return scores scaled from 0, the lowest, to 1, the highest; all 0.5 if they are equal.
 
     Raises:
         DivergedError: a score is not finite.
@@ -104,7 +104,7 @@ def scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @frozen(eq=False)
 class TrainingData:
-    """What a controller learns from in a round, in the same order in every framework.
+    """Training data of the controller in a round, in the same order in every framework.
 
     Attributes:
         tokens: shape (n, length): each sequence in ``config.swaps`` copies, the first as it is and the others with
@@ -130,7 +130,7 @@ class TrainingData:
         genotypes: Sequence[Genotype],
         scores: NDArray[np.float64],
     ) -> TrainingData:
-        """The data of scored genotypes, at least one; a share of ``config.held_out``, drawn at random, is left out.
+        """Make the data of at least one scored genotype; a random fraction ``config.held_out`` is left out.
 
         Raises:
             DivergedError: a score is not finite.
@@ -143,7 +143,7 @@ class TrainingData:
         return cls(np.concatenate([known, *swaps]), targets, held_out, config, seed, round)
 
     def epochs(self, train_epoch: Callable[[NDArray[np.int64]], float]) -> Iterator[Epoch]:
-        """Teach all epochs, one at each yield.
+        """Train for all epochs, one per yield.
 
         Args:
             train_epoch: learns from one epoch, given the order of the sequences, (n,), and returns their mean loss.
@@ -164,7 +164,7 @@ class TrainingData:
 
 
 def _held_out(n: int, share: float, seed: int, round: int) -> NDArray[np.int64]:
-    """The places of a share of n genotypes, drawn at random, rising; none where they would be fewer than two."""
+    """Return the places of a share of n genotypes, drawn at random, rising; none where they would be fewer than two."""
     held = int(np.rint(share * n))
     if held < 2:
         return np.empty(0, np.int64)
@@ -172,7 +172,7 @@ def _held_out(n: int, share: float, seed: int, round: int) -> NDArray[np.int64]:
 
 
 def accepted(decoded: Iterable[Sequence[Genotype]], n: int, accept: Accept) -> list[Genotype]:
-    """At most n distinct genotypes that ``accept`` admits, in the order in which they come.
+    """Return up to n distinct genotypes that ``accept`` admits, in the order in which they come.
 
     Args:
         decoded: what the seeds moved by eta x 1, eta x 2, ... were decoded to, the best seed's first; no more of
@@ -212,11 +212,11 @@ class Nao(ABC):
 
     @property
     def parameters(self) -> int:
-        """How many numbers it learns."""
+        """The number of trainable parameters."""
         return sum(math.prod(shape) for shape in self._shapes.values())
 
     def state(self) -> dict[str, NDArray[np.float32]]:
-        """Its parameters by name."""
+        """Return its parameters by name."""
         ends = np.cumsum([math.prod(shape) for shape in self._shapes.values()])
         parts = np.split(self._row(), ends[:-1])
         return {
@@ -224,7 +224,7 @@ class Nao(ABC):
         }
 
     def load_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Become what ``state`` was taken from.
+        """Restore ``state``.
 
         Raises:
             WeightsError: a parameter is missing, unknown or of another shape.
@@ -253,7 +253,7 @@ class Nao(ABC):
         yield from data.epochs(self._training_step(data))
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
-        """At most n distinct genotypes that ``accept`` admits, from the seeds' representations moved uphill.
+        """Propose up to n distinct genotypes that ``accept`` admits, by gradient ascent from the seeds.
 
         The encoder's outputs of each seed move by eta x 1, eta x 2, ... along the gradient of the predicted
         score, and are decoded; genotypes are taken in that order, and the best seed's first.
@@ -264,11 +264,11 @@ class Nao(ABC):
         return accepted((self._space.from_tokens(tokens) for tokens in moved), n, accept)
 
     def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """The predicted score of each, on the scale of ``scaled``: shape (n,), in [0, 1]."""
+        """Return the predicted score of each, on the scale of ``scaled``: shape (n,), in [0, 1]."""
         return np.concatenate([np.empty(0), *map(self._scores, self._blocks(genotypes))], dtype=np.float64)
 
     def held_out(self) -> HeldOut | None:
-        """Its figures on the genotypes that the last ``fit`` held out; None where that were none."""
+        """Return its figures on the genotypes that the last ``fit`` held out; None where that were none."""
         genotypes, scores = self._unseen
         if not genotypes:
             return None
@@ -283,12 +283,12 @@ class Nao(ABC):
         )
 
     def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """Their representations: shape (n, hidden), each of unit length."""
+        """Return the genotypes' representations: shape (n, hidden), each of unit length."""
         blocks = map(self._representations, self._blocks(genotypes))
         return np.concatenate([np.empty((0, self._config.hidden)), *blocks], dtype=np.float64)
 
     def reconstruct(self, genotypes: Sequence[Genotype]) -> list[Genotype]:
-        """What the decoder makes of each one's representation; the same genotype, once it has learned."""
+        """Return each genotype decoded from its representation; the same genotype, once the decoder is trained."""
         blocks = map(self._reconstructions, self._blocks(genotypes))
         return [genotype for tokens in blocks for genotype in self._space.from_tokens(tokens)]
 
@@ -296,7 +296,7 @@ class Nao(ABC):
         self.load_state(initial_parameters(self._shapes, self._config.hidden, self._seed, round))
 
     def _blocks(self, genotypes: Sequence[Genotype]) -> Iterator[NDArray[np.int64]]:
-        """Their sequences (b, length), a block of b genotypes at a time."""
+        """Yield the genotypes' sequences (b, length), a block of b genotypes at a time."""
         for start in range(0, len(genotypes), BLOCK):
             yield self._space.tokens(genotypes[start : start + BLOCK])
 
@@ -308,15 +308,15 @@ class Nao(ABC):
 
     @abstractmethod
     def _row(self) -> NDArray[np.float32]:
-        """All parameters in one row."""
+        """Return all parameters in one row."""
 
     @abstractmethod
     def _training_step(self, data: TrainingData) -> Callable[[NDArray[np.int64]], float]:
-        """What ``data.epochs`` asks for, with an optimizer that has seen nothing yet."""
+        """Return the function that ``data.epochs`` calls once per epoch, with a new optimizer."""
 
     @abstractmethod
     def _proposals(self, blocks: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
-        """What sequences are decoded to, moved by eta x 1, eta x 2, ...
+        """Return the sequences decoded after moves of eta x 1, eta x 2, ...
 
         Args:
             blocks: the sequences, (b, length) each, n in all.
@@ -327,12 +327,12 @@ class Nao(ABC):
 
     @abstractmethod
     def _scores(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The predicted scores (b,) of sequences (b, length)."""
+        """Return the predicted scores (b,) of sequences (b, length)."""
 
     @abstractmethod
     def _representations(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The representations (b, hidden) of sequences (b, length)."""
+        """Return the representations (b, hidden) of sequences (b, length)."""
 
     @abstractmethod
     def _reconstructions(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        """What sequences (b, length) are decoded to, unmoved."""
+        """Return the sequences decoded from those of (b, length), unmoved."""

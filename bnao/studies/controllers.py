@@ -19,11 +19,10 @@ from bnao.config.settings import SearchConfig
 from bnao.config.table_studies import ControllersConfig
 from bnao.errors import ConfigError, DataError
 from bnao.protocols import Controller, Listener
-from bnao.run import Folder
+from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.registry import CONTROLLERS
-from bnao.strategies.result import round_off
 from bnao.strategies.rounds import search
 
 #: makes the controller of a search's settings
@@ -36,7 +35,7 @@ MARKS = (100, 200, 500, 1000, 2000)
 
 @frozen(eq=False)
 class ControllerCurve:
-    """What one controller found.
+    """Best results of one controller by number of queries.
 
     Attributes:
         controller: its name.
@@ -72,7 +71,7 @@ class ControllersStudy:
     curves: tuple[ControllerCurve, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         curves = [
             {
                 "controller": curve.controller,
@@ -110,7 +109,7 @@ class ControllersStudy:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ControllersStudy:
-        """What ``to_json`` was made from."""
+        """Read the object that ``to_json`` wrote."""
         curves = tuple(
             ControllerCurve(
                 entry["controller"],
@@ -127,7 +126,7 @@ class ControllersStudy:
         )  # fmt: skip
 
 
-def compare_controllers(
+def study_controllers(
     config: ControllersConfig,
     genotypes: Sequence[Genotype],
     scores: NDArray[np.float64],
@@ -142,11 +141,11 @@ def compare_controllers(
     Args:
         config: all settings.
         genotypes: the table's n rows.
-        scores: what a search is told, shape (n,).
+        scores: what a search sees, shape (n,).
         tests: what it is judged by, shape (n,).
         makers: of the controllers that need a framework, by name; the others are known.
         folder: finished searches are kept there and not made again. None: nothing is kept.
-        listen: is told when a search is done.
+        listen: called when a search is done.
 
     Raises:
         ConfigError: more queries than rows, or a controller that is not known.
@@ -161,7 +160,7 @@ def compare_controllers(
     score_of = dict(zip(reversed(genotypes), reversed(scores.tolist()), strict=True))
     test_of = dict(zip(reversed(genotypes), reversed(tests.tolist()), strict=True))
     curves = []
-    for entry in config.entries:
+    for entry in config.controllers:
         make = makers.get(entry.name)
         if make is None:
             known = CONTROLLERS[entry.name]
@@ -170,10 +169,10 @@ def compare_controllers(
         grid = tuple(sorted({*even, *(mark for mark in MARKS if config.pool <= mark <= config.queries)}))
         found = []
         for seed in range(config.seed, config.seed + entry.seeds):
-            name = f"searches/{entry.name}-{entry.new}-seed-{seed}.json"
+            name = f"searches/{entry.name}-{entry.proposals}-seed-{seed}.json"
             row = None if folder is None else folder.known(name, _best_test)
             if row is None:
-                settings = _search_config(config, entry.name, entry.new, seed)
+                settings = _search_config(config, entry.name, entry.proposals, seed)
                 queried = _queried(settings, supernet, make(settings))
                 row = _best_tests(queried, score_of, test_of)
                 if folder:
@@ -186,7 +185,7 @@ def compare_controllers(
             found.append([row[queries - 1] for queries in grid])
             listen({"event": "search", "controller": entry.name, "seed": seed, "best": row[-1]})
         seeds = tuple(range(config.seed, config.seed + entry.seeds))
-        curves.append(ControllerCurve(entry.name, entry.new, seeds, grid, np.array(found)))
+        curves.append(ControllerCurve(entry.name, entry.proposals, seeds, grid, np.array(found)))
     best_score = int(np.argmax(scores))
     return ControllersStudy(
         space.name, len(set(genotypes)), float(tests.max()), float(tests[best_score]), tuple(curves)
@@ -209,7 +208,7 @@ def _search_config(config: ControllersConfig, controller: str, new: int, seed: i
 
 
 def _queried(config: SearchConfig, supernet: TableSupernet, controller: Controller) -> list[Genotype]:
-    """The genotypes a search scored, in order."""
+    """Return the genotypes a search scored, in order."""
     asked: dict[Genotype, None] = {}
 
     class Watched:
@@ -229,7 +228,7 @@ def _queried(config: SearchConfig, supernet: TableSupernet, controller: Controll
 def _best_tests(
     queried: Sequence[Genotype], score_of: Mapping[Genotype, float], test_of: Mapping[Genotype, float]
 ) -> list[float]:
-    """After each query, the test accuracy of the genotype with the best score so far."""
+    """Return, after each query, the test accuracy of the genotype with the best score so far."""
     best, row = queried[0], []
     for genotype in queried:
         if score_of[genotype] > score_of[best]:

@@ -1,4 +1,4 @@
-"""What every backend must do with networks, as tests that a backend's own tests inherit."""
+"""Contract of a backend's networks, as tests that its own tests inherit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,8 @@ import pytest
 from attrs import evolve
 
 from bnao.classification import Classification
-from bnao.config.settings import (
-    DataConfig,
-    EvaluateConfig,
-    MachineConfig,
-    NetworkConfig,
-    SearchConfig,
-    TrainingConfig,
-)
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import DataConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.data.dataset import Dataset
 from bnao.data.imagenet import stream_dataset
 from bnao.errors import WeightsError
@@ -27,7 +21,7 @@ from bnao.network.parameters import stand_alone_shapes, supernet_shapes
 from bnao.network.size import count_parameters, supernet_parameters
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training, trained_of
-from bnao.protocols import Backend, Exporting, State
+from bnao.protocols import Backend, Exporting, Probe, Probing, State
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.streams import stream
@@ -41,21 +35,21 @@ _IMAGES = ("x_train", "x_dev", "x_test")
 
 
 class BackendContract(SupernetContract):
-    """Tests that hold for every backend; a subclass gives the fixture ``backend``."""
+    """Tests that hold for every backend; a subclass supplies the fixture ``backend``."""
 
     @pytest.fixture
     def dataset(self) -> Dataset:
-        """Images of four classes."""
+        """Return images of four classes."""
         return small_dataset()
 
     @pytest.fixture
     def network(self) -> NetworkConfig:
-        """The supernet's settings; its space is what is tested."""
+        """Return the supernet's settings; its space is what is tested."""
         return NetworkConfig(channels=4, cells=1, nodes=_NODES)
 
     @pytest.fixture
     def config(self, network: NetworkConfig) -> SearchConfig:
-        """A search small enough for a test."""
+        """Return a search small enough for a test."""
         return SearchConfig(
             rounds=2,
             network=network,
@@ -65,14 +59,14 @@ class BackendContract(SupernetContract):
 
     @pytest.fixture
     def short(self, config: SearchConfig) -> EvaluateConfig:
-        """A stand-alone training small enough for a test."""
+        """Return a stand-alone training small enough for a test."""
         base = EvaluateConfig()
         training = evolve(base.training, batch_size=32, learning_rate=0.1, dropout_keep=0.9)
         return evolve(base, epochs=3, network=config.network, data=config.data, training=training)
 
     @pytest.fixture
     def genotypes(self, config: SearchConfig) -> list[Genotype]:
-        """Random genotypes of the test's space."""
+        """Return random genotypes of the test's space."""
         space = space_named(config.network.space, config.network.nodes)
         return space.random_genotypes(6, stream(0, "contract"))
 
@@ -402,11 +396,85 @@ class BackendContract(SupernetContract):
             assert whole.logits(images).shape == (len(labels), 4)
             assert np.isfinite(whole.logits(images)).all()
 
+    # --- untrained networks
+
+    def test_relu_codes_agree_with_themselves_and_alike_both_ways(
+        self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
+    ) -> None:
+        probe, images, _ = _probed(backend, dataset, short, genotypes[0])
+
+        agreements = probe.agreements(images)
+
+        assert agreements.shape == (len(images), len(images))
+        assert (agreements == agreements.T).all()
+        assert (agreements % 1 == 0).all()
+        assert len(set(np.diag(agreements).tolist())) == 1  # all ReLUs there are
+        assert (agreements <= agreements[0, 0]).all() and agreements.min() < agreements[0, 0]
+
+    def test_a_positive_linear_network_passes_on_in_its_last_layer_what_its_first_takes_in(
+        self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
+    ) -> None:
+        for genotype in genotypes[:3]:
+            probe, _, _ = _probed(backend, dataset, short, genotype)
+
+            kernels, gradients = probe.kernels(), probe.flow_gradients()
+
+            # Tanaka et al., Theorem 1: every cut through the network carries the same flow
+            first, last = (
+                float((np.abs(kernels[name]).astype(np.float64) * gradients[name]).sum())
+                for name in ("stem.0.kernel", "classifier.weight")
+            )
+            assert set(gradients) == set(kernels)
+            assert first == pytest.approx(last, rel=1e-6)
+            assert first > 0
+
+    def test_probing_changes_nothing_and_depends_on_the_seed_alone(
+        self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
+    ) -> None:
+        probe, images, labels = _probed(backend, dataset, short, genotypes[0])
+        again, _, _ = _probed(backend, dataset, short, genotypes[0])
+        other, _, _ = _probed(backend, dataset, short, genotypes[0], seed=1)
+        before, jacobian = _copied(probe.kernels()), probe.jacobian(images)
+        gradients = _copied(probe.loss_gradients(images, labels))
+        probe.agreements(images)
+        probe.flow_gradients()
+
+        assert _equal(probe.kernels(), before)
+        assert (probe.jacobian(images) == jacobian).all()
+        assert (again.jacobian(images) == jacobian).all()
+        assert _equal(again.loss_gradients(images, labels), gradients)
+        assert (other.jacobian(images) != jacobian).any()
+
+    def test_the_gradient_of_a_wrong_label_is_another(
+        self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
+    ) -> None:
+        probe, images, labels = _probed(backend, dataset, short, genotypes[0])
+
+        right, wrong = (probe.loss_gradients(images, some) for some in (labels, (labels + 1) % dataset.classes))
+
+        assert {name: value.shape for name, value in right.items()} == {
+            name: value.shape for name, value in probe.kernels().items()
+        }
+        assert not _equal(right, wrong)
+        # the softmax's gradient sums to 0 over classes
+        assert abs(right["classifier.weight"].sum(0)).max() < 1e-5
+
 
 def _shared(backend: Backend, config: SearchConfig, dataset: Dataset) -> SharedWeights:
     supernet = backend.supernet(config, dataset)
     assert isinstance(supernet, SharedWeights)
     return supernet
+
+
+def _probed(
+    backend: Backend, dataset: Dataset, config: EvaluateConfig, genotype: Genotype, seed: int = 0
+) -> tuple[Probe, Any, Any]:
+    """Return an untrained network to probe, and images and labels for it."""
+    if not isinstance(backend, Probing):
+        pytest.skip(f"backend {backend.name!r} does not probe untrained networks")
+    network = dataset.network(config.network)
+    probe = backend.probe(genotype, network, config.machine, seed=seed)
+    return probe, dataset.normalised(dataset.x_train[:8]), dataset.y_train[:8]
 
 
 def _train(supernet: Any, pool: Sequence[Genotype], steps: int, start: int = 0, stop: int | None = None) -> list[float]:

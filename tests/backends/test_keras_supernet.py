@@ -11,7 +11,8 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config.settings import SHARE_OVER, EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import SHARE_OVER, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.errors import BackendError, DivergedError, GenotypeError, WeightsError
 from bnao.network.parameters import shared_place
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
@@ -456,7 +457,8 @@ IN_TORCH = """
     import numpy as np
     from attrs import evolve
     from bnao.backends import load
-    from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig, TrainingConfig
+    from bnao.config.evaluation import EvaluateConfig
+    from bnao.config.settings import NetworkConfig, SearchConfig, TrainingConfig
     from bnao.space.spaces import space_named
     from bnao.streams import stream
     from bnao.testing import small_dataset

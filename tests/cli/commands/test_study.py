@@ -325,7 +325,7 @@ def test_diverse_and_similar_sizes_are_one_command_with_one_table():
         assert f"{sizes}: size alone and the truth: Kendall tau" in done.stdout
         assert Path(f"s/{sizes}-accuracy.svg").is_file()
     content = json.loads(Path("s/study.json").read_text())
-    assert (content["kind"], content["config"]["sizes"]) == ("ranking sets", "diverse,spread")
+    assert (content["kind"], content["config"]["sizes"]) == ("ranking sets", ["diverse", "spread"])
     assert content["sets"][1]["agreement"] == single["agreement"]
     assert bnao("study", "draw", "s", "--out", "drawn").exit_code == 0
     assert Path("drawn/spread-scores.svg").read_bytes() == Path("s/spread-scores.svg").read_bytes()

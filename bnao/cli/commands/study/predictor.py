@@ -20,7 +20,7 @@ from bnao.errors import ConfigError
 from bnao.protocols import Predicting
 from bnao.provenance import about_table, keep_study, origin
 from bnao.space.spaces import SPACES
-from bnao.studies.predictor import PredictorStudy, predictor_study
+from bnao.studies.predictor import PredictorStudy, study_predictor
 
 log = logging.getLogger("bnao.cli")
 
@@ -32,7 +32,7 @@ _WITHOUT = (("controller", "controller"), ("controller", "epochs"))
 @study_options()
 @click.pass_context
 def command(context: click.Context, output: Output) -> None:
-    """Train the NAO controller on parts of a benchmark table, and rank genotypes that it has not seen."""
+    """Train the NAO controller on samples of a benchmark table and rank genotypes that it has not seen."""
     config = build(PredictorConfig, given_settings(context))
     output.told(lambda: _studied(config, output.folder), predictor_report)
 
@@ -57,10 +57,10 @@ def _studied(config: PredictorConfig, folder: Path) -> PredictorStudy:
             raise ConfigError(f"the controller of backend {backend.name!r} predicts nothing")
         return controller
 
-    listen = counting(config.seeds * len(config.parts), "{size} genotypes, seed {seed}: tau {tau:.3f}")
+    listen = counting(config.seeds * len(config.sizes), "{size} genotypes, seed {seed}: tau {tau:.3f}")
     with study_folder(folder, config, origin(about_table(path), config.machine, [backend])) as run:
         genotypes = list(score_of)
         scores = np.array(list(score_of.values()))
-        found = predictor_study(config, genotypes, scores, make, folder=run, listen=listen)
+        found = study_predictor(config, genotypes, scores, make, folder=run, listen=listen)
         keep_study(run, found.to_json(), config, data=f"table {path.name}")
     return found
