@@ -4,15 +4,10 @@ Luo, Qin, Chen: *Balanced One-shot Neural Architecture Optimization* (arXiv 1909
 """
 
 from bnao.backends import load as load_backend
-from bnao.config.settings import (
-    DataConfig,
-    EvaluateConfig,
-    NetworkConfig,
-    ProxiesConfig,
-    SearchConfig,
-    StudyConfig,
-    preset,
-)
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.presets import preset
+from bnao.config.settings import DataConfig, NetworkConfig, SearchConfig
+from bnao.config.studies import ProxiesConfig, StudyConfig
 from bnao.data.dataset import load_dataset
 from bnao.errors import BnaoError
 from bnao.evaluation.fused import Fuser

@@ -116,7 +116,7 @@ def run_search(
         config: all settings.
         folder: new or empty.
         controller_backend: as for ``prepare_search``.
-        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Raises:
         RunError: the folder holds a run or anything else, or cannot be written.

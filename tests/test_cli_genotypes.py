@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from attrs import evolve
 
-from bnao.config.settings import EvaluateConfig
+from bnao.config.evaluation import EvaluateConfig
 from bnao.errors import GenotypeError
 from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.space.edits import neighbours

@@ -7,12 +7,14 @@ import pytest
 from attrs import evolve
 from pretend_backend import BACKEND
 
-from bnao.config.settings import ControllerConfig, EvaluateConfig, NetworkConfig, ProxiesConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
+from bnao.config.studies import ProxiesConfig
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.fused import Fuser
 from bnao.evaluation.proxies import zero_cost_scores
 from bnao.evaluation.trainings import evaluate
-from bnao.protocols import EVENTS
+from bnao.events import EVENTS
 from bnao.space.spaces import space_named
 from bnao.strategies.rounds import search
 from bnao.streams import stream

@@ -11,7 +11,10 @@ from click.testing import CliRunner
 
 import bnao
 from bnao.cli import main
-from bnao.config.settings import EvaluateConfig, MachineConfig, SearchConfig, StudyConfig, preset
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.presets import preset
+from bnao.config.settings import MachineConfig, SearchConfig
+from bnao.config.studies import StudyConfig
 from bnao.data.dataset import load_dataset
 from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError

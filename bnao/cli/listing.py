@@ -11,7 +11,8 @@ import click
 from attrs import frozen
 
 from bnao.cli.options import WholeNumber, all_of
-from bnao.config.settings import AUTO, EvaluateConfig, NetworkConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import AUTO, NetworkConfig
 from bnao.network.size import count_multiply_adds, count_parameters, within_budget
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import NOTATIONS, Reading, to_text

@@ -16,7 +16,7 @@ from attrs import Attribute
 from click.core import ParameterSource
 
 from bnao.config.fields import Settings, build, kinds_of, listed, merge, read_toml, settings_of
-from bnao.config.settings import PRESETS, preset
+from bnao.config.presets import PRESETS, preset
 from bnao.errors import ConfigError
 from bnao.space.genotype import shortened
 

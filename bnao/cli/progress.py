@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from bnao.cli.figures import duration, percent, plain_score
-from bnao.config.settings import EvaluateConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import SearchConfig
 from bnao.protocols import Event, Listener
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnao.cli.figures import percent
 from bnao.cli.progress import Smoothed, Speeds, figures_text
-from bnao.config.settings import StudyConfig
+from bnao.config.studies import StudyConfig
 from bnao.protocols import Event
 
 

@@ -4,7 +4,15 @@
 gradients down to a norm of 5, changes brightness, contrast and saturation by up to 0.4, and hues by up to 0.2.
 """
 
-from bnao.config.fields import Settings
+from typing import TypeVar
+
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.fields import Settings, build
+from bnao.config.settings import SearchConfig
+from bnao.config.studies import ProxiesConfig, StudyConfig
+from bnao.errors import ConfigError
+
+C = TypeVar("C")
 
 SEARCH_PRESETS: dict[str, Settings] = {
     "quick": {
@@ -105,3 +113,22 @@ PROXIES_PRESETS: dict[str, Settings] = {
     },
     "paper": {},
 }
+
+PRESETS: dict[type, dict[str, Settings]] = {
+    ProxiesConfig: PROXIES_PRESETS,
+    SearchConfig: SEARCH_PRESETS,
+    EvaluateConfig: EVALUATE_PRESETS,
+    StudyConfig: STUDY_PRESETS,
+}
+
+
+def preset(config: type[C], name: str) -> C:
+    """Return the config of a preset: quick, cifar10-small or paper; for an evaluation also imagenet.
+
+    >>> preset(SearchConfig, "paper") == SearchConfig()
+    True
+    """
+    presets = PRESETS[config]
+    if name not in presets:
+        raise ConfigError(f"no preset {name!r}; there is {', '.join(presets)}")
+    return build(config, {"preset": name, **presets[name]})

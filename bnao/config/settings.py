@@ -3,19 +3,12 @@
 The defaults are the paper's (Sec. 5 and its appendix; docs/training.md); presets (``bnao.config.presets``) change them.
 """
 
-from typing import TypeVar
-
-import attrs
 from attrs import frozen
 
-from bnao.config.arms import MOST_ALPHA, PlannedSupernet, SamplerSpec, planned_supernets
-from bnao.config.fields import Settings, are_rising, build, listed, section, setting, several, told
-from bnao.config.presets import EVALUATE_PRESETS, PROXIES_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
+from bnao.config.arms import MOST_ALPHA
+from bnao.config.fields import section, setting, told
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
-
-C = TypeVar("C")
-
 
 #: far beyond any network that is trained; larger ones could be counted, but nothing could hold them
 MOST_CHANNELS = 16_384
@@ -32,11 +25,11 @@ SIZE_NAMES = ("live-parameters", "parameters", "live-multiply-adds", "multiply-a
 SCORES = ("accuracy", "log-likelihood")
 #: what random genotypes are told apart by
 DISTINCT = ("text", "computed")
-_SIZE_HELP = (
+SIZE_HELP = (
     "What size means; live counts of the cells only what carries something of the image to the classifier: in nao "
     "all of it."
 )
-_DISTINCT_HELP = (
+DISTINCT_HELP = (
     "Draw no genotype twice: by its text, or by what it computes, so that none differs from another in dead edges, "
     "identities or the order of its nodes alone."
 )
@@ -349,8 +342,8 @@ class SearchConfig:
         "by a budget of updates (budget, Eq. 2).",
         choices=tuple(SAMPLERS),
     )
-    size: str = setting("live-parameters", _SIZE_HELP, choices=SIZE_NAMES)
-    distinct: str = setting("text", _DISTINCT_HELP, choices=DISTINCT)
+    size: str = setting("live-parameters", SIZE_HELP, choices=SIZE_NAMES)
+    distinct: str = setting("text", DISTINCT_HELP, choices=DISTINCT)
     alpha: float = setting(
         1.0,
         "Sampling probabilities are proportional to size ** alpha; 0 = uniform.",
@@ -411,249 +404,3 @@ class SearchConfig:
     def proxy_names(self) -> tuple[str, ...]:
         """The zero-cost scores that a fused ranking joins."""
         return proxy_names("proxies", self.proxies)
-
-
-@frozen
-class StandAloneTrainingConfig:
-    """Training of one network from scratch (Sec. 5 and its appendix)."""
-
-    batch_size: int = setting(128, "Batch size.", least=2)
-    learning_rate: float = setting(0.025, "Initial learning rate.", least=0)
-    learning_rate_end: float = setting(0.0, "Final learning rate of the cosine schedule.", least=0)
-    schedule: str = setting("cosine", "Learning rate schedule.", choices=("cosine", "exponential"))
-    decay: float = setting(
-        0.97, "Exponential schedule: factor of the learning rate after each epoch.", least=0.01, most=1
-    )
-    momentum: float = setting(0.9, "Momentum of SGD.", least=0, most=1)
-    weight_decay: float = setting(5e-4, "Weight decay (coupled, L2).", least=0)
-    gradient_norm: float = setting(5.0, "Clip gradients to this global norm; 0 = no clipping.", least=0)
-    drop_path_keep: float = setting(
-        0.8, "Drop path: probability of keeping an edge, in the last cell at the end of training.", least=0.01, most=1
-    )
-    drop_path_epochs: int | None = setting(
-        None,
-        "Length, in epochs, of the drop-path schedule; by default that of the training, which may stop before its end.",
-        least=1,
-    )
-    dropout_keep: float = setting(
-        0.6, "Dropout before the classifier: probability of keeping a feature.", least=0.01, most=1
-    )
-    auxiliary: float = setting(0.4, "Weight of the auxiliary head's loss; 0 = no auxiliary head.", least=0)
-    label_smoothing: float = setting(0.0, "Label smoothing.", least=0, most=0.99)
-
-
-@frozen
-class EvaluateConfig:
-    """Stand-alone training of chosen genotypes."""
-
-    preset: str = setting("paper", "Preset that these settings are based on.", has_option=False)
-    seed: int = setting(0, "Random seed of the first repeat; the next repeats use the next seeds.", least=0)
-    epochs: int = setting(600, "Training epochs.", least=1)
-    repeats: int = setting(1, "Trainings per genotype, each with its own seed.", least=1)
-    max_multiply_adds: int | None = setting(
-        None,
-        "Refuse networks with more multiply-adds; with --channels auto, make each as wide as this allows.",
-        least=1,
-    )
-    from_supernet: str | None = setting(
-        None, "Initialise from the supernet weights of this finished run where shapes agree; random elsewhere."
-    )
-    checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
-    network: NetworkConfig = section(lambda: NetworkConfig(channels=36, cells=6))
-    data: DataConfig = section(lambda: DataConfig(cutout=16))
-    training: StandAloneTrainingConfig = section(StandAloneTrainingConfig)
-    machine: MachineConfig = section(MachineConfig)
-
-
-#: a setting of stand-alone training that is the supernet's
-AS_SUPERNET = -1
-_SUPERNET = {"supernet": AS_SUPERNET}
-
-
-@frozen
-class AloneConfig(StandAloneTrainingConfig):
-    """Stand-alone training in a study: the recipe, and where network and images differ from the supernet's.
-
-    The paper's truth "exactly follow[s] the default settings" of NAO (Sec. 3.2): C = 36, N = 6, cutout.
-    """
-
-    channels: int = setting(
-        36,
-        "Channels of the first cells (C); supernet = as in the supernet.",
-        least=2,
-        most=MOST_CHANNELS,
-        words=_SUPERNET,
-    )
-    cells: int = setting(
-        6,
-        "Normal cells per stack (N); supernet = as in the supernet.",
-        least=1,
-        most=MOST_CELLS,
-        words=_SUPERNET,
-    )
-    cutout: int = setting(
-        16, "Side of the cutout square, in pixels; 0 = no cutout; supernet = as in the supernet.", least=0,
-        words=_SUPERNET,
-    )  # fmt: skip
-
-    @property
-    def recipe(self) -> StandAloneTrainingConfig:
-        """The training alone."""
-        return StandAloneTrainingConfig(
-            **{each.name: getattr(self, each.name) for each in attrs.fields(StandAloneTrainingConfig)}
-        )
-
-
-#: what the epochs of a ranking study are marks of
-MARKS = ("own", "along")
-#: which genotypes a ranking study ranks
-SIZE_SETS = ("diverse", "similar", "spread")
-_RISING = "whole numbers >= 1 that rise, such as 5,10,20"
-
-
-@frozen
-class StudyConfig:
-    """The ranking study (paper Sec. 3, Tables 2, 3 and 6): one-shot scores against stand-alone accuracies."""
-
-    preset: str = setting("paper", "Preset that these settings are based on.", has_option=False)
-    seed: int = setting(0, "Seed of the choice of genotypes, and the first seed of trainings and supernets.", least=0)
-    genotypes: int = setting(50, "Number of genotypes to rank (n).", least=3)
-    sizes: tuple[str, ...] = several(
-        ("diverse",),
-        "Which genotypes: drawn at random (diverse), of about the median size (similar) or of evenly spread sizes "
-        "(spread); several, separated by commas, are studied in turn and reported in one table (Table 3).",
-        check=lambda sizes: bool(sizes) and len(set(sizes)) == len(sizes) and set(sizes) <= set(SIZE_SETS),
-        wanted=f"one or several of {', '.join(SIZE_SETS)}, each once",
-    )
-    band: float = setting(0.05, "With sizes similar: largest relative difference from the median size.", least=0.0001)
-    truth: str | None = setting(
-        None,
-        "Source of known accuracies, instead of training: a CSV file with a genotype and an accuracy in each row, "
-        "or the folder of an evaluation or of another study, whose genotypes are all ranked.",
-    )
-    truth_column: str | None = setting(
-        None, "Column of the accuracies in a CSV file; by default score, accuracy or best_test_acc."
-    )
-    trained: int | None = setting(
-        None,
-        "Number of genotypes the supernet is trained on, including the ranked ones; by default only these.",
-        least=3,
-    )
-    samplers: tuple[SamplerSpec, ...] = several(
-        (SamplerSpec("uniform", 0.0), SamplerSpec("proportional", 1.0)),
-        "Samplers to compare, separated by commas: uniform, proportional, proportional:ALPHA, budget.",
-        read=SamplerSpec.parse,
-        check=lambda samplers: bool(samplers),
-        wanted="samplers, such as uniform,proportional",
-    )
-    epochs: tuple[int, ...] = several(
-        (5, 10, 20, 30, 50),
-        "Epochs of supernet training after which it is scored, separated by commas.",
-        read=int,
-        check=are_rising,
-        wanted=_RISING,
-    )
-    marks: str = setting(
-        "own",
-        "Train a separate supernet, with its own cosine schedule, for each number of epochs (own), or a single one "
-        "that is scored along the way (along).",
-        choices=MARKS,
-    )
-    score: str = setting(
-        "accuracy",
-        "What supernets are asked for: the accuracy on the dev images, or the mean log-likelihood of their labels, "
-        "which is less noisy.",
-        choices=SCORES,
-    )
-    seeds: int = setting(3, "Supernets per sampler, each with its own seed.", least=1)
-    repeats: int = setting(1, "Stand-alone trainings per genotype, each with its own seed.", least=1)
-    alone_epochs: int = setting(600, "Epochs of each stand-alone training.", least=1)
-    short: tuple[int, ...] = several(
-        (),
-        "Also train each ranked genotype alone for only so many epochs, such as 1,3,5, and compare those rankings "
-        "(Fig. 2a).",
-        read=int,
-        check=are_rising,
-        wanted=_RISING,
-    )
-    proxies: str = setting(
-        "none",
-        f"Also compare zero-cost scores, by commas, and one-shot scores joined with them and live size: "
-        f"{', '.join(PROXIES)}.",
-    )
-    size: str = setting("live-parameters", _SIZE_HELP, choices=SIZE_NAMES)
-    distinct: str = setting("text", _DISTINCT_HELP, choices=DISTINCT)
-    top: int = setting(10, "k of precision at k.", least=1)
-    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
-    checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
-    network: NetworkConfig = section(NetworkConfig)
-    data: DataConfig = section(DataConfig)
-    training: TrainingConfig = section(TrainingConfig)
-    alone: AloneConfig = section(AloneConfig)
-    machine: MachineConfig = section(MachineConfig)
-
-    def __attrs_post_init__(self) -> None:
-        width(self.network)
-        if len(set(self.samplers)) < len(self.samplers):
-            raise ConfigError(f"samplers is {listed(self.samplers)!r}; it names one twice")
-        _ = self.proxy_names  # checked as it is read
-        if self.trained is not None and self.trained < self.genotypes:
-            raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
-
-    @property
-    def proxy_names(self) -> tuple[str, ...]:
-        """The zero-cost scores that are compared too; none where there are none."""
-        return proxy_names("proxies", self.proxies)
-
-    @property
-    def supernets(self) -> tuple[PlannedSupernet, ...]:
-        """The supernets of the study in the order of their training."""
-        lengths = [self.epochs] if self.marks == "along" else [(mark,) for mark in self.epochs]
-        return planned_supernets(self.samplers, range(self.seed, self.seed + self.seeds), lengths)
-
-
-@frozen
-class ProxiesConfig:
-    """Scores of untrained networks.
-
-    >>> ProxiesConfig(proxies="naswot").names
-    ('naswot',)
-    """
-
-    preset: str = setting("paper", "The preset these settings began from.", has_option=False)
-    seed: int = setting(0, "Decides images and first weights of the first repeat; the next ones follow.", least=0)
-    proxies: str = setting("jacob_cov,naswot", f"Which scores, by commas: {', '.join(PROXIES)}.")
-    batch: int = setting(64, "Images of a batch, from the train part.", least=2)
-    repeats: int = setting(1, "Batches and first weights for each genotype, each with its own seed.", least=1)
-    network: NetworkConfig = section(lambda: NetworkConfig(channels=36, cells=6))
-    data: DataConfig = section(DataConfig)
-    machine: MachineConfig = section(MachineConfig)
-
-    def __attrs_post_init__(self) -> None:
-        width(self.network)
-        _ = self.names  # checked as it is read
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The scores asked for, in order."""
-        return proxy_names("proxies", self.proxies)
-
-
-PRESETS: dict[type, dict[str, Settings]] = {
-    ProxiesConfig: PROXIES_PRESETS,
-    SearchConfig: SEARCH_PRESETS,
-    EvaluateConfig: EVALUATE_PRESETS,
-    StudyConfig: STUDY_PRESETS,
-}
-
-
-def preset(config: type[C], name: str) -> C:
-    """Return the config of a preset: quick, cifar10-small or paper; for an evaluation also imagenet.
-
-    >>> preset(SearchConfig, "paper") == SearchConfig()
-    True
-    """
-    presets = PRESETS[config]
-    if name not in presets:
-        raise ConfigError(f"no preset {name!r}; there is {', '.join(presets)}")
-    return build(config, {"preset": name, **presets[name]})

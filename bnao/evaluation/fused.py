@@ -8,7 +8,8 @@ import numpy as np
 from attrs import evolve
 from numpy.typing import ArrayLike
 
-from bnao.config.settings import ProxiesConfig, SearchConfig
+from bnao.config.settings import SearchConfig
+from bnao.config.studies import ProxiesConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError, DataError
 from bnao.evaluation.proxies import zero_cost_scores

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from bnao.config.settings import EvaluateConfig
+from bnao.config.evaluation import EvaluateConfig
 from bnao.errors import GenotypeError, RunError
 from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.run import read_config, read_json, understanding

@@ -11,7 +11,8 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from bnao.classification import Classification, binomial_error
-from bnao.config.settings import EvaluateConfig, MachineConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import MachineConfig
 from bnao.data.dataset import LabelledImages, scale_and_offset
 from bnao.errors import DataError, GenotypeError
 from bnao.network.trained import Trained

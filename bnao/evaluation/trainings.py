@@ -14,7 +14,8 @@ from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from bnao.classification import class_errors, label_ranks
-from bnao.config.settings import AUTO, EvaluateConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import AUTO, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.metrics import Estimate, rank_agreement
 from bnao.network.size import count_multiply_adds, count_parameters, within_budget
@@ -132,7 +133,7 @@ def evaluate(
         run: a folder for weights and results. What it holds of finished trainings is not done again, and a
             training that was killed resumes from its last checkpoint. None: nothing is kept.
         scores: one-shot scores of the genotypes; with them the folder also gets the rank agreement.
-        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
         One evaluation a genotype, in the order given.

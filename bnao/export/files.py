@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from attrs import frozen
 
-from bnao.config.settings import EvaluateConfig
+from bnao.config.evaluation import EvaluateConfig
 from bnao.errors import BackendError, BnaoError, ExportError, GenotypeError, RunError
 from bnao.evaluation.references import read_genotype, reference
 from bnao.export import onnx

@@ -89,7 +89,7 @@ def search(
             the end, such as ``bnao.evaluation.trainings.short_training``; None: they stay in the order of their scores.
         fuse: joins the scores with what else is known, by which all are ranked at the end, such as
             ``bnao.Fuser``; None: they are ranked by their scores.
-        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
         Every genotype that was scored, best first.

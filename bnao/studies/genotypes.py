@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bnao.config.settings import NetworkConfig, StudyConfig
+from bnao.config.settings import NetworkConfig
+from bnao.config.studies import StudyConfig
 from bnao.errors import ConfigError, GenotypeError
 from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.space.canonical import distinct_ones

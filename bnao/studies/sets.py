@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from bnao.config.settings import StudyConfig
+from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.protocols import Backend, Listener
 from bnao.provenance import keep_about, keep_study

@@ -9,7 +9,8 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao.config.arms import PlannedSupernet, SamplerSpec
-from bnao.config.settings import SearchConfig, StudyConfig
+from bnao.config.settings import SearchConfig
+from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
 from bnao.network.state import read_weights, to_bytes

@@ -16,8 +16,9 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
+from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import listed, read_toml, to_settings
-from bnao.config.settings import AS_SUPERNET, EvaluateConfig, StudyConfig
+from bnao.config.studies import AS_SUPERNET, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.data.tables import read_truth
 from bnao.errors import ConfigError, DataError, GenotypeError

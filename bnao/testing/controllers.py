@@ -10,9 +10,7 @@ import pytest
 from attrs import evolve
 from numpy.typing import NDArray
 
-from bnao.config.settings import (
-    ControllerConfig,
-)
+from bnao.config.settings import ControllerConfig
 from bnao.errors import DivergedError, WeightsError
 from bnao.metrics import kendall_tau
 from bnao.space.genotype import Genotype

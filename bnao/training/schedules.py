@@ -10,7 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bnao.config.settings import NetworkConfig, StandAloneTrainingConfig
+from bnao.config.evaluation import StandAloneTrainingConfig
+from bnao.config.settings import NetworkConfig
 from bnao.network.stack import stack
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named

@@ -11,7 +11,8 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config.settings import SHARE_OVER, EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import SHARE_OVER, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.errors import BackendError, DivergedError, GenotypeError, WeightsError
 from bnao.network.parameters import shared_place
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
@@ -86,12 +87,12 @@ def said_by(code):
 
 
 @only_tensorflow
-@pytest.mark.parametrize(
-    "network", [NETWORK, evolve(NETWORK, share_over="node"), CELL, evolve(CELL, share_over="node")], ids=str
-)
-def test_the_graph_of_all_architectures_gives_each_ones_logits_and_gradients(network):
+@pytest.mark.parametrize("share_over", ["edge", "node"])
+@pytest.mark.parametrize("network", [NETWORK, CELL], ids=lambda network: network.space)
+def test_the_graph_of_all_architectures_gives_each_ones_logits_and_gradients(network, share_over):
     import tensorflow as tf
 
+    network = evolve(network, share_over=share_over)
     forward, model = Forward(network), Supernet(network)
     genotypes = covering() if network.space == "nao" else model.space.random_genotypes(30, stream(0, "keras cells"))
     values = [tensor(array) for array in model.arrays]
@@ -152,12 +153,14 @@ def test_a_search_traces_its_step_once(monkeypatch):
     original = Forward.__call__
     monkeypatch.setattr(Forward, "__call__", lambda self, *a: calls.append(1) or original(self, *a))
     supernet._path_gradients.cache_clear()
+    supernet._path_stepped.cache_clear()
     net = load("keras").supernet(SearchConfig(network=NETWORK, training=TrainingConfig(batch_size=B)), small_dataset())
     genotypes = pool(200)
 
     list(net.train(genotypes, np.arange(200), round=0))
 
     supernet._path_gradients.cache_clear()
+    supernet._path_stepped.cache_clear()
     assert len(calls) == 1
 
 
@@ -454,7 +457,8 @@ IN_TORCH = """
     import numpy as np
     from attrs import evolve
     from bnao.backends import load
-    from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig, TrainingConfig
+    from bnao.config.evaluation import EvaluateConfig
+    from bnao.config.settings import NetworkConfig, SearchConfig, TrainingConfig
     from bnao.space.spaces import space_named
     from bnao.streams import stream
     from bnao.testing import small_dataset

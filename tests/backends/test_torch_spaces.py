@@ -8,7 +8,8 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config.settings import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.trainings import evaluate, short_training
 from bnao.network.size import count_parameters

@@ -18,8 +18,10 @@ import pytest
 from click.testing import CliRunner
 
 from bnao.cli import COMMANDS, main
+from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import build, settings_of
-from bnao.config.settings import PRESETS, EvaluateConfig, SearchConfig, preset
+from bnao.config.presets import PRESETS, preset
+from bnao.config.settings import SearchConfig
 from bnao.data.dataset import load_dataset
 from bnao.network.state import read_weights
 from bnao.run import Run

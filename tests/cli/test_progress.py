@@ -13,8 +13,10 @@ from bnao.cli.figures import duration, percent
 from bnao.cli.progress import EvaluationTrack, SearchTrack, Smoothed, Speeds, line, picture
 from bnao.cli.reports import balance_line, pool_line, random_line, table
 from bnao.cli.study_track import StudyTrack
+from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import build
-from bnao.config.settings import ControllerConfig, EvaluateConfig, SearchConfig, StudyConfig
+from bnao.config.settings import ControllerConfig, SearchConfig
+from bnao.config.studies import StudyConfig
 from bnao.evaluation.comparison import against_random
 from bnao.space.spaces import SPACES
 from bnao.strategies.balance import balance

@@ -9,7 +9,8 @@ import pytest
 from attrs import evolve
 from PIL import Image
 
-from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import load_dataset
 from bnao.data.imagenet import stream_dataset
 from bnao.errors import ConfigError, DataError, RunError

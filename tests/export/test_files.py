@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.errors import BackendError, ExportError, GenotypeError, RunError, WeightsError
 from bnao.export.files import FORMATS, default_name, export, exporter_of, find_trained, largest_difference
 from bnao.network.parameters import initial_weights, stand_alone_shapes

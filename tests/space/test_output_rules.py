@@ -6,7 +6,8 @@ from pretend_backend import _Backend as PretendBackend
 
 from bnao.backends.table import TableSupernet
 from bnao.config.fields import build
-from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig, StudyConfig
+from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
+from bnao.config.studies import StudyConfig
 from bnao.errors import GenotypeError
 from bnao.run import Run
 from bnao.space.genotype import Genotype

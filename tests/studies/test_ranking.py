@@ -10,7 +10,9 @@ from pretend_backend import _Backend as PretendBackend
 from bnao.cli.reports import ranking_report
 from bnao.config.arms import PlannedSupernet, SamplerSpec
 from bnao.config.fields import build
-from bnao.config.settings import NetworkConfig, StudyConfig, preset
+from bnao.config.presets import preset
+from bnao.config.settings import NetworkConfig
+from bnao.config.studies import StudyConfig
 from bnao.data.dataset import load_dataset
 from bnao.errors import ConfigError, DataError
 from bnao.metrics import FIGURES, mean_ranks, pairwise_accuracy

@@ -12,7 +12,8 @@ from bnao.backends.keras.machine import devices
 from bnao.backends.keras.plain import EXPORTERS, network_logits
 from bnao.backends.keras.standalone import KerasStandAlone
 from bnao.backends.keras.supernet import KerasSupernet
-from bnao.config.settings import EvaluateConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import BackendError
 from bnao.network.trained import Trained

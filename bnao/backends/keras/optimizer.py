@@ -29,8 +29,11 @@ def _replicas() -> int:
 
 def clipping(gradients: Sequence[Tensor], most: float) -> Tensor:
     """What gradients are multiplied by, all alike, so that their norm is at most so much; 1 if it is 0."""
-    if not most:
-        return ops.convert_to_tensor(1.0)
+    return bounding(gradients, most) if most else ops.convert_to_tensor(1.0)
+
+
+def bounding(gradients: Sequence[Tensor], most: float | Tensor) -> Tensor:
+    """The same where there is a bound, which may be a tensor."""
     norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
     return ops.minimum(most / (norm + 1e-6), 1.0)
 

@@ -18,7 +18,7 @@ from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.mixed import Mixed, MixedCells, mixed_cells
 from bnao.backends.keras.operations import Tensor, tensor, to_numpy
-from bnao.backends.keras.optimizer import PathUpdate, clipping, moved, moved_where
+from bnao.backends.keras.optimizer import PathUpdate, bounding, moved, moved_where
 from bnao.backends.keras.stacks import Stack, canonical
 from bnao.backends.keras.used import used_slots
 from bnao.config.settings import NetworkConfig, SearchConfig
@@ -192,7 +192,10 @@ class KerasSupernet:
         self.network = network
         self.machine = Machine(config.machine)
         training = config.training
-        self._constants = training.momentum, training.weight_decay, training.gradient_norm, training.idle_momentum
+        self._idle = training.idle_momentum
+        # given to an update as data, so that one program serves all settings
+        self._numbers = [np.float32(number) for number in (training.momentum, training.weight_decay)]
+        self._most = np.float32(training.gradient_norm)
         with self.machine.scope():
             #: the network as a Keras model, with the weights that are trained here
             self.net = Supernet(network, config.seed, dtype=self.machine.policy)
@@ -206,6 +209,8 @@ class KerasSupernet:
         total: Sequence[Tensor] | None = None
         with self.machine.scope():
             values = [tensor(array) for array in self.net.arrays]
+            if self._is_one_program(passes):
+                return [self._stepped(values, passes[0], rate)]
             for each in passes:
                 architecture = self._known(each.architecture, each.slope)
                 made.append(_made(self.net.forward, values, each, architecture, made))
@@ -217,6 +222,30 @@ class KerasSupernet:
                 self._update(values, total, learned, rate)
         return outcomes
 
+    def _is_one_program(self, passes: Sequence[Pass]) -> bool:
+        """Whether a step is that of one path, for which gradients and update are one graph."""
+        forward, first = self.net.forward, passes[0]
+        plain = len(passes) == 1 and first.learn and first.weight == 1 and isinstance(first.architecture, Genotype)
+        return plain and forward.has_graph and forward.space.rules.output == "loose ends"
+
+    def _stepped(self, values: Sequence[Tensor], one: Pass, rate: float) -> Outcome:
+        """Make a step of one path."""
+        given = one.images, one.labels.astype(np.int32), self._known(one.architecture), one.masks
+        program = _path_stepped(self.net.forward, bool(self._most), self._idle)
+        loss, logits, values, momenta = program(values, self._momenta, *given, *self._numbers_at(rate))
+        outcome = Outcome(float(loss), _accuracy(logits, one.labels))
+        if math.isfinite(outcome.loss):
+            self._assign(values, momenta)
+        return outcome
+
+    def _numbers_at(self, rate: float) -> tuple[np.float32, ...]:
+        return np.float32(rate), *self._numbers, self._most
+
+    def _assign(self, values: Sequence[Tensor], momenta: Sequence[Tensor]) -> None:
+        self._momenta = momenta
+        for array, value in zip(self.net.arrays, values, strict=True):
+            array.assign(value)
+
     def _update(
         self,
         values: Sequence[Tensor],
@@ -225,17 +254,16 @@ class KerasSupernet:
         rate: float,
     ) -> None:
         """Update what has a part in the architectures that have learned."""
-        forward, given = self.net.forward, (values, self._momenta, gradients)
+        forward, given, numbers = self.net.forward, (values, self._momenta, gradients), self._numbers_at(rate)
         first, *others = learned
         if isinstance(first, Genotype) and not others and forward.space.rules.output == "loose ends":
-            updated = _path_updated(forward, *self._constants)(*given, self._known(first), np.float32(rate))
+            update = _path_updated(forward, bool(self._most), self._idle)
+            self._assign(*update(*given, self._known(first), *numbers))
         else:
             each_uses = [used_slots(self.network, each) for each in learned]
             used = [ops.convert_to_tensor(np.any(slots, 0)) for slots in zip(*each_uses, strict=True)]
-            updated = _union_updated(*self._constants)(*given, used, np.float32(rate))
-        values, self._momenta = updated
-        for array, value in zip(self.net.arrays, values, strict=True):
-            array.assign(value)
+            update = _union_updated(bool(self._most), self._idle)
+            self._assign(*update(*given, used, *numbers))
 
     def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Shape (b, classes) for one batch (b, height, width, channels), normalised by its own statistics."""
@@ -304,8 +332,11 @@ def _made(
     own = float(loss)
     factor = one.weight if one.above is None or own > earlier[one.above].outcome.loss else 0.0
     slope = None if one.slope == "no" else factor * to_numpy(by_mixture).astype(np.float64)
-    accuracy = float((to_numpy(logits).argmax(1) == one.labels).mean())
-    return _Made(logits, Outcome(own, accuracy, slope), factor, by_values)
+    return _Made(logits, Outcome(own, _accuracy(logits, one.labels), slope), factor, by_values)
+
+
+def _accuracy(logits: Tensor, labels: NDArray[np.int64]) -> float:
+    return float((to_numpy(logits).argmax(1) == labels).mean())
 
 
 def _loss(targets: Tensor, logits: Tensor) -> Tensor:
@@ -360,22 +391,49 @@ def _added(total: Sequence[Tensor] | None, gradients: Sequence[Tensor], factor: 
 
 
 @cache
-def _path_updated(forward: Forward, momentum: float, decay: float, most: float, idle: str) -> Callable[..., Any]:
+def _path_updated(forward: Forward, clips: bool, idle: str) -> Callable[..., Any]:
     """What arrays and momenta become by the gradients of one path."""
 
     def update(
-        values: Sequence[Tensor], momenta: Sequence[Tensor], gradients: Sequence[Tensor], arch: Tensor, rate: Tensor
+        values: Sequence[Tensor],
+        momenta: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        arch: Tensor,
+        rate: Tensor,
+        momentum: Tensor,
+        decay: Tensor,
+        most: Tensor,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        constants = [ops.convert_to_tensor(number, "float32") for number in (momentum, decay)]
-        of_stack = PathUpdate(forward, arch, idle, clipping(gradients, most), rate, *constants)
-        moved = [of_stack(*arrays) for arrays in zip(forward.stacks, values, momenta, gradients, strict=True)]
-        return [value for value, _ in moved], [momentum for _, momentum in moved]
+        factor = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0)
+        of_stack = PathUpdate(forward, arch, idle, factor, rate, momentum, decay)
+        new = [of_stack(*arrays) for arrays in zip(forward.stacks, values, momenta, gradients, strict=True)]
+        return [value for value, _ in new], [momentum for _, momentum in new]
 
     return traced(update)
 
 
 @cache
-def _union_updated(momentum: float, decay: float, most: float, idle: str) -> Callable[..., Any]:
+def _path_stepped(forward: Forward, clips: bool, idle: str) -> Callable[..., Any]:
+    """A path's loss and logits, and what arrays and momenta become, as one program."""
+    gradients_of, update = _path_gradients(forward), _path_updated(forward, clips, idle)
+
+    def stepped(
+        values: Sequence[Tensor],
+        momenta: Sequence[Tensor],
+        images: Tensor,
+        labels: Tensor,
+        arch: Tensor,
+        masks: Tensor | None,
+        *numbers: Tensor,
+    ) -> tuple[Tensor, Tensor, Sequence[Tensor], Sequence[Tensor]]:
+        loss, logits, gradients = gradients_of(values, images, labels, arch, masks)
+        return loss, logits, *update(values, momenta, gradients, arch, *numbers)
+
+    return traced(stepped)
+
+
+@cache
+def _union_updated(clips: bool, idle: str) -> Callable[..., Any]:
     """The same by the gradients of any architectures, given which slots of each array they use."""
 
     def update(
@@ -384,9 +442,12 @@ def _union_updated(momentum: float, decay: float, most: float, idle: str) -> Cal
         gradients: Sequence[Tensor],
         used: Sequence[Tensor],
         rate: Tensor,
+        momentum: Tensor,
+        decay: Tensor,
+        most: Tensor,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        constants = [ops.convert_to_tensor(number, "float32") for number in (momentum, decay)]
-        numbers = clipping(gradients, most), rate, *constants
+        factor = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0)
+        numbers = factor, rate, momentum, decay
         new = [
             moved(*arrays, *numbers) if idle == "dense" else moved_where(*arrays, slots, *numbers)
             for *arrays, slots in zip(values, momenta, gradients, used, strict=True)

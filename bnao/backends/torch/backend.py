@@ -10,7 +10,8 @@ from bnao.backends.torch.machine import devices, prepare
 from bnao.backends.torch.probe import TorchProbe
 from bnao.backends.torch.standalone import TorchStandAlone
 from bnao.backends.torch.supernet import TorchSupernet
-from bnao.config.settings import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import BackendError
 from bnao.network.trained import Trained

@@ -17,7 +17,8 @@ from bnao.backends.torch.machine import Machine, prepare
 from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
 from bnao.backends.torch.supernet import gradients_of, head, images_of, stem_states
-from bnao.config.settings import EvaluateConfig, NetworkConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import NetworkConfig
 from bnao.data.dataset import LabelledImages
 from bnao.network.parameters import auxiliary_cell, stand_alone_shapes
 from bnao.network.stack import stack

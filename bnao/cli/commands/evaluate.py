@@ -38,8 +38,10 @@ from bnao.cli.reports import (
     spent_line,
 )
 from bnao.cli.stopping import going_on
+from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import to_toml
-from bnao.config.settings import PRESETS, STREAMED, EvaluateConfig, SearchConfig
+from bnao.config.presets import PRESETS
+from bnao.config.settings import STREAMED, SearchConfig
 from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
 from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool

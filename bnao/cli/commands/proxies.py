@@ -21,7 +21,8 @@ from bnao.cli.progress import INTERVAL, telling
 from bnao.cli.reports import numbered, peak_memory, spent_line, table
 from bnao.cli.studies import framework
 from bnao.config.fields import to_toml
-from bnao.config.settings import ProxiesConfig, SearchConfig
+from bnao.config.settings import SearchConfig
+from bnao.config.studies import ProxiesConfig
 from bnao.data.dataset import Dataset, load_dataset
 from bnao.evaluation.proxies import ZeroCostScores, undefined_lines, zero_cost_scores
 from bnao.protocols import Listener

@@ -20,8 +20,9 @@ from bnao.cli.figures import percent, plus_minus
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.progress import telling
 from bnao.cli.reports import peak_memory, spent_line, table
+from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import Settings, build, settings_of
-from bnao.config.settings import STREAMED, EvaluateConfig
+from bnao.config.settings import STREAMED
 from bnao.data.dataset import LabelledImages
 from bnao.data.imagenet import stand_alone_images
 from bnao.evaluation.scoring import check_fits, classify_test_images

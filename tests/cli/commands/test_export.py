@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bnao.config.settings import EvaluateConfig
+from bnao.config.evaluation import EvaluateConfig
 from bnao.run import Run
 from tests.cli.test_cli import bnao, refused, workplace  # noqa: F401  # the fixture is used by its name
 from tests.export.test_files import FIRST, NETWORK, SECOND, keep_training

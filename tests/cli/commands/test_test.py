@@ -9,7 +9,8 @@ import pytest
 from attrs import evolve
 from trained_networks import some_weights, trained_network
 
-from bnao.config.settings import DataConfig, EvaluateConfig, MachineConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import DataConfig, MachineConfig
 from bnao.network.parameters import stand_alone_shapes
 from bnao.network.state import to_bytes
 from bnao.network.trained import with_statistics

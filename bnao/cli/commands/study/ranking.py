@@ -15,7 +15,7 @@ from bnao.cli.reports import ranking_report
 from bnao.cli.studies import Output, framework, study_folder, study_options
 from bnao.cli.study_track import StudyTrack
 from bnao.config.fields import to_toml
-from bnao.config.settings import StudyConfig
+from bnao.config.studies import StudyConfig
 from bnao.data.dataset import epoch_batches, load_dataset
 from bnao.errors import RunError
 from bnao.run import Folder
