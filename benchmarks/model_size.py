@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from bnao import NetworkConfig, multiply_adds, parameters
+from bnao import NetworkConfig, count_multiply_adds, count_parameters
 from bnao.space.spaces import SPACES
 from bnao.streams import stream
 
@@ -33,8 +33,8 @@ def main():
             {
                 "benchmark": "model_size",
                 "genotypes": GENOTYPES,
-                "parameters_per_second": round(rate(parameters, pool, network)),
-                "multiply_adds_per_second": round(rate(multiply_adds, pool, network)),
+                "parameters_per_second": round(rate(count_parameters, pool, network)),
+                "multiply_adds_per_second": round(rate(count_multiply_adds, pool, network)),
                 "python": platform.python_version(),
                 "numpy": np.__version__,
             }

@@ -51,7 +51,7 @@ def measure(a: argparse.Namespace) -> dict[str, float]:
     plain = yardstick.Supernet(a.channels, a.cells)
     cells = SPACES["nao"].encode(pool).reshape(len(pool), 2, -1).tolist()
     batches = [
-        images_of(dataset.normalised(part), supernet.net.device).contiguous()
+        images_of(dataset.normalised(part), supernet.supernet.net.device).contiguous()
         for part in np.array_split(x, max(1, round(a.images / 500)))
     ]
 

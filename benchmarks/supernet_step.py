@@ -22,7 +22,7 @@ def measure(
 ) -> dict[str, object]:
     """Median seconds of a step, after two that warm up."""
     began = time.perf_counter()
-    from bnao import NetworkConfig, ProportionalSampler, SearchConfig, load_backend, parameters
+    from bnao import NetworkConfig, ProportionalSampler, SearchConfig, count_parameters, load_backend
     from bnao.config.settings import TrainingConfig
     from bnao.data.dataset import Dataset
     from bnao.network.state import without_momenta
@@ -46,7 +46,7 @@ def measure(
     loaded = load_backend(backend)
     supernet = loaded.supernet(config, dataset)
     pool = SPACES["nao"].random_genotypes(2 + steps, rng)
-    sampler = ProportionalSampler(pool, parameters(pool, supernet.network), seed=seed, alpha=0.0)
+    sampler = ProportionalSampler(pool, count_parameters(pool, supernet.network), seed=seed, alpha=0.0)
     times, last = [], time.perf_counter()
     built = last - began
     for _ in supernet.train(pool, sampler.draw(2 + steps), round=0):

@@ -4,18 +4,18 @@ Luo, Qin, Chen: *Balanced One-shot Neural Architecture Optimization* (arXiv 1909
 """
 
 from bnao.backends import load as load_backend
-from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig, StudyConfig
+from bnao.config.settings import DataConfig, EvaluateConfig, NetworkConfig, SearchConfig, StudyConfig, preset
 from bnao.data.dataset import load_dataset
 from bnao.errors import BnaoError
 from bnao.evaluation.scoring import classify_test_images, score_genotypes
 from bnao.evaluation.trainings import evaluate
-from bnao.metrics import compared, kendall_tau, pairwise_accuracy, rank_agreement, spearman
-from bnao.network.size import multiply_adds, parameters
+from bnao.metrics import compare_rankings, kendall_tau, pairwise_accuracy, rank_agreement, spearman
+from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
 from bnao.space.genotype import Cell, Edge, Genotype, Node
-from bnao.space.notation.notations import parse, written
+from bnao.space.notation.notations import parse, to_text
 from bnao.space.spaces import SPACES, SearchSpace, neighbours
-from bnao.space.zoo import published
+from bnao.space.zoo import published_cell
 from bnao.strategies.rounds import search
 from bnao.studies.genotypes import random_genotypes
 from bnao.studies.ranking import RankingStudy, ranking_study
@@ -28,6 +28,7 @@ __all__ = [
     "BnaoError",
     "BudgetSampler",
     "Cell",
+    "DataConfig",
     "Edge",
     "EvaluateConfig",
     "Genotype",
@@ -42,17 +43,18 @@ __all__ = [
     "UniformSampler",
     "__version__",
     "classify_test_images",
-    "compared",
+    "compare_rankings",
+    "count_multiply_adds",
+    "count_parameters",
     "evaluate",
     "kendall_tau",
     "load_backend",
     "load_dataset",
-    "multiply_adds",
     "neighbours",
     "pairwise_accuracy",
-    "parameters",
     "parse",
-    "published",
+    "preset",
+    "published_cell",
     "random_genotypes",
     "rank_agreement",
     "ranking_sets",
@@ -60,5 +62,5 @@ __all__ = [
     "score_genotypes",
     "search",
     "spearman",
-    "written",
+    "to_text",
 ]

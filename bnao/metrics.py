@@ -158,7 +158,7 @@ def rank_agreement(
     >>> str(agreement["kendall_tau"]), agreement["kendall_tau"].n
     ('1.000 [1.000, 1.000]', 50)
     """
-    return compared({"": [predicted]}, truth, k=k, resamples=resamples, seed=seed, level=level).estimates[""]
+    return compare_rankings({"": [predicted]}, truth, k=k, resamples=resamples, seed=seed, level=level).estimates[""]
 
 
 @frozen
@@ -176,7 +176,7 @@ class Comparison:
     each: dict[str, dict[str, list[float]]]
 
 
-def compared(
+def compare_rankings(
     ways: Mapping[str, Sequence[ArrayLike]],
     truth: ArrayLike,
     *,
@@ -199,7 +199,7 @@ def compared(
     Raises:
         RankingError: as for ``rank_agreement``, or a way without a list.
 
-    >>> found = compared({"poor": [[1, 3, 2]], "good": [[1, 2, 3]]}, [1, 2, 3], resamples=100)
+    >>> found = compare_rankings({"poor": [[1, 3, 2]], "good": [[1, 2, 3]]}, [1, 2, 3], resamples=100)
     >>> round(found.differences["good"]["pairwise_accuracy"].value, 3)
     0.333
     """

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen, validators
 from numpy.typing import NDArray
 
+from bnao.classification import Classification
 from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import ProtocolError
 from bnao.network.state import State as State
 from bnao.network.trained import Trained
 from bnao.space.genotype import Genotype
+from bnao.space.mixture import Mixture as Mixture
 
 #: something happened: its kind under "event", and plain values
 Event = Mapping[str, Any]
@@ -85,8 +87,140 @@ class Epoch:
     rate: float
 
 
+#: what a supernet computes: one path, or a weighted sum of all operations
+Architecture = Genotype | Mixture
+
+
+@frozen(eq=False)
+class Pass:
+    """One forward pass over one batch, and the backward pass behind it.
+
+    Attributes:
+        architecture: the path or the mixture.
+        images: normalised and augmented, shape (b, height, width, channels).
+        labels: shape (b,).
+        masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped. A mixture takes none.
+        learn: whether its gradient by the shared weights joins the update.
+        slope: whether the derivative by a mixture's weights is wanted: ``no``; of the operations that are ``used``,
+            that is, have a weight other than 0; or of ``all``.
+        weight: factor of its term of the update's loss, gradients and slope included.
+        teacher: which earlier pass of the step teaches it: that one's probabilities, detached, are the targets in
+            place of the labels. None: the labels are.
+        above: which earlier pass's loss, detached, its own should not exceed: its term is max(0, own - other), the
+            ranking loss. None: its term is its own loss.
+
+    Its own loss is the mean cross-entropy with its targets.
+    """
+
+    architecture: Architecture
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    masks: NDArray[np.float32] | None = None
+    learn: bool = field(default=True, kw_only=True)
+    slope: Literal["no", "used", "all"] = field(
+        default="no", validator=validators.in_(("no", "used", "all")), kw_only=True
+    )
+    weight: float = field(default=1.0, kw_only=True)
+    teacher: int | None = field(default=None, kw_only=True)
+    above: int | None = field(default=None, kw_only=True)
+
+
+@frozen(eq=False)
+class Outcome:
+    """What came out of a pass, by the weights before the update.
+
+    Attributes:
+        loss: its own loss, the weight left out.
+        accuracy: share of the batch's images whose largest logit is their label's, in [0, 1].
+        slope: derivative of the pass's term of the update's loss by the mixture's weights, of their shape, 0 where it
+            was not asked for; None where no slope was.
+    """
+
+    loss: float
+    accuracy: float
+    slope: NDArray[np.float64] | None = None
+
+
+def check_passes(passes: Sequence[Pass]) -> None:
+    """Check that the passes of a step can be made one after the other; every supernet's ``step`` begins with it.
+
+    Raises:
+        ProtocolError: there is none, one refers to a pass that does not come before it, a slope is asked of a path, or
+            masks are given for a mixture.
+
+    >>> from bnao.space.spaces import SPACES
+    >>> (path,) = SPACES["nao"].random_genotypes(1, np.random.default_rng(0))
+    >>> check_passes([Pass(path, np.zeros((1, 8, 8, 3), np.float32), np.zeros(1, np.int64), teacher=0)])
+    Traceback (most recent call last):
+        ...
+    bnao.errors.ProtocolError: pass 0 has teacher 0; it must be an earlier pass of the step, and there are 0
+    """
+    if not passes:
+        raise ProtocolError("a step of no passes; it needs at least one")
+    for index, each in enumerate(passes):
+        for name, other in (("teacher", each.teacher), ("above", each.above)):
+            if other is not None and not 0 <= other < index:
+                raise ProtocolError(
+                    f"pass {index} has {name} {other}; it must be an earlier pass of the step, and there are {index}"
+                )
+        if each.slope != "no" and isinstance(each.architecture, Genotype):
+            raise ProtocolError(f"pass {index} asks for the slope of a genotype; only a mixture has one")
+        if each.masks is not None and isinstance(each.architecture, Mixture):
+            raise ProtocolError(f"pass {index} has drop-path masks for a mixture, which drops nothing")
+
+
 class Supernet(Protocol):
-    """One network that holds every genotype of a space; a genotype's weights are a part of its weights."""
+    """One network that holds every genotype of a space: a backend's arithmetic, and nothing else.
+
+    Images, labels, masks, learning rates and the decision what to run are handed in.
+    """
+
+    #: the network's settings, with the data's classes and image filled in
+    network: NetworkConfig
+
+    def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
+        """Make the passes by the weights as they are, sum the gradients of those that learn, and update once.
+
+        Args:
+            passes: one at least, in the order in which they are made; see ``check_passes``.
+            rate: the learning rate.
+
+        Only parameters that have a part in a pass that learns change, momentum and weight decay included (with
+        ``idle_momentum`` dense the others go on as if their gradient were 0). Gradients are clipped after they are
+        summed. Where a loss is not finite nothing changes. The same state and passes give the same bits.
+
+        Returns:
+            One outcome a pass.
+
+        Raises:
+            ProtocolError: the passes cannot be made; see ``check_passes``.
+            BackendError: this backend does not know mixtures, or more than one pass a step.
+            GenotypeError: an architecture of another space.
+        """
+        ...
+
+    def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Shape (b, classes) for one batch (b, height, width, channels), normalised by its own statistics."""
+        ...
+
+    def state(self) -> State:
+        """All that training continues from: weights, and momenta under ``momentum.<name>``."""
+        ...
+
+    def load_state(self, state: State) -> None:
+        """Restore ``state``. Without momenta (a weights file) these start at zero.
+
+        Raises:
+            WeightsError: a parameter is missing, unknown or of another shape.
+        """
+        ...
+
+
+class Scorer(Protocol):
+    """Trains and scores the genotypes of a search's pool: a supernet with its images, or what stands in its place.
+
+    ``bnao.training.shared_weights.SharedWeights`` makes one of any ``Supernet``.
+    """
 
     #: the network's settings, with the data's classes and image filled in
     network: NetworkConfig
@@ -108,8 +242,7 @@ class Supernet(Protocol):
             round: 0-based; with the step it decides the batch, its augmentation and its masks.
             start: first step to make: the earlier ones were made before this state was saved.
 
-        Only the path's parameters change, momentum and weight decay included. Stopping after any yield and
-        going on later from ``state()`` with ``start`` gives the same bits.
+        Stopping after any yield and resuming later from ``state()`` with ``start`` gives the same bits.
 
         Raises:
             DivergedError: the loss is not finite; it names the step, the genotype and the rate.
@@ -124,40 +257,36 @@ class Supernet(Protocol):
         ...
 
     def sizes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64] | None:
-        """Sizes this supernet knows better than arithmetic (a table's column), or None."""
+        """Sizes that are known better than by arithmetic (a table's column), or None."""
         ...
 
     def state(self) -> State:
-        """All that training continues from: weights, and momenta under ``momentum.<name>``."""
+        """All that training continues from; empty where nothing is trained."""
         ...
 
     def load_state(self, state: State) -> None:
-        """Become what ``state`` was taken from. Without momenta (a weights file) these start at zero.
+        """Restore ``state``; WeightsError as for a supernet."""
+        ...
 
-        Raises:
-            WeightsError: a parameter is missing, unknown or of another shape.
-        """
+
+@runtime_checkable
+class Classifying(Scorer, Protocol):
+    """A scorer that also says how each of its scores comes about, image by image."""
+
+    def classify(self, architectures: Sequence[Genotype]) -> list[Classification]:
+        """Classify the held-out images by each: accuracy, which is its score, and log-likelihood."""
         ...
 
 
 @runtime_checkable
 class Reporting(Protocol):
-    """A supernet that trains genotypes as it scores them, which takes so long that it reports on the way."""
+    """A scorer that trains genotypes as it scores them, which takes so long that it reports on the way."""
 
     def report_to(self, tell: Callable[[Genotype, Mapping[str, Any]], None]) -> None:
         """From now on call ``tell`` after each epoch of a training, with the genotype and the epoch's values.
 
         These are ``epoch`` of ``epochs``, the mean ``loss``, the learning ``rate`` and the ``seconds`` it took.
         """
-        ...
-
-
-@runtime_checkable
-class GivesLogits(Protocol):
-    """A supernet that also tells what its scores are made of; none must."""
-
-    def logits(self, genotype: Genotype, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Shape (n, classes) for images (n, height, width, channels), in the batches that ``score`` would make."""
         ...
 
 
@@ -220,7 +349,7 @@ def check_provides(given: object, protocol: type, name: str) -> None:
 
     Args:
         given: what is to be used.
-        protocol: ``Supernet``, ``Controller`` or ``StandAlone``.
+        protocol: ``Scorer``, ``Supernet``, ``Controller`` or ``StandAlone``.
         name: how an error calls the object.
 
     Raises:
@@ -290,8 +419,12 @@ class Backend(Protocol):
         """What ``--device`` can name here."""
         ...
 
-    def supernet(self, config: SearchConfig, dataset: Dataset | None) -> Supernet:
-        """A freshly initialised supernet for the search; BackendError if the settings cannot be met."""
+    def supernet(self, config: SearchConfig, dataset: Dataset | None) -> Scorer:
+        """A freshly initialised supernet with the images of the search; BackendError if the settings cannot be met.
+
+        ``SharedWeights(supernet, config, dataset)`` (``bnao.training.shared_weights``), where ``supernet`` is this
+        backend's ``Supernet`` for ``dataset.network(config.network)``.
+        """
         ...
 
     def controller(self, config: SearchConfig) -> Controller:

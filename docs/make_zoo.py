@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bnao.network.claims import Counted, counted
+from bnao.network.claims import Counted, count_claims
 from bnao.space.zoo import Published, zoo
 
 PAGE = Path(__file__).resolve().parent / "zoo.md"
@@ -41,7 +41,7 @@ _PICTURES = """
 
 def page() -> str:
     """The whole page."""
-    rows = [_row(entry, each) for entry in zoo() for each in counted(entry)]
+    rows = [_row(entry, each) for entry in zoo() for each in count_claims(entry)]
     notes = ["\n## What should be known of them\n"]
     for entry in zoo():
         space = "in no space of bnao" if entry.space is None else f"space `{entry.space.name}`"

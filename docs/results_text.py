@@ -23,7 +23,7 @@ from results_figures import (
     verdict,
 )
 
-from bnao.metrics import compared
+from bnao.metrics import compare_rankings
 
 
 def page() -> str:
@@ -367,14 +367,14 @@ def what_b_says(diverse, similar) -> str:
         if verdict(difference(content, epochs, sampler)) != "includes zero"
     ]
     told = "; ".join(f"{sampler}, {name} sizes, {epochs} epochs" for name, sampler, epochs in outside)
-    compared = sum(len(marks(content)) * (len(samplers(content)) - 1) for content in (diverse, similar))
+    compare_rankings = sum(len(marks(content)) * (len(samplers(content)) - 1) for content in (diverse, similar))
     widest = [difference(diverse, epochs) for epochs in marks(diverse)]
     half = sum(100 * (entry["high"] - entry["low"]) / 2 for entry in widest) / len(widest)
     nb = study("A")
     return f"""
 ### What it says, for and against the paper
 
-- **Not confirmed at this scale.** Of {compared} differences of pairwise accuracy along one curve from uniform sampling
+- **Not confirmed at this scale.** Of {compare_rankings} differences of pairwise accuracy along one curve from uniform sampling
   {len(outside)} {"has" if len(outside) == 1 else "have"} an interval without zero{f" ({told})" if told else ""}. With 50
   genotypes and three supernets the intervals of proportional less uniform are about {half:.0f} points to either side, so
   the paper's +7 (after 5 epochs) and +2 (after 50), for which it gives no interval, could not be told from zero here
@@ -382,7 +382,7 @@ def what_b_says(diverse, similar) -> str:
 - **With a cosine of its own** each length tells another story: proportional less uniform is
   {percent(difference(study("B-diverse-own-5"), 5), "+")} points after 5 epochs,
   {percent(difference(study("B-diverse-own-10"), 10), "+")} after 10 and {percent(difference(diverse, last), "+")} after
-  {last}. One of these three excludes zero; among the {compared + 3} intervals of this section one that does so by chance
+  {last}. One of these three excludes zero; among the {compare_rankings + 3} intervals of this section one that does so by chance
   would be no surprise, and it takes more genotypes to say.
 - **Why not more.** Proportional sampling can only mend an order that size has spoilt. Here size says next to nothing of the
   truth: ranking the diverse 50 by size alone has Kendall {figure(diverse["size_alone"])}, on NAS-Bench-201
@@ -593,7 +593,7 @@ def paired(one_study, other_study) -> str:
         truths.append([np.mean(content["genotypes"][i]["truth"]) for i in by_genotype])
         scores.append([[s["scores"][-1][i] for i in by_genotype] for s in content["supernets"]])
     assert truths[0] == truths[1]
-    found = compared({"other": scores[1], "one": scores[0]}, truths[0]).differences["one"]["pairwise_accuracy"]
+    found = compare_rankings({"other": scores[1], "one": scores[0]}, truths[0]).differences["one"]["pairwise_accuracy"]
     return percent({"value": found.value, "low": found.low, "high": found.high}, "+")
 
 

@@ -9,7 +9,7 @@ import tempfile
 import keras
 import numpy as np
 
-from bnao import NetworkConfig, ProportionalSampler, load_dataset, parameters
+from bnao import NetworkConfig, ProportionalSampler, count_parameters, load_dataset
 from bnao.backends.keras import BalancedBatches, PathSGD, Supernet
 from bnao.config.settings import DataConfig
 from bnao.streams import stream
@@ -26,7 +26,7 @@ def main():
     network = data.network(NetworkConfig(channels=8, cells=1, nodes=chosen.nodes))
     supernet = Supernet(network)
     pool = supernet.space.random_genotypes(chosen.pool, stream(0, "pool"))
-    sampler = ProportionalSampler(pool, parameters(pool, network), seed=0)
+    sampler = ProportionalSampler(pool, count_parameters(pool, network), seed=0)
     images = data.normalised(data.x_train)
     batches = BalancedBatches(images, data.y_train, sampler=sampler, encoding=supernet.space, batch_size=64)
 

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from bnao.classification import Classification
 from bnao.errors import BackendError, DivergedError
 from bnao.protocols import Epoch, Exporter, Step
 from bnao.space.spaces import space_named
@@ -45,9 +46,12 @@ class _Supernet:
     def score(self, genotypes):
         return np.array([self._right(genotype) for genotype in genotypes]) / self.scored_images
 
-    def logits(self, genotype, images):
-        """Of the dev images: 1 for the label of the first ones, and for the next class of the others; else 0."""
-        told = self.labels + (np.arange(len(images)) >= self._right(genotype))
+    def classify(self, genotypes):
+        """Logits are 1 for the label of the first images, and for the next class of the others; else 0."""
+        return [Classification.of([(self._logits(genotype), self.labels)]) for genotype in genotypes]
+
+    def _logits(self, genotype):
+        told = self.labels + (np.arange(len(self.labels)) >= self._right(genotype))
         return np.eye(self.network.classes, dtype=np.float32)[told % self.network.classes]
 
     def sizes(self, genotypes):

@@ -8,10 +8,10 @@ from attrs import evolve
 
 from bnao.config.settings import EvaluateConfig
 from bnao.errors import GenotypeError
-from bnao.network.size import multiply_adds, parameters
+from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.space.notation.notations import parse
 from bnao.space.spaces import SPACES, neighbours, space_named
-from bnao.space.zoo import published
+from bnao.space.zoo import published_cell
 from bnao.streams import stream
 from bnao.studies.genotypes import random_genotypes
 from tests.cli.test_cli import bnao, refused, workplace  # noqa: F401  # the fixture is used by its name
@@ -43,8 +43,8 @@ def test_budgets_hold_for_the_networks_that_evaluate_trains():
 
     for entry in map(json.loads, printed):
         genotype = parse(entry["genotype"])
-        assert entry["parameters"] == parameters(genotype, NETWORK) <= 3_500_000
-        assert entry["multiply_adds"] == multiply_adds(genotype, NETWORK) <= 560_000_000
+        assert entry["parameters"] == count_parameters(genotype, NETWORK) <= 3_500_000
+        assert entry["multiply_adds"] == count_multiply_adds(genotype, NETWORK) <= 560_000_000
         assert (entry["space"], entry["channels"]) == ("nao", 36)
 
 
@@ -146,7 +146,7 @@ def test_neighbours_are_distinct_genotypes_of_the_space_that_are_each_others_nei
 
 def test_a_genotype_of_another_space_has_no_neighbours_here():
     with pytest.raises(GenotypeError, match="the normal cell has 4 nodes"):
-        neighbours(published("DARTS_V2").genotype, SPACES["nao"])
+        neighbours(published_cell("DARTS_V2").genotype, SPACES["nao"])
 
 
 def test_neighbours_are_printed_counted_and_limited():
@@ -154,11 +154,11 @@ def test_neighbours_are_printed_counted_and_limited():
 
     assert lines("neighbours", "NAONet-V2", "--count") == [str(len(all_of_them))]
     assert lines("neighbours", "NAONet-V2", "--limit", 3) == all_of_them[:3]
-    assert all_of_them == [str(g) for g in neighbours(published("NAONet-V2").genotype, SPACES["nao"])]
+    assert all_of_them == [str(g) for g in neighbours(published_cell("NAONet-V2").genotype, SPACES["nao"])]
     (entry,) = map(json.loads, lines("neighbours", "DARTS_V2", "--limit", 1, "--json"))
     assert (entry["space"], entry["nodes"]) == ("darts", 4)
     in_darts = evolve(NETWORK, space="darts")
-    assert entry["parameters"] == parameters(parse(entry["genotype"], SPACES["darts"]), in_darts)
+    assert entry["parameters"] == count_parameters(parse(entry["genotype"], SPACES["darts"]), in_darts)
     assert lines("neighbours", "-", "--count", input="NAONet-V2\n") == [str(len(all_of_them))]
 
 

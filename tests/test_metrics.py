@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bnao.errors import BnaoError, RankingError
 from bnao.metrics import (
     Estimate,
-    compared,
+    compare_rankings,
     count_pairs,
     kendall_tau,
     pairwise_accuracy,
@@ -330,7 +330,7 @@ def test_a_ways_figure_is_the_mean_over_its_lists():
     truth = [1, 2, 3, 4]
     lists = [[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 4, 3]]
 
-    found = compared({"mixed": lists}, truth, resamples=100)
+    found = compare_rankings({"mixed": lists}, truth, resamples=100)
 
     each = [1.0, 0.0, 5 / 6]
     assert found.each["mixed"]["pairwise_accuracy"] == pytest.approx(each)
@@ -342,7 +342,7 @@ def test_one_list_has_the_interval_of_rank_agreement():
     truth = rng.normal(size=30)
     scores = truth + rng.normal(size=30)
 
-    one, alone = compared({"one": [scores]}, truth, resamples=200), rank_agreement(scores, truth, resamples=200)
+    one, alone = compare_rankings({"one": [scores]}, truth, resamples=200), rank_agreement(scores, truth, resamples=200)
 
     assert one.estimates["one"] == alone
 
@@ -353,7 +353,7 @@ def test_equal_ways_differ_by_exactly_nothing_and_a_better_one_by_more():
     poor = [truth + 2 * rng.normal(size=60) for _ in range(3)]
     good = [truth + 0.3 * rng.normal(size=60) for _ in range(3)]
 
-    found = compared({"poor": poor, "same": poor, "good": good}, truth, resamples=300)
+    found = compare_rankings({"poor": poor, "same": poor, "good": good}, truth, resamples=300)
 
     same, better = (found.differences[name]["kendall_tau"] for name in ("same", "good"))
     assert (same.value, same.low, same.high) == (0, 0, 0)  # the same lists are drawn for both: it is paired
@@ -367,7 +367,7 @@ def test_the_interval_of_a_difference_holds_the_true_one_as_often_as_it_says():
         rng = np.random.default_rng(study)
         truth = rng.normal(size=40)
         ways = {name: [truth + rng.normal(size=40) for _ in range(2)] for name in "ab"}
-        difference = compared(ways, truth, resamples=100, seed=study).differences["b"]["pairwise_accuracy"]
+        difference = compare_rankings(ways, truth, resamples=100, seed=study).differences["b"]["pairwise_accuracy"]
         held += difference.low <= 0 <= difference.high
 
     assert held / 200 > 0.85  # two lists and 40 genotypes are few: intervals of percentiles are then a little short
@@ -375,7 +375,7 @@ def test_the_interval_of_a_difference_holds_the_true_one_as_often_as_it_says():
 
 def test_a_way_without_a_list_is_refused():
     with pytest.raises(RankingError, match="'empty' has no list of scores"):
-        compared({"empty": []}, [1, 2, 3])
+        compare_rankings({"empty": []}, [1, 2, 3])
 
 
 def test_a_bootstrap_of_two_lists_of_15_625_takes_less_than_a_minute():

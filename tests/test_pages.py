@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from bnao.cli import main
 from bnao.config.settings import NetworkConfig
-from bnao.network.size import multiply_adds, parameters
-from bnao.space.zoo import published
+from bnao.network.size import count_multiply_adds, count_parameters
+from bnao.space.zoo import published_cell
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = ("paper.md", "tables.md")
@@ -116,18 +116,16 @@ def test_a_pages_links_lead_somewhere(page):
 
 def test_the_sizes_that_the_page_on_the_paper_tells_are_counted_by_bnao():
     text = text_of("paper.md")
-    balanced, shared = published("NAONet-V2").genotype, published("NAONet-B").genotype
+    balanced, shared = published_cell("NAONet-V2").genotype, published_cell("NAONet-B").genotype
     cifar = NetworkConfig(channels=36, cells=6)
     imagenet = NetworkConfig(channels=52, cells=4, network="imagenet", classes=1000, image=(224, 224, 3))
 
-    assert f"trains has {parameters(balanced, cifar):,}" in text
-    assert f"{parameters(shared, cifar):,} in the 20" in text
-    assert f"{parameters(shared, NetworkConfig(channels=36, cells=5)):,} in 17 cells" in text
-    assert (
-        f"trains {multiply_adds(balanced, imagenet) / 1e6:.0f} M and {parameters(balanced, imagenet):,} parameters"
-        in text
-    )
-    mobile = [multiply_adds(balanced, evolve(imagenet, channels=channels)) / 1e6 for channels in (45, 46)]
+    assert f"trains has {count_parameters(balanced, cifar):,}" in text
+    assert f"{count_parameters(shared, cifar):,} in the 20" in text
+    assert f"{count_parameters(shared, NetworkConfig(channels=36, cells=5)):,} in 17 cells" in text
+    millions = count_multiply_adds(balanced, imagenet) / 1e6
+    assert f"trains {millions:.0f} M and {count_parameters(balanced, imagenet):,} parameters" in text
+    mobile = [count_multiply_adds(balanced, evolve(imagenet, channels=channels)) / 1e6 for channels in (45, 46)]
     assert mobile[0] < 600 < mobile[1]
     assert f"45 channels are the most that keep the setting ({mobile[0]:.0f} M)" in text
 

@@ -1,4 +1,4 @@
-"""A supernet that looks scores up in a benchmark table: no framework, no training, a search in a second."""
+"""Scores looked up in a benchmark table in place of a supernet: no framework, no training, a search in a second."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TableSupernet:
     """
 
     epoch_steps = 0
-    scored_images = None
+    scored_images: int | None = None
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class TableSupernet:
         return {}
 
     def load_state(self, state: State) -> None:
-        """Nothing to become."""
+        """Do nothing: there is nothing to restore."""
 
 
 class TableBackend:

@@ -12,9 +12,9 @@ from attrs import frozen
 
 from bnao.cli.options import WholeNumber, all_of
 from bnao.config.settings import AUTO, EvaluateConfig, NetworkConfig
-from bnao.network.size import multiply_adds, parameters, within_budget
+from bnao.network.size import count_multiply_adds, count_parameters, within_budget
 from bnao.space.genotype import Genotype
-from bnao.space.notation.notations import NOTATIONS, Reading, written
+from bnao.space.notation.notations import NOTATIONS, Reading, to_text
 from bnao.space.spaces import SearchSpace
 
 #: the network whose size is told is the one that ``bnao evaluate`` trains
@@ -62,7 +62,7 @@ def genotype_lines(
         raise click.UsageError("--json and --as exclude each other; --as json prints the genotype alone")
     if as_json:
         return as_json_lines(sized([Reading(genotype, space, told=True) for genotype in genotypes], network, None))
-    return iter([written(genotype, space, notation or "text") for genotype in genotypes])
+    return iter([to_text(genotype, space, notation or "text") for genotype in genotypes])
 
 
 @frozen
@@ -93,7 +93,7 @@ def sized(readings: Sequence[Reading], network: NetworkConfig, budget: int | Non
     for space, places in by_space.items():  # any number of them is counted at once
         own = attrs.evolve(network, space=space.name, nodes=space.nodes)
         genotypes = [readings[place].genotype for place in places]
-        counts = parameters(genotypes, own).tolist(), multiply_adds(genotypes, own).tolist()
+        counts = count_parameters(genotypes, own).tolist(), count_multiply_adds(genotypes, own).tolist()
         for place, genotype, weights, products in zip(places, genotypes, *counts, strict=True):
             found[place] = Sized(genotype, space, own, weights, products)
     return [found[place] for place in range(len(readings))]
@@ -103,7 +103,7 @@ def _within(reading: Reading, network: NetworkConfig, budget: int | None) -> Siz
     """A genotype in a network that keeps a budget of multiply-adds."""
     genotype, space = reading.genotype, reading.space
     own = within_budget(genotype, attrs.evolve(network, space=space.name, nodes=space.nodes), budget)
-    return Sized(genotype, space, own, parameters(genotype, own), multiply_adds(genotype, own))
+    return Sized(genotype, space, own, count_parameters(genotype, own), count_multiply_adds(genotype, own))
 
 
 def as_json_lines(counted: Sequence[Sized]) -> Iterator[str]:
@@ -114,7 +114,7 @@ def as_json_lines(counted: Sequence[Sized]) -> Iterator[str]:
                 "genotype": str(each.genotype),
                 "space": each.space.name,
                 "nodes": each.space.nodes,
-                "integers": written(each.genotype, each.space, "integers"),
+                "integers": to_text(each.genotype, each.space, "integers"),
                 "channels": each.network.channels,
                 "parameters": each.parameters,
                 "multiply_adds": each.multiply_adds,

@@ -15,7 +15,7 @@ import click
 from attrs import Attribute
 from click.core import ParameterSource
 
-from bnao.config.fields import Settings, build, kinds_of, merged, read_toml, settings_of
+from bnao.config.fields import Settings, build, kinds_of, merge, read_toml, settings_of
 from bnao.config.settings import PRESETS, preset
 from bnao.errors import ConfigError
 from bnao.space.genotype import shortened
@@ -211,9 +211,9 @@ def given_settings(context: click.Context) -> dict[str, Any]:
         undone = _UNDOES.get(path)
         if undone is not None and undone in given:
             raise click.UsageError(f"{option} and {given[undone][0]} exclude each other; give one of them")
-        settings = merged(settings, _nested(path, value))
+        settings = merge(settings, _nested(path, value))
         if undone is not None and undone in _known_paths(context):
-            settings = merged(settings, _nested(undone, None))
+            settings = merge(settings, _nested(undone, None))
     return settings
 
 

@@ -11,14 +11,14 @@ import numpy as np
 from attrs import frozen
 
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
-from bnao.config.arms import Arm
+from bnao.config.arms import SamplerSpec
 from bnao.evaluation.trainings import Evaluation
 from bnao.metrics import Estimate
 from bnao.space.genotype import Genotype
 from bnao.strategies.bias import SizeBias, size_bias
 from bnao.strategies.result import Learning, Ranked, SearchResult
 from bnao.studies.agreement import AgreementStudy
-from bnao.studies.controllers import MARKS, Contest
+from bnao.studies.controllers import MARKS, ControllersStudy
 from bnao.studies.predictor import PredictorStudy
 from bnao.studies.ranking import ALONE, RankingStudy
 from bnao.studies.sets import RankingSets
@@ -298,7 +298,7 @@ def _agreement_rows(study: RankingStudy) -> list[list[str]]:
     rows = []
     for epochs in study.scored_epochs:
         for arm, figures in study.comparisons[epochs].estimates.items():
-            gain = study.gained_by_size(Arm.parse(arm), epochs)
+            gain = study.gained_by_size(SamplerSpec.parse(arm), epochs)
             rows.append([arm, str(epochs), *(_estimate(figures[name]) for name in _FIGURES), _estimate(gain, sign="+")])
     for epochs in study.short_epochs:
         figures, gain = study.short_comparisons[epochs].estimates[ALONE], study.short_gained_by_size[epochs]
@@ -314,7 +314,7 @@ def _difference_rows(study: RankingStudy) -> list[list[str]]:
     ]
 
 
-def contest_report(contest: Contest) -> list[str]:
+def contest_report(contest: ControllersStudy) -> list[str]:
     """What each controller found after some numbers of queries."""
     heads = ["controller", "searches", "queries", "test accuracy", "regret (mean)", "median", "10 to 90 %"]
     rows = []

@@ -15,10 +15,10 @@ SAMPLERS = ("proportional", "uniform", "budget")
 
 
 @frozen
-class Arm:
+class SamplerSpec:
     """Who draws in a study's supernet: a sampler and the power of the size.
 
-    >>> str(Arm("proportional", 0.5)), str(Arm("uniform", 0.0))
+    >>> str(SamplerSpec("proportional", 0.5)), str(SamplerSpec("uniform", 0.0))
     ('proportional:0.5', 'uniform')
     """
 
@@ -26,7 +26,7 @@ class Arm:
     alpha: float
 
     @classmethod
-    def parse(cls, text: str) -> Arm:
+    def parse(cls, text: str) -> SamplerSpec:
         """Read ``uniform``, ``proportional``, ``budget`` or one of the latter with an alpha, ``proportional:0.5``."""
         name, _, alpha = text.strip().partition(":")
         try:
@@ -53,13 +53,13 @@ class PlannedSupernet(NamedTuple):
         epochs: after which it is scored; it is trained to the last of them.
     """
 
-    arm: Arm
+    arm: SamplerSpec
     seed: int
     epochs: tuple[int, ...]
 
 
 def planned_supernets(
-    arms: Sequence[Arm], seeds: Sequence[int], lengths: Sequence[tuple[int, ...]]
+    arms: Sequence[SamplerSpec], seeds: Sequence[int], lengths: Sequence[tuple[int, ...]]
 ) -> tuple[PlannedSupernet, ...]:
     """Return a study's supernets in the order of their training.
 

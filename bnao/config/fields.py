@@ -196,10 +196,10 @@ def settings_of(config: type) -> Iterator[tuple[tuple[str, ...], "Attribute[Any]
             yield (attribute.name,), attribute
 
 
-def merged(*layers: Settings) -> dict[str, Any]:
+def merge(*layers: Settings) -> dict[str, Any]:
     """Nested settings laid over one another, later ones winning.
 
-    >>> merged({"data": {"pad": 4, "flip": True}}, {"data": {"pad": 2}})
+    >>> merge({"data": {"pad": 4, "flip": True}}, {"data": {"pad": 2}})
     {'data': {'pad': 2, 'flip': True}}
     """
     result: dict[str, Any] = {}
@@ -207,7 +207,7 @@ def merged(*layers: Settings) -> dict[str, Any]:
         for name, value in layer.items():
             if isinstance(value, Mapping):
                 below = result.get(name, {})
-                value = merged(below if isinstance(below, Mapping) else {}, value)
+                value = merge(below if isinstance(below, Mapping) else {}, value)
             result[name] = value
     return result
 

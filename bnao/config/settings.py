@@ -8,7 +8,7 @@ from typing import TypeVar
 import attrs
 from attrs import frozen
 
-from bnao.config.arms import MOST_ALPHA, SAMPLERS, Arm, PlannedSupernet, planned_supernets
+from bnao.config.arms import MOST_ALPHA, SAMPLERS, PlannedSupernet, SamplerSpec, planned_supernets
 from bnao.config.fields import Settings, build, rising, section, setting, told
 from bnao.config.presets import EVALUATE_PRESETS, SEARCH_PRESETS, STUDY_PRESETS
 from bnao.errors import ConfigError
@@ -27,6 +27,8 @@ SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = ("nao", "evolution", "random")
 #: how a supernet chooses the set of weights that an edge trains (``bnao.space.genotype.edge_slots``)
 SLOT_RULES = ("hashed", "sorted")
+#: which edges of a supernet's cell share an operation's weights (``bnao.network.sharing``)
+SHARE_OVER = ("edge", "source", "node", "cell")
 #: what a supernet's parameters off the path do at a step
 IDLE_MOMENTA = ("path", "dense")
 
@@ -54,6 +56,12 @@ class NetworkConfig:
         "Which of a node's two sets of supernet weights an edge trains: chosen by a hash of the node, so that both are "
         "trained alike, or by the edges' sorted order.",
         choices=SLOT_RULES,
+    )
+    share_over: str = setting(
+        "edge",
+        "Edges that train one set of an operation's weights: each its own, those of one source and node, those of a "
+        "node, or all of a cell.",
+        choices=SHARE_OVER,
     )
     classes: int = setting(10, "Classes to tell apart.", least=2, most=MOST_CLASSES, from_data=True)
     image: tuple[int, int, int] = setting(
@@ -430,9 +438,9 @@ class StudyConfig:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
 
     @property
-    def arms(self) -> tuple[Arm, ...]:
+    def arms(self) -> tuple[SamplerSpec, ...]:
         """The samplers to compare; the others are compared with the first."""
-        return tuple(Arm.parse(text) for text in self.samplers.split(","))
+        return tuple(SamplerSpec.parse(text) for text in self.samplers.split(","))
 
     @property
     def sets(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from bnao.errors import ConfigError
 
 
 @frozen
-class Entrant:
+class ControllerEntry:
     """A controller in a comparison: its name, the genotypes of each of its rounds, and its searches."""
 
     name: str
@@ -17,7 +17,7 @@ class Entrant:
 
 
 @frozen
-class ContestConfig:
+class ControllersConfig:
     """Controllers compared on a benchmark table."""
 
     seed: int = setting(0, "The first search's seed; the next ones follow.", least=0)
@@ -42,12 +42,12 @@ class ContestConfig:
             raise ConfigError(f"controllers is {self.controllers!r}; it names one twice")
 
     @property
-    def entries(self) -> tuple[Entrant, ...]:
+    def entries(self) -> tuple[ControllerEntry, ...]:
         """The controllers to compare."""
         return tuple(_entrant(text.strip()) for text in self.controllers.split(","))
 
 
-def _entrant(text: str) -> Entrant:
+def _entrant(text: str) -> ControllerEntry:
     name, *numbers = text.split(":")
     try:
         new, seeds = (int(number) for number in numbers)
@@ -58,7 +58,7 @@ def _entrant(text: str) -> Entrant:
             f"controllers has {text!r}; each is {', '.join(CONTROLLERS)} with the genotypes of a round and the number "
             f"of searches, such as evolution:50:100"
         )
-    return Entrant(name, new, seeds)
+    return ControllerEntry(name, new, seeds)
 
 
 @frozen
@@ -90,7 +90,7 @@ class PredictorConfig:
 
 
 @frozen
-class PremiseConfig:
+class SizeConfig:
     """Size and accuracy in benchmark tables."""
 
     tables: str = setting("", "CSV files, by commas.")

@@ -128,13 +128,13 @@ def size_text(images: NDArray[np.uint8]) -> str:
     return " x ".join(map(str, images.shape[1:]))
 
 
-def resized(images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def resize(images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Images of shape (n, height, width, channels) shown at another (height, width).
 
     Sizes that divide: the mean of each block of pixels, halves rounded up. Else Pillow's box filter where both
     sides shrink, and its bicubic one otherwise.
 
-    >>> resized(np.array([[0, 1], [1, 1]], np.uint8).reshape(1, 2, 2, 1), (1, 1)).ravel().tolist()
+    >>> resize(np.array([[0, 1], [1, 1]], np.uint8).reshape(1, 2, 2, 1), (1, 1)).ravel().tolist()
     [1]
     """
     n, old_height, old_width, channels = images.shape

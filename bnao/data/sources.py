@@ -20,7 +20,7 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from bnao.config.settings import STREAMED, DataConfig
-from bnao.data.checks import ARRAYS, LEAST_PIXELS, Images, checked_images, resized
+from bnao.data.checks import ARRAYS, LEAST_PIXELS, Images, checked_images, resize
 from bnao.data.folders import class_folders, opened
 from bnao.errors import DataError
 
@@ -70,7 +70,7 @@ def read_images(config: DataConfig) -> Images:
             f"{LEAST_PIXELS} x {LEAST_PIXELS}"
         )
     if size is not None:
-        images = evolve(images, x_train=resized(images.x_train, size), x_test=resized(images.x_test, size))
+        images = evolve(images, x_train=resize(images.x_train, size), x_test=resize(images.x_test, size))
     return images
 
 
@@ -175,7 +175,7 @@ def _read_image_files(
             log.warning("left out: %s", error)
             continue
         if size is not None:
-            pixels = resized(pixels[None], size)[0]
+            pixels = resize(pixels[None], size)[0]
         if read and pixels.shape[:2] != read[0].shape[:2]:
             first = next(path for path in paths if path not in left_out)
             raise DataError(

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from bnao.classification import Classification, binomial_error
 from bnao.config.settings import EvaluateConfig, MachineConfig
-from bnao.data.dataset import Dataset, LabelledImages, scale_and_offset
+from bnao.data.dataset import LabelledImages, scale_and_offset
 from bnao.errors import DataError, GenotypeError
 from bnao.network.trained import Trained
-from bnao.protocols import Backend, GivesLogits, Supernet
+from bnao.protocols import Backend, Classifying, Scorer
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 
@@ -50,24 +50,20 @@ class OneShotScore:
         return {"genotype": str(self.genotype), **plain}
 
 
-def score_genotypes(
-    genotypes: Sequence[Genotype], supernet: Supernet, dataset: Dataset | None = None
-) -> list[OneShotScore]:
+def score_genotypes(genotypes: Sequence[Genotype], supernet: Scorer) -> list[OneShotScore]:
     """Score genotypes of the supernet's space by its weights as they are, each on the same dev images.
 
     Args:
         genotypes: in any number; they need not have been trained.
         supernet: of a backend; with ``load_state(read_supernet(folder))`` (``bnao.strategies.journal``) that of a run.
-        dataset: the one the supernet was made with. With it, and a supernet that gives logits (``torch`` and
-            ``keras``; a table has none), accuracy and log-likelihood come from one forward pass; without, the
-            accuracy alone.
+            Where it classifies images (those of ``torch`` and ``keras``), accuracy and log-likelihood come from one
+            forward pass; a table has scores alone.
 
     Returns:
         One entry a genotype, in the order given. Scores are those of ``supernet.score``, to the bit.
 
     Raises:
         GenotypeError: one of another space, or one that a table lacks.
-        DataError: the data set's dev part is not what the supernet is scored on.
 
     >>> from bnao.backends.table import TableSupernet
     >>> from bnao.config.settings import NetworkConfig
@@ -84,25 +80,17 @@ def score_genotypes(
             space.check(genotype)
         except GenotypeError as error:
             raise GenotypeError(f"genotype {index}: {error}") from None
-    images = supernet.scored_images
-    if dataset is None or not isinstance(supernet, GivesLogits):
-        scores = supernet.score(genotypes).tolist() if genotypes else []
-        errors = [None if images is None else binomial_error(score, images) for score in scores]
-        return [OneShotScore(*entry) for entry in zip(genotypes, scores, errors, strict=True)]
-    if images != len(dataset.y_dev):
-        raise DataError(
-            f"the supernet is scored on {images} images, and the data set's dev part has {len(dataset.y_dev)}; give "
-            f"the data set that the supernet was made with"
-        )
-    scored = []
-    for genotype in genotypes:
-        found = Classification.of([(supernet.logits(genotype, dataset.x_dev), dataset.y_dev)])
-        scored.append(
+    if isinstance(supernet, Classifying):
+        return [
             OneShotScore(
                 genotype, found.accuracy, found.standard_error, found.log_likelihood, found.log_likelihood_error
             )
-        )
-    return scored
+            for genotype, found in zip(genotypes, supernet.classify(genotypes), strict=True)
+        ]
+    images = supernet.scored_images
+    scores = supernet.score(genotypes).tolist() if genotypes else []
+    errors = [None if images is None else binomial_error(score, images) for score in scores]
+    return [OneShotScore(*entry) for entry in zip(genotypes, scores, errors, strict=True)]
 
 
 class _AsTrained:

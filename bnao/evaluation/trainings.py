@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -19,13 +18,14 @@ from bnao.classification import class_errors, label_ranks
 from bnao.config.settings import AUTO, EvaluateConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.metrics import Estimate, rank_agreement
-from bnao.network.size import multiply_adds, parameters, within_budget
+from bnao.network.size import count_multiply_adds, count_parameters, within_budget
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training
-from bnao.protocols import Backend, Listener, StandAlone
+from bnao.protocols import Backend, Listener, StandAlone, Step
 from bnao.run import Folder, Run, understanding
 from bnao.space.genotype import Genotype
 from bnao.strategies.inheritance import Inheritance, SupernetWeights
+from bnao.training import loop
 
 RESULT = "evaluation.json"
 
@@ -173,8 +173,8 @@ def evaluate(
         evaluations.append(
             Evaluation(
                 genotype,
-                parameters(genotype, network),
-                multiply_adds(genotype, network),
+                count_parameters(genotype, network),
+                count_multiply_adds(genotype, network),
                 tuple(test.error for test in tests),
                 tuple(test.top5_error for test in tests if test.top5_error is not None),
                 network.channels if config.network.channels == AUTO else None,
@@ -321,21 +321,23 @@ class Training:
         """Train to the end from the last checkpoint on; gives the files that had been left out before that."""
         start, losses, left_out = self._restore(network)
         steps, epochs = network.epoch_steps, self.config.epochs
-        saved = began = time.monotonic()
+        spent = 0.0
+
+        def report(step: Step, seconds: float) -> None:
+            nonlocal losses, spent
+            epoch, place = divmod(step.step, steps)
+            losses, spent = losses + step.loss, spent + seconds
+            where = {"epoch": epoch + 1, "epochs": epochs, "rate": step.rate}
+            tell("step", **where, step=place + 1, steps=steps, loss=step.loss)
+            if place + 1 == steps:
+                tell("epoch", **where, loss=losses / steps, seconds=round(spent, 3))
+                losses, spent = 0.0, 0.0
+
+        def keep(made: int) -> None:
+            self._checkpoint(network, made, losses, left_out)
+
         with closing(network.train(start)) as made:
-            for step in made:
-                now = time.monotonic()
-                epoch, place = divmod(step.step, steps)
-                losses += step.loss
-                where = {"epoch": epoch + 1, "epochs": epochs, "rate": step.rate}
-                tell("step", **where, step=place + 1, steps=steps, loss=step.loss)
-                if place + 1 == steps:
-                    tell("epoch", **where, loss=losses / steps, seconds=round(now - began, 3))
-                    losses, began = 0.0, now
-                if self.folder and now - saved >= self.config.checkpoint_seconds:
-                    self._checkpoint(network, step.step + 1, losses, left_out)
-                    saved = time.monotonic()
-                    began += saved - now  # an epoch's seconds are those of its steps
+            loop.train(made, report, keep if self.folder else None, every=self.config.checkpoint_seconds)
         return left_out
 
     def _errors(self, network: StandAlone) -> tuple[float, float | None, tuple[float | None, ...]]:

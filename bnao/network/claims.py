@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from bnao.config.settings import NetworkConfig
-from bnao.network.size import multiply_adds, parameters
+from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.space.zoo import Claim, Published
 
 
@@ -29,8 +29,8 @@ class Counted:
     def agrees(self) -> bool | None:
         """Whether the count rounds to the claim (tenths of a million below 100 M); None where one is missing.
 
-        >>> from bnao.space.zoo import published
-        >>> [each.agrees for each in counted(published("NAONet-V2"))]
+        >>> from bnao.space.zoo import published_cell
+        >>> [each.agrees for each in count_claims(published_cell("NAONet-V2"))]
         [False, None, None]
         """
         if self.claim is None or self.claim.parameters is None or self.parameters is None:
@@ -39,11 +39,11 @@ class Counted:
         return abs(self.parameters / 1e6 - self.claim.parameters) <= unit / 2
 
 
-def counted(entry: Published) -> list[Counted]:
+def count_claims(entry: Published) -> list[Counted]:
     """Each claim of a published cell beside its network's count; its CIFAR-10 network, if none is about that.
 
-    >>> from bnao.space.zoo import published
-    >>> [(each.parameters, each.agrees) for each in counted(published("DARTS_V2"))]
+    >>> from bnao.space.zoo import published_cell
+    >>> [(each.parameters, each.agrees) for each in count_claims(published_cell("DARTS_V2"))]
     [(3349342, True), (3349342, False), (4718752, True)]
     """
     claims: list[Claim | None] = [*entry.claims]
@@ -55,6 +55,6 @@ def counted(entry: Published) -> list[Counted]:
         if network is None or entry.genotype is None:
             result.append(Counted(claim, None, None, None))
         else:
-            weights, products = parameters(entry.genotype, network), multiply_adds(entry.genotype, network)
+            weights, products = count_parameters(entry.genotype, network), count_multiply_adds(entry.genotype, network)
             result.append(Counted(claim, network, weights, products))
     return result

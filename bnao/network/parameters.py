@@ -114,6 +114,37 @@ def _classifier(name: str, features: int, classes: int) -> Shapes:
     return {f"{name}.weight": (classes, features), f"{name}.bias": (classes,)}
 
 
+def shared_place(share_over: str, cell: str, node: int, edge: int, operation: str, source: int | None = None) -> str:
+    """Return the canonical name of the weights that an edge of a supernet trains.
+
+    Args:
+        share_over: one of ``bnao.config.settings.SHARE_OVER``.
+        cell: the cell's own name.
+        node: 0-based, the edge's node.
+        edge: which of the node's sets of weights (``bnao.space.genotype.edge_slots``), or of its edges.
+        operation: its name.
+        source: the state that the edge reads; None in a space whose edges have fixed sources.
+
+    >>> shared_place("edge", "cells.0", node=2, edge=1, operation="sep_conv_3x3", source=0)
+    'cells.0.nodes.2.edges.1.sep_conv_3x3.source.0'
+    >>> shared_place("source", "cells.0", node=2, edge=1, operation="sep_conv_3x3", source=0)
+    'cells.0.nodes.2.sep_conv_3x3.source.0'
+    >>> shared_place("cell", "cells.0", node=2, edge=1, operation="sep_conv_3x3", source=0)
+    'cells.0.sep_conv_3x3'
+    >>> shared_place("source", "cells.0", node=2, edge=1, operation="nor_conv_3x3")
+    'cells.0.nodes.2.edges.1.nor_conv_3x3'
+    """
+    if share_over == "cell":
+        return f"{cell}.{operation}"
+    if share_over == "node":
+        return f"{cell}.nodes.{node}.{operation}"
+    if source is None:
+        return f"{cell}.nodes.{node}.edges.{edge}.{operation}"
+    if share_over == "source":
+        return f"{cell}.nodes.{node}.{operation}.source.{source}"
+    return f"{cell}.nodes.{node}.edges.{edge}.{operation}.source.{source}"
+
+
 def supernet_shapes(network: NetworkConfig) -> Shapes:
     """Every parameter of the supernet: each edge holds each operation for each possible source.
 
@@ -124,7 +155,7 @@ def supernet_shapes(network: NetworkConfig) -> Shapes:
     space = space_named(network.space, network.nodes)
     if space.rules.residual:
         every = [(*place, operation) for place in space.places for operation in space.operations]
-        return _one_cell_shapes(network, every)
+        return _one_cell_shapes(network, every, network.share_over)
     shapes, last = _stem(network)
     before = last
     for position in stack(network):
@@ -134,7 +165,7 @@ def supernet_shapes(network: NetworkConfig) -> Shapes:
             for edge in range(space.edges):
                 for operation in space.operations:
                     for source in range(space.inputs + node):
-                        name = f"{cell}.nodes.{node}.edges.{edge}.{operation}.source.{source}"
+                        name = shared_place(network.share_over, cell, node, edge, operation, source)
                         shapes |= _operation(name, operation, c, position.reduction and source < space.inputs)
         before = last
         if not space.rules.mixes:
@@ -189,7 +220,7 @@ def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bo
     return shapes | _classifier("classifier", last, network.classes) | head
 
 
-def _one_cell_shapes(network: NetworkConfig, edges: Sequence[tuple[int, int, str]]) -> Shapes:
+def _one_cell_shapes(network: NetworkConfig, edges: Sequence[tuple[int, int, str]], share_over: str = "edge") -> Shapes:
     """A network of NAS-Bench-201's rules whose cells hold these (node, edge, operation); it has no auxiliary head."""
     shapes, last = _stem(network)
     for position in stack(network):
@@ -198,7 +229,8 @@ def _one_cell_shapes(network: NetworkConfig, edges: Sequence[tuple[int, int, str
             shapes |= _residual(f"{cell}.residual", last, c)
         else:
             for node, number, operation in edges:
-                shapes |= _operation(f"{cell}.nodes.{node}.edges.{number}.{operation}", operation, c, strided=False)
+                place = shared_place(share_over, cell, node, number, operation)
+                shapes |= _operation(place, operation, c, strided=False)
         last = c
     return shapes | _norm("head.norm", last) | _classifier("classifier", last, network.classes)
 

@@ -116,10 +116,10 @@ def _counts(cells: Ints, space: SearchSpace) -> _Counts:
 
 
 @overload
-def parameters(genotypes: Genotype, network: NetworkConfig) -> int: ...
+def count_parameters(genotypes: Genotype, network: NetworkConfig) -> int: ...
 @overload
-def parameters(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints: ...
-def parameters(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig) -> int | Ints:
+def count_parameters(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints: ...
+def count_parameters(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig) -> int | Ints:
     """Trainable parameters of the stand-alone network, auxiliary head excluded: ``size(x)`` of Eq. 3.
 
     Args:
@@ -136,17 +136,17 @@ def parameters(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig)
     >>> from bnao.space.spaces import SPACES
     >>> published = parse(
     ...     "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1", SPACES["nao"])
-    >>> parameters(published, NetworkConfig(channels=36, cells=6))
+    >>> count_parameters(published, NetworkConfig(channels=36, cells=6))
     4387654
     """
     return _counted(genotypes, network, per_pixel=False)
 
 
 @overload
-def multiply_adds(genotypes: Genotype, network: NetworkConfig) -> int: ...
+def count_multiply_adds(genotypes: Genotype, network: NetworkConfig) -> int: ...
 @overload
-def multiply_adds(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints: ...
-def multiply_adds(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig) -> int | Ints:
+def count_multiply_adds(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints: ...
+def count_multiply_adds(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig) -> int | Ints:
     """Multiply-adds of one image's forward pass, convolutions and linear layers, one for each product.
 
     Args and errors as for ``parameters``; the auxiliary head, norms and pooling are not counted.
@@ -157,7 +157,7 @@ def multiply_adds(genotypes: Genotype | Sequence[Genotype], network: NetworkConf
     ...     "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1", SPACES["nao"])
     >>> network = NetworkConfig(
     ...     channels=44, cells=4, network="imagenet", classes=1000, image=(224, 224, 3))
-    >>> round(multiply_adds(published, network) / 1e6, 2)
+    >>> round(count_multiply_adds(published, network) / 1e6, 2)
     570.13
     """
     return _counted(genotypes, network, per_pixel=True)
@@ -348,7 +348,7 @@ def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None
     45
     """
     if network.channels != AUTO:
-        needed = multiply_adds(genotype, network)
+        needed = count_multiply_adds(genotype, network)
         if budget is not None and needed > budget:
             raise ConfigError(
                 f"with {network.channels} channels {genotype} has {needed:,} multiply-adds, and max_multiply_adds is "
@@ -360,7 +360,7 @@ def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None
 
     # every product grows with the channels, so the widths are in the order of what they need
     def needed_at(channels: int) -> int:
-        return multiply_adds(genotype, evolve(network, channels=channels))
+        return count_multiply_adds(genotype, evolve(network, channels=channels))
 
     place = bisect_right(_WIDTHS, budget, key=needed_at)
     if not place:
@@ -373,6 +373,6 @@ def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None
 
 #: what ``--size`` may name
 SIZES: dict[str, Callable[[Sequence[Genotype], NetworkConfig], Ints]] = {
-    "parameters": parameters,
-    "multiply-adds": multiply_adds,
+    "parameters": count_parameters,
+    "multiply-adds": count_multiply_adds,
 }

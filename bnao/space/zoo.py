@@ -72,7 +72,7 @@ class Published:
     def network(self, claim: Claim | None = None) -> NetworkConfig | None:
         """The network that a claim is about, or the one for CIFAR-10; None where that is not known.
 
-        >>> published("DARTS_V2").network().cells
+        >>> published_cell("DARTS_V2").network().cells
         6
         """
         channels, cells = (self.channels, self.cells) if claim is None else (claim.channels, claim.cells)
@@ -107,13 +107,13 @@ def _entry(
     )
 
 
-def published(name: str) -> Published:
+def published_cell(name: str) -> Published:
     """The published cell of a name; letters and digits alone count, capitals or not.
 
     Raises:
         GenotypeError: there is none.
 
-    >>> published("darts-v2").genotype.normal.nodes[0]
+    >>> published_cell("darts-v2").genotype.normal.nodes[0]
     Node(edges=(Edge(source=0, operation='sep_conv_3x3'), Edge(source=1, operation='sep_conv_3x3')))
     """
     entries = {_plain(entry.name): entry for entry in zoo()}

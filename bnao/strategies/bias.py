@@ -46,8 +46,8 @@ def parameter_free_share(genotypes: Sequence[Genotype]) -> float:
 
     An identity counts among them, though as a factorized reduce (stride 2) it has parameters.
 
-    >>> from bnao.space.zoo import published
-    >>> parameter_free_share([published("NAONet-V2").genotype])
+    >>> from bnao.space.zoo import published_cell
+    >>> parameter_free_share([published_cell("NAONet-V2").genotype])
     0.35
     """
     free = [

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.network.size import multiply_adds, parameters
+from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
 
@@ -17,8 +17,8 @@ def within_budgets(genotypes: Sequence[Genotype], config: SearchConfig, network:
     """Return which of the genotypes keep a search's budgets, shape (n,); their sizes are counted in the network."""
     within = np.ones(len(genotypes), dtype=bool)
     for most, count in (
-        (config.max_parameters, parameters),
-        (config.max_multiply_adds, multiply_adds),
+        (config.max_parameters, count_parameters),
+        (config.max_multiply_adds, count_multiply_adds),
     ):
         if most is not None and genotypes:
             within &= count(genotypes, network) <= most

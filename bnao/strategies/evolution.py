@@ -41,7 +41,7 @@ class EvolutionController:
         for _ in range(_TRIES * n if self._known else 0):
             entrants = rng.integers(len(self._known), size=self._config.tournament)
             parent = self._known[entrants[self._scores[entrants].argmax()]]
-            child = mutated(parent, self._space, rng)
+            child = mutate(parent, self._space, rng)
             if child not in chosen and accept(child):
                 chosen[child] = None
                 if len(chosen) == n:
@@ -49,13 +49,13 @@ class EvolutionController:
         return list(chosen)
 
 
-def mutated(genotype: Genotype, space: SearchSpace, rng: np.random.Generator) -> Genotype:
+def mutate(genotype: Genotype, space: SearchSpace, rng: np.random.Generator) -> Genotype:
     """The genotype with one edge's source or operation changed to another, drawn uniformly.
 
     >>> from bnao.space.spaces import SPACES
     >>> space = SPACES["nao"]
     >>> (parent,) = space.random_genotypes(1, stream(0, "example"))
-    >>> int((space.encode([parent]) != space.encode([mutated(parent, space, stream(0, "mutation"))])).sum()) > 0
+    >>> int((space.encode([parent]) != space.encode([mutate(parent, space, stream(0, "mutation"))])).sum()) > 0
     True
     """
     which = int(rng.integers(space.cells))

@@ -11,9 +11,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.config.settings import NetworkConfig, SearchConfig
+from bnao.config.settings import SHARE_OVER, NetworkConfig, SearchConfig
 from bnao.errors import ConfigError
-from bnao.network.parameters import Shapes, stand_alone_shapes
+from bnao.network.parameters import Shapes, shared_place, stand_alone_shapes, supernet_shapes
+from bnao.network.sharing import split_weights
 from bnao.network.stack import rules, stack
 from bnao.network.state import State
 from bnao.run import read_config
@@ -73,12 +74,13 @@ class Inheritance:
         )
 
 
-def inherited(
+def inherit_weights(
     genotype: Genotype,
     network: NetworkConfig,
     state: Mapping[str, NDArray[np.float32]],
     source: str,
     slots: str = "hashed",
+    share_over: str = "edge",
 ) -> Inheritance:
     """What a genotype's own network has in a supernet's state.
 
@@ -91,12 +93,14 @@ def inherited(
         state: the supernet's weights, by canonical name.
         source: where they are from, for the report.
         slots: how the supernet's edges chose their weights (``bnao.space.genotype.edge_slots``).
+        share_over: which of its edges shared an operation's weights (``bnao.network.sharing``).
     """
     shapes = stand_alone_shapes(genotype, network)
-    cells = [] if rules(network).residual else [genotype.cell(position.reduction) for position in stack(network)]
+    cells = [genotype.cell(position.reduction) for position in stack(network)]
+    chosen = None if rules(network).residual else slots
     weights, missing, other = {}, [], []
     for name, shape in shapes.items():
-        value = state.get(_in_supernet(name, cells, slots))
+        value = state.get(_in_supernet(name, cells, chosen, share_over))
         if value is None:
             missing.append(name)
         elif value.shape != shape:
@@ -106,18 +110,21 @@ def inherited(
     return Inheritance(source, weights, shapes, tuple(missing), tuple(other))
 
 
-def _in_supernet(name: str, cells: Sequence[Cell], slots: str) -> str:
-    """What a parameter is called in the supernet, in whose cells (none, where sources are fixed) edges name theirs."""
+def _in_supernet(name: str, cells: Sequence[Cell], slots: str | None, share_over: str) -> str:
+    """Return what a parameter is called in the supernet; slots is None where edges have fixed sources."""
     parts = name.split(".")
-    if not cells or parts[0] != "cells" or parts[2] != "nodes":
+    if parts[0] != "cells" or parts[2] != "nodes":
         return name
-    node, number = cells[int(parts[1])].nodes[int(parts[3])], int(parts[5])
-    slot, source = edge_slots(node, slots)[number], node.edges[number].source
-    return ".".join([*parts[:5], str(slot), parts[6], "source", str(source), *parts[7:]])
+    cell, index, number, operation = ".".join(parts[:2]), int(parts[3]), int(parts[5]), parts[6]
+    node = cells[int(parts[1])].nodes[index]
+    slot, source = (number, None) if slots is None else (edge_slots(node, slots)[number], node.edges[number].source)
+    return ".".join([shared_place(share_over, cell, index, slot, operation, source), *parts[7:]])
 
 
 def first_weights(folder: str, network: NetworkConfig) -> State:
     """Return the weights that a finished search left, for a search to begin with.
+
+    Where the new search's edges share less (``share_over``), each begins with a copy of what it shared.
 
     Args:
         folder: the finished search's.
@@ -137,7 +144,15 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
             raise ConfigError(
                 f"from_supernet is {folder}, a search with {name} = {theirs}, and here {name} = {ours}; they must agree"
             )
-    return read_supernet(Path(folder))
+    state = read_supernet(Path(folder))
+    if searched.share_over == network.share_over:
+        return state
+    if SHARE_OVER.index(searched.share_over) < SHARE_OVER.index(network.share_over):
+        raise ConfigError(
+            f"from_supernet is {folder}, a search with share_over = {searched.share_over}, and here share_over = "
+            f"{network.share_over}; weights can be split, not joined: take {searched.share_over} or what shares less"
+        )
+    return split_weights(state, supernet_shapes(network), searched.share_over)
 
 
 @frozen(eq=False)
@@ -149,12 +164,14 @@ class SupernetWeights:
         space: the name of its space.
         state: the weights, by canonical name.
         slots: how its edges chose their weights (``bnao.space.genotype.edge_slots``).
+        share_over: which of its edges shared an operation's weights (``bnao.network.sharing``).
     """
 
     source: str
     space: str
     state: Mapping[str, NDArray[np.float32]]
     slots: str
+    share_over: str
 
     @classmethod
     def of(cls, folder: str, network: NetworkConfig) -> SupernetWeights:
@@ -171,8 +188,9 @@ class SupernetWeights:
                 f"from_supernet is {folder}, a search in space {searched.network.space!r}; the networks to train are "
                 f"of space {network.space!r}"
             )
-        return cls(folder, network.space, read_supernet(Path(folder)), searched.network.slots)
+        network = searched.network
+        return cls(folder, network.space, read_supernet(Path(folder)), network.slots, network.share_over)
 
     def inherited(self, genotype: Genotype, network: NetworkConfig) -> Inheritance:
         """What a genotype's own network has in it."""
-        return inherited(genotype, network, self.state, self.source, self.slots)
+        return inherit_weights(genotype, network, self.state, self.source, self.slots, self.share_over)

@@ -1,4 +1,4 @@
-"""What the NAO controller is, whatever framework computes it: parameters, first values, lessons, and whom it proposes.
+"""What the NAO controller is, whatever framework computes it: parameters, first values, data, and whom it proposes.
 
 Source: *Neural Architecture Optimization*, Luo et al., arXiv 1808.07233, Sec. 3, in the form *Balanced One-shot
 NAO* trains it (SPEC section 6): an encoder whose representation of a genotype a predictor turns into its score
@@ -103,7 +103,7 @@ def scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @frozen(eq=False)
-class Lessons:
+class TrainingData:
     """What a controller learns from in a round, in the same order in every framework.
 
     Attributes:
@@ -129,8 +129,8 @@ class Lessons:
         round: int,
         genotypes: Sequence[Genotype],
         scores: NDArray[np.float64],
-    ) -> Lessons:
-        """The lessons of scored genotypes, at least one; a share of ``config.held_out``, drawn at random, is left out.
+    ) -> TrainingData:
+        """The data of scored genotypes, at least one; a share of ``config.held_out``, drawn at random, is left out.
 
         Raises:
             DivergedError: a score is not finite.
@@ -142,11 +142,11 @@ class Lessons:
         targets = np.tile(scores, config.swaps).astype(np.float32)
         return cls(np.concatenate([known, *swaps]), targets, held_out, config, seed, round)
 
-    def epochs(self, taught: Callable[[NDArray[np.int64]], float]) -> Iterator[Epoch]:
+    def epochs(self, train_epoch: Callable[[NDArray[np.int64]], float]) -> Iterator[Epoch]:
         """Teach all epochs, one at each yield.
 
         Args:
-            taught: learns from one epoch, given the order of the sequences, (n,), and gives the mean loss over them.
+            train_epoch: learns from one epoch, given the order of the sequences, (n,), and returns their mean loss.
 
         Raises:
             DivergedError: the loss is not finite.
@@ -154,7 +154,7 @@ class Lessons:
         rate = self._config.learning_rate
         for epoch in range(self._config.epochs):
             order = stream(self._seed, "controller order", self._round, epoch).permutation(len(self.targets))
-            loss = taught(order)
+            loss = train_epoch(order)
             if not math.isfinite(loss):
                 raise DivergedError(
                     f"the controller's loss is {loss} in epoch {epoch} of round {self._round} "
@@ -231,7 +231,7 @@ class Nao(ABC):
         """
         check_state(state, self._shapes, "the controller's state")
         # one row holds them all: clipping and Adam take one operation each
-        self._become(np.concatenate([np.asarray(state[name], np.float32).ravel() for name in self._shapes]))
+        self._set_parameters(np.concatenate([np.asarray(state[name], np.float32).ravel() for name in self._shapes]))
 
     def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
         """Learn from scored genotypes, from new initial parameters; yields after each epoch.
@@ -247,10 +247,10 @@ class Nao(ABC):
         self._learned_from, self._unseen = 0, ([], np.empty(0))
         if not len(genotypes):
             return
-        lessons = Lessons.of(self._space, self._config, self._seed, round, genotypes, scores)
-        self._unseen = [genotypes[place] for place in lessons.held_out], np.asarray(scores)[lessons.held_out]
-        self._learned_from = len(genotypes) - len(lessons.held_out)
-        yield from lessons.epochs(self._teacher(lessons))
+        data = TrainingData.of(self._space, self._config, self._seed, round, genotypes, scores)
+        self._unseen = [genotypes[place] for place in data.held_out], np.asarray(scores)[data.held_out]
+        self._learned_from = len(genotypes) - len(data.held_out)
+        yield from data.epochs(self._training_step(data))
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
         """At most n distinct genotypes that ``accept`` admits, from the seeds' representations moved uphill.
@@ -303,7 +303,7 @@ class Nao(ABC):
     # --- what a backend adds
 
     @abstractmethod
-    def _become(self, row: NDArray[np.float32]) -> None:
+    def _set_parameters(self, row: NDArray[np.float32]) -> None:
         """Take over all parameters, in one row in the order of ``_shapes``."""
 
     @abstractmethod
@@ -311,8 +311,8 @@ class Nao(ABC):
         """All parameters in one row."""
 
     @abstractmethod
-    def _teacher(self, lessons: Lessons) -> Callable[[NDArray[np.int64]], float]:
-        """What ``lessons.epochs`` asks for, with an optimizer that has seen nothing yet."""
+    def _training_step(self, data: TrainingData) -> Callable[[NDArray[np.int64]], float]:
+        """What ``data.epochs`` asks for, with an optimizer that has seen nothing yet."""
 
     @abstractmethod
     def _proposals(self, blocks: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from bnao.config.settings import SearchConfig
 from bnao.errors import ConfigError, GenotypeError, WeightsError
 from bnao.metrics import defined, kendall_tau, pairwise_accuracy
-from bnao.network.size import SIZES, multiply_adds, parameters
+from bnao.network.size import SIZES, count_multiply_adds, count_parameters
 from bnao.protocols import (
     Controller,
     HeldOut,
@@ -30,7 +29,8 @@ from bnao.protocols import (
     Measured,
     Predicting,
     Reporting,
-    Supernet,
+    Scorer,
+    Step,
     check_provides,
 )
 from bnao.run import Run
@@ -43,6 +43,7 @@ from bnao.strategies.inheritance import first_weights
 from bnao.strategies.journal import Journal
 from bnao.strategies.result import Learning, Ranked, SearchResult, round_off
 from bnao.streams import stream
+from bnao.training import loop
 
 SizeFunction = Callable[[Sequence[Genotype]], ArrayLike]
 
@@ -54,7 +55,7 @@ _TRIES = 300
 
 def search(
     config: SearchConfig,
-    supernet: Supernet,
+    supernet: Scorer,
     controller: Controller,
     *,
     run: Run | None = None,
@@ -68,9 +69,10 @@ def search(
 
     Args:
         config: all settings.
-        supernet: holds and trains the weights all genotypes share: attributes ``network``, ``epoch_steps``,
-            ``scored_images`` and ``candidates``, methods ``train``, ``score``, ``sizes``, ``state`` and
-            ``load_state``; see ``bnao.protocols.Supernet``.
+        supernet: trains the weights that all genotypes share, and scores by them; that of a backend, a
+            ``TableSupernet`` or ``StandAloneScores``, or anything with the attributes ``network``, ``epoch_steps``,
+            ``scored_images`` and ``candidates`` and the methods ``train``, ``score``, ``sizes``, ``state`` and
+            ``load_state``; see ``bnao.protocols.Scorer``.
         controller: proposes the genotypes of each later round: methods ``fit`` and ``propose``; see
             ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
@@ -107,7 +109,7 @@ def search(
     return _Search(config, supernet, controller, Journal(run), size, listen).result(rerank)
 
 
-def check_start(config: SearchConfig, supernet: Supernet, controller: Controller) -> None:
+def check_start(config: SearchConfig, supernet: Scorer, controller: Controller) -> None:
     """Find out, before anything is trained, whether a search can begin: its first pool and its first weights.
 
     Raises:
@@ -143,13 +145,13 @@ class _Search:
     def __init__(
         self,
         config: SearchConfig,
-        supernet: Supernet,
+        supernet: Scorer,
         controller: Controller,
         journal: Journal,
         size: SizeFunction | None,
         listen: Listener,
     ) -> None:
-        check_provides(supernet, Supernet, "supernet")
+        check_provides(supernet, Scorer, "supernet")
         check_provides(controller, Controller, "controller")
         if config.sharing == "none" and supernet.epoch_steps:
             raise ConfigError(
@@ -235,18 +237,22 @@ class _Search:
         if round and not start and not self.has_trained:
             self.journal.check_reached(round - 1, self.steps)
         self.has_trained = True
-        saved = last = time.monotonic()
-        for step in self.supernet.train(genotypes, drawn, round=round, start=start):
-            now = time.monotonic()
-            self.tell(
-                "step", round=round + 1, step=step.step + 1, steps=self.steps, loss=step.loss, rate=step.rate,
-                genotype=step.index, seconds=round_off(now - last),
-            )  # fmt: skip
-            last = now
-            due = now - saved >= self.config.checkpoint_seconds
-            if self.journal.keeps and (due or step.step + 1 == self.steps):
-                self.journal.checkpoint(round, step.step + 1, self.supernet.state())
-                saved = last = time.monotonic()
+        loop.train(
+            self.supernet.train(genotypes, drawn, round=round, start=start),
+            partial(self.report_step, round),
+            partial(self.checkpoint, round) if self.journal.keeps else None,
+            every=self.config.checkpoint_seconds,
+            milestones={self.steps},
+        )
+
+    def report_step(self, round: int, step: Step, seconds: float) -> None:
+        self.tell(
+            "step", round=round + 1, step=step.step + 1, steps=self.steps, loss=step.loss, rate=step.rate,
+            genotype=step.index, seconds=round_off(seconds),
+        )  # fmt: skip
+
+    def checkpoint(self, round: int, steps: int) -> None:
+        self.journal.checkpoint(round, steps, self.supernet.state())
 
     def sampler(self, round: int, genotypes: Sequence[Genotype]) -> ProportionalSampler[Genotype]:
         """Who draws the genotypes of a round's steps."""
@@ -446,8 +452,8 @@ class _Search:
         order = sorted(self.scores, key=lambda genotype: -self.scores[genotype])
         counts = zip(
             self.sizes(order).tolist(),
-            parameters(order, self.network).tolist(),
-            multiply_adds(order, self.network).tolist(),
+            count_parameters(order, self.network).tolist(),
+            count_multiply_adds(order, self.network).tolist(),
             strict=True,
         )
         ranked = [

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bnao.backends.table import TableSupernet
 from bnao.config.settings import SearchConfig
-from bnao.config.table_studies import ContestConfig
+from bnao.config.table_studies import ControllersConfig
 from bnao.errors import ConfigError, DataError
 from bnao.protocols import Controller, Listener
 from bnao.run import Folder
@@ -54,7 +54,7 @@ class ControllerCurve:
 
 
 @frozen(eq=False)
-class Contest:
+class ControllersStudy:
     """A comparison of controllers.
 
     Attributes:
@@ -109,7 +109,7 @@ class Contest:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Contest:
+    def from_json(cls, content: Mapping[str, Any]) -> ControllersStudy:
         """What ``to_json`` was made from."""
         curves = tuple(
             ControllerCurve(
@@ -127,8 +127,8 @@ class Contest:
         )  # fmt: skip
 
 
-def contest(
-    config: ContestConfig,
+def compare_controllers(
+    config: ControllersConfig,
     genotypes: Sequence[Genotype],
     scores: NDArray[np.float64],
     tests: NDArray[np.float64],
@@ -136,7 +136,7 @@ def contest(
     *,
     folder: Folder | None = None,
     listen: Listener = lambda event: None,
-) -> Contest:
+) -> ControllersStudy:
     """Search the table with each controller and each of its seeds.
 
     Args:
@@ -188,10 +188,12 @@ def contest(
         seeds = tuple(range(config.seed, config.seed + entry.seeds))
         curves.append(ControllerCurve(entry.name, entry.new, seeds, grid, np.array(found)))
     best_score = int(np.argmax(scores))
-    return Contest(space.name, len(set(genotypes)), float(tests.max()), float(tests[best_score]), tuple(curves))
+    return ControllersStudy(
+        space.name, len(set(genotypes)), float(tests.max()), float(tests[best_score]), tuple(curves)
+    )
 
 
-def _search_config(config: ContestConfig, controller: str, new: int, seed: int) -> SearchConfig:
+def _search_config(config: ControllersConfig, controller: str, new: int, seed: int) -> SearchConfig:
     rounds = 1 + -(-(config.queries - config.pool) // new)
     return SearchConfig(
         seed=seed,

@@ -10,7 +10,7 @@ import numpy as np
 
 from bnao.config.settings import NetworkConfig, StudyConfig
 from bnao.errors import ConfigError, GenotypeError
-from bnao.network.size import multiply_adds, parameters
+from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.streams import stream
@@ -48,14 +48,14 @@ def random_genotypes(
         GenotypeError: the space does not hold so many.
 
     >>> few = random_genotypes(3, NetworkConfig(channels=36, cells=6), max_parameters=3_500_000)
-    >>> len(few), (parameters(few, NetworkConfig(channels=36, cells=6)) <= 3_500_000).all()
+    >>> len(few), (count_parameters(few, NetworkConfig(channels=36, cells=6)) <= 3_500_000).all()
     (3, np.True_)
     """
     budgets = {
         f"at most {most:,} {name}": (most, count)
         for name, most, count in (
-            ("parameters", max_parameters, parameters),
-            ("multiply-adds", max_multiply_adds, multiply_adds),
+            ("parameters", max_parameters, count_parameters),
+            ("multiply-adds", max_multiply_adds, count_multiply_adds),
         )
         if most is not None
     }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bnao.errors import BnaoError, RunError, WriteError
 from bnao.studies.agreement import AgreementStudy
-from bnao.studies.controllers import Contest
+from bnao.studies.controllers import ControllersStudy
 from bnao.studies.predictor import PredictorStudy
 from bnao.studies.ranking import ALONE, RankingStudy
 from bnao.studies.sets import RankingSets
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: what the studies find
-Study = RankingStudy | RankingSets | Contest | PredictorStudy | AgreementStudy | list[SizeCorrelation]
+Study = RankingStudy | RankingSets | ControllersStudy | PredictorStudy | AgreementStudy | list[SizeCorrelation]
 
 HINT = "pictures need matplotlib: pip install 'bnao[plot]'"
 FORMATS = ("svg", "png")
@@ -110,7 +110,7 @@ def study_of(content: Mapping[str, Any]) -> Study:
     if kind == SETS:
         return RankingSets.from_json(content)
     if kind == "controllers":
-        return Contest.from_json(content)
+        return ControllersStudy.from_json(content)
     if kind == "predictor":
         return PredictorStudy.from_json(content)
     if kind == "size":
@@ -130,14 +130,14 @@ def figures_of(study: Study) -> dict[str, Figure]:
             for sizes, one in study.studies.items()
             for name, figure in ranking_figures(one).items()
         }
-    if isinstance(study, Contest):
+    if isinstance(study, ControllersStudy):
         return {"regret": regret_figure(study)}
     if isinstance(study, PredictorStudy):
         return {"predictor": predictor_figure([study])}
     return {} if isinstance(study, AgreementStudy) else {"size": size_figure(study)}
 
 
-def regret_figure(contest: Contest) -> Figure:
+def regret_figure(contest: ControllersStudy) -> Figure:
     """Regret against queries: the median of the searches, and the band from the 10th to the 90th percentile."""
     figure, panels = canvas(1, width=1.5)
     for curve, colour in zip(contest.curves, _colours(contest.curves), strict=True):
@@ -243,7 +243,8 @@ def accuracy_figure(study: RankingStudy) -> Figure:
         )
     panels[1].axhline(0, color="lightgrey", linewidth=1)
     titled(panels[1], f"less {first} (paired)", "supernet epochs", "difference (percentage points)")
-    panels[1].legend(fontsize=7, frameon=False)
+    if others:
+        panels[1].legend(fontsize=7, frameon=False)
     return figure
 
 

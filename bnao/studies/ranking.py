@@ -15,11 +15,11 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.config.arms import Arm
+from bnao.config.arms import SamplerSpec
 from bnao.config.settings import StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
-from bnao.metrics import Comparison, Estimate, compared, mean_ranks, rank_agreement
+from bnao.metrics import Comparison, Estimate, compare_rankings, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
 from bnao.run import Folder, Run
@@ -87,15 +87,15 @@ class RankingStudy:
         return np.array([trainings.scores for trainings in self.short if trainings.epochs == epochs])
 
     @property
-    def arms(self) -> tuple[Arm, ...]:
+    def arms(self) -> tuple[SamplerSpec, ...]:
         """The samplers, in order."""
         return tuple(dict.fromkeys(supernet.arm for supernet in self.supernets))
 
-    def supernets_of(self, arm: Arm, epochs: int) -> list[TrainedSupernet]:
+    def supernets_of(self, arm: SamplerSpec, epochs: int) -> list[TrainedSupernet]:
         """The supernets of a sampler that were scored after so many epochs, one a seed."""
         return [supernet for supernet in self.supernets if supernet.arm == arm and epochs in supernet.epochs]
 
-    def scores(self, arm: Arm, epochs: int) -> NDArray[np.float64]:
+    def scores(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
         """One-shot scores of a sampler's supernets after so many epochs, shape (seeds, n)."""
         return np.array([s.scores[s.epochs.index(epochs)] for s in self.supernets_of(arm, epochs)])
 
@@ -103,7 +103,7 @@ class RankingStudy:
     def comparisons(self) -> dict[int, Comparison]:
         """How the samplers' scores agree with the truth, by the epochs after which they were scored."""
         return {
-            epochs: compared(
+            epochs: compare_rankings(
                 {str(arm): list(self.scores(arm, epochs)) for arm in self.arms},
                 self.truth,
                 k=self.top,
@@ -116,7 +116,9 @@ class RankingStudy:
     def short_comparisons(self) -> dict[int, Comparison]:
         """How the order after short stand-alone trainings agrees with the truth, by their epochs; the way is ALONE."""
         return {
-            epochs: compared({ALONE: list(self.short_scores(epochs))}, self.truth, k=self.top, resamples=self.resamples)
+            epochs: compare_rankings(
+                {ALONE: list(self.short_scores(epochs))}, self.truth, k=self.top, resamples=self.resamples
+            )
             for epochs in self.short_epochs
         }
 
@@ -139,7 +141,7 @@ class RankingStudy:
         """Kendall's tau of size and truth: what ranking by size alone would give."""
         return rank_agreement(self.sizes, self.truth, resamples=self.resamples)["kendall_tau"]
 
-    def ranks_gained(self, arm: Arm, epochs: int) -> NDArray[np.float64]:
+    def ranks_gained(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
         """How many places each genotype stands higher by its one-shot score, mean over seeds, than in truth: (n,)."""
         return self._ranks_gained(self.scores(arm, epochs))
 
@@ -151,14 +153,14 @@ class RankingStudy:
         return rank_agreement(self.sizes, gained, resamples=self.resamples)["spearman"]
 
     @cached_property
-    def _gains(self) -> dict[tuple[Arm, int], Estimate]:
+    def _gains(self) -> dict[tuple[SamplerSpec, int], Estimate]:
         return {
             (arm, epochs): self._gained_by_size(self.ranks_gained(arm, epochs))
             for epochs in self.scored_epochs
             for arm in self.arms
         }
 
-    def gained_by_size(self, arm: Arm, epochs: int) -> Estimate:
+    def gained_by_size(self, arm: SamplerSpec, epochs: int) -> Estimate:
         """Spearman's rho of size and ranks gained: below 0, the scores favour small genotypes (the paper's premise)."""
         return self._gains[arm, epochs]
 
@@ -234,7 +236,7 @@ class RankingStudy:
         """What ``to_json`` was made from; figures are counted anew."""
         supernets = tuple(
             TrainedSupernet(
-                Arm(entry["sampler"], float(entry["alpha"])),
+                SamplerSpec(entry["sampler"], float(entry["alpha"])),
                 int(entry["seed"]),
                 tuple(entry["epochs"]),
                 np.array(entry["scores"], dtype=np.float64),

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.config.arms import Arm, PlannedSupernet
+from bnao.config.arms import PlannedSupernet, SamplerSpec
 from bnao.config.settings import SearchConfig, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.network.state import read_weights, to_bytes
-from bnao.protocols import Backend
+from bnao.protocols import Backend, Step
 from bnao.run import Folder, understanding
 from bnao.sampler import sampler_of_round
 from bnao.space.genotype import Genotype
 from bnao.studies.truth import Tell
+from bnao.training import loop
 
 # genotypes scored between two signs of life
 _SCORED_AT_ONCE = 10
@@ -53,7 +53,7 @@ class TrainedSupernet:
         expected: what Eq. 4 says for them, shape (n,).
     """
 
-    arm: Arm
+    arm: SamplerSpec
     seed: int
     epochs: tuple[int, ...]
     scores: NDArray[np.float64]
@@ -107,21 +107,22 @@ def trained_supernet(
         scores[epoch] = values
         files.keep_scores(scores)
 
+    def report(step: Step, seconds: float) -> None:
+        tell("step", **place, step=step.step + 1, steps=steps, loss=step.loss, rate=step.rate, seconds=seconds)
+
+    def pause(made: int) -> None:
+        if folder:
+            files.keep_checkpoint(supernet.state(), made)
+        if made in marks and marks[made] not in scores:
+            score(marks[made])
+
     if start in marks and marks[start] not in scores:
         score(marks[start])
-    saved = last = time.monotonic()
     if len(scores) < len(marks):
-        for step in supernet.train(trained, drawn, round=0, start=start):
-            now = time.monotonic()
-            made = step.step + 1
-            tell("step", **place, step=made, steps=steps, loss=step.loss, rate=step.rate, seconds=now - last)
-            due = now - saved >= config.checkpoint_seconds
-            if folder and (due or made in marks):
-                files.keep_checkpoint(supernet.state(), made)
-                saved = time.monotonic()
-            if made in marks and marks[made] not in scores:
-                score(marks[made])
-            last = time.monotonic()
+        loop.train(
+            supernet.train(trained, drawn, round=0, start=start), report, pause,
+            every=config.checkpoint_seconds, milestones=marks,
+        )  # fmt: skip
     files.remove_checkpoint()
     counts = np.bincount(drawn, minlength=len(trained))[: len(ranked)]
     # rounded as study.json has them, so that a study and what is read back from its file are the same

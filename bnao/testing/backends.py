@@ -24,20 +24,23 @@ from bnao.data.imagenet import stream_dataset
 from bnao.errors import WeightsError
 from bnao.evaluation.scoring import classify_test_images, score_genotypes
 from bnao.network.parameters import stand_alone_shapes, supernet_shapes
-from bnao.network.size import parameters, supernet_parameters
+from bnao.network.size import count_parameters, supernet_parameters
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training, trained_of
-from bnao.protocols import Backend, Exporting, GivesLogits, State
-from bnao.space.genotype import Genotype, edge_slots
+from bnao.protocols import Backend, Exporting, State
+from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.streams import stream
 from bnao.testing.images import save_images, small_dataset
+from bnao.testing.paths import path_names
+from bnao.testing.supernets import SupernetContract
+from bnao.training.shared_weights import SharedWeights
 
 _NODES = 3
 _IMAGES = ("x_train", "x_dev", "x_test")
 
 
-class BackendContract:
+class BackendContract(SupernetContract):
     """Tests that hold for every backend; a subclass gives the fixture ``backend``."""
 
     @pytest.fixture
@@ -88,7 +91,7 @@ class BackendContract:
         for genotype in genotypes:
             network = backend.stand_alone(genotype, config, large, seed=0)
 
-            assert network.parameters == parameters(genotype, large.network(config.network))
+            assert network.parameters == count_parameters(genotype, large.network(config.network))
 
     def test_the_supernet_holds_every_operation_for_every_source(
         self, backend: Backend, dataset: Dataset, config: SearchConfig
@@ -127,7 +130,7 @@ class BackendContract:
 
         # a second genotype's step also shows that the first one's momentum does not move what is not drawn
         for state, earlier, genotype in ((after_first, before, first), (after_second, after_first, second)):
-            path = _path(genotype, supernet.network)
+            path = path_names(genotype, supernet.network)
             moved = {name for name in before if (state[name] != earlier[name]).any()}
             assert moved <= path
             kernels = {name for name in path if before[name].ndim == 4}
@@ -148,13 +151,13 @@ class BackendContract:
         _train(supernet, [second], 2, start=1)
         after = supernet.state()
 
-        idle = set(begun) - _path(second, supernet.network)
-        assert idle & _path(first, supernet.network)
+        idle = set(begun) - path_names(second, supernet.network)
+        assert idle & path_names(first, supernet.network)
         for name in idle:
             momentum = 0.9 * before.get(MOMENTUM + name, np.zeros_like(before[name])) + 0.01 * before[name]
             assert np.allclose(after.get(MOMENTUM + name, 0), momentum, rtol=1e-5, atol=1e-7), name
             assert np.allclose(after[name], before[name] - 0.1 * momentum, rtol=1e-5, atol=1e-7), name
-        for name in idle - _path(first, supernet.network):
+        for name in idle - path_names(first, supernet.network):
             assert np.allclose(before[name], begun[name] * (1 - 0.1 * 0.01), rtol=1e-5, atol=1e-7), name
 
     def test_dense_momentum_goes_on_bit_for_bit_from_a_saved_state(
@@ -180,7 +183,7 @@ class BackendContract:
         _train(supernet, genotypes[:1], 1)
 
         moved = {name for name in before if (supernet.state()[name] != before[name]).any()}
-        assert moved <= _path(genotypes[0], supernet.network)
+        assert moved <= path_names(genotypes[0], supernet.network)
 
     def test_a_supernet_learns(
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
@@ -249,12 +252,10 @@ class BackendContract:
     def test_scores_by_logits_are_the_supernets_own_and_bring_log_likelihoods(
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
     ) -> None:
-        supernet = backend.supernet(config, dataset)
+        supernet = _shared(backend, config, dataset)
         _train(supernet, genotypes, 8)
-        if not isinstance(supernet, GivesLogits):
-            pytest.skip(f"supernets of backend {backend.name!r} give no logits")
 
-        scored = score_genotypes(genotypes, supernet, dataset)
+        scored = score_genotypes(genotypes, supernet)
 
         assert [entry.score for entry in scored] == supernet.score(genotypes).tolist()
         for genotype, entry in zip(genotypes, scored, strict=True):
@@ -402,6 +403,12 @@ class BackendContract:
             assert np.isfinite(whole.logits(images)).all()
 
 
+def _shared(backend: Backend, config: SearchConfig, dataset: Dataset) -> SharedWeights:
+    supernet = backend.supernet(config, dataset)
+    assert isinstance(supernet, SharedWeights)
+    return supernet
+
+
 def _train(supernet: Any, pool: Sequence[Genotype], steps: int, start: int = 0, stop: int | None = None) -> list[float]:
     drawn = np.arange(steps) % len(pool)
     losses = []
@@ -418,29 +425,3 @@ def _copied(state: State) -> dict[str, Any]:
 
 def _equal(one: State, other: State) -> bool:
     return set(one) == set(other) and all((one[name] == other[name]).all() for name in one)
-
-
-def _path(genotype: Genotype, network: NetworkConfig) -> set[str]:
-    """The supernet's parameters that a genotype uses, from the names alone."""
-    path, rule = set(), space_named(network.space).rules.output
-    for name in supernet_shapes(network):
-        parts = name.split(".")
-        if parts[0] != "cells":
-            path.add(name)
-            continue
-        reduction = int(parts[1]) in (network.cells, 2 * network.cells + 1)
-        cell = genotype.cell(reduction)
-        if parts[2] == "nodes":
-            node, slot = cell.nodes[int(parts[3])], int(parts[5])
-            if parts[7] == "source":
-                edge = node.edges[edge_slots(node, network.slots).index(slot)]
-                used = (edge.operation, edge.source) == (parts[6], int(parts[8]))
-            else:  # sources are fixed, and the last node alone is the output
-                used = node.edges[slot].operation == parts[6] and cell.inputs + int(parts[3]) in cell.live_states
-        elif parts[2] == "loose" or parts[3] == "state":
-            used = int(parts[3] if parts[2] == "loose" else parts[4]) in cell.outputs(rule)
-        else:
-            used = True
-        if used:
-            path.add(name)
-    return path

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from typing import TypeVar
 
 import numpy as np
 from attrs import frozen
@@ -19,6 +20,8 @@ from bnao.data.dataset import Dataset, LabelledImages, epoch_batches, train_batc
 from bnao.errors import DivergedError
 from bnao.space.genotype import Genotype
 from bnao.training.schedules import cosine, dropout_mask, path_masks, stand_alone_rate, undropped_edges
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 # dev images scored in one batch: the batch's own statistics normalise it, so all genotypes share the batches
 _SCORED_AT_ONCE = 500
@@ -149,7 +152,7 @@ def check_loss(loss: float, place: str, rate: float, genotype: Genotype) -> None
         )
 
 
-def scored_batches(array: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+def scored_batches(array: NDArray[_Number]) -> list[NDArray[_Number]]:
     """Images or labels to score on in nearly equal parts: none so small that its own statistics mean little.
 
     >>> [len(part) for part in scored_batches(np.zeros(1100))]

@@ -19,7 +19,7 @@ from bnao.errors import GenotypeError, WeightsError
 from bnao.evaluation.trainings import evaluate
 from bnao.export.files import export, find_trained
 from bnao.network.parameters import stand_alone_shapes
-from bnao.network.size import parameters
+from bnao.network.size import count_parameters
 from bnao.network.state import read_weights
 from bnao.network.trained import with_statistics
 from bnao.run import Run
@@ -187,7 +187,7 @@ def test_the_python_file_needs_pytorch_alone(source, tmp_path):
 
 def test_the_python_file_is_a_program_that_counts_the_parameters(source):
     path, trained = source
-    count = parameters(trained.genotype, trained.network)
+    count = count_parameters(trained.genotype, trained.network)
 
     printed = alone("runpy.run_path(sys.argv[0], run_name='__main__')", path)
 

@@ -11,7 +11,7 @@ from bnao.backends import load
 from bnao.config.settings import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.trainings import evaluate, short_training
-from bnao.network.size import parameters
+from bnao.network.size import count_parameters
 from bnao.network.state import read_weights, to_bytes
 from bnao.run import Run
 from bnao.space.genotype import Cell, Edge, Genotype, Node, edge_slots
@@ -67,7 +67,7 @@ def test_the_published_cells_networks_are_built_with_the_counted_parameters(entr
 
     net = standalone.Network(entry.genotype, network, seed=0, auxiliary=True)
 
-    assert net.layers.count() == parameters(entry.genotype, network)
+    assert net.layers.count() == count_parameters(entry.genotype, network)
 
 
 def test_fourteen_of_a_benchmarks_networks_are_built_with_its_counts(shared_data):
@@ -258,7 +258,7 @@ def test_a_path_of_the_darts_supernet_is_the_stand_alone_network(space):
         logits, path = shared(images, genotype)
 
         assert torch.allclose(logits, alone(images, training=True)[0], atol=1e-6)
-        assert sum(weight.numel() for weight in path) == parameters(genotype, network)
+        assert sum(weight.numel() for weight in path) == count_parameters(genotype, network)
 
 
 def in_supernet(name, genotype, network):

@@ -24,7 +24,7 @@ from bnao.data.dataset import load_dataset
 from bnao.network.state import read_weights
 from bnao.run import Run
 from bnao.space.spaces import SPACES
-from bnao.space.zoo import published
+from bnao.space.zoo import published_cell
 from bnao.strategies.rounds import search
 from bnao.streams import stream
 from bnao.testing import save_images
@@ -692,7 +692,7 @@ def test_genotypes_are_evaluated_in_the_order_given(genotypes):
 def test_a_published_cell_is_evaluated_by_its_name_in_its_own_space():
     done = json.loads(bnao("evaluate", "DARTS_V2", "--backend", "pretend", "--json", "--quiet", "--out", "here").stdout)
 
-    assert done["evaluations"][0]["genotype"] == str(published("DARTS_V2").genotype)
+    assert done["evaluations"][0]["genotype"] == str(published_cell("DARTS_V2").genotype)
     settings = tomllib.loads((pathlib.Path("here") / "config.toml").read_text())
     assert settings["network"]["space"] == "darts"
     assert "nodes" not in settings["network"]
@@ -1208,7 +1208,7 @@ def test_any_genotypes_of_the_space_are_scored_by_accuracy_and_log_likelihood(fi
     content = json.loads(said.stdout)
     assert (content["backend"], content["images"]) == ("pretend", 600)
     assert [entry["genotype"] for entry in content["scores"]] == [
-        str(published("NAONet-V2").genotype), str(genotypes[0]), known["genotype"]
+        str(published_cell("NAONet-V2").genotype), str(genotypes[0]), known["genotype"]
     ]  # fmt: skip
     assert content["scores"][2]["score"] == known["score"]
     for entry in content["scores"]:
@@ -1226,7 +1226,7 @@ def test_the_table_of_given_genotypes_has_both_measures_with_their_errors(finish
 
     assert re.search(r"^genotype +score by pretend +log-likelihood$", said.stdout, re.M)
     assert re.search(r"^ +1 +\S+ % ± \S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
-    assert f"   1  {published('NAONet-V2').genotype}" in said.stdout
+    assert f"   1  {published_cell('NAONet-V2').genotype}" in said.stdout
     assert "on 600 dev images; errors are standard errors" in said.stdout
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnao.config import settings as configs
-from bnao.config.fields import build, kinds_of, merged, read_toml, setting, settings_of, to_settings, to_toml
+from bnao.config.fields import build, kinds_of, merge, read_toml, setting, settings_of, to_settings, to_toml
 from bnao.config.settings import PRESETS, EvaluateConfig, NetworkConfig, SearchConfig, preset
-from bnao.config.table_studies import ContestConfig, PredictorConfig
+from bnao.config.table_studies import ControllersConfig, PredictorConfig
 from bnao.errors import BnaoError, ConfigError
 from bnao.sampler import SAMPLERS
 from bnao.space.spaces import SPACES, space_named
@@ -137,7 +137,7 @@ def test_a_file_with_a_number_of_too_many_digits_is_refused(tmp_path):
 
 
 @given(
-    st.sampled_from([SearchConfig, EvaluateConfig, configs.StudyConfig, ContestConfig]),
+    st.sampled_from([SearchConfig, EvaluateConfig, configs.StudyConfig, ControllersConfig]),
     st.sampled_from(["channels", "cells", "nodes"]),
     st.integers(-(2**70), 2**70) | st.just(10**5000),
 )
@@ -161,7 +161,7 @@ def test_what_work_may_go_on_without_is_left_out_of_what_is_fixed():
 
 
 def test_later_layers_win_and_leave_the_rest_of_a_section():
-    settings = merged({"seed": 1, "data": {"pad": 4, "flip": True}}, {"data": {"pad": 2}}, {"seed": 2})
+    settings = merge({"seed": 1, "data": {"pad": 4, "flip": True}}, {"data": {"pad": 2}}, {"seed": 2})
 
     assert settings == {"seed": 2, "data": {"pad": 2, "flip": True}}
 
@@ -196,7 +196,7 @@ BAD_SETTINGS = [
     ({"data": {"padd": 2}}, "[data] has no setting 'padd'; did you mean 'pad'?"),
     (
         {"network": {"classes": 3}},
-        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network, slots",
+        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network, slots, share_over",
     ),
     (
         {"table": {"xyz": 3}},
@@ -323,7 +323,7 @@ def test_the_settings_name_the_spaces_samplers_and_controllers_that_there_are():
         (SearchConfig, "network", None, "network is None; it must be a NetworkConfig"),
         (EvaluateConfig, "training", configs.TrainingConfig(), "training is a TrainingConfig; it must be a StandAlone"),
         (configs.StudyConfig, "alone", 5, "alone is 5; it must be a AloneConfig"),
-        (ContestConfig, "controller", "nao", "a ControllerConfig, such as ControllerConfig(controller='nao')"),
+        (ControllersConfig, "controller", "nao", "a ControllerConfig, such as ControllerConfig(controller='nao')"),
         (PredictorConfig, "machine", "cuda", "machine is 'cuda'; it must be a MachineConfig"),
     ],
 )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bnao.data.checks import checked_part, resized
+from bnao.data.checks import checked_part, resize
 from bnao.errors import DataError
 from bnao.streams import stream
 
@@ -14,7 +14,7 @@ def random_images(*shape):
 def test_a_dividing_size_shows_the_mean_of_each_block_with_halves_rounded_up():
     image = np.array([[0, 1, 10, 20], [0, 1, 30, 41], [0, 0, 255, 255], [0, 1, 255, 254]], np.uint8)
 
-    shown = resized(image.reshape(1, 4, 4, 1), (2, 2))
+    shown = resize(image.reshape(1, 4, 4, 1), (2, 2))
 
     # means 0.5, 25.25, 0.25 and 254.75
     assert shown.reshape(2, 2).tolist() == [[1, 25], [0, 255]]
@@ -24,7 +24,7 @@ def test_a_dividing_size_shows_the_mean_of_each_block_with_halves_rounded_up():
 def test_a_dividing_size_need_not_be_square():
     image = np.arange(24, dtype=np.uint8).reshape(1, 2, 4, 3)
 
-    shown = resized(image, (1, 2))
+    shown = resize(image, (1, 2))
 
     # the first block's first channel is 0, 3, 12 and 15
     assert shown.tolist() == [[[[8, 9, 10], [14, 15, 16]]]]
@@ -35,7 +35,7 @@ def test_a_dividing_size_need_not_be_square():
 def test_other_sizes_are_pillows(channels, size, kernel):
     images = random_images(3, 28, 28, channels)
 
-    shown = resized(images, size)
+    shown = resize(images, size)
 
     mode = "L" if channels == 1 else "RGB"
     last = Image.frombytes(mode, (28, 28), images[2].tobytes()).resize(size[::-1], kernel)
@@ -47,7 +47,7 @@ def test_a_flat_image_stays_as_it_is_at_any_size():
     images = np.full((2, 12, 16, 3), 77, np.uint8)
 
     for size in [(12, 16), (6, 8), (9, 9), (24, 24)]:
-        assert (resized(images, size) == 77).all()
+        assert (resize(images, size) == 77).all()
 
 
 def test_a_part_is_given_its_channel_axis_and_whole_number_labels():

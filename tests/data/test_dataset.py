@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from bnao.config.settings import DataConfig, NetworkConfig
+from bnao.data.augment import hue_turns, turned
 from bnao.data.dataset import Dataset, epoch_batches, load_dataset, train_batch
 from bnao.errors import ConfigError, DataError
 
@@ -336,3 +337,17 @@ def test_a_crop_is_padded_with_black_as_images_on_a_black_ground_have_it():
     assert ((images == black).all(3) | (images == coloured).all(3)).all()
     assert (images == coloured).all(3).sum(axis=(1, 2)).tolist() == [16] * 40
     assert (on_mean == 0).any()
+
+
+def test_hues_of_a_batch_turn_by_up_to_the_setting():
+    x = np.broadcast_to(np.array([200, 40, 40], np.uint8), (40, 8, 8, 3))
+    y = np.arange(40) % 2
+    dataset = Dataset("red", x, y, x[:0], y[:0], x, y, ("a", "b"))
+
+    still, turning = (
+        train_batch(dataset, 3, 40, 0, DataConfig(pad=0, flip=False, hue=hue))[0][:, 0, 0] for hue in (0.0, 0.2)
+    )
+
+    assert (still == still[0]).all()
+    expected = turned(x[:, :1, :1], hue_turns(40, 0.2, seed=0, step=3))
+    assert turning == pytest.approx(dataset.normalised(expected)[:, 0, 0])

@@ -224,6 +224,16 @@ def test_images_and_labels_belong_together(root):
     assert np.corrcoef(numbers, labels)[0, 1] > 0.8
 
 
+def test_hues_of_images_from_disk_turn_by_the_setting(root):
+    plain = {"jitter": 0.0, "flip": False}
+
+    ((still, _),), ((turning, _),) = (train_batches(streamed(root), range(1), hue=hue, **plain) for hue in (0.0, 0.5))
+
+    pixels, turned = (images * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406] for images in (still, turning))
+    assert turned.max(3) == pytest.approx(pixels.max(3), abs=1e-5)  # the value stays
+    assert np.abs(turned - pixels).max() > 0.1
+
+
 def test_batches_do_not_depend_on_the_number_of_processes_or_on_earlier_steps(root):
     steps = range(5)
     here = train_batches(streamed(root), steps)

@@ -15,7 +15,7 @@ from bnao.data.imagenet import stream_dataset
 from bnao.errors import ConfigError, DataError, RunError
 from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, label_ranks, short_training, unreadable
 from bnao.network.parameters import initial_weights, supernet_shapes
-from bnao.network.size import multiply_adds, parameters
+from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.network.state import read_weights, to_bytes
 from bnao.protocols import Step
 from bnao.run import Run
@@ -84,8 +84,8 @@ def test_each_genotype_is_trained_once_a_repeat_and_tested_on_the_test_part(conf
     assert [e.genotype for e in done] == POOL
     assert [e.test_errors for e in done] == [(1 - 4 / n, 1 - 5 / n)] * 3  # 4 epochs, seeds 0 and 1
     network = dataset.network(config.network)
-    assert [e.parameters for e in done] == parameters(POOL, network).tolist()
-    assert [e.multiply_adds for e in done] == multiply_adds(POOL, network).tolist()
+    assert [e.parameters for e in done] == count_parameters(POOL, network).tolist()
+    assert [e.multiply_adds for e in done] == count_multiply_adds(POOL, network).tolist()
 
 
 def test_networks_are_trained_on_the_train_and_dev_parts_together(config):
@@ -367,7 +367,7 @@ def test_channels_are_chosen_for_each_genotype_and_told(config, tmp_path):
         content = run.read_json(RESULT)
 
     def needed(genotype, channels):
-        return multiply_adds(genotype, dataset.network(NetworkConfig(channels=channels, cells=1)))
+        return count_multiply_adds(genotype, dataset.network(NetworkConfig(channels=channels, cells=1)))
 
     for evaluation in done:
         assert evaluation.multiply_adds == needed(evaluation.genotype, evaluation.channels) <= 2_000_000
@@ -380,7 +380,7 @@ def test_channels_are_chosen_for_each_genotype_and_told(config, tmp_path):
 
 def test_a_network_over_the_budget_is_refused_before_anything_is_trained(config):
     school = School()
-    counts = multiply_adds(POOL, small_dataset().network(config.network))
+    counts = count_multiply_adds(POOL, small_dataset().network(config.network))
     between = int(counts.max()) - 1  # the largest alone is over it
 
     with pytest.raises(ConfigError, match=f"has {counts.max():,} multiply-adds, and max_multiply_adds is {between:,}"):

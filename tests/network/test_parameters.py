@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bnao.config.settings import NetworkConfig
 from bnao.errors import BnaoError, GenotypeError, WeightsError
 from bnao.network.parameters import initial_weights, stand_alone_shapes, supernet_shapes
-from bnao.network.size import parameters, supernet_parameters
+from bnao.network.size import count_parameters, supernet_parameters
 from bnao.network.state import check_state, read_weights, to_bytes
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
@@ -42,7 +42,7 @@ def genotype_of(network, seed):
 def test_a_networks_shapes_hold_as_many_parameters_as_arithmetic_counts(network, seed):
     genotype = genotype_of(network, seed)
 
-    assert total(stand_alone_shapes(genotype, network)) == parameters(genotype, network)
+    assert total(stand_alone_shapes(genotype, network)) == count_parameters(genotype, network)
 
 
 @given(networks)

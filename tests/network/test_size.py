@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bnao.config.settings import AUTO, MOST_CELLS, MOST_CHANNELS, MOST_CLASSES, MOST_PIXELS, NetworkConfig
 from bnao.errors import ConfigError, GenotypeError
 from bnao.network.parameters import stand_alone_shapes
-from bnao.network.size import SIZES, multiply_adds, parameters, supernet_parameters, within_budget
+from bnao.network.size import SIZES, count_multiply_adds, count_parameters, supernet_parameters, within_budget
 from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.notation.notations import parse, read
 from bnao.space.spaces import SPACES, space_named
@@ -45,12 +45,12 @@ def nao(integers):
 def test_the_counted_networks_have_these_parameters(row):
     network = NetworkConfig(channels=row["channels"], cells=row["cells"])
 
-    assert parameters(nao(row["genotype"]), network) == row["parameters"]
+    assert count_parameters(nao(row["genotype"]), network) == row["parameters"]
 
 
 @pytest.mark.parametrize(("integers", "channels", "cells", "expected"), PUBLISHED)
 def test_the_published_networks_have_these_parameters(integers, channels, cells, expected):
-    assert parameters(nao(integers), NetworkConfig(channels=channels, cells=cells)) == expected
+    assert count_parameters(nao(integers), NetworkConfig(channels=channels, cells=cells)) == expected
 
 
 # --- counts beyond int64, and what is no genotype
@@ -77,8 +77,8 @@ def test_any_whole_number_for_a_networks_size_is_counted_or_refused_in_one_line(
         assert len(str(error)) < 300 and "\n" not in str(error)
         return
 
-    assert parameters(genotype, network) == parameters_one_by_one(genotype, network)
-    assert multiply_adds(genotype, network) > 0
+    assert count_parameters(genotype, network) == parameters_one_by_one(genotype, network)
+    assert count_multiply_adds(genotype, network) > 0
 
 
 def parameters_one_by_one(genotype, network):
@@ -95,7 +95,7 @@ def test_the_largest_network_of_all_is_counted_exactly(space, stem):
     )  # fmt: skip
 
     small = evolve(network, image=(64, 64, 3))
-    pairs = [(multiply_adds(g, small), multiply_adds(g, network)) for g in genotypes]
+    pairs = [(count_multiply_adds(g, small), count_multiply_adds(g, network)) for g in genotypes]
 
     # all but the classifier goes with the pixels, of which there are so many times as many
     times = (MOST_PIXELS // 64) ** 2
@@ -103,19 +103,19 @@ def test_the_largest_network_of_all_is_counted_exactly(space, stem):
         classifier = math.prod(stand_alone_shapes(genotype, network)["classifier.weight"])
         assert many - classifier == times * (few - classifier)
         assert many > 2**63 or stem == "imagenet" or space == "nas-bench-201"
-    assert multiply_adds(genotypes, network).tolist() == [many for _, many in pairs]
-    assert parameters(genotypes, network).tolist() == [parameters_one_by_one(g, network) for g in genotypes]
+    assert count_multiply_adds(genotypes, network).tolist() == [many for _, many in pairs]
+    assert count_parameters(genotypes, network).tolist() == [parameters_one_by_one(g, network) for g in genotypes]
 
 
 def test_counts_are_int64_where_they_fit():
     genotypes = SPACES["nao"].random_genotypes(2, stream(0, "fit"))
     wide = NetworkConfig(channels=MOST_CHANNELS, cells=MOST_CELLS, image=(MOST_PIXELS, MOST_PIXELS, 3))
 
-    assert parameters(genotypes, wide).dtype == parameters(genotypes, NetworkConfig()).dtype == np.int64
-    assert multiply_adds(genotypes, wide).dtype == object
+    assert count_parameters(genotypes, wide).dtype == count_parameters(genotypes, NetworkConfig()).dtype == np.int64
+    assert count_multiply_adds(genotypes, wide).dtype == object
 
 
-@pytest.mark.parametrize("count", [parameters, multiply_adds])
+@pytest.mark.parametrize("count", [count_parameters, count_multiply_adds])
 def test_what_is_no_genotype_is_refused_by_its_type(count):
     network = NetworkConfig(space="darts")
     right = "give a bnao.Genotype or a sequence of them; bnao.parse"
@@ -135,12 +135,12 @@ def imagenet(channels):
 
 
 def test_the_imagenet_network_of_52_channels_has_7026850_parameters():
-    assert parameters(nao(BALANCED_NAO), imagenet(52)) == 7_026_850
+    assert count_parameters(nao(BALANCED_NAO), imagenet(52)) == 7_026_850
 
 
 @pytest.mark.parametrize(("channels", "millions"), [(52, 782.07), (44, 570.13)])
 def test_the_imagenet_networks_need_these_multiply_adds(channels, millions):
-    assert round(multiply_adds(nao(BALANCED_NAO), imagenet(channels)) / 1e6, 2) == millions
+    assert round(count_multiply_adds(nao(BALANCED_NAO), imagenet(channels)) / 1e6, 2) == millions
 
 
 def test_the_papers_supernet_has_7387350_parameters():
@@ -151,7 +151,7 @@ def test_the_papers_supernet_has_7387350_parameters():
 
 
 def test_600_million_multiply_adds_are_kept_by_the_most_channels_that_do():
-    needed = {c: multiply_adds(nao(BALANCED_NAO), imagenet(c)) for c in range(2, 80)}
+    needed = {c: count_multiply_adds(nao(BALANCED_NAO), imagenet(c)) for c in range(2, 80)}
 
     chosen = within_budget(nao(BALANCED_NAO), imagenet(AUTO), 600_000_000).channels
 
@@ -166,7 +166,7 @@ def test_600_million_multiply_adds_are_kept_by_the_most_channels_that_do():
 def test_more_channels_never_need_fewer_multiply_adds(network):
     pool = SPACES["nao"].random_genotypes(20, stream(0, "monotone"))
     counts = [
-        multiply_adds(pool, NetworkConfig(channels=c, cells=1, network=network, image=(33, 47, 3)))
+        count_multiply_adds(pool, NetworkConfig(channels=c, cells=1, network=network, image=(33, 47, 3)))
         for c in range(2, 60)
     ]
 
@@ -180,7 +180,7 @@ def test_an_odd_number_of_channels_is_counted_as_it_is_built(network, channels):
     for genotype in SPACES["nao"].random_genotypes(20, stream(0, "odd")):
         shapes = stand_alone_shapes(genotype, settings)
 
-        assert parameters(genotype, settings) == sum(math.prod(shape) for shape in shapes.values())
+        assert count_parameters(genotype, settings) == sum(math.prod(shape) for shape in shapes.values())
 
 
 def test_a_network_over_the_budget_is_refused_with_both_numbers():
@@ -199,7 +199,7 @@ def test_a_network_over_the_budget_is_refused_with_both_numbers():
 
 
 def test_channels_that_nobody_chose_are_refused_wherever_they_are_met():
-    for count in (parameters, multiply_adds):
+    for count in (count_parameters, count_multiply_adds):
         with pytest.raises(ConfigError, match="channels is auto, which bnao evaluate and bnao show take; here it must"):
             count(nao(BALANCED_NAO), imagenet(AUTO))
     with pytest.raises(ConfigError, match="channels is auto"):
@@ -214,7 +214,7 @@ BY_HAND = NetworkConfig(nodes=1, channels=2, cells=1, image=(8, 8, 1), classes=1
 def test_a_network_of_identities_is_counted_as_by_hand():
     genotype = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}")
 
-    assert parameters(genotype, BY_HAND) == sum(
+    assert count_parameters(genotype, BY_HAND) == sum(
         [
             9 * 6 + 12,  # stem: 3x3 from 1 to 3C = 6 channels, norm
             2 * (6 * 2 + 4),  # normal cell of 2 channels: both inputs of 6 are fitted
@@ -225,7 +225,7 @@ def test_a_network_of_identities_is_counted_as_by_hand():
             8 * 10 + 10,  # classifier
         ]
     )
-    assert multiply_adds(genotype, BY_HAND) == sum(
+    assert count_multiply_adds(genotype, BY_HAND) == sum(
         [
             64 * 9 * 6,
             64 * 2 * 6 * 2,
@@ -242,7 +242,7 @@ def test_a_loose_input_of_a_reduction_cell_costs_a_reduce_and_widens_what_follow
     read_both = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}")
     read_one = Genotype.parse(f"{IDENTITIES}|0:skip_connect+0:skip_connect")
 
-    more = parameters(read_one, BY_HAND) - parameters(read_both, BY_HAND)
+    more = count_parameters(read_one, BY_HAND) - count_parameters(read_both, BY_HAND)
 
     # a reduce more in both reduction cells (C = 4 and 8), which now put out 2C channels: as state 1, cells 2
     # and 4 must fit them (8 to 4, 16 to 8), while cell 3 of 8 channels need no longer fit its state 0 (4 to 8)
@@ -253,7 +253,7 @@ def test_pooling_and_the_identity_at_stride_one_cost_nothing():
     pooled = Genotype.parse(f"0:avg_pool_3x3+1:max_pool_3x3|{IDENTITIES}")
     kept = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}")
 
-    for size in (parameters, multiply_adds):
+    for size in (count_parameters, count_multiply_adds):
         assert size(pooled, BY_HAND) == size(kept, BY_HAND)
 
 
@@ -263,10 +263,10 @@ def test_an_odd_image_is_rounded_up_at_each_reduction():
 
     # from the first reduction on both are 7 x 7 and then 4 x 4; before it, every weight counts at each pixel
     before = 9 * 6 + 2 * 6 * 2 + 6 * 4 + 2 * 4
-    assert multiply_adds(genotype, even) - multiply_adds(genotype, odd) == before * (14 * 14 - 13 * 13)
+    assert count_multiply_adds(genotype, even) - count_multiply_adds(genotype, odd) == before * (14 * 14 - 13 * 13)
 
 
-@pytest.mark.parametrize("size", [parameters, multiply_adds])
+@pytest.mark.parametrize("size", [count_parameters, count_multiply_adds])
 def test_a_pool_is_counted_as_its_genotypes_one_by_one(size):
     pool = space_named("nao", 4).random_genotypes(50, stream(0, "pool"))
     network = NetworkConfig(nodes=4, channels=6, cells=2, classes=7, image=(17, 12, 1))
@@ -279,15 +279,15 @@ def test_a_pool_is_counted_as_its_genotypes_one_by_one(size):
 
 
 def test_size_options_name_both_counts():
-    assert SIZES["parameters"] is parameters
-    assert SIZES["multiply-adds"] is multiply_adds
+    assert SIZES["parameters"] is count_parameters
+    assert SIZES["multiply-adds"] is count_multiply_adds
 
 
 def test_a_genotype_of_another_space_is_refused_with_its_place():
     pool = [nao(BALANCED_NAO), space_named("nao", 4).random_genotypes(1, stream(0, "pool"))[0]]
 
     with pytest.raises(GenotypeError, match="genotype 1: the normal cell has 4 nodes"):
-        parameters(pool, NetworkConfig())
+        count_parameters(pool, NetworkConfig())
 
 
 # --- NAS-Bench-201
@@ -304,7 +304,7 @@ def test_the_benchmarks_networks_have_the_parameters_of_its_closed_form():
     for genotype in BENCH.random_genotypes(300, stream(0, "bench")):
         three, one = operations_in(genotype, "nor_conv_3x3"), operations_in(genotype, "nor_conv_1x1")
 
-        assert parameters(genotype, BENCH_NETWORK) == 73_306 + 243_040 * three + 28_000 * one
+        assert count_parameters(genotype, BENCH_NETWORK) == 73_306 + 243_040 * three + 28_000 * one
 
 
 def test_the_benchmarks_flops_are_our_multiply_adds_and_the_norms_relus_and_pools_beside_them():
@@ -314,7 +314,7 @@ def test_the_benchmarks_flops_are_our_multiply_adds_and_the_norms_relus_and_pool
         three, one, pools = (operations_in(genotype, name) for name in ("nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3"))
         flops = 7_943_872 + 35_819_520 * three + 4_362_240 * one + 1_290_240 * pools
 
-        ours = multiply_adds(genotype, BENCH_NETWORK)
+        ours = count_multiply_adds(genotype, BENCH_NETWORK)
 
         # 3 for each value of a convolution (norm and ReLU), 9 for each of a pool; the rest of the network's are fixed
         assert flops - ours == 160_832 + 3 * values * (three + one) + 9 * values * pools
@@ -356,14 +356,14 @@ def test_the_published_cells_have_the_parameters_of_their_authors_networks(name,
 
     network = NetworkConfig(space=found.space.name, channels=channels, cells=cells)
 
-    assert parameters(found.genotype, network) == expected
+    assert count_parameters(found.genotype, network) == expected
 
 
 def test_darts_second_cell_on_imagenet_has_4718752_parameters_and_529_91_million_multiply_adds():
     network = evolve(imagenet(48), space="darts")
 
-    assert parameters(parse("DARTS_V2"), network) == 4_718_752
-    assert round(multiply_adds(parse("DARTS_V2"), network) / 1e6, 2) == 529.91
+    assert count_parameters(parse("DARTS_V2"), network) == 4_718_752
+    assert round(count_multiply_adds(parse("DARTS_V2"), network) / 1e6, 2) == 529.91
 
 
 def test_the_214_cells_of_a_benchmark_have_its_counts(shared_data):
@@ -372,7 +372,7 @@ def test_the_214_cells_of_a_benchmark_have_its_counts(shared_data):
     cells = [[json.loads(row[kind]) for kind in ("normal", "reduce")] for row in rows]
     genotypes = [Genotype(*[cell_of_pairs(pairs) for pairs in both]) for both in cells]
 
-    counted = parameters(genotypes, NetworkConfig(space="darts", channels=36, cells=6))
+    counted = count_parameters(genotypes, NetworkConfig(space="darts", channels=36, cells=6))
 
     assert len(rows) == 214
     assert counted.tolist() == [int(row["params_C36_L20"]) for row in rows]
@@ -391,4 +391,4 @@ def test_a_cell_whose_output_is_all_nodes_takes_its_inputs_through_a_convolution
     # channels of cells 2 4 4 8 8; their inputs 6 6, 6 2, 2 4, 4 4, 4 8; each fit is a kernel and a norm
     stem = 27 * 6 + 12
     fits = 2 * (6 + 6) + 4 * (6 + 2) + 4 * (2 + 4) + 8 * (4 + 4) + 8 * (4 + 8) + 2 * 2 * (2 + 4 + 4 + 8 + 8)
-    assert parameters(genotype, network) == stem + fits + 8 * 2 + 2
+    assert count_parameters(genotype, network) == stem + fits + 8 * 2 + 2

@@ -22,7 +22,7 @@ import pytest
 
 from bnao.config.settings import NetworkConfig
 from bnao.data.tables import read_rows, read_table
-from bnao.network.size import parameters
+from bnao.network.size import count_parameters
 from bnao.space.spaces import SPACES
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
@@ -115,7 +115,7 @@ def test_the_table_is_one_that_bnao_reads(tmp_path, monkeypatch):
 
     network = NetworkConfig(space="nas-bench-201", channels=16, cells=5)
     assert table.scores.tolist() == [81.9827, 90.7693]
-    assert table.sizes.tolist() == [parameters(genotype, network) for genotype in table.genotypes]
+    assert table.sizes.tolist() == [count_parameters(genotype, network) for genotype in table.genotypes]
 
 
 def test_all_15625_rows_come_out_as_they_are_in_the_table(tmp_path, monkeypatch, shared_data):

@@ -6,9 +6,9 @@ import pathlib
 import pytest
 
 from bnao.errors import GenotypeError
-from bnao.network.claims import counted
+from bnao.network.claims import count_claims
 from bnao.space.genotype import Cell, Edge, Genotype, Node
-from bnao.space.zoo import published, zoo
+from bnao.space.zoo import published_cell, zoo
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 
@@ -68,7 +68,9 @@ def test_what_was_counted_elsewhere_is_counted_here(facts):
     for entry in zoo():
         others = facts[entry.name].get("computed_params", {})
         cells = {"36ch_20cells_no_aux": 6, "36ch_17cells_no_aux": 5, "36ch_17cells_in_NAO_V2_net": 5}
-        here = {(each.network.cells, each.network.channels): each.parameters for each in counted(entry) if each.network}
+        here = {
+            (each.network.cells, each.network.channels): each.parameters for each in count_claims(entry) if each.network
+        }
         for name, n in cells.items():
             if name in others and (n, 36) in here:
                 assert here[n, 36] == others[name], entry.name
@@ -81,11 +83,11 @@ def test_cells_that_cannot_be_expressed_say_why():
 
     assert without == CANNOT_BE_EXPRESSED
     for name in without:
-        assert any(note.startswith("Not expressible: ") for note in published(name).notes)
+        assert any(note.startswith("Not expressible: ") for note in published_cell(name).notes)
 
 
 def test_claims_that_disagree_with_the_count_are_known():
-    disagreeing = {entry.name for entry in zoo() for each in counted(entry) if each.agrees is False}
+    disagreeing = {entry.name for entry in zoo() for each in count_claims(entry) if each.agrees is False}
 
     assert {"NAONet-A", "NAONet-B", "NAONet-V2", "ENAS", "NASNet-A"} <= disagreeing
     assert {"P-DARTS", "PC-DARTS-CIFAR"}.isdisjoint(disagreeing)
@@ -93,7 +95,7 @@ def test_claims_that_disagree_with_the_count_are_known():
 
 def test_a_name_that_is_nearly_one_is_told():
     with pytest.raises(GenotypeError, match="no published cell 'DARTS_V3'; did you mean DARTS_V2"):
-        published("DARTS_V3")
+        published_cell("DARTS_V3")
 
 
 def test_the_data_name_no_folder_and_no_code():
@@ -115,7 +117,7 @@ def test_the_pages_pictures_are_those_that_bnao_draws(name):
     picture = (DOCS / "zoo" / f"{name}.svg").read_text(encoding="utf-8")
 
     assert f"](zoo/{name}.svg)" in (DOCS / "zoo.md").read_text(encoding="utf-8")
-    assert picture == published(name).genotype._repr_svg_()
+    assert picture == published_cell(name).genotype._repr_svg_()
 
 
 def test_the_page_lists_every_cell():

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from bnao.config.settings import ControllerConfig, NetworkConfig
-from bnao.network.size import parameters
+from bnao.network.size import count_parameters
 from bnao.space.spaces import SPACES, SearchSpace, space_named
-from bnao.strategies.evolution import EvolutionController, mutated
+from bnao.strategies.evolution import EvolutionController, mutate
 from bnao.strategies.random_search import RandomController
 from bnao.strategies.registry import CONTROLLERS
 from bnao.streams import stream
@@ -55,7 +55,7 @@ def test_only_what_is_accepted_is_proposed(controller, pool):
     known = set(pool)
 
     def new_and_small(genotype):
-        return genotype not in known and parameters(genotype, NETWORK) < 500_000
+        return genotype not in known and count_parameters(genotype, NETWORK) < 500_000
 
     proposed = controller.propose(pool[:5], 10, new_and_small, round=1)
 
@@ -145,7 +145,7 @@ def test_a_mutation_changes_one_edges_source_or_its_operation_and_never_both(poo
     rng = stream(0, "mutations")
 
     for parent in pool:
-        child = mutated(parent, SPACE, rng)
+        child = mutate(parent, SPACE, rng)
 
         assert edges_in_common(child, parent) == 19
         (before,), (after,) = changed_edges(parent, child)
@@ -170,7 +170,7 @@ def changed_edges(one, other):
 def test_mutations_reach_sources_and_operations_equally_often(pool):
     rng = stream(0, "mutations")
 
-    pairs = [changed_edges(pool[0], mutated(pool[0], SPACE, rng)) for _ in range(1000)]
+    pairs = [changed_edges(pool[0], mutate(pool[0], SPACE, rng)) for _ in range(1000)]
 
     sources = sum(before.source != after.source for (before,), (after,) in pairs)
     assert abs(sources - 500) < 80  # five standard deviations of 1000 fair coins
@@ -180,7 +180,7 @@ def test_a_space_of_one_operation_is_mutated_in_its_sources():
     space = SearchSpace("small", ("skip_connect",), nodes=2)
     (parent,) = space.random_genotypes(1, stream(0, "parent"))
 
-    assert all(mutated(parent, space, stream(0, "mutation", i)) != parent for i in range(50))
+    assert all(mutate(parent, space, stream(0, "mutation", i)) != parent for i in range(50))
 
 
 def test_other_node_counts_are_mutated_within_their_space():
@@ -188,6 +188,6 @@ def test_other_node_counts_are_mutated_within_their_space():
     (genotype,) = space.random_genotypes(1, stream(0, "parent"))
 
     for i in range(100):
-        genotype = space.check(mutated(genotype, space, stream(0, "mutation", i)))
+        genotype = space.check(mutate(genotype, space, stream(0, "mutation", i)))
 
     assert len(genotype.normal.nodes) == 2

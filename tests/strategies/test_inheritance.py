@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from bnao.config.settings import NetworkConfig, SearchConfig
+from bnao.config.settings import SHARE_OVER, NetworkConfig, SearchConfig
 from bnao.errors import ConfigError, RunError
 from bnao.network.parameters import initial_weights, supernet_shapes
-from bnao.network.size import parameters
+from bnao.network.size import count_parameters
 from bnao.network.state import to_bytes
 from bnao.run import Run
 from bnao.space.genotype import edge_slots
 from bnao.space.notation.notations import parse
 from bnao.space.spaces import SPACES
-from bnao.strategies.inheritance import SupernetWeights, inherited
+from bnao.strategies.inheritance import SupernetWeights, inherit_weights
 from bnao.strategies.journal import RESULT, WEIGHTS
 from bnao.streams import stream
 
@@ -30,17 +30,17 @@ def state_of(network, seed=0):
 def test_in_a_space_whose_outputs_do_not_vary_the_whole_network_comes_over(space):
     network = small(space)
     for genotype in SPACES[space].random_genotypes(5, stream(0, "inheritance")):
-        taken = inherited(genotype, network, state_of(network), "runs/a")
+        taken = inherit_weights(genotype, network, state_of(network), "runs/a")
 
         assert (taken.missing, taken.other) == ((), ())
-        assert taken.parameters == taken.of == parameters(genotype, network)
+        assert taken.parameters == taken.of == count_parameters(genotype, network)
 
 
 def test_an_operation_takes_the_weights_of_its_edge_and_its_source():
     network = small("nao")
     genotype, state = parse("NAONet-V2"), state_of(network)
 
-    taken = inherited(genotype, network, state, "runs/a").weights
+    taken = inherit_weights(genotype, network, state, "runs/a").weights
 
     # node 1 of the normal cell is 0:sep_conv_3x3+2:skip_connect, and cell 0 is a normal one
     slot = edge_slots(genotype.normal.nodes[1])[0]
@@ -54,7 +54,7 @@ def test_an_operation_takes_the_weights_of_its_edge_and_its_source():
 
 def test_in_nao_all_comes_over_but_what_reads_the_concatenated_outputs():
     network = small("nao")
-    taken = inherited(parse("NAONet-V2"), network, state_of(network), "runs/a")
+    taken = inherit_weights(parse("NAONet-V2"), network, state_of(network), "runs/a")
 
     # both cells give out four states, so each later cell's fits and the classifier are four times as wide
     left = [*taken.missing, *taken.other]
@@ -73,7 +73,7 @@ def test_in_nao_all_comes_over_but_what_reads_the_concatenated_outputs():
 def test_of_a_supernet_of_other_channels_nothing_of_a_cell_comes_over():
     network = small("darts")
 
-    taken = inherited(parse("DARTS_V2"), network, state_of(evolve(network, channels=6)), "runs/a")
+    taken = inherit_weights(parse("DARTS_V2"), network, state_of(evolve(network, channels=6)), "runs/a")
 
     assert set(taken.weights) == {"classifier.bias"}
     assert f"{len(taken.other)} have another shape there, such as {taken.other[0]}" in str(taken)
@@ -99,3 +99,14 @@ def test_a_run_of_another_space_or_that_is_not_finished_is_refused(tmp_path):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError):
         SupernetWeights.of(str(tmp_path), small("nao"))
+
+
+@pytest.mark.parametrize("space", ["nao", "darts", "nas-bench-201"])
+@pytest.mark.parametrize("share_over", SHARE_OVER)
+def test_operations_come_over_from_a_supernet_whose_edges_share_them(space, share_over):
+    network = evolve(small(space), share_over=share_over)
+    genotype = SPACES[space].random_genotypes(1, stream(0, "inheritance"))[0]
+
+    taken = inherit_weights(genotype, network, state_of(network), "runs/a", share_over=share_over)
+
+    assert not [name for name in taken.missing if ".nodes." in name]

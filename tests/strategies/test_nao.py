@@ -8,7 +8,7 @@ import pytest
 from bnao.config.settings import ControllerConfig
 from bnao.errors import DivergedError
 from bnao.space.spaces import SPACES, space_named
-from bnao.strategies.nao import Lessons, accepted, initial_parameters, parameter_shapes, scaled
+from bnao.strategies.nao import TrainingData, accepted, initial_parameters, parameter_shapes, scaled
 from bnao.streams import stream
 
 SPACE = SPACES["nao"]
@@ -44,7 +44,7 @@ def test_first_values_are_those_of_seed_round_and_name():
 
 def test_lessons_are_copies_of_the_same_architectures_each_with_its_score():
     genotypes = SPACE.random_genotypes(7, stream(0, "lessons"))
-    lessons = Lessons.of(SPACE, ControllerConfig(swaps=3), 0, 0, genotypes, np.linspace(0.2, 0.8, 7))
+    lessons = TrainingData.of(SPACE, ControllerConfig(swaps=3), 0, 0, genotypes, np.linspace(0.2, 0.8, 7))
 
     assert SPACE.from_tokens(lessons.tokens) == genotypes * 3
     assert (lessons.tokens[:7] == SPACE.tokens(genotypes)).all()
@@ -55,7 +55,7 @@ def test_lessons_are_copies_of_the_same_architectures_each_with_its_score():
 def test_each_epoch_has_an_order_of_its_own_and_a_loss_that_is_no_number_stops():
     genotypes = SPACE.random_genotypes(5, stream(0, "lessons"))
     config = ControllerConfig(swaps=1, epochs=3)
-    lessons = Lessons.of(SPACE, config, 0, 4, genotypes, np.arange(5.0))
+    lessons = TrainingData.of(SPACE, config, 0, 4, genotypes, np.arange(5.0))
     orders = []
 
     epochs = list(lessons.epochs(lambda order: orders.append(order.tolist()) or 0.5))
@@ -85,7 +85,7 @@ def test_a_tenth_is_held_out_by_seed_and_round_and_no_two_genotypes_are_too_few(
     scores = np.linspace(0.2, 0.8, 40)
 
     def lessons(n, seed=0, round=1, **settings):
-        return Lessons.of(SPACE, ControllerConfig(swaps=2, **settings), seed, round, genotypes[:n], scores[:n])
+        return TrainingData.of(SPACE, ControllerConfig(swaps=2, **settings), seed, round, genotypes[:n], scores[:n])
 
     of_40 = lessons(40)
     kept = [at for at in range(40) if at not in of_40.held_out]

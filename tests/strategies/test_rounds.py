@@ -10,12 +10,12 @@ from attrs import evolve
 from bnao.backends.table import TableSupernet
 from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.errors import ConfigError, GenotypeError, ProtocolError, RunError, SizeError
-from bnao.network.size import multiply_adds, parameters
+from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.network.state import read_weights
-from bnao.protocols import Controller, Epoch, HeldOut, Step, Supernet
+from bnao.protocols import Controller, Epoch, HeldOut, Scorer, Step
 from bnao.run import Run
 from bnao.sampler import ProportionalSampler
-from bnao.space.notation.notations import written
+from bnao.space.notation.notations import to_text
 from bnao.space.spaces import SPACES
 from bnao.strategies.evolution import EvolutionController
 from bnao.strategies.journal import add_rounds
@@ -49,7 +49,7 @@ class CountingSupernet:
 
     def score(self, genotypes):
         self.scored.append(list(genotypes))
-        return np.array([parameters(genotype, self.network) % 101 / 101 for genotype in genotypes])
+        return np.array([count_parameters(genotype, self.network) % 101 / 101 for genotype in genotypes])
 
     def sizes(self, genotypes):
         return None
@@ -145,7 +145,7 @@ def test_size_can_be_multiply_adds_or_any_function(config, controller):
     by_products = search(evolve(config, rounds=1, size="multiply-adds"), CountingSupernet(), controller)
     by_function = search(evolve(config, rounds=1), CountingSupernet(), controller, size=lambda g: np.ones(len(g)))
 
-    assert all(entry.size == multiply_adds(entry.genotype, NETWORK) for entry in by_products.ranked)
+    assert all(entry.size == count_multiply_adds(entry.genotype, NETWORK) for entry in by_products.ranked)
     assert {entry.expected_updates for entry in by_function.ranked} == {round(40 / 12, 6)}
     with pytest.raises(SizeError, match=r"sizes\[0\] is 0"):
         search(config, CountingSupernet(), controller, size=lambda g: np.zeros(len(g)))
@@ -162,7 +162,7 @@ def test_a_controller_without_ideas_is_helped_out_by_random_genotypes_and_the_ev
 
 
 def test_every_genotype_keeps_the_budgets(config, controller):
-    most = int(np.median(parameters(SPACE.random_genotypes(100, stream(0, "sample")), NETWORK)))
+    most = int(np.median(count_parameters(SPACE.random_genotypes(100, stream(0, "sample")), NETWORK)))
 
     result = search(evolve(config, max_parameters=most), CountingSupernet(), controller)
 
@@ -178,7 +178,7 @@ def test_a_space_that_is_exhausted_on_the_way_ends_the_search_with_what_there_is
     tiny = evolve(SPACE, nodes=1)
     supernet = CountingSupernet()
     supernet.network = evolve(NETWORK, nodes=1)
-    most = int(np.sort(parameters(tiny.random_genotypes(200, stream(0, "tiny")), supernet.network))[5])
+    most = int(np.sort(count_parameters(tiny.random_genotypes(200, stream(0, "tiny")), supernet.network))[5])
     config = evolve(config, rounds=60, pool=4, new=4, steps=1, max_parameters=most, network=supernet.network)
 
     result = search(config, supernet, NoIdeas())
@@ -365,7 +365,7 @@ def test_the_logs_draws_are_the_samplers(config, controller, tmp_path):
 def pool_file(tmp_path):
     """Five genotypes in six lines, in several notations; the third line says again what the first says."""
     known = SPACE.random_genotypes(5, stream(0, "pool file"))
-    lines = [str(known[0]), "# a comment", str(known[0]), written(known[1], SPACE, "json"), *map(str, known[2:])]
+    lines = [str(known[0]), "# a comment", str(known[0]), to_text(known[1], SPACE, "json"), *map(str, known[2:])]
     path = tmp_path / "pool.txt"
     path.write_text("\n".join(lines) + "\n")
     return path, known
@@ -409,7 +409,7 @@ def test_a_pool_file_that_is_absent_or_breaks_the_budget_or_is_not_in_the_table_
     config, controller, pool_file, table
 ):
     path, known = pool_file
-    sizes = parameters(known, NETWORK)
+    sizes = count_parameters(known, NETWORK)
     most = int(np.sort(sizes)[3])
     assert sizes.argmax() > 0  # else it is also the third line
     line = sizes.argmax() + 3
@@ -575,7 +575,7 @@ class Foreteller(RandomController):
     """Proposes random genotypes, predicts their size, and says that it held out two genotypes."""
 
     def predict(self, genotypes):
-        return parameters(genotypes, NETWORK).astype(float)
+        return count_parameters(genotypes, NETWORK).astype(float)
 
     def held_out(self):
         return HeldOut(10, 2, 1.0, None, 0.25)
@@ -585,7 +585,7 @@ class OfSize(CountingSupernet):
     """A supernet whose scores rise with size."""
 
     def score(self, genotypes):
-        return parameters(genotypes, self.network) / 1e6
+        return count_parameters(genotypes, self.network) / 1e6
 
 
 def test_each_round_tells_held_out_figures_and_predicted_against_found_scores(config, tmp_path):
@@ -657,7 +657,7 @@ def test_all_that_a_supernet_or_a_controller_lacks_is_said_in_one_line(config, c
         search(config, Half(), controller)
     assert str(refusal.value) == (
         "the supernet, of class Half, lacks epoch_steps, scored_images, sizes(), state() and load_state(); "
-        "see bnao.protocols.Supernet"
+        "see bnao.protocols.Scorer"
     )
     with pytest.raises(TypeError, match=r"the controller, of class Half, lacks fit\(\) and propose\(\); see bnao"):
         search(config, CountingSupernet(), Half())
@@ -666,7 +666,7 @@ def test_all_that_a_supernet_or_a_controller_lacks_is_said_in_one_line(config, c
 
 
 def test_what_a_search_needs_of_its_parts_is_named_where_it_is_documented():
-    for protocol in (Supernet, Controller):
+    for protocol in (Scorer, Controller):
         for name in [*getattr(protocol, "__annotations__", {}), *vars(protocol)]:
             if not name.startswith("_"):
                 assert f"``{name}``" in search.__doc__, name

@@ -5,13 +5,13 @@ import pytest
 from attrs import evolve
 
 from bnao.config.fields import build
-from bnao.config.table_studies import ContestConfig
+from bnao.config.table_studies import ControllersConfig
 from bnao.errors import ConfigError, DataError
 from bnao.run import Folder
 from bnao.space.spaces import SPACES
 from bnao.strategies.random_search import RandomController
 from bnao.streams import stream
-from bnao.studies.controllers import Contest, contest
+from bnao.studies.controllers import ControllersStudy, compare_controllers
 
 SPACE = SPACES["nas-bench-201"]
 POOL = SPACE.random_genotypes(400, stream(0, "contest"))
@@ -19,13 +19,13 @@ POOL = SPACE.random_genotypes(400, stream(0, "contest"))
 SCORES = np.array([str(genotype).count("nor_conv_3x3") + index / 1000 for index, genotype in enumerate(POOL)])
 TESTS = SCORES + 0.5
 CONFIG = build(
-    ContestConfig,
+    ControllersConfig,
     {"controllers": "random:30:4,evolution:10:4", "pool": 20, "queries": 200, "network": {"space": "nas-bench-201"}},
 )
 
 
 def held(config=CONFIG, folder=None, scores=SCORES, tests=TESTS, makers=None, listen=lambda event: None):
-    return contest(config, POOL, scores, tests, makers or {}, folder=folder, listen=listen)
+    return compare_controllers(config, POOL, scores, tests, makers or {}, folder=folder, listen=listen)
 
 
 def test_the_best_found_never_gets_worse_where_test_and_score_agree_and_starts_with_the_same_pool():
@@ -77,7 +77,7 @@ def test_finished_searches_are_not_made_again_and_a_resumed_comparison_is_the_sa
     assert again.to_json() == whole.to_json()
     assert len(kept) == 5
     assert {name: (tmp_path / "searches" / name).stat().st_mtime_ns for name in kept} == kept
-    assert Contest.from_json(again.to_json()).to_json() == again.to_json()
+    assert ControllersStudy.from_json(again.to_json()).to_json() == again.to_json()
 
 
 def test_a_controller_of_a_framework_is_made_by_its_maker():
@@ -115,6 +115,6 @@ def test_a_test_accuracy_that_is_no_number_is_refused():
 )
 def test_settings_that_cannot_be_are_refused_in_words(settings, message):
     with pytest.raises(ConfigError) as raised:
-        build(ContestConfig, settings)
+        build(ControllersConfig, settings)
 
     assert message in str(raised.value)

@@ -7,13 +7,13 @@ import pytest
 from attrs import evolve
 from pretend_backend import _Backend as PretendBackend
 
-from bnao.config.arms import Arm, PlannedSupernet
+from bnao.config.arms import PlannedSupernet, SamplerSpec
 from bnao.config.fields import build
 from bnao.config.settings import NetworkConfig, StudyConfig, preset
 from bnao.data.dataset import load_dataset
 from bnao.errors import ConfigError, DataError
 from bnao.metrics import pairwise_accuracy
-from bnao.network.size import parameters
+from bnao.network.size import count_parameters
 from bnao.run import Folder, Run
 from bnao.space.spaces import SPACES, space_named
 from bnao.streams import stream
@@ -37,21 +37,21 @@ SMALL = build(
 
 
 def sizes_of(genotypes):
-    return parameters(genotypes, NETWORK)
+    return count_parameters(genotypes, NETWORK)
 
 
 @pytest.mark.parametrize(
     ("text", "arm"),
     [
-        ("uniform", Arm("uniform", 0.0)),
-        ("proportional", Arm("proportional", 1.0)),
-        (" proportional:0.5 ", Arm("proportional", 0.5)),
-        ("budget:2", Arm("budget", 2.0)),
+        ("uniform", SamplerSpec("uniform", 0.0)),
+        ("proportional", SamplerSpec("proportional", 1.0)),
+        (" proportional:0.5 ", SamplerSpec("proportional", 0.5)),
+        ("budget:2", SamplerSpec("budget", 2.0)),
     ],
 )
 def test_a_sampler_is_named_with_its_power_of_the_size(text, arm):
-    assert Arm.parse(text) == arm
-    assert Arm.parse(str(arm)) == arm
+    assert SamplerSpec.parse(text) == arm
+    assert SamplerSpec.parse(str(arm)) == arm
 
 
 @pytest.mark.parametrize(
@@ -230,6 +230,17 @@ def test_a_study_leaves_its_file_in_its_folder_which_pictures_are_drawn_from(tmp
     assert plots.study_of(content).to_json() == study.to_json()
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_accuracy_of_a_single_sampler_is_drawn_without_a_legend_of_differences(tmp_path):
+    pytest.importorskip("matplotlib")
+    study = studied(evolve(SMALL, samplers="uniform"), PretendBackend(), tmp_path)
+
+    order, differences = plots.accuracy_figure(study).axes
+
+    assert [text.get_text() for text in order.get_legend().get_texts()] == ["uniform"]
+    assert differences.get_legend() is None
+
+
 @pytest.mark.parametrize("marks", ["own", "along"])
 @pytest.mark.parametrize("after", [3, 4, 5, 8, 13, 20, 31])
 def test_a_study_that_is_stopped_within_a_supernet_ends_with_the_same_figures(tmp_path, after, marks):
@@ -396,7 +407,7 @@ def test_too_few_genotypes_are_refused(tmp_path):
 
 
 def test_a_supernet_of_a_study_has_its_sampler_and_seed():
-    config = supernet_config(SMALL, PlannedSupernet(Arm("proportional", 2.0), 7, (1, 2)))
+    config = supernet_config(SMALL, PlannedSupernet(SamplerSpec("proportional", 2.0), 7, (1, 2)))
 
     assert (config.rounds, config.epochs, config.sampler, config.alpha, config.seed) == (1, 2, "proportional", 2.0, 7)
 

@@ -19,6 +19,7 @@ from bnao.network.trained import Trained
 from bnao.protocols import Logits
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
+from bnao.training.shared_weights import SharedWeights
 
 
 class KerasBackend:
@@ -41,12 +42,12 @@ class KerasBackend:
         """What ``--device`` can name here."""
         return devices()
 
-    def supernet(self, config: SearchConfig, dataset: Dataset | None) -> KerasSupernet:
-        """A freshly initialised supernet."""
+    def supernet(self, config: SearchConfig, dataset: Dataset | None) -> SharedWeights:
+        """A freshly initialised supernet with its images."""
         if dataset is None:
             raise BackendError("backend 'keras' trains on images; give it a data set")
         _check_space(config.network)
-        return KerasSupernet(config, dataset)
+        return SharedWeights(KerasSupernet(config, dataset.network(config.network)), config, dataset)
 
     def controller(self, config: SearchConfig) -> NaoController:
         """The NAO controller."""
@@ -67,6 +68,11 @@ class KerasBackend:
 def _check_space(network: NetworkConfig) -> None:
     if network.space != "nao":
         raise BackendError(f"backend 'keras' has no supernet of space {network.space!r} yet; take --backend torch")
+    if network.share_over != "edge":
+        raise BackendError(
+            f"share_over is {network.share_over!r}; in backend 'keras' each edge has weights of its own (edge); "
+            "take --backend torch"
+        )
 
 
 BACKEND = KerasBackend()

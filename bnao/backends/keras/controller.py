@@ -20,7 +20,7 @@ from bnao.backends.keras.operations import Tensor, to_numpy
 from bnao.backends.keras.optimizer import clipping
 from bnao.config.settings import ControllerConfig, MachineConfig
 from bnao.space.spaces import START, SearchSpace
-from bnao.strategies.nao import GATES, TOGETHER, Lessons, Nao, Shapes
+from bnao.strategies.nao import GATES, TOGETHER, Nao, Shapes, TrainingData
 
 Parameters = Mapping[str, Tensor]
 
@@ -199,21 +199,21 @@ class NaoController(Nao):
         self._moved = traced(lambda outputs, gradient, by: _unit(outputs + by * gradient))
         self._initialise(round=0)
 
-    def _become(self, row: NDArray[np.float32]) -> None:
+    def _set_parameters(self, row: NDArray[np.float32]) -> None:
         with self._machine.scope():
             self._flat = ops.convert_to_tensor(row)
 
     def _row(self) -> NDArray[np.float32]:
         return to_numpy(self._flat)
 
-    def _teacher(self, lessons: Lessons) -> Callable[[NDArray[np.int64]], float]:
+    def _training_step(self, data: TrainingData) -> Callable[[NDArray[np.int64]], float]:
         with self._machine.scope():
-            given = ops.convert_to_tensor(lessons.tokens.astype(np.int32)), ops.convert_to_tensor(lessons.targets)
+            given = ops.convert_to_tensor(data.tokens.astype(np.int32)), ops.convert_to_tensor(data.targets)
             # Adam's two moments, and its steps so far
             moments = [ops.zeros_like(self._flat), ops.zeros_like(self._flat), ops.zeros((), "float32")]
         size = self._config.batch_size
 
-        def taught(order: NDArray[np.int64]) -> float:
+        def train_epoch(order: NDArray[np.int64]) -> float:
             nonlocal moments
             whole, total = len(order) // size * size, 0.0
             with self._machine.scope():
@@ -225,7 +225,7 @@ class NaoController(Nao):
                         total += float(losses) * batches.shape[1]
             return total / len(order)
 
-        return taught
+        return train_epoch
 
     def _batches_taught(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,13 +19,11 @@ from bnao.backends.keras.operations import Tensor, tensor, to_numpy
 from bnao.backends.keras.optimizer import PathUpdate, clipping
 from bnao.backends.keras.stacks import Stack, canonical
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.data.dataset import Dataset, epoch_batches
-from bnao.errors import GenotypeError
+from bnao.errors import BackendError, GenotypeError
 from bnao.network.parameters import initial_weights, supernet_shapes
 from bnao.network.state import MOMENTUM, checked_state
-from bnao.protocols import State, Step
+from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
 from bnao.space.genotype import Genotype
-from bnao.training.steps import check_loss, scored_batches, supernet_steps
 
 if ENGINE == "tensorflow":
     import tensorflow as tf
@@ -167,78 +166,52 @@ def _constant(value: NDArray[np.float32]) -> Callable[..., Tensor]:
 
 
 class KerasSupernet:
-    """What a search trains and scores with.
+    """The supernet's arithmetic in Keras, for one path a step; see ``bnao.protocols.Supernet``.
+
+    Args:
+        config: the search; seed, optimizer and machine follow from it.
+        network: its network, with the data's classes and image.
 
     Raises:
         BackendError: the device is not there, or a setting that this backend does not know.
     """
 
-    candidates = None
-
-    def __init__(self, config: SearchConfig, dataset: Dataset) -> None:
-        self._config, self._dataset = config, dataset
-        self.network = dataset.network(config.network)
+    def __init__(self, config: SearchConfig, network: NetworkConfig) -> None:
+        self.network = network
         self.machine = Machine(config.machine)
-        self.epoch_steps = epoch_batches(len(dataset.y_train), config.training.batch_size)
-        self.scored_images = len(dataset.y_dev)
+        training = config.training
+        self._constants = training.momentum, training.weight_decay, training.gradient_norm, training.idle_momentum
         with self.machine.scope():
             #: the network as a Keras model, with the weights that are trained here
-            self.net = Supernet(self.network, config.seed, dtype=self.machine.policy)
+            self.net = Supernet(network, config.seed, dtype=self.machine.policy)
             self._momenta = [ops.zeros(array.shape) for array in self.net.arrays]
 
-    def train(
-        self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
-    ) -> Iterator[Step]:
-        """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on."""
-        training, arrays = self._config.training, self.net.arrays
-        constants = training.momentum, training.weight_decay, training.gradient_norm, training.idle_momentum
-        for step in supernet_steps(self._config, self._dataset, self.network, pool, drawn, round, start):
-            with self.machine.scope():
-                labels, rate = step.labels.astype(np.int32), np.float32(step.rate)
-                given = (step.images, labels, self._arch(step.genotype), step.masks, rate)
-                values = [tensor(array) for array in arrays]
-                loss, values, momenta = _trained(self.net.forward, *constants)(values, self._momenta, *given)
-                check_loss(float(loss), f"round {round + 1}, step {step.step + 1}", step.rate, step.genotype)
+    def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
+        """Update once by the gradient of one path."""
+        check_passes(passes)
+        genotype, one = _only_path(passes)
+        arrays = self.net.arrays
+        with self.machine.scope():
+            given = (one.images, one.labels.astype(np.int32), self._arch(genotype), one.masks, np.float32(rate))
+            values = [tensor(array) for array in arrays]
+            loss, right, values, momenta = _trained(self.net.forward, *self._constants)(values, self._momenta, *given)
+            outcome = Outcome(float(loss), float(right) / len(one.labels))
+            if math.isfinite(outcome.loss):
                 for array, value in zip(arrays, values, strict=True):
                     array.assign(value)
                 self._momenta = momenta
-            yield Step(step.step, step.index, float(loss), step.rate)
+        return [outcome]
 
-    def logits(self, genotype: Genotype, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Shape (n, classes) for images (n, height, width, channels), normalised by each batch's statistics."""
-        logits = self._tester()
-        batches = [self._dataset.normalised(some) for some in scored_batches(images)]
-        return np.concatenate([logits(batch, genotype) for batch in batches])
-
-    def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """One-shot accuracy of each on the dev part."""
-        logits = self._tester()
-        right = np.zeros(len(genotypes))
-        x_dev, y_dev = (scored_batches(part) for part in (self._dataset.x_dev, self._dataset.y_dev))
-        for images, labels in zip(x_dev, y_dev, strict=True):
-            batch = self._dataset.normalised(images)
-            for index, genotype in enumerate(genotypes):
-                right[index] += (logits(batch, genotype).argmax(1) == labels).sum()
-        return right / self.scored_images
-
-    def _tester(self) -> Callable[[NDArray[np.float32], Genotype], NDArray[np.float32]]:
-        """Logits of normalised images along a genotype's path by the weights as they are now."""
+    def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Shape (b, classes) for one batch (b, height, width, channels), normalised by its own statistics."""
+        arch = self._arch(_path_of(architecture))
         with self.machine.scope():
             values = [tensor(array) for array in self.net.arrays]
-
-        def logits(images: NDArray[np.float32], genotype: Genotype) -> NDArray[np.float32]:
-            arch = self._arch(genotype)
-            with self.machine.scope():
-                computed: NDArray[np.float32] = to_numpy(_tested(self.net.forward)(values, images, arch))
-            return computed
-
-        return logits
+            computed: NDArray[np.float32] = to_numpy(_tested(self.net.forward)(values, images, arch))
+        return computed
 
     def _arch(self, genotype: Genotype) -> NDArray[np.int32]:
         return self.net.arch_of(genotype).reshape(self.net.space.shape)
-
-    def sizes(self, genotypes: Sequence[Genotype]) -> None:
-        """None: sizes are counted."""
 
     def state(self) -> State:
         """Weights, and the momenta that are not zero."""
@@ -246,20 +219,41 @@ class KerasSupernet:
         return {**self.net.state(), **{name: value for name, value in momenta.items() if value.any()}}
 
     def load_state(self, state: State) -> None:
-        """Become what ``state`` was taken from."""
+        """Restore ``state``."""
         momenta = self.net.load_state(state)
         zeros = {name: np.zeros(shape, np.float32) for name, shape in supernet_shapes(self.network).items()}
         with self.machine.scope():
             self._momenta = [ops.convert_to_tensor(each.of({**zeros, **momenta})) for each in self.net.forward.stacks]
 
 
+def _path_of(architecture: Architecture) -> Genotype:
+    if isinstance(architecture, Mixture):
+        raise BackendError("backend 'keras' computes no mixtures yet; give it a genotype, or take --backend torch")
+    return architecture
+
+
+def _only_path(passes: Sequence[Pass]) -> tuple[Genotype, Pass]:
+    """The one pass that this backend makes a step, and its path."""
+    one, *others = passes
+    genotype = _path_of(one.architecture)
+    if others or not one.learn or one.weight != 1:
+        raise BackendError(
+            "backend 'keras' makes one pass a step yet, which learns with weight 1; give it one, or take "
+            "--backend torch"
+        )
+    return genotype, one
+
+
 @cache
 def _trained(forward: Forward, momentum: float, decay: float, most: float, idle: str) -> Callable[..., Any]:
-    """A training step: the loss, and what arrays and momenta become."""
+    """A training step: the loss, how many images are classified rightly, and what arrays and momenta become."""
 
-    def loss_of(values: Sequence[Tensor], images: Tensor, labels: Tensor, arch: Tensor, masks: Tensor | None) -> Tensor:
+    def loss_of(
+        values: Sequence[Tensor], images: Tensor, labels: Tensor, arch: Tensor, masks: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         logits = forward(values, images, arch, masks)
-        return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True))
+        right = ops.sum(ops.cast(ops.equal(ops.argmax(logits, -1), ops.cast(labels, "int64")), "float32"))
+        return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)), right
 
     def update(
         values: Sequence[Tensor],
@@ -283,9 +277,9 @@ def _trained(forward: Forward, momentum: float, decay: float, most: float, idle:
         arch: Tensor,
         masks: Tensor | None,
         rate: Tensor,
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        loss, gradients = value_and_gradients(loss_of, values, images, labels, arch, masks)
-        return loss, *updated(values, momenta, gradients, arch, rate)
+    ) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
+        (loss, right), gradients = value_and_gradients(loss_of, values, images, labels, arch, masks, has_more=True)
+        return loss, right, *updated(values, momenta, gradients, arch, rate)
 
     # JAX must know the path: its parts are compiled, and the update, which takes any
     return traced(step) if ENGINE == "tensorflow" else step

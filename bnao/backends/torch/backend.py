@@ -16,6 +16,7 @@ from bnao.network.trained import Trained
 from bnao.protocols import Logits
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
+from bnao.training.shared_weights import SharedWeights
 
 
 class TorchBackend:
@@ -32,11 +33,11 @@ class TorchBackend:
         """What ``--device`` can name here."""
         return devices()
 
-    def supernet(self, config: SearchConfig, dataset: Dataset | None) -> TorchSupernet:
-        """A freshly initialised supernet."""
+    def supernet(self, config: SearchConfig, dataset: Dataset | None) -> SharedWeights:
+        """A freshly initialised supernet with its images."""
         if dataset is None:
             raise BackendError("backend 'torch' trains on images; give it a data set")
-        return TorchSupernet(config, dataset)
+        return SharedWeights(TorchSupernet(config, dataset.network(config.network)), config, dataset)
 
     def controller(self, config: SearchConfig) -> NaoController:
         """The NAO controller."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bnao.backends.torch.layers import Layers
 from bnao.backends.torch.operations import Operations
+from bnao.network.parameters import shared_place
 from bnao.network.stack import Position
 from bnao.space.genotype import Cell, Edge, edge_slots
 from bnao.space.spaces import Rules
@@ -24,6 +25,7 @@ def states_of(
     path: list[Tensor],
     rules: Rules,
     slots: str | None,
+    share_over: str = "edge",
 ) -> list[Tensor]:
     """The states that the cell gives out, in order, all of one size and of the cell's channels.
 
@@ -38,6 +40,7 @@ def states_of(
         rules: which states are given out, and whether a strided identity begins with a ReLU.
         slots: in a supernet, where an edge holds an operation for each source, how a node's edges choose their weights
             (``bnao.space.genotype.edge_slots``); None in a stand-alone network.
+        share_over: in a supernet, which edges share an operation's weights.
     """
     name = f"cells.{position.index}"
     states = [
@@ -52,9 +55,10 @@ def states_of(
             if edge.operation == "none":
                 continue
             stride = 2 if position.reduction and edge.source < cell.inputs else 1
-            place = f"{name}.nodes.{index}.edges.{slot}.{edge.operation}"
-            if slots is not None:
-                place = f"{place}.source.{edge.source}"
+            if slots is None:
+                place = f"{name}.nodes.{index}.edges.{slot}.{edge.operation}"
+            else:
+                place = shared_place(share_over, name, index, slot, edge.operation, edge.source)
             summed.append(_operated(operations, layers, place, edge, states, active, stride, rules, path))
             if masks is not None:
                 kept.append(masks[index][number])
@@ -131,13 +135,14 @@ def one_cell(
     masks: Sequence[Sequence[Tensor]] | None,
     path: list[Tensor],
     rules: Rules,
+    share_over: str = "edge",
 ) -> Tensor:
     """The output at a place of a network of NAS-Bench-201's rules: a residual block's, or the cell's last node.
 
     Edges that do not reach the last node are left out, so their parameters are not in the path.
 
     Args:
-        operations, layers, position, cell, masks, path, rules: as for ``states_of``.
+        operations, layers, position, cell, masks, path, rules, share_over: as for ``states_of``.
         last: output of the place before.
     """
     name = f"cells.{position.index}"
@@ -153,7 +158,7 @@ def one_cell(
         for number, edge in enumerate(node.edges):
             if edge.operation == "none":
                 continue
-            place = f"{name}.nodes.{index}.edges.{number}.{edge.operation}"
+            place = shared_place(share_over, name, index, number, edge.operation)
             summed.append(_operated(operations, layers, place, edge, states, active, 1, rules, path))
             if masks is not None:
                 kept.append(masks[index][number])

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bnao.config.settings import ControllerConfig
 from bnao.space.spaces import START, SearchSpace
-from bnao.strategies.nao import TOGETHER, Lessons, Nao
+from bnao.strategies.nao import TOGETHER, Nao, TrainingData
 
 Parameters = Mapping[str, Tensor]
 
@@ -41,18 +41,18 @@ class NaoController(Nao):
         self._one_hot = torch.eye(space.vocabulary, device=self._device)
         self._initialise(round=0)
 
-    def _become(self, row: NDArray[np.float32]) -> None:
+    def _set_parameters(self, row: NDArray[np.float32]) -> None:
         self._flat = torch.from_numpy(row).to(self._device).requires_grad_()
 
     def _row(self) -> NDArray[np.float32]:
         return self._flat.detach().cpu().numpy()
 
-    def _teacher(self, lessons: Lessons) -> Callable[[NDArray[np.int64]], float]:
+    def _training_step(self, data: TrainingData) -> Callable[[NDArray[np.int64]], float]:
         config = self._config
-        tokens, targets = self._tensor(lessons.tokens.T), self._tensor(lessons.targets)  # steps come first throughout
+        tokens, targets = self._tensor(data.tokens.T), self._tensor(data.targets)  # steps come first throughout
         optimizer = torch.optim.Adam([self._flat], config.learning_rate, fused=True)
 
-        def taught(order: NDArray[np.int64]) -> float:
+        def train_epoch(order: NDArray[np.int64]) -> float:
             total = 0.0
             for batch in self._tensor(order).split(config.batch_size):
                 loss, self._flat.grad = self._loss_and_gradient(tokens.index_select(1, batch), targets[batch])
@@ -62,7 +62,7 @@ class NaoController(Nao):
                 total += loss.item() * len(batch)
             return total / len(order)
 
-        return taught
+        return train_epoch
 
     def _proposals(self, blocks: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
         p = self._named()

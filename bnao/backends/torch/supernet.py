@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,13 +19,12 @@ from bnao.backends.torch.machine import Machine, prepare
 from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.data.dataset import Dataset, epoch_batches
+from bnao.errors import BackendError
 from bnao.network.parameters import supernet_shapes
 from bnao.network.stack import stack, stem_channels
-from bnao.protocols import State, Step
+from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
-from bnao.training.steps import check_loss, scored_batches, supernet_steps
 
 
 class Network:
@@ -67,11 +68,14 @@ class Network:
                 cell = genotype.cell(position.reduction)
                 mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
                 if self.rules.residual:
-                    last = one_cell(operations, self.layers, position, cell, last, mask, path, self.rules)
+                    last = one_cell(
+                        operations, self.layers, position, cell, last, mask, path, self.rules, self.network.share_over
+                    )
                     continue
                 states = states_of(
-                    operations, self.layers, position, cell, before, last, mask, path, self.rules, self.network.slots
-                )
+                    operations, self.layers, position, cell, before, last, mask, path, self.rules,
+                    self.network.slots, self.network.share_over,
+                )  # fmt: skip
                 if not self.rules.mixes:
                     before, last = last, operations.concatenated(states)
                     continue
@@ -83,6 +87,8 @@ class Network:
                 last = head(operations, self.layers, last, path)
             weight, bias = self.layers.weights["classifier.weight"], self.layers.weights["classifier.bias"]
             path += (weight, bias)
+            if self.network.share_over != "edge":
+                path = list({id(parameter): parameter for parameter in path}.values())
             return F.linear(operations.pooled(last), weight, bias).float(), path
 
 
@@ -125,64 +131,80 @@ def images_of(batch: NDArray[np.float32], device: torch.device) -> Tensor:
 
 
 class TorchSupernet:
-    """What a search trains and scores with.
+    """The supernet's arithmetic in PyTorch; see ``bnao.protocols.Supernet``.
+
+    Args:
+        config: the search; seed, optimizer and machine follow from it.
+        network: its network, with the data's classes and image.
 
     Raises:
         BackendError: the device is not there.
     """
 
-    candidates = None
-
-    def __init__(self, config: SearchConfig, dataset: Dataset) -> None:
-        self._config, self._dataset = config, dataset
-        self.network = dataset.network(config.network)
-        self.net = Network(self.network, config.seed, prepare(config.machine))
-        self.epoch_steps = epoch_batches(len(dataset.y_train), config.training.batch_size)
-        self.scored_images = len(dataset.y_dev)
+    def __init__(self, config: SearchConfig, network: NetworkConfig) -> None:
+        self.network = network
+        self.net = Network(network, config.seed, prepare(config.machine))
         self._optimizer = PathSGD(self.net.layers.weights, config.training, config.training.idle_momentum)
 
-    def train(
-        self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
-    ) -> Iterator[Step]:
-        """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on."""
-        for step in supernet_steps(self._config, self._dataset, self.network, pool, drawn, round, start):
-            logits, path = self.net(images_of(step.images, self.net.device), step.genotype, step.masks)
-            loss = F.cross_entropy(logits, torch.from_numpy(step.labels).to(self.net.device))
-            value = float(loss.detach())
-            check_loss(value, f"round {round + 1}, step {step.step + 1}", step.rate, step.genotype)
-            self._optimizer.step(*gradients_of(loss, path), step.rate)
-            yield Step(step.step, step.index, value, step.rate)
+    def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
+        """Make the passes, sum the gradients of those that learn, and update once."""
+        check_passes(passes)
+        made: list[_Made] = []
+        gradients: dict[Tensor, Tensor] = {}
+        for each in passes:
+            made.append(self._made(each, made, gradients))
+        outcomes = [each.outcome for each in made]
+        if gradients and all(math.isfinite(outcome.loss) for outcome in outcomes):
+            self._optimizer.step(list(gradients), list(gradients.values()), rate)
+        return outcomes
+
+    def _made(self, one: Pass, earlier: Sequence[_Made], gradients: dict[Tensor, Tensor]) -> _Made:
+        """Make a pass, and add its gradients to those of the step so far."""
+        with torch.set_grad_enabled(one.learn):
+            images = images_of(one.images, self.net.device)
+            labels = torch.from_numpy(one.labels).to(self.net.device)
+            logits, path = self.net(images, _path_of(one.architecture), one.masks)
+            loss = F.cross_entropy(logits, labels if one.teacher is None else earlier[one.teacher].probabilities)
+            term = loss if one.above is None else F.relu(loss - earlier[one.above].outcome.loss)
+            if one.weight != 1:
+                term = term * one.weight
+        # a gradient of an earlier pass may be an update's only one, so those are summed and never written over
+        if one.learn:
+            for weight, gradient in zip(*gradients_of(term, path), strict=True):
+                gradients[weight] = gradients[weight] + gradient if weight in gradients else gradient
+        logits, right = logits.detach(), (logits.argmax(1) == labels).sum()
+        value, count = torch.stack([loss.detach(), right.float()]).tolist()
+        return _Made(logits, Outcome(value, count / len(labels)))
 
     @torch.inference_mode()
-    def logits(self, genotype: Genotype, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Shape (n, classes) for images (n, height, width, channels), normalised by each batch's statistics."""
-        return np.concatenate(
-            [
-                self.net(images_of(self._dataset.normalised(some), self.net.device), genotype)[0].cpu().numpy()
-                for some in scored_batches(images)
-            ]
-        )
-
-    @torch.inference_mode()
-    def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """One-shot accuracy of each on the dev part."""
-        right = np.zeros(len(genotypes))
-        for images, labels in zip(
-            scored_batches(self._dataset.x_dev), scored_batches(self._dataset.y_dev), strict=True
-        ):
-            batch = images_of(self._dataset.normalised(images), self.net.device)
-            for index, genotype in enumerate(genotypes):
-                logits, _ = self.net(batch, genotype)
-                right[index] += (logits.argmax(1).cpu().numpy() == labels).sum()
-        return right / self.scored_images
-
-    def sizes(self, genotypes: Sequence[Genotype]) -> None:
-        """None: sizes are counted."""
+    def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Shape (b, classes) for one batch (b, height, width, channels), normalised by its own statistics."""
+        logits, _ = self.net(images_of(images, self.net.device), _path_of(architecture))
+        computed: NDArray[np.float32] = logits.cpu().numpy()
+        return computed
 
     def state(self) -> State:
         """Weights and momenta."""
         return self.net.layers.state(self._optimizer.momenta)
 
     def load_state(self, state: State) -> None:
-        """Become what ``state`` was taken from."""
+        """Restore ``state``."""
         self._optimizer.load(self.net.layers.load(state))
+
+
+@dataclass(slots=True)
+class _Made:
+    """A pass that has been made, as later passes of its step refer to it."""
+
+    logits: Tensor
+    outcome: Outcome
+
+    @property
+    def probabilities(self) -> Tensor:
+        return F.softmax(self.logits, 1)
+
+
+def _path_of(architecture: Architecture) -> Genotype:
+    if isinstance(architecture, Mixture):
+        raise BackendError("backend 'torch' computes no mixtures yet; give it a genotype")
+    return architecture

@@ -24,11 +24,11 @@ from bnao.cli.progress import INTERVAL, telling
 from bnao.cli.reports import agreement_lines, numbered, peak_memory, spent_line, table
 from bnao.config.fields import build
 from bnao.config.settings import MachineConfig, SearchConfig
-from bnao.data.dataset import Dataset, load_dataset
+from bnao.data.dataset import load_dataset
 from bnao.errors import ConfigError
 from bnao.evaluation.scoring import OneShotScore, score_genotypes
 from bnao.metrics import Estimate, rank_agreement
-from bnao.protocols import State, Supernet
+from bnao.protocols import Scorer, State
 from bnao.run import read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
@@ -91,8 +91,8 @@ def command(
 # --- the scores
 
 
-def _supernet(run: Path, config: SearchConfig, state: State) -> tuple[Supernet, Dataset]:
-    """The run's supernet with its weights, in the backend that is asked for, and the images it is scored on."""
+def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
+    """The run's supernet with its weights and images, in the backend that is asked for."""
     backend = backends.load(config.machine.backend)
     if backend.name == "table":
         raise ConfigError("backend 'table' has no weights; name a framework with --backend")
@@ -103,15 +103,15 @@ def _supernet(run: Path, config: SearchConfig, state: State) -> tuple[Supernet, 
         log.info("%s does not say which images it is of (no %s); taken are: %s", run, ABOUT, dataset.describe())
     supernet = backend.supernet(config, dataset)
     supernet.load_state(state)
-    return supernet, dataset
+    return supernet
 
 
-def _told(supernet: Supernet, dataset: Dataset | None, genotypes: Sequence[Genotype]) -> list[OneShotScore]:
+def _told(supernet: Scorer, genotypes: Sequence[Genotype]) -> list[OneShotScore]:
     """The scores, with a line now and then."""
     scores: list[OneShotScore] = []
     start = last = time.monotonic()
     while len(scores) < len(genotypes):
-        scores += score_genotypes(genotypes[len(scores) : len(scores) + _AT_ONCE], supernet, dataset)
+        scores += score_genotypes(genotypes[len(scores) : len(scores) + _AT_ONCE], supernet)
         now = time.monotonic()
         if now - last >= INTERVAL:
             left = (now - start) / len(scores) * (len(genotypes) - len(scores))
@@ -158,13 +158,12 @@ class _Given:
 
 
 def _scored_given(run: Path, config: SearchConfig, genotypes: Sequence[Genotype]) -> _Given:
-    supernet: Supernet
-    dataset: Dataset | None = None
+    supernet: Scorer
     if config.machine.backend == "table" and config.table.table is not None:
         supernet = backends.load("table").supernet(config, None)
     else:
-        supernet, dataset = _supernet(run, config, read_supernet(run))
-    return _Given(_told(supernet, dataset, genotypes), supernet.scored_images)
+        supernet = _supernet(run, config, read_supernet(run))
+    return _Given(_told(supernet, genotypes), supernet.scored_images)
 
 
 # --- of a run's own genotypes
@@ -212,6 +211,6 @@ def _scored_own(run: Path, config: SearchConfig, top: int | None) -> _Own:
     state, ranked = read_supernet(run), read_result(run).ranked
     if top is not None and top > len(ranked):
         raise click.UsageError(f"--top is {top}; {run} has {len(ranked)} genotypes")
-    supernet, dataset = _supernet(run, config, state)
-    scores = _told(supernet, dataset, [entry.genotype for entry in ranked[:top]])
+    supernet = _supernet(run, config, state)
+    scores = _told(supernet, [entry.genotype for entry in ranked[:top]])
     return _Own(scores, [entry.score for entry in ranked[:top]])

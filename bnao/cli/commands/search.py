@@ -26,7 +26,7 @@ from bnao.data.dataset import Dataset, load_dataset
 from bnao.errors import ConfigError
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.trainings import short_training
-from bnao.protocols import Backend, Controller, Supernet
+from bnao.protocols import Backend, Controller, Scorer
 from bnao.run import FORMAT, Run, check_is_free, read_config
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import read_lines
@@ -145,7 +145,7 @@ def _new_folder(config: SearchConfig) -> Path:
 class _Parts:
     """All that a search works with; what can be wrong with it is found before the run's folder is made."""
 
-    supernet: Supernet
+    supernet: Scorer
     controller: Controller
     rerank: Callable[[Genotype], float] | None
     about: About
@@ -173,7 +173,7 @@ def _parts(config: SearchConfig, controller_backend: str | None) -> _Parts:
     return _Parts(supernet, controller, rerank, facts)
 
 
-def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Supernet:
+def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Scorer:
     """The supernet, or what trains each genotype alone in its place."""
     if config.sharing == "weights":
         return backend.supernet(config, dataset)

@@ -15,7 +15,7 @@ from bnao.cli.options import SectionedCommand, WholeNumber, given_settings, opti
 from bnao.cli.text import drawn, in_words
 from bnao.config.fields import build
 from bnao.config.settings import NetworkConfig
-from bnao.space.notation.notations import written
+from bnao.space.notation.notations import to_text
 
 
 @click.command("show", cls=SectionedCommand, params=options_of(NetworkConfig, "Network", defaults=NETWORK))
@@ -52,7 +52,7 @@ def command(
     network = attrs.evolve(build(NetworkConfig, given, NETWORK), classes=classes, image=image)
     readings = texts.readings(space_asked_for(given))
     if notation is not None:
-        lines = [written(reading.genotype, reading.space, notation) for reading in readings]
+        lines = [to_text(reading.genotype, reading.space, notation) for reading in readings]
     else:
         lines = list((as_json_lines if as_json else _for_people)(sized(readings, network, budget)))
     for line in lines:

@@ -10,8 +10,8 @@ import attrs
 import click
 
 from bnao.cli.reports import table
-from bnao.network.claims import Counted, counted
-from bnao.space.zoo import Published, published, zoo
+from bnao.network.claims import Counted, count_claims
+from bnao.space.zoo import Published, published_cell, zoo
 
 
 @click.command("zoo")
@@ -23,7 +23,7 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     What papers and repositories claim stands beside what is counted by arithmetic in the same setting. A name may stand
     wherever bnao takes a genotype: bnao show DARTS_V2, bnao evaluate DARTS_V2.
     """
-    entries = [published(name) for name in names] if names else list(zoo())
+    entries = [published_cell(name) for name in names] if names else list(zoo())
     if as_json:
         lines = [json.dumps(_plain(entry)) for entry in entries]
     elif names:
@@ -37,7 +37,7 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
 def _listed(entries: Sequence[Published]) -> list[str]:
     rows = []
     for entry in entries:
-        for number, each in enumerate(counted(entry)):
+        for number, each in enumerate(count_claims(entry)):
             name, space = ("", "") if number else (entry.name, "-" if entry.space is None else entry.space.name)
             rows.append([name, space, *_figures(each)])
     heads = ["cell", "space", "data", "C", "N", "claimed", "counted", "multiply-adds", "test error"]
@@ -65,7 +65,7 @@ def _told(entry: Published) -> list[str]:
     lines = [entry.name, f"  from {entry.source}"]
     if entry.genotype is not None and entry.space is not None:
         lines += [f"  space {entry.space.name}", f"  {entry.genotype}"]
-    for each in counted(entry):
+    for each in count_claims(entry):
         claim = each.claim
         if claim is not None:
             told = [] if claim.parameters is None else [f"{claim.parameters:g} M parameters"]
@@ -97,7 +97,7 @@ def _plain(entry: Published) -> dict[str, Any]:
                 "multiply_adds": each.multiply_adds,
                 "agrees": each.agrees,
             }
-            for each in counted(entry)
+            for each in count_claims(entry)
         ],
         "notes": list(entry.notes),
     }

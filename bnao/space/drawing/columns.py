@@ -64,7 +64,7 @@ class Place:
 Column = list[Place]
 
 
-def arranged(places: Sequence[Place]) -> list[Column]:
+def arrange(places: Sequence[Place]) -> list[Column]:
     """Columns from left to right, each from top to bottom, with the lines that pass them.
 
     Args:
@@ -72,7 +72,7 @@ def arranged(places: Sequence[Place]) -> list[Column]:
             stands in the first column in the order given, and the last state alone in the last column.
 
     >>> chain = [Place(0, [], height=20), Place(1, [Port(0)], height=20), Place(2, [Port(0), Port(1)], height=20)]
-    >>> [[(place.state, place.passes) for place in column] for column in arranged(chain)]
+    >>> [[(place.state, place.passes) for place in column] for column in arrange(chain)]
     [[(0, False)], [(1, False), (0, True)], [(2, False)]]
     """
     columns = _columns(places)

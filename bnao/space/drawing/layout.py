@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import define, evolve, field, frozen
 
-from bnao.space.drawing.columns import Column, Place, Port, arranged
+from bnao.space.drawing.columns import Column, Place, Port, arrange
 
 # lengths are pixels of an SVG, 1/96 inch
 FONT, HEADING_FONT = 12.0, 14.0
@@ -225,7 +225,7 @@ class _Sheet:
     def lay(self, graph: Graph, top: float) -> float:
         """Lay out a cell below a height, and give how far down it reaches."""
         boxes = _boxes(graph)
-        columns = arranged([_place(graph, state, box) for state, box in enumerate(boxes)])
+        columns = arrange([_place(graph, state, box) for state, box in enumerate(boxes)])
         places = [place for column in columns for place in column]
         down = top - min(place.y - place.height / 2 for place in places)
         for place in places:

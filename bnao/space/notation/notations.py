@@ -22,7 +22,7 @@ from bnao.space.notation.integers import (
 from bnao.space.notation.json import from_json, to_json
 from bnao.space.notation.nas_bench_201 import from_nas_bench_201, to_nas_bench_201
 from bnao.space.spaces import SPACES, SearchSpace
-from bnao.space.zoo import published
+from bnao.space.zoo import published_cell
 
 #: what a text may be written in; each name, with a colon, may stand in front of it, and nao-v1 must
 NOTATIONS = ("text", "json", "darts", "nao", "nao-v1", "enas", "nas-bench-201", "integers")
@@ -57,7 +57,7 @@ def parse(text: str, space: SearchSpace | None = None) -> Genotype:
         text: bnao's text form; the name of a published cell (see ``bnao.space.zoo``); the authors' integers (source,
             operation, source, operation for every node of the normal cell, then of the reduction cell); ENAS' arcs (the
             same, each cell in brackets); a DARTS ``Genotype(...)``; a NAS-Bench-201 string
-            (``|operation~source|+|operation~source|operation~source|+...``); or JSON (``written(..., "json")``).
+            (``|operation~source|+|operation~source|operation~source|+...``); or JSON (``to_text(..., "json")``).
             A notation's name and a colon may stand in front; the numbers of NAO's first version are read only so:
             ``nao-v1: 0 7 1 15 ...``.
         space: the space it must belong to; None: the one that the text tells, else ``nao``.
@@ -185,7 +185,7 @@ def _notation_of(text: str, space: SearchSpace | None) -> str:
 
 def _read_published(name: str, space: SearchSpace | None) -> Reading:
     try:
-        entry = published(name)
+        entry = published_cell(name)
     except GenotypeError as error:
         raise GenotypeError(f"{shortened(name)} is no genotype; {error}") from None
     if entry.genotype is None or entry.space is None:
@@ -202,7 +202,7 @@ def _check_same(found: SearchSpace, wanted: SearchSpace | None, what: str) -> No
         )
 
 
-def written(genotype: Genotype, space: SearchSpace, notation: str) -> str:
+def to_text(genotype: Genotype, space: SearchSpace, notation: str) -> str:
     """A genotype's text in a notation; ``parse`` reads it again.
 
     Args:
@@ -213,9 +213,9 @@ def written(genotype: Genotype, space: SearchSpace, notation: str) -> str:
     Raises:
         GenotypeError: the notation cannot express it; the edge or the rule is named.
 
-    >>> written(parse("NAONet-V2"), SPACES["nao"], "enas")[:14]
+    >>> to_text(parse("NAONet-V2"), SPACES["nao"], "enas")[:14]
     '[0 1 1 1 0 0 2'
-    >>> written(parse("DARTS_V2"), SPACES["darts"], "nao")  # doctest: +ELLIPSIS
+    >>> to_text(parse("DARTS_V2"), SPACES["darts"], "nao")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     bnao.errors.GenotypeError: node 3 of the normal cell has the operation 'dil_conv_3x3', for which the authors' ...

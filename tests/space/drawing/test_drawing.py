@@ -15,7 +15,7 @@ from PIL import Image
 
 from bnao.errors import BnaoError, ConfigError, WriteError
 from bnao.space.drawing import save, svg
-from bnao.space.drawing.columns import Place, Port, arranged
+from bnao.space.drawing.columns import Place, Port, arrange
 from bnao.space.drawing.layout import HEADING_FONT, kind_of, text_width
 from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.spaces import SPACES
@@ -230,7 +230,7 @@ def test_lines_that_need_not_cross_do_not():
     sources = {2: 1, 3: 0, 4: 2, 5: 3}
     places = [Place(state, [Port(sources[state])] if state in sources else [], height=20) for state in range(6)]
 
-    columns = arranged([*places, Place(6, [Port(4), Port(5)], height=20)])
+    columns = arrange([*places, Place(6, [Port(4), Port(5)], height=20)])
 
     assert [[place.state for place in column] for column in columns] == [[0, 1], [3, 2], [5, 4], [6]]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bnao.errors import GenotypeError
 from bnao.space.genotype import Genotype
-from bnao.space.notation.notations import NOTATIONS, parse, read, written
+from bnao.space.notation.notations import NOTATIONS, parse, read, to_text
 from bnao.space.spaces import SPACES, space_named
 from bnao.space.zoo import zoo
 from bnao.streams import stream
@@ -93,17 +93,17 @@ def test_the_numbers_of_naos_first_version_are_read_by_its_name_alone():
 def test_the_two_versions_give_the_large_spaces_operations_other_numbers():
     genotype, space = parse("NAONet-A"), SPACES["nao-large"]
 
-    assert sorted(written(genotype, space, "nao-v1").split()[1:]) == sorted(NAONET_A.split())
-    assert written(genotype, space, "nao").split()[:4] == ["0", "2", "1", "10"]
+    assert sorted(to_text(genotype, space, "nao-v1").split()[1:]) == sorted(NAONET_A.split())
+    assert to_text(genotype, space, "nao").split()[:4] == ["0", "2", "1", "10"]
 
 
 def test_enas_arcs_are_the_integers_of_each_cell_in_brackets():
     assert parse(ENAS) == parse("ENAS") == parse(ENAS.replace("[", " ").replace("]", " "))
-    assert written(parse("ENAS"), SPACES["nao"], "enas").startswith("[0 2 0 0 0 1 0 4 ")
+    assert to_text(parse("ENAS"), SPACES["nao"], "enas").startswith("[0 2 0 0 0 1 0 4 ")
 
 
 def test_the_json_says_all_of_itself():
-    content = json.loads(written(parse("DARTS_V2"), SPACES["darts"], "json"))
+    content = json.loads(to_text(parse("DARTS_V2"), SPACES["darts"], "json"))
 
     assert {name: content[name] for name in ("format", "space", "output")} == {
         "format": 1, "space": "darts", "output": "nodes",
@@ -131,9 +131,9 @@ def test_a_published_cell_that_cannot_be_expressed_says_why():
 
 
 def test_a_genotype_knows_how_its_output_forms_whatever_it_was_read_from():
-    text = written(parse("DARTS_V2"), SPACES["darts"], "text")
+    text = to_text(parse("DARTS_V2"), SPACES["darts"], "text")
 
-    for each in ("DARTS_V2", DARTS_V2, written(parse("DARTS_V2"), SPACES["darts"], "json")):
+    for each in ("DARTS_V2", DARTS_V2, to_text(parse("DARTS_V2"), SPACES["darts"], "json")):
         assert parse(each).output == "nodes"
     assert parse(text, SPACES["darts"]).output == "nodes"
     assert parse("NAONet-V2").output == "loose ends"
@@ -150,7 +150,7 @@ def test_a_genotype_of_two_cells_comes_back_from_every_notation_that_can_express
     can |= {"enas"} if name == "nao" else set()
 
     for notation in can:
-        text = written(genotype, space, notation)
+        text = to_text(genotype, space, notation)
         assert parse(text, space) == genotype
         assert parse(text, space).output == space.rules.output
         if notation == "json":
@@ -163,9 +163,9 @@ def test_a_genotype_of_the_benchmark_comes_back_from_every_notation_that_can_exp
     genotype = random_genotype(space, seed)
 
     for notation in ("text", "json", "nas-bench-201", "integers"):
-        assert parse(written(genotype, space, notation), space) == genotype
-    assert read(written(genotype, space, "json")).space == space
-    assert read(written(genotype, space, "nas-bench-201")).space == space
+        assert parse(to_text(genotype, space, notation), space) == genotype
+    assert read(to_text(genotype, space, "json")).space == space
+    assert read(to_text(genotype, space, "nas-bench-201")).space == space
 
 
 @given(st.integers(1, 7), st.integers(0, 1000))
@@ -173,7 +173,7 @@ def test_a_darts_cell_tells_its_space_in_darts_notation(nodes, seed):
     space = space_named("darts", nodes)
     genotype = random_genotype(space, seed)
 
-    found = read(written(genotype, space, "darts"))
+    found = read(to_text(genotype, space, "darts"))
 
     assert (found.genotype, found.space.nodes) == (genotype, nodes)
     assert found.space.name == "darts"
@@ -204,7 +204,7 @@ def test_a_notation_that_cannot_express_a_genotype_says_which_edge_or_rule(name,
     found = read(name)
 
     with pytest.raises(GenotypeError) as raised:
-        written(found.genotype, found.space, notation)
+        to_text(found.genotype, found.space, notation)
 
     assert told in str(raised.value)
 
@@ -214,12 +214,12 @@ def test_a_genotype_of_one_cell_has_no_two(notation):
     genotype = random_genotype(SPACES["nas-bench-201"], 0)
 
     with pytest.raises(GenotypeError, match=r"a genotype of one cell; .* writes a normal and a reduction cell"):
-        written(genotype, SPACES["nas-bench-201"], notation)
+        to_text(genotype, SPACES["nas-bench-201"], notation)
 
 
 def test_a_notation_that_does_not_exist_is_refused_with_those_that_do():
     with pytest.raises(GenotypeError, match="no notation 'yaml'; there is text, json, darts"):
-        written(parse("DARTS_V2"), SPACES["darts"], "yaml")
+        to_text(parse("DARTS_V2"), SPACES["darts"], "yaml")
 
 
 # --- what is no genotype
@@ -278,7 +278,7 @@ def test_a_darts_genotype_of_a_space_that_was_asked_for_must_have_its_output():
     ],
 )
 def test_json_that_is_no_genotype_is_refused_with_the_place(change, told):
-    content = json.loads(written(parse("DARTS_V2"), SPACES["darts"], "json"))
+    content = json.loads(to_text(parse("DARTS_V2"), SPACES["darts"], "json"))
 
     assert told in refused(json.dumps(content | change))
 
@@ -345,10 +345,10 @@ def test_thousands_of_mutated_texts_are_read_or_refused_and_never_take_a_second(
         if entry.genotype is not None:
             for notation in NOTATIONS:
                 try:
-                    texts.append(written(entry.genotype, entry.space, notation))
+                    texts.append(to_text(entry.genotype, entry.space, notation))
                 except GenotypeError:
                     continue
-    texts.append(written(random_genotype(SPACES["nas-bench-201"], 0), SPACES["nas-bench-201"], "nas-bench-201"))
+    texts.append(to_text(random_genotype(SPACES["nas-bench-201"], 0), SPACES["nas-bench-201"], "nas-bench-201"))
     signs = [*"0123456789()[]{}'\",:;+|~= \n\x00é", "Genotype", "nao-v1:", "json:", "((((", "[[[[", "9" * 400]
     outcomes = {True: 0, False: 0}
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from bnao.errors import GenotypeError
 from bnao.space.notation.integers import to_integers
 from bnao.space.notation.nas_bench_201 import to_nas_bench_201
-from bnao.space.notation.notations import parse, read_lines, written
+from bnao.space.notation.notations import parse, read_lines, to_text
 from bnao.space.spaces import SPACES, space_named
 from bnao.streams import stream
 
@@ -177,7 +177,7 @@ def test_a_file_of_genotypes_is_read_in_any_notation_and_errors_name_their_line(
     genotypes = SPACES["nao"].random_genotypes(2, stream(0, "lines"))
     path = tmp_path / "some.txt"
     path.write_text(
-        f"\ufeff# two\n\n{genotypes[0]}\n{written(genotypes[1], SPACES['nao'], 'integers')}\n", encoding="utf-8"
+        f"\ufeff# two\n\n{genotypes[0]}\n{to_text(genotypes[1], SPACES['nao'], 'integers')}\n", encoding="utf-8"
     )
 
     assert read_lines(path, SPACES["nao"]) == [(f"{path}, line 3", genotypes[0]), (f"{path}, line 4", genotypes[1])]

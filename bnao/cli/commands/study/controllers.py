@@ -12,10 +12,10 @@ from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.reports import contest_report
 from bnao.cli.studies import Output, counting, framework, keep_study, required, study_folder, study_options
 from bnao.config.fields import build
-from bnao.config.table_studies import ContestConfig
+from bnao.config.table_studies import ControllersConfig
 from bnao.data.tables import SCORE_COLUMNS, read_rows
 from bnao.space.spaces import space_named
-from bnao.studies.controllers import Contest, contest
+from bnao.studies.controllers import ControllersStudy, compare_controllers
 
 log = logging.getLogger("bnao.cli")
 
@@ -24,7 +24,9 @@ log = logging.getLogger("bnao.cli")
 _WITHOUT = (("controller", "controller"), *(("network", name) for name in ("channels", "cells", "network")))
 
 
-@click.command("controllers", cls=SectionedCommand, params=options_of(ContestConfig, "Comparison", without=_WITHOUT))
+@click.command(
+    "controllers", cls=SectionedCommand, params=options_of(ControllersConfig, "Comparison", without=_WITHOUT)
+)
 @study_options()
 @click.pass_context
 def command(context: click.Context, output: Output) -> None:
@@ -33,11 +35,11 @@ def command(context: click.Context, output: Output) -> None:
     A search is told --score-column, and judged by --test-column of the genotype whose score is the best so far.
     --backend names the framework of the NAO controller.
     """
-    config = build(ContestConfig, given_settings(context))
+    config = build(ControllersConfig, given_settings(context))
     output.told(lambda: _contested(config, output.folder), contest_report)
 
 
-def _contested(config: ContestConfig, folder: Path) -> Contest:
+def _contested(config: ControllersConfig, folder: Path) -> ControllersStudy:
     path = required(config.table, "--table")
     if config.test_column is None:
         raise click.UsageError("name the column of test accuracies with --test-column")
@@ -53,6 +55,6 @@ def _contested(config: ContestConfig, folder: Path) -> Contest:
     listen = counting(sum(entrant.seeds for entrant in config.entries), "{controller}, seed {seed}: {best:.3f}")
     facts = about(about_table(path), config.machine, used)
     with study_folder(folder, config, facts) as run:
-        found = contest(config, genotypes, scores, tests, makers, folder=run, listen=listen)
+        found = compare_controllers(config, genotypes, scores, tests, makers, folder=run, listen=listen)
         keep_study(run, found.to_json(), config, data=f"table {path.name}")
     return found

@@ -8,7 +8,7 @@ import click
 
 from bnao.cli.reports import size_report
 from bnao.cli.studies import Output, keep_study, study_folder, study_options
-from bnao.config.table_studies import PremiseConfig
+from bnao.config.table_studies import SizeConfig
 from bnao.data.tables import read_rows
 from bnao.studies.size import SizeCorrelation, premise_json, size_correlation
 
@@ -30,7 +30,7 @@ def command(
     output: Output,
 ) -> None:
     """Correlate size with accuracy along training, in each TABLE: the paper's premise, in others' data."""
-    config = PremiseConfig(
+    config = SizeConfig(
         tables=",".join(map(str, tables)), size_column=size_column, columns=",".join(columns), resamples=resamples
     )
 

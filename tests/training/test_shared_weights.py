@@ -1,0 +1,100 @@
+"""A supernet with its images: what each step hands it, and what is made of its logits."""
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from bnao.config.settings import NetworkConfig, SearchConfig, TrainingConfig
+from bnao.errors import DivergedError
+from bnao.protocols import Classifying, Outcome, Scorer, Supernet, check_provides
+from bnao.space.spaces import SPACES
+from bnao.streams import stream
+from bnao.testing import small_dataset
+from bnao.training.shared_weights import SharedWeights
+from bnao.training.steps import scored_batches, supernet_steps
+
+POOL = SPACES["nao"].random_genotypes(3, stream(0, "shared weights test"))
+CONFIG = SearchConfig(network=NetworkConfig(channels=4, cells=1), training=TrainingConfig(batch_size=32))
+
+
+class Recorder:
+    """A supernet without a framework: its loss is what it was told, its logits tell the genotype and the images."""
+
+    def __init__(self, dataset, losses=()):
+        self.network = dataset.network(CONFIG.network)
+        self.losses, self.steps, self.batches = list(losses), [], []
+
+    def step(self, passes, rate):
+        self.steps.append((passes, rate))
+        return [Outcome(self.losses.pop(0) if self.losses else 1.0, 0.5) for _ in passes]
+
+    def logits(self, architecture, images):
+        self.batches.append(images)
+        brightness = images.mean((1, 2, 3))
+        return np.stack([brightness, np.zeros_like(brightness), -brightness, brightness * 0 - 9], 1)
+
+    def state(self):
+        return {"steps": np.float32([len(self.steps)])}
+
+    def load_state(self, state):
+        self.steps = [None] * int(state["steps"][0])
+
+
+def shared(**options):
+    dataset = small_dataset()
+    supernet = Recorder(dataset, **options)
+    return SharedWeights(supernet, CONFIG, dataset), supernet, dataset
+
+
+def test_it_is_all_that_a_search_asks_for_and_more():
+    weights, supernet, _ = shared()
+
+    check_provides(weights, Scorer, "supernet")
+    check_provides(supernet, Supernet, "supernet")
+    assert isinstance(weights, Classifying)
+
+
+def test_each_step_is_one_pass_over_the_batch_that_seed_round_and_step_decide():
+    weights, supernet, dataset = shared()
+    drawn = np.array([2, 0, 1, 0])
+
+    steps = list(weights.train(POOL, drawn, round=1, start=1))
+
+    wanted = list(supernet_steps(CONFIG, dataset, weights.network, POOL, drawn, 1, 1))
+    assert [(step.step, step.index) for step in steps] == [(1, 0), (2, 1), (3, 0)]
+    for (passes, rate), expected in zip(supernet.steps, wanted, strict=True):
+        (one,) = passes
+        assert (one.architecture, one.learn, one.weight, rate) == (expected.genotype, True, 1.0, expected.rate)
+        assert (one.images == expected.images).all()
+        assert (one.masks == expected.masks).all()
+
+
+def test_a_loss_that_is_not_finite_is_told_with_its_place():
+    weights, _, _ = shared(losses=[1.0, np.nan])
+
+    with pytest.raises(DivergedError, match=r"the loss is nan at round 1, step 2, .*, genotype \d:"):
+        list(weights.train(POOL, np.zeros(5, np.int64), round=0))
+
+
+def test_every_architecture_is_classified_by_the_same_normalised_batches():
+    weights, supernet, dataset = shared()
+
+    found = weights.classify(POOL[:2])
+
+    batches = [dataset.normalised(part) for part in scored_batches(dataset.x_dev)]
+    assert len(supernet.batches) == 2 * len(batches)
+    assert all((supernet.batches[2 * index] == batch).all() for index, batch in enumerate(batches))
+    logits = np.concatenate([Recorder(dataset).logits(None, batch) for batch in batches]).astype(np.float64)
+    assert found[0].accuracy == (logits.argmax(1) == dataset.y_dev).mean()
+    likely = logits[np.arange(len(logits)), dataset.y_dev] - np.log(np.exp(logits).sum(1))
+    assert found[0].log_likelihood == pytest.approx(likely.mean())
+    assert weights.score(POOL).tolist() == [found[0].accuracy] * 3
+
+
+def test_a_data_set_of_one_dev_image_is_scored():
+    dataset = small_dataset()
+    weights = SharedWeights(
+        Recorder(dataset), CONFIG, evolve(dataset, x_dev=dataset.x_dev[:1], y_dev=dataset.y_dev[:1])
+    )
+
+    assert weights.score(POOL[:1])[0] in (0, 1)
