@@ -6,6 +6,9 @@ gradients down to a norm of 5, changes brightness, contrast and saturation by up
 
 from bnao.config.fields import Settings
 
+#: the NAO controller for rounds of a few dozen genotypes; the defaults are the paper's
+RANKED_NAO: Settings = {"targets": "ranks", "features": "structure", "patience": 30, "selection": "predicted"}
+
 SEARCH_PRESETS: dict[str, Settings] = {
     "quick": {
         "rounds": 3,
@@ -18,7 +21,7 @@ SEARCH_PRESETS: dict[str, Settings] = {
         "network": {"channels": 8, "cells": 1},
         "data": {"dataset": "fashion-mnist", "image_size": 14, "dev_share": 0.2, "pad": 2},
         "training": {"learning_rate": 0.15},
-        "controller": {"epochs": 60},
+        "controller": {**RANKED_NAO, "epochs": 60},
     },
     "cifar10-small": {
         "rounds": 3,
@@ -31,7 +34,7 @@ SEARCH_PRESETS: dict[str, Settings] = {
         "network": {"channels": 8, "cells": 1},
         "data": {"dataset": "cifar10", "train_images": 10_000},
         "training": {"learning_rate": 0.1},
-        "controller": {"epochs": 200},
+        "controller": {**RANKED_NAO, "epochs": 200},
     },
     "paper": {},
 }

@@ -3,6 +3,7 @@
 from attrs import frozen
 
 from bnao.config.fields import section, setting
+from bnao.config.presets import RANKED_NAO
 from bnao.config.settings import CONTROLLERS, SPACE_NAMES, ControllerConfig, MachineConfig, NetworkConfig
 from bnao.errors import ConfigError
 
@@ -22,17 +23,17 @@ class ControllersConfig:
 
     seed: int = setting(0, "The first search's seed; the next ones follow.", least=0)
     controllers: str = setting(
-        "random:100:100,evolution:50:100,nao:380:20",
+        "random:25:50,evolution:25:50,ageing-evolution:25:50,local-search:25:50,ridge:25:50,nao:25:20",
         "Whom to compare, by commas: controller, genotypes of a round after the first, and searches.",
     )
     table: str | None = setting(None, "CSV with a genotype, a score and a test accuracy in each row.")
     score_column: str | None = setting(None, "What a search is told; else score, accuracy, ... or c10_valid_200.")
     test_column: str | None = setting(None, "What it is judged by.")
-    pool: int = setting(100, "Random genotypes of the first round.", least=2)
-    queries: int = setting(2000, "Genotypes a search may score.", least=2)
-    n_seeds: int = setting(100, "Best genotypes whose representations are moved (K).", least=1)
+    pool: int = setting(25, "Random genotypes of the first round.", least=2)
+    queries: int = setting(500, "Genotypes a search may score.", least=2)
+    n_seeds: int = setting(20, "Best genotypes that proposals are made from (K).", least=1)
     network: NetworkConfig = section(NetworkConfig)
-    controller: ControllerConfig = section(lambda: ControllerConfig(epochs=200, held_out=0.0))
+    controller: ControllerConfig = section(lambda: ControllerConfig(**RANKED_NAO, epochs=200, held_out=0.1))
     machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:

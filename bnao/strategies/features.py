@@ -7,6 +7,7 @@ is counted here is counted of live edges alone: what an architecture computes, n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from attrs import frozen
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from bnao.network.size import COSTS
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import CompleteSpace, SearchSpace
+from bnao.streams import stream
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -24,6 +26,8 @@ Bools = NDArray[np.bool_]
 _CHANNELS = 16
 # longer paths are as long as no path at all
 _FAR = 10**6
+# random genotypes that a space's scale is from
+_SAMPLE = 1000
 
 
 def structure(genotypes: Sequence[Genotype], space: SearchSpace) -> Floats:
@@ -56,6 +60,33 @@ def structure(genotypes: Sequence[Genotype], space: SearchSpace) -> Floats:
     cells = [_Cells.of(codes[:, number], space) for number in range(space.cells)]
     weights = np.sum([cell.weights for cell in cells], axis=0)
     return np.column_stack([*(cell.features() for cell in cells), np.log1p(weights)])
+
+
+@lru_cache(maxsize=64)
+def features_length(space: SearchSpace) -> int:
+    """Return how many structural features a genotype of the space has.
+
+    >>> from bnao.space.spaces import SPACES
+    >>> features_length(SPACES["nas-bench-201"])
+    47
+    """
+    return structure((), space).shape[1]
+
+
+def standardised(genotypes: Sequence[Genotype], space: SearchSpace) -> Floats:
+    """Return ``structure`` less its mean, over its deviation, of 1,000 random draws of the space: (n, features).
+
+    A feature that is the same in all draws is 0. The scale is a function of the space alone.
+    """
+    mean, deviation = _scale(space)
+    return np.where(deviation > 0, (structure(genotypes, space) - mean) / np.where(deviation > 0, deviation, 1), 0)
+
+
+@lru_cache(maxsize=64)
+def _scale(space: SearchSpace) -> tuple[Floats, Floats]:
+    rng = stream(0, "scale of structural features")
+    some = structure([space.random_genotypes(1, rng)[0] for _ in range(_SAMPLE)], space)
+    return some.mean(0), some.std(0)
 
 
 @frozen(eq=False)
@@ -100,13 +131,13 @@ class _Cells:
 
     def _by_place(self, operations: Floats) -> Floats:
         if isinstance(self.space, CompleteSpace):
-            return operations.reshape(len(operations), -1)
+            return _flat(operations)
         return self._by_node(operations)
 
     def _by_node(self, values: Floats) -> Floats:
         """The sums (n, nodes x k) over each node's edges of values (n, edges, k)."""
         nodes = np.eye(self.space.nodes)[[node for node, _ in self.space.places]]
-        return np.einsum("nek,em->nmk", values, nodes).reshape(len(values), -1)
+        return _flat(np.einsum("nek,em->nmk", values, nodes))
 
     def _sources(self) -> Floats:
         """How often each node reads each state by a live edge; where its sources are given, nothing."""
@@ -148,6 +179,11 @@ class _Cells:
         held = np.array([COSTS[operation].weights(_CHANNELS) > 0 for operation in self.space.operations])
         chosen: Bools = held[self.codes[..., 1]]
         return chosen
+
+
+def _flat(values: Floats) -> Floats:
+    """Values (n, a, b) as (n, a x b), for n = 0 too."""
+    return values.reshape(len(values), values.shape[1] * values.shape[2])
 
 
 def _outputs(codes: Ints, space: SearchSpace) -> Bools:

@@ -81,7 +81,9 @@ class _Fitted:
         of = KERNELS[self.kernel]
         cross = of(features, self.features, self.width)
         known = np.linalg.solve(self.factor, cross.T)
-        own = np.array([of(row[None], row[None], self.width)[0, 0] for row in features]) if self.kernel == "linear" else 1
+        own = (
+            np.array([of(row[None], row[None], self.width)[0, 0] for row in features]) if self.kernel == "linear" else 1
+        )
         left = np.maximum(own - (known * known).sum(0), 0) * self.variance
         return cross @ self.coefficients, np.sqrt(left)
 

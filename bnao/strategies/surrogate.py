@@ -119,7 +119,8 @@ class Surrogate(ABC):
             return RandomController(self._space, self._config, self._seed).propose(seeds, n, accept, round=round)
         rng = stream(self._seed, "surrogate candidates", round)
         near = dict.fromkeys(other for seed in seeds for other in neighbours(seed, self._space))
-        random = [self._space.random_genotypes(1, rng)[0] for _ in range(self._config.candidates)]
+        # of a small space a part, so that distinct ones are quickly found
+        random = self._space.random_genotypes(min(self._config.candidates, -(-self._space.genotypes // 4)), rng)
         chosen = self._best(list(near | dict.fromkeys(random)), n, accept)
         if len(chosen) < n:  # a tight budget, or all of them are known
             known = set(chosen)

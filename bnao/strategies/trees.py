@@ -42,7 +42,7 @@ class TreesController(Surrogate):
             rng = stream(self._seed, "trees bootstrap", round, number)
             drawn = rng.integers(n, size=n)
             model = self._kind(
-                max_iter=200, learning_rate=0.08, max_leaf_nodes=8, min_samples_leaf=max(2, min(10, n // 40)),
+                max_iter=100, learning_rate=0.12, max_leaf_nodes=8, min_samples_leaf=max(2, min(10, n // 40)),
                 l2_regularization=1.0, max_features=0.5, early_stopping=False, random_state=int(rng.integers(2**31)),
             )  # fmt: skip
             self._models.append(model.fit(features[drawn], targets[drawn]))

@@ -21,7 +21,7 @@ from bnao.cli.progress import SearchTrack, following, telling
 from bnao.cli.reports import peak_memory, search_report, spent_line
 from bnao.cli.stopping import going_on
 from bnao.config.fields import Settings, to_toml
-from bnao.config.settings import SearchConfig
+from bnao.config.settings import OF_A_BACKEND, SearchConfig
 from bnao.data.dataset import Dataset, load_dataset
 from bnao.errors import ConfigError
 from bnao.evaluation.candidates import StandAloneScores
@@ -33,7 +33,7 @@ from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
 from bnao.strategies.bias import size_bias
 from bnao.strategies.journal import RESULT, add_rounds
-from bnao.strategies.registry import CONTROLLERS
+from bnao.strategies.registry import make_controller
 from bnao.strategies.result import SearchResult, read_result
 from bnao.strategies.rounds import check_start, search
 
@@ -155,16 +155,17 @@ def _parts(config: SearchConfig, controller_backend: str | None) -> _Parts:
     backend = backends.load(config.machine.backend)
     kind = config.controller.controller
     controller: Controller
-    if kind == "nao":
+    if kind in OF_A_BACKEND:
         teacher = backend if controller_backend is None else backends.load(controller_backend)
         used = [backend, teacher]
-        controller = teacher.controller(config)
+        controller = make_controller(config, teacher)
     elif controller_backend is None:
         used = [backend]
-        space = space_named(config.network.space, config.network.nodes)
-        controller = CONTROLLERS[kind](space, config.controller, config.seed)
+        controller = make_controller(config)
     else:
-        raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
+        raise click.UsageError(
+            f"--controller-backend is for --controller {', '.join(OF_A_BACKEND)}; {kind} needs no backend"
+        )
     dataset = None if backend.name == "table" else load_dataset(config.data)
     supernet = _supernet(config, backend, dataset)
     rerank = _rerank(config, backend, dataset) if config.rerank_epochs else None
@@ -216,7 +217,7 @@ def _searched(config: SearchConfig, parts: _Parts, run: Run, quiet: bool) -> Sea
     log.info("run folder: %s  (after a stop go on with: %s)", run.folder, again)
     track = SearchTrack(
         config,
-        learns=config.controller.controller == "nao",
+        learns=config.controller.controller in OF_A_BACKEND,
         scored_images=parts.supernet.scored_images,
         start=time.monotonic(),
     )
