@@ -12,6 +12,7 @@ from bnao.evaluation.trainings import evaluate
 from bnao.metrics import compare_rankings, kendall_tau, pairwise_accuracy, rank_agreement, spearman
 from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
+from bnao.searches import PreparedSearch, prepare_search, resumed_search, run_search
 from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.notation.notations import parse, to_text
 from bnao.space.spaces import SPACES, SearchSpace, neighbours
@@ -20,8 +21,7 @@ from bnao.strategies.rounds import search
 from bnao.studies.genotypes import random_genotypes
 from bnao.studies.ranking import RankingStudy, ranking_study
 from bnao.studies.sets import RankingSets, ranking_sets
-
-__version__ = "0.1.0"
+from bnao.version import VERSION as __version__
 
 __all__ = [
     "SPACES",
@@ -34,6 +34,7 @@ __all__ = [
     "Genotype",
     "NetworkConfig",
     "Node",
+    "PreparedSearch",
     "ProportionalSampler",
     "RankingSets",
     "RankingStudy",
@@ -53,12 +54,15 @@ __all__ = [
     "neighbours",
     "pairwise_accuracy",
     "parse",
+    "prepare_search",
     "preset",
     "published_cell",
     "random_genotypes",
     "rank_agreement",
     "ranking_sets",
     "ranking_study",
+    "resumed_search",
+    "run_search",
     "score_genotypes",
     "search",
     "spearman",

@@ -145,8 +145,8 @@ def check_passes(passes: Sequence[Pass]) -> None:
     """Check that the passes of a step can be made one after the other; every supernet's ``step`` begins with it.
 
     Raises:
-        ProtocolError: there is none, one refers to a pass that does not come before it, a slope is asked of a path, or
-            masks are given for a mixture.
+        ProtocolError: there is none, one refers to a pass that does not come before it, a teacher has another number
+            of images, a slope is asked of a path, or masks are given for a mixture.
 
     >>> from bnao.space.spaces import SPACES
     >>> (path,) = SPACES["nao"].random_genotypes(1, np.random.default_rng(0))
@@ -163,6 +163,11 @@ def check_passes(passes: Sequence[Pass]) -> None:
                 raise ProtocolError(
                     f"pass {index} has {name} {other}; it must be an earlier pass of the step, and there are {index}"
                 )
+        if each.teacher is not None and len(passes[each.teacher].labels) != len(each.labels):
+            raise ProtocolError(
+                f"pass {index} has {len(each.labels)} images, and its teacher, pass {each.teacher}, "
+                f"{len(passes[each.teacher].labels)}; both must see the same images"
+            )
         if each.slope != "no" and isinstance(each.architecture, Genotype):
             raise ProtocolError(f"pass {index} asks for the slope of a genotype; only a mixture has one")
         if each.masks is not None and isinstance(each.architecture, Mixture):
@@ -195,7 +200,8 @@ class Supernet(Protocol):
         Raises:
             ProtocolError: the passes cannot be made; see ``check_passes``.
             BackendError: this backend does not know mixtures, or more than one pass a step.
-            GenotypeError: an architecture of another space.
+            GenotypeError: a mixture of another space.
+            ConfigError: a mixture, and a network whose places have several sets of weights (``share_over`` edge).
         """
         ...
 

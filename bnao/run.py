@@ -157,6 +157,16 @@ class Run(Folder):
         check_is_run(folder)
         return cls(folder)
 
+    @classmethod
+    def of(cls, folder: str | Path, config: object) -> Run:
+        """Open the folder of work with these settings to go on with it, or make it.
+
+        Raises:
+            RunError: as ``check_takes``, or another process works in it, or it cannot be written.
+        """
+        folder = Path(folder)
+        return cls.open(folder) if check_takes(folder, config) else cls.create(folder, config)
+
     def config(self, kind: type[C]) -> C:
         """The settings the run was started with."""
         return read_config(self.folder, kind)
@@ -219,6 +229,19 @@ def check_is_free(folder: Path) -> None:
         raise RunError(f"{folder} holds a run already; go on with it by --resume {folder}, or name another --out")
     if folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):
         raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
+
+
+def check_takes(folder: Path, config: object) -> bool:
+    """Return whether the folder holds work with these settings, that can be gone on with; else it is free.
+
+    Raises:
+        RunError: it holds work with other settings, or anything else.
+    """
+    if (folder / CONFIG).is_file():
+        check_same_settings(folder, config)
+        return True
+    check_is_free(folder)
+    return False
 
 
 @contextlib.contextmanager

@@ -1,11 +1,11 @@
-"""Writes docs/results.md: the words of results_text.py, every number from a study.json in docs/results/.
+"""Write docs/results.md: the words of results.template.md, every number from a study.json in docs/results/.
 
 python docs/make_results.py
 """
 
 from pathlib import Path
 
-from results_text import page
+from results_page import page
 
 PAGE = Path(__file__).resolve().parent / "results.md"
 

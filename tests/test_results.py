@@ -18,15 +18,35 @@ RANKINGS = [path for path in STUDIES if '"kind": "ranking"' in path.read_text(en
 @pytest.fixture
 def page(monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS))
-    for name in ("results_figures", "results_text"):
+    for name in ("results_figures", "results_page"):
         sys.modules.pop(name, None)
-    import results_text
+    import results_page
 
-    return results_text.page()
+    return results_page.page()
 
 
 def test_the_page_is_what_the_studies_say(page):
     assert (DOCS / "results.md").read_text(encoding="utf-8") == page
+
+
+def test_the_template_uses_each_figure_that_has_a_name(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    from results_page import FIGURES
+
+    used = {
+        place.split()[0] for place in re.findall(r"\{\{ (.+?) \}\}", (DOCS / "results.template.md").read_text("utf-8"))
+    }
+
+    assert used <= set(FIGURES)
+    assert set(FIGURES) - used <= {"difference", "judged"}  # parts of others
+
+
+def test_a_figure_that_does_not_exist_is_found(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    from results_page import FIGURES, fill
+
+    with pytest.raises(KeyError, match="pairwize"):
+        fill("{{ pairwize A uniform last }}", FIGURES)
 
 
 def test_the_page_says_how_the_published_supernet_was_trained(page):

@@ -1,4 +1,4 @@
-"""Genotypes as people give them: arguments, a file with one a line, standard input."""
+"""Genotypes as people give them: texts, published cells' names, RUN:1 and RUN:id, as arguments, lines or input."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from attrs import frozen
 from bnao.config.fields import Settings, build
 from bnao.config.settings import NetworkConfig
 from bnao.errors import GenotypeError
+from bnao.evaluation.references import read_genotype, reference_to
 from bnao.space.genotype import Genotype
-from bnao.space.notation.notations import Reading, read
+from bnao.space.notation.notations import Reading
 from bnao.space.spaces import SPACES, SearchSpace, space_named
 
 file_option = click.option(
@@ -47,7 +48,7 @@ class Given:
         """The settings of the network that the first text tells that tells any: its space, and the cell's nodes."""
         for _, text in self.texts:
             try:
-                reading = read(text)
+                reading = read_genotype(text)
             except GenotypeError:
                 continue  # told below, where the space is known
             if reading.told:
@@ -69,7 +70,7 @@ class Given:
     @staticmethod
     def _read(where: str, text: str, space: SearchSpace | None) -> Reading:
         try:
-            return read(text, space)
+            return read_genotype(text, space)
         except GenotypeError as error:
             raise GenotypeError(f"{where}{error}") from None
 
@@ -87,9 +88,13 @@ def space_asked_for(given: Settings) -> SearchSpace | None:
     return space_named(network.space, network.nodes)
 
 
-def show_command(genotype: Genotype, space: str) -> str:
-    """The command that shows a genotype of a space."""
-    return f"bnao show '{genotype}'" + ("" if space == NetworkConfig().space else f" --space {space}")
+def show_command(folder: Path, place: int) -> str:
+    """Return the command that shows a genotype of a run, by its rank or its number in the table."""
+    return f"bnao show {reference_to(folder, place)}"
+
+
+#: the option ``--long``
+long_option = click.option("--long", is_flag=True, help="Print each genotype's text too, below the table.")
 
 
 def _is_integer(text: str) -> bool:

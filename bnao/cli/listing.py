@@ -112,6 +112,7 @@ def as_json_lines(counted: Sequence[Sized]) -> Iterator[str]:
         yield json.dumps(
             {
                 "genotype": str(each.genotype),
+                "id": each.genotype.id,
                 "space": each.space.name,
                 "nodes": each.space.nodes,
                 "integers": to_text(each.genotype, each.space, "integers"),

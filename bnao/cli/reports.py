@@ -8,13 +8,14 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from attrs import frozen
 
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
 from bnao.config.arms import SamplerSpec
+from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
 from bnao.metrics import Estimate
 from bnao.space.genotype import Genotype
+from bnao.strategies.balance import Balance, balance
 from bnao.strategies.bias import SizeBias, size_bias
 from bnao.strategies.result import Learning, Ranked, SearchResult
 from bnao.studies.agreement import AgreementStudy
@@ -51,39 +52,6 @@ def score_text(entry: Ranked) -> str:
     return f"{percent(entry.score)} {plus_minus()} {percent(entry.standard_error)}"
 
 
-@frozen
-class Balance:
-    """How far the updates of a search are from what Eq. 4 expects.
-
-    Attributes:
-        steps: all updates.
-        chi_square: the sum of (updates - expected)^2 / expected.
-        degrees: its degrees of freedom; the two are about equal if the sampler does what it should.
-        largest: the largest deviation of a genotype, in standard deviations of its count.
-    """
-
-    steps: int
-    chi_square: float
-    degrees: int
-    largest: float
-
-
-def balance(ranked: Sequence[Ranked]) -> Balance | None:
-    """The updates against Eq. 4; None where nothing was trained.
-
-    In each round the updates sum to its steps, which takes one degree of freedom.
-    """
-    trained = [entry for entry in ranked if entry.expected_updates > 0]
-    updates = np.array([entry.updates for entry in trained], dtype=np.float64)
-    expected = np.array([entry.expected_updates for entry in trained])
-    degrees = len(trained) - len({entry.round for entry in trained})
-    if degrees < 1:
-        return None
-    deviations = (updates - expected) / np.sqrt(expected)
-    largest = float(deviations[np.abs(deviations).argmax()])
-    return Balance(int(updates.sum()), float((deviations**2).sum()), degrees, largest)
-
-
 def balance_line(found: Balance) -> str:
     """The balance for people."""
     return (
@@ -93,20 +61,27 @@ def balance_line(found: Balance) -> str:
     )
 
 
-def search_report(result: SearchResult, top: int) -> list[str]:
-    """The best genotypes of a search and how they came to be."""
+def search_report(result: SearchResult, top: int, *, long: bool = False) -> list[str]:
+    """The best genotypes of a search and how they came to be; ``long`` adds their texts."""
     best = result.ranked[:top]
-    heads = ["rank", "score", "parameters", "multiply-adds", "round"]
+    heads = ["rank", "id", "score", "parameters", "multiply-adds", "round"]
     trained = any(entry.expected_updates for entry in best)
     reranked = any(entry.reranked is not None for entry in best)
     heads += ["updates", "expected (Eq. 4)"] * trained + ["trained alone"] * reranked
     rows = []
     for rank, entry in enumerate(best, start=1):
-        row = [str(rank), score_text(entry), f"{entry.parameters:,}", f"{entry.multiply_adds:,}", str(entry.round)]
+        row = [
+            str(rank),
+            entry.genotype.id,
+            score_text(entry),
+            f"{entry.parameters:,}",
+            f"{entry.multiply_adds:,}",
+            str(entry.round),
+        ]
         row += [f"{entry.updates:,}", f"{entry.expected_updates:,.1f}"] * trained
         row += [percent(math.nan if entry.reranked is None else entry.reranked)] * reranked
         rows.append(row)
-    lines = [*table(heads, rows), "", *numbered([entry.genotype for entry in best]), ""]
+    lines = [*table(heads, rows), "", *(numbered([entry.genotype for entry in best]) if long else [])]
     lines += [pool_line(result), size_line(size_bias(result, top))]
     found = balance(result.ranked)
     lines += [] if found is None else [balance_line(found)]
@@ -147,8 +122,8 @@ def _order(accuracy: float | None, tau: float | None) -> list[str]:
 
 
 def numbered(genotypes: Sequence[Genotype]) -> list[str]:
-    """The genotypes in full, each on a line of its own behind its number."""
-    return [f"{number:>4}  {genotype}" for number, genotype in enumerate(genotypes, start=1)]
+    """Return the genotypes' texts, each on a line of its own behind its number, and an empty line after them."""
+    return [*(f"{number:>4}  {genotype}" for number, genotype in enumerate(genotypes, start=1)), ""]
 
 
 def pool_line(result: SearchResult) -> str:
@@ -200,6 +175,7 @@ def evaluation_report(
     scores: Mapping[Genotype, float] | None = None,
     *,
     as_share: bool = True,
+    long: bool = False,
 ) -> list[str]:
     """Stand-alone test errors, one line a genotype.
 
@@ -208,20 +184,28 @@ def evaluation_report(
         sources: where each genotype is from, such as a rank.
         scores: one-shot scores.
         as_share: whether scores are shares of images, told in percent.
+        long: whether the genotypes' texts follow the table.
     """
     first = evaluations[0]
     repeated = f" (mean {plus_minus()} sd, repeats)" if len(first.test_errors) > 1 else ""
-    heads = ["", f"test error{repeated}", *["top-5 error"] * bool(first.top5_errors)]
+    heads = ["", "id", f"test error{repeated}", *["top-5 error"] * bool(first.top5_errors)]
     heads += [*["C"] * (first.channels is not None), "parameters", "multiply-adds"]
     heads += (["one-shot score"] if scores else []) + (["from"] if sources else [])
     rows = []
     for number, done in enumerate(evaluations):
-        row = [str(number + 1), error_text(done), *[percent(done.top5_mean, 2)] * bool(done.top5_errors)]
+        row = [
+            str(number + 1),
+            done.genotype.id,
+            error_text(done),
+            *[percent(done.top5_mean, 2)] * bool(done.top5_errors),
+        ]
         row += [*[str(done.channels)] * (done.channels is not None), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
         row += [plain_score(scores[done.genotype], as_share)] if scores else []
         row += [sources[number]] if sources else []
         rows.append(row)
-    lines = [*table(heads, rows, left=["from"]), "", *numbered([done.genotype for done in evaluations])]
+    lines = [*table(heads, rows, left=["from"])]
+    if long:
+        lines += ["", *numbered([done.genotype for done in evaluations])[:-1]]
     inherited = [f"{at:>4}  {done.inherited}" for at, done in enumerate(evaluations, start=1) if done.inherited]
     return [*lines, *([""] if inherited else []), *inherited]
 
@@ -334,6 +318,36 @@ def contest_report(contest: ControllersStudy) -> list[str]:
         f"{contest.rows:,} genotypes of space {contest.space}; the best test accuracy is {contest.optimum:.3f}, and "
         f"that of the genotype with the best score {contest.test_of_best_score:.3f}",
         *table(heads, rows, left=["controller"]),
+        *_validation_regret(contest),
+    ]
+
+
+def _validation_regret(contest: ControllersStudy) -> list[str]:
+    """How far the best score found lies below the table's best, and what each controller differs by."""
+    found, until_top = contest.validation_regret(), contest.until_top()
+    if not found or contest.best_score is None:
+        return []
+    heads = ["controller", "searches", "queries", "validation regret", "95 %", f"less {contest.baseline.controller}'s",
+             "95 % "]  # fmt: skip
+    rows = [
+        [
+            row.controller, str(row.searches), f"{row.queries:,}", f"{row.regret:.3f}",
+            f"{row.low:.3f} to {row.high:.3f}",
+            *(
+                ("-", "")
+                if row.difference is None
+                else (f"{row.difference:+.3f}", f"{row.difference_low:+.3f} to {row.difference_high:+.3f}")
+            ),
+        ]
+        for row in sorted(found, key=lambda row: [curve.controller for curve in contest.curves].index(row.controller))
+    ]  # fmt: skip
+    most = f"more than {contest.curves[0].queries[-1]:,}"
+    medians = ", ".join(f"{name} {most if math.isinf(value) else f'{value:g}'}" for name, value in until_top.items())
+    return [
+        "",
+        f"validation regret: how far the best score found lies below the table's best, {contest.best_score:.3f}",
+        *table(heads, rows, left=["controller"]),
+        f"queries until one of the table's best 0.1 % is found (median): {medians}",
     ]
 
 
@@ -342,12 +356,14 @@ def predictor_report(study: PredictorStudy) -> list[str]:
     rows = [
         [
             f"{size:,}", f"{held:,}", str(len(tau)), f"{tau.mean():.3f}", f"{tau.min():.3f} to {tau.max():.3f}",
-            f"{rho.mean():.3f}",
+            f"{rho.mean():.3f}", "-" if np.isnan(seconds).any() else f"{seconds.mean():.1f}",
         ]
-        for size, held, tau, rho in zip(study.train_sizes, study.held_out, study.tau.T, study.rho.T, strict=True)
+        for size, held, tau, rho, seconds in zip(
+            study.train_sizes, study.held_out, study.tau.T, study.rho.T, study.seconds.T, strict=True
+        )
     ]  # fmt: skip
-    heads = ["learned from", "held out", "trainings", "Kendall tau", "range", "Spearman"]
-    return [f"space {study.space}, {study.rows:,} genotypes", *table(heads, rows)]
+    heads = ["learned from", "held out", "trainings", "Kendall tau", "range", "Spearman", "seconds"]
+    return [f"{study.controller} in space {study.space}, {study.rows:,} genotypes", *table(heads, rows)]
 
 
 def agreement_report(study: AgreementStudy) -> list[str]:
@@ -389,35 +405,13 @@ def _estimate(estimate: Estimate, sign: str = "") -> str:
     return f"{estimate.value:{sign}.3f} [{estimate.low:{sign}.3f}, {estimate.high:{sign}.3f}]"
 
 
-@frozen
-class AgainstRandom:
-    """The found genotypes beside random ones of the first pool, by test error.
-
-    Attributes:
-        first: of the genotype the search ranked first.
-        top_mean: mean over the search's best.
-        top: how many these are.
-        random_median: median over the random ones.
-        random: how many these are.
-    """
-
-    first: float
-    top_mean: float
-    top: int
-    random_median: float
-    random: int
-
-    def __str__(self) -> str:
-        return (
-            f"test error: {percent(self.first, 2)} for the genotype ranked first, {percent(self.top_mean, 2)} on "
-            f"average over the top {self.top}; the median of {self.random} random ones of the first pool is "
-            f"{percent(self.random_median, 2)}"
-        )
-
-
-def against_random(top: Sequence[float], random: Sequence[float]) -> AgainstRandom:
-    """The comparison from the test errors of the best, in the search's order, and of the random ones."""
-    return AgainstRandom(top[0], statistics.fmean(top), len(top), statistics.median(random), len(random))
+def random_line(found: AgainstRandom) -> str:
+    """The best of a search beside random genotypes, for people."""
+    return (
+        f"test error: {percent(found.first, 2)} for the genotype ranked first, {percent(found.top_mean, 2)} on "
+        f"average over the top {found.top}; the median of {found.random} random ones of the first pool is "
+        f"{percent(found.random_median, 2)}"
+    )
 
 
 def spent_line(seconds: float, memory: int | None) -> str:

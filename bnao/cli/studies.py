@@ -8,7 +8,7 @@ import itertools
 import logging
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,19 +16,18 @@ from typing import Any, TypeVar
 import click
 from attrs import frozen
 
-import bnao
 from bnao import backends
 from bnao.cli.figures import duration
-from bnao.cli.folders import ABOUT, About, dated_folder, keep_about
+from bnao.cli.folders import dated_folder
 from bnao.cli.options import Decorator, all_of
 from bnao.cli.progress import telling
 from bnao.cli.reports import peak_memory, spent_line
 from bnao.cli.stopping import going_on
-from bnao.config.fields import to_settings
 from bnao.config.settings import MachineConfig
 from bnao.errors import BnaoError, ConfigError
 from bnao.protocols import Backend, Event, Listener
-from bnao.run import CONFIG, LOCK, Run, check_is_free, check_same_settings
+from bnao.provenance import ABOUT, About, keep_about
+from bnao.run import CONFIG, LOCK, Run, check_takes
 from bnao.studies import plots
 from bnao.studies.ranking import POOL, RESULT
 
@@ -105,13 +104,9 @@ def study_folder(folder: Path, config: object, facts: About | None = None) -> It
     Raises:
         RunError: it holds something else, or a study of other settings or data.
     """
-    known = (folder / CONFIG).is_file()
-    if known:
-        check_same_settings(folder, config)
-    else:
-        check_is_free(folder)
+    known = check_takes(folder, config)
     try:
-        with Run.open(folder) if known else Run.create(folder, config) as run:
+        with Run.of(folder, config) as run:
             if facts is not None:
                 keep_about(run, facts)
             log.info("folder: %s", folder)
@@ -134,27 +129,6 @@ def _remove_if_nothing_was_done(folder: Path) -> None:
             for name in begun:
                 (folder / name).unlink(missing_ok=True)
             folder.rmdir()
-
-
-# settings that name files: study.json, which is made to be shown, tells their names and not where they are
-_FILES = ("truth", "table", "tables", "among", "data", "data_dir")
-
-
-def keep_study(run: Run, content: Mapping[str, Any], config: object, **about: Any) -> None:
-    """Write study.json: what was found, the data, the settings and the versions."""
-    versions = run.read_json(ABOUT)["versions"] if run.has(ABOUT) else {"bnao": bnao.__version__}
-    run.write_json(RESULT, {**content, **about, "config": _without_folders(to_settings(config)), "versions": versions})
-
-
-def _without_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            value = _without_folders(value)
-        elif name in _FILES and isinstance(value, str):
-            value = ",".join(Path(part).name for part in value.split(","))
-        named[name] = value
-    return named
 
 
 def _drawn(study: plots.Study, folder: Path, kind: str) -> list[Path]:

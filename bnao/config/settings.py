@@ -41,6 +41,8 @@ OF_A_BACKEND = ("nao", "nao-paper", "seminas")
 SLOT_RULES = ("hashed", "sorted")
 #: which edges of a supernet's cell share an operation's weights (``bnao.network.sharing``)
 SHARE_OVER = ("edge", "source", "node", "cell")
+#: which paths an update trains beside the drawn one (``bnao.training.companions``)
+COMPANIONS = ("none", "fair", "sandwich")
 #: what a supernet's parameters off the path do at a step
 IDLE_MOMENTA = ("path", "dense")
 
@@ -185,6 +187,12 @@ class TrainingConfig:
         choices=IDLE_MOMENTA,
     )
     drop_path_keep: float = setting(0.9, "Chance to keep an edge, at full depth and progress.", least=0.01, most=1)
+    companions: str = setting(
+        "none",
+        "Paths that each update trains beside the drawn one: none; as many as use every operation once at every edge "
+        "(fair); the pool's largest genotype, whose probabilities the drawn one learns (sandwich).",
+        choices=COMPANIONS,
+    )
 
 
 @frozen

@@ -64,7 +64,7 @@ def _entrant(text: str) -> ControllerEntry:
 
 @frozen
 class PredictorConfig:
-    """The NAO controller's predictor alone, on a benchmark table."""
+    """A controller's predictor alone, on a benchmark table."""
 
     seed: int = setting(0, "The first training's seed; the next ones follow.", least=0)
     space: str = setting("nao", "Space of the table's genotypes.", choices=SPACE_NAMES)
@@ -74,7 +74,7 @@ class PredictorConfig:
     seeds: int = setting(5, "Trainings of each size, each with its own seed.", least=1)
     steps: int = setting(3000, "Adam steps of each training, about.", least=1)
     most_held_out: int = setting(5000, "At most so many of the others are predicted.", least=3)
-    controller: ControllerConfig = section(lambda: ControllerConfig(held_out=0.0))
+    controller: ControllerConfig = section(lambda: ControllerConfig(**RANKED_NAO, held_out=0.0))
     machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:

@@ -155,7 +155,7 @@ def _genotype_reader(
         if name in columns:
             return lambda row: parse(row[name] or "", space)
     if "normal" in columns and "reduce" in columns:
-        return lambda row: space.check(Genotype(*(_pairs(row[name] or "", name) for name in ("normal", "reduce"))))
+        return lambda row: space.genotype_of(*(_pairs(row[name] or "", name) for name in ("normal", "reduce")))
     raise DataError(
         f"{path} has no column genotype or arch_str, nor normal and reduce; it has {', '.join(columns) or 'no columns'}"
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bnao.config.settings import SearchConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
-from bnao.evaluation.trainings import Training, genotype_digest, short_config
+from bnao.evaluation.trainings import Training, short_config
 from bnao.protocols import Backend, State, Step
 from bnao.run import Folder
 from bnao.space.genotype import Genotype
@@ -82,7 +82,7 @@ class StandAloneScores:
         return np.array([self._scores[genotype] for genotype in genotypes])
 
     def _trained(self, genotype: Genotype) -> float:
-        name = f"candidates/{genotype_digest(genotype)}"
+        name = f"candidates/{genotype.digest}"
         training = Training(
             genotype, self._training, self._backend, self._dataset,
             seed=self._config.seed, folder=self.folder, name=name, about={"tested_on": "dev part"}, keep_weights=False,

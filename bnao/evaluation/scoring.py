@@ -47,7 +47,7 @@ class OneShotScore:
             "log_likelihood_standard_error": self.log_likelihood_error,
         }
         plain = {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
-        return {"genotype": str(self.genotype), **plain}
+        return {"genotype": str(self.genotype), "id": self.genotype.id, **plain}
 
 
 def score_genotypes(genotypes: Sequence[Genotype], supernet: Scorer) -> list[OneShotScore]:

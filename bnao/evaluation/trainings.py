@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import statistics
@@ -22,6 +21,7 @@ from bnao.network.size import count_multiply_adds, count_parameters, within_budg
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training
 from bnao.protocols import Backend, Listener, StandAlone, Step
+from bnao.provenance import about_images, keep_about, origin
 from bnao.run import Folder, Run, understanding
 from bnao.space.genotype import Genotype
 from bnao.strategies.inheritance import Inheritance, SupernetWeights
@@ -84,6 +84,7 @@ class Evaluation:
         top5 = {"top5_error": self.top5_mean, "top5_errors": list(self.top5_errors)} if self.top5_errors else {}
         return {
             "genotype": str(self.genotype),
+            "id": self.genotype.id,
             "test_error": self.mean,
             "standard_deviation": None if math.isnan(self.deviation) else self.deviation,
             "test_errors": list(self.test_errors),
@@ -141,11 +142,13 @@ def evaluate(
         WeightsError: the supernet's weights are damaged.
         DataError: an image cannot be read.
         DivergedError: a training's loss is not finite.
-        RunError: the folder cannot be written; finished trainings are kept.
+        RunError: the folder cannot be written, and finished trainings are kept; or it was begun with other images.
         GenotypeError: a genotype of another space.
     """
     if not genotypes:
         return []
+    if run:
+        keep_about(run, origin(about_images(dataset), config.machine, [backend]))
     whole = dataset.joined()
     supernet = None if config.from_supernet is None else SupernetWeights.of(config.from_supernet, config.network)
     evaluations: list[Evaluation] = []
@@ -163,7 +166,7 @@ def evaluate(
                 listen(event)
 
             seed = config.seed + repeat
-            name = f"trainings/{genotype_digest(genotype)}-seed-{seed}"
+            name = f"trainings/{genotype.digest}-seed-{seed}"
             about = {"channels": own.network.channels} if config.network.channels == AUTO else {}
             training = Training(
                 genotype, own, backend, whole, seed=seed, folder=run, name=name, about=about, start=inherited
@@ -216,11 +219,6 @@ def _content(evaluations: Sequence[Evaluation], config: EvaluateConfig, dataset:
 def unreadable(evaluations: Sequence[Evaluation]) -> dict[str, str]:
     """The files that were left out of any training or test, and why, by name."""
     return dict(sorted(each for done in evaluations for each in done.unreadable.items()))
-
-
-def genotype_digest(genotype: Genotype) -> str:
-    """Twelve digits that tell a genotype from others."""
-    return hashlib.blake2b(str(genotype).encode(), digest_size=6).hexdigest()
 
 
 @frozen

@@ -12,14 +12,14 @@ from attrs import frozen
 
 from bnao.config.settings import EvaluateConfig
 from bnao.errors import BackendError, BnaoError, ExportError, GenotypeError, RunError
-from bnao.evaluation.trainings import genotype_digest
+from bnao.evaluation.references import read_genotype, reference
 from bnao.export import onnx
 from bnao.network.state import read_weights
 from bnao.network.trained import Trained, trained_of
 from bnao.protocols import Backend, Exporter, Exporting, Logits
 from bnao.run import CONFIG, read_config, read_json, understanding
 from bnao.space.genotype import Genotype
-from bnao.space.notation.notations import Reading, parse, read
+from bnao.space.notation.notations import Reading
 from bnao.space.spaces import SearchSpace, space_named
 from bnao.streams import stream
 
@@ -60,15 +60,20 @@ def find_trained(source: str | Path, genotype: str | None = None) -> tuple[Train
 
     Args:
         source: a weights file that ``bnao evaluate`` wrote, an .onnx file that ``bnao export`` wrote, the folder of
-            an evaluation, or the folder of a search with one evaluation in it.
-        genotype: the network's, in any notation; of a folder, which of its networks. Without, the one of a folder is
-            that of the lowest mean test error; of several trainings of one genotype it is that of the lowest.
+            an evaluation, or the folder of a search with one evaluation in it; or such a folder and a genotype in it,
+            ``RUN:1`` or ``RUN:id``.
+        genotype: the network's, in any notation or as a reference; of a folder, which of its networks. Without, the
+            one of a folder is that of the lowest mean test error; of several trainings of one genotype it is that of
+            the lowest.
 
     Raises:
         GenotypeError: the file's network is of another genotype; the first parameter that differs is named.
         RunError: the folder holds no evaluation, several, or none of that genotype.
         WeightsError: the file is damaged, or does not say which network it is of.
     """
+    named = None if genotype is not None or Path(source).exists() else reference(str(source))
+    if named is not None:
+        return find_trained(named.folder, str(named))
     source = Path(source)
     if source.is_dir():
         source = _weights_in(_evaluation(source), genotype)
@@ -84,10 +89,10 @@ def find_trained(source: str | Path, genotype: str | None = None) -> tuple[Train
 def _given(genotype: str, space: SearchSpace) -> Reading:
     """The genotype that a text means: of the space that it tells, else of this one."""
     try:
-        return read(genotype, space)
+        return read_genotype(genotype, space)
     except GenotypeError as refusal:
         try:
-            told = read(genotype)
+            told = read_genotype(genotype)
         except GenotypeError:
             raise refusal from None
         if not told.told:
@@ -122,7 +127,7 @@ def _weights_in(folder: Path, genotype: str | None) -> Path:
         best = min(errors, key=lambda each: np.mean(list(errors[each].values())))
     else:
         network = read_config(folder, EvaluateConfig).network
-        best = str(parse(genotype, space_named(network.space, network.nodes)))
+        best = str(read_genotype(genotype, space_named(network.space, network.nodes)).genotype)
         if best not in errors:
             raise RunError(f"{folder} holds no training of this genotype; it has {_listed(errors)}")
     return min(errors[best], key=errors[best].__getitem__).with_suffix(".safetensors")
@@ -152,7 +157,7 @@ def exporter_of(format: str, backend: Backend) -> Exporter:
 
 def default_name(genotype: Genotype) -> str:
     """A file's name without a suffix, which tells the genotype from others, as the weights' own does."""
-    return f"bnao_{genotype_digest(genotype)}"
+    return f"bnao_{genotype.digest}"
 
 
 def export(trained: Trained, format: str, backend: Backend, path: Path) -> Exported:

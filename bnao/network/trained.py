@@ -185,7 +185,7 @@ def trained_of(state: State, about: Mapping[str, Any], where: str, *, whole: boo
     try:
         network = NetworkConfig(**about["network"])
         read = Trained(
-            genotype=space_named(network.space, network.nodes).check(Genotype.parse(about["genotype"])),
+            genotype=space_named(network.space, network.nodes).parse(about["genotype"]),
             network=network,
             mean=_numbers(about["mean"], network.image[2]),
             std=_numbers(about["std"], network.image[2]),
@@ -224,7 +224,7 @@ def reaching(genotype: Genotype) -> Genotype:
 
     In a space of two cells every node reaches it, so nothing changes.
 
-    >>> str(reaching(Genotype.parse("0:skip_connect;0:nor_conv_3x3+1:none")))
+    >>> str(reaching(Genotype.parse("0:skip_connect;0:nor_conv_3x3+1:none", output="last node")))
     '0:none;0:nor_conv_3x3+1:none'
     """
     if genotype.reduction is not None:
@@ -234,7 +234,7 @@ def reaching(genotype: Genotype) -> Genotype:
         node if cell.inputs + index in cell.live_states else Node([Edge(edge.source, "none") for edge in node.edges])
         for index, node in enumerate(cell.nodes)
     ]
-    return Genotype(Cell(nodes, cell.inputs), output=genotype.output)
+    return attrs.evolve(genotype, normal=Cell(nodes, cell.inputs))
 
 
 def _numbers(values: list[float], n: int) -> tuple[float, ...]:

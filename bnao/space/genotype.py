@@ -19,6 +19,9 @@ from bnao.space.drawing import Graph, Picture, picture, svg
 #: how the output of a cell forms: the states that no node reads, all nodes, the nodes that no node reads, the last
 OUTPUT_RULES = ("loose ends", "nodes", "loose nodes", "last node")
 
+#: digits of a genotype's short name
+ID_DIGITS = 8
+
 _EDGE = re.compile(r"\s*(\d+)\s*:\s*([A-Za-z_][A-Za-z0-9_]*)\s*")
 
 
@@ -146,7 +149,7 @@ class Cell:
             return tuple(state for state in self.loose_ends if state >= self.inputs)
         if rule == "last node":
             return nodes[-1:]
-        raise GenotypeError(f"no output rule {rule!r}; there is {', '.join(OUTPUT_RULES)}")
+        raise GenotypeError(_no_rule(rule))
 
     @property
     def live_states(self) -> frozenset[int]:
@@ -177,19 +180,29 @@ class Cell:
         return ";".join(map(str, self.nodes))
 
 
+def _check_rule(instance: object, attribute: object, rule: str) -> None:
+    if rule not in OUTPUT_RULES:
+        raise GenotypeError(_no_rule(rule))
+
+
+def _no_rule(rule: str) -> str:
+    return f"no output rule {rule!r}; there is {', '.join(OUTPUT_RULES)}"
+
+
 @frozen
 class Genotype:
     """An architecture: the cell that keeps the image size and the one that halves it.
 
     In a space of one cell, such as NAS-Bench-201, it has no reduction cell (None), and its cell has one input.
-    ``output`` tells how its cells' outputs form, one of OUTPUT_RULES; its space says which, and comparisons leave it
-    out, since genotypes are compared within a space.
+    ``output`` tells how its cells' outputs form, one of OUTPUT_RULES. The space says which
+    (``SearchSpace.genotype_of`` and ``SearchSpace.parse`` know it), and no genotype is made without; comparisons leave
+    it out, since genotypes are compared within a space.
 
     Its text form is one line, ``source:operation`` for an edge, ``+`` within a node, ``;`` between nodes and
     ``|`` between the cells.
 
     >>> text = "0:sep_conv_3x3+1:skip_connect;1:avg_pool_3x3+2:skip_connect"
-    >>> genotype = Genotype.parse(f"{text}|{text}")
+    >>> genotype = Genotype.parse(f"{text}|{text}", output="loose ends")
     >>> genotype.normal == genotype.reduction
     True
     >>> str(genotype) == f"{text}|{text}"
@@ -198,7 +211,8 @@ class Genotype:
 
     normal: Cell
     reduction: Cell | None = None
-    output: str = field(default=OUTPUT_RULES[0], kw_only=True, eq=False, repr=False)
+    # no default: whoever makes a genotype says what its cells give out
+    output: str = field(kw_only=True, eq=False, repr=False, validator=_check_rule)
 
     def __attrs_post_init__(self) -> None:
         if self.reduction is not None and len(self.normal.nodes) != len(self.reduction.nodes):
@@ -218,6 +232,21 @@ class Genotype:
         names = ("",) if self.reduction is None else ("normal", "reduction")
         return tuple(zip(names, self.cells, strict=True))
 
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that tell its text form from others; files of its trainings are named by them."""
+        return hashlib.blake2b(str(self).encode(), digest_size=6).hexdigest()
+
+    @property
+    def id(self) -> str:
+        """Its short name in tables: the first eight digits of ``digest``.
+
+        >>> genotype = Genotype.parse("0:none;0:none+1:skip_connect", output="last node")
+        >>> genotype.id, genotype.digest.startswith(genotype.id)
+        ('04e7e28d', True)
+        """
+        return self.digest[:ID_DIGITS]
+
     def cell(self, reduction: bool) -> Cell:
         """The cell at a place in the network; where there is but one, that.
 
@@ -229,7 +258,7 @@ class Genotype:
     def picture(self) -> Picture:
         """Its cells laid out as graphs, which ``bnao.space.drawing`` writes as SVG, PNG or PDF.
 
-        >>> picture = Genotype.parse("0:avg_pool_3x3;0:none+1:skip_connect").picture()
+        >>> picture = Genotype.parse("0:avg_pool_3x3;0:none+1:skip_connect", output="last node").picture()
         >>> sorted(label.lines[0] for label in picture.labels)
         ['avg_pool_3x3', 'none', 'skip_connect']
         """
@@ -254,15 +283,19 @@ class Genotype:
         return "|".join(map(str, self.cells))
 
     @classmethod
-    def parse(cls, text: str) -> Genotype:
-        """Read the one-line text form that ``str(genotype)`` gives.
+    def parse(cls, text: str, *, output: str) -> Genotype:
+        """Read the one-line text form that ``str(genotype)`` returns.
+
+        Args:
+            text: the cells, without their space.
+            output: how the cells' outputs form, which the text does not tell; ``SearchSpace.parse`` knows it.
 
         Raises:
             GenotypeError: the text is not one, with the place named.
         """
         cells = text.split("|")
         if len(cells) == 1:
-            return cls(_parse_one_cell(text))
+            return cls(_parse_one_cell(text), output=output)
         if len(cells) != 2:
             raise GenotypeError(
                 f"{len(cells)} cells in {shortened(text)}; a genotype is 'normal|reduction', two cells with '|' "
@@ -274,7 +307,7 @@ class Genotype:
                 parsed.append(_parse_cell(cell))
             except GenotypeError as error:
                 raise GenotypeError(f"{name} cell: {error}") from None
-        return cls(*parsed)
+        return cls(*parsed, output=output)
 
 
 def _parse_one_cell(text: str) -> Cell:

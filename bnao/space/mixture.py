@@ -9,9 +9,10 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from bnao.errors import GenotypeError
+from bnao.config.settings import NetworkConfig
+from bnao.errors import ConfigError, GenotypeError
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import SearchSpace
+from bnao.space.spaces import SearchSpace, space_named
 
 
 def _finite_array(weights: object) -> NDArray[np.float64]:
@@ -60,16 +61,23 @@ def mixture_shape(space: SearchSpace) -> tuple[int, int, int]:
     return space.cells, len(mixture_places(space)), len(space.operations)
 
 
-def check_mixture(mixture: Mixture, space: SearchSpace) -> None:
-    """Check that a mixture belongs to a space.
+def check_mixture(mixture: Mixture, network: NetworkConfig) -> None:
+    """Check that a supernet of this network can compute a mixture.
 
     Raises:
-        GenotypeError: its weights have another shape.
+        GenotypeError: its weights are of another space.
+        ConfigError: the supernet's edges share nothing, so that there are several sets of weights for a place.
     """
+    space = space_named(network.space, network.nodes)
     if mixture.weights.shape != mixture_shape(space):
         raise GenotypeError(
             f"a mixture's weights have shape {mixture.weights.shape}; in space {space.name!r} with {space.nodes} nodes "
             f"it is {mixture_shape(space)}"
+        )
+    if network.share_over == "edge" and not space.rules.residual:
+        raise ConfigError(
+            f"share_over is edge, so a node of space {space.name!r} has {space.edges} sets of weights for each source; "
+            "a mixture needs one: let share_over be source, node or cell"
         )
 
 

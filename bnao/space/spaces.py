@@ -128,6 +128,29 @@ class SearchSpace:
         """Different tokens: the start token, the readable states and the operations."""
         return 1 + self.readable_states + len(self.operations)
 
+    def genotype_of(self, *cells: Cell) -> Genotype:
+        """Return the genotype of this space that has these cells, in the order normal, reduction.
+
+        Raises:
+            GenotypeError: as ``check``.
+
+        >>> cell = Cell([Node([Edge(0, "skip_connect"), Edge(1, "skip_connect")])])
+        >>> evolve(SPACES["darts"], nodes=1).genotype_of(cell, cell).output
+        'nodes'
+        """
+        return self.check(Genotype(*cells, output=self.rules.output))
+
+    def parse(self, text: str) -> Genotype:
+        """Read a genotype of this space in the one-line text form; ``bnao.parse`` reads every notation.
+
+        Raises:
+            GenotypeError: the text is not one, or not of this space.
+
+        >>> SPACES["nas-bench-201"].parse("0:none;0:none+1:none;0:none+1:none+2:nor_conv_1x1").output
+        'last node'
+        """
+        return self.check(Genotype.parse(text, output=self.rules.output))
+
     def check(self, genotype: Genotype) -> Genotype:
         """The genotype itself, if it belongs to this space, with the space's rule of output.
 
@@ -407,6 +430,21 @@ def space_named(name: str, nodes: int | None = None) -> SearchSpace:
     # a complete node has as many edges as states before it
     edges = SPACES[name].inputs + nodes - 1 if isinstance(SPACES[name], CompleteSpace) else SPACES[name].edges
     return evolve(SPACES[name], nodes=nodes, edges=edges)
+
+
+def parse_in(name: str, text: str) -> Genotype:
+    """Read a genotype in the one-line text form, of the space of that name with whatever number of nodes it has.
+
+    Files of runs and studies name their space so.
+
+    Raises:
+        GenotypeError: no space of that name, or the text is not a genotype of it.
+
+    >>> parse_in("darts", "0:skip_connect+1:skip_connect|0:skip_connect+1:skip_connect").output
+    'nodes'
+    """
+    genotype = Genotype.parse(text, output=space_named(name).rules.output)
+    return space_named(name, len(genotype.normal.nodes)).check(genotype)
 
 
 def neighbours(genotype: Genotype, space: SearchSpace) -> list[Genotype]:

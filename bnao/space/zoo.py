@@ -101,7 +101,7 @@ def _entry(
     space: str | None, genotype: str | None, claims: list[dict[str, Any]], notes: list[str], **rest: Any
 ) -> Published:
     known = None if space is None else space_named(space)
-    cells = None if known is None or genotype is None else known.check(Genotype.parse(genotype))
+    cells = None if known is None or genotype is None else known.parse(genotype)
     return Published(
         space=known, genotype=cells, claims=tuple(Claim(**claim) for claim in claims), notes=tuple(notes), **rest
     )

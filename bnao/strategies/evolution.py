@@ -72,7 +72,7 @@ def mutate(genotype: Genotype, space: SearchSpace, rng: np.random.Generator) -> 
     nodes = [*cell.nodes[:node], Node(edges), *cell.nodes[node + 1 :]]
     cells = list(genotype.cells)
     cells[which] = Cell(nodes, cell.inputs)
-    return Genotype(*cells)
+    return space.genotype_of(*cells)
 
 
 def _random_place(space: SearchSpace, rng: np.random.Generator) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.protocols import HeldOut, State
 from bnao.run import CONFIG, Run, read_json, understanding
 from bnao.space.genotype import Genotype
+from bnao.space.spaces import SearchSpace, parse_in
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "supernet.safetensors"
@@ -50,7 +51,7 @@ def read_pool(folder: Path, round: int) -> list[Genotype]:
     path = folder / pool_name(round)
     content = read_json(path)
     with understanding(path):
-        return [Genotype.parse(entry["genotype"]) for entry in content["pool"]]
+        return [parse_in(content["space"], entry["genotype"]) for entry in content["pool"]]
 
 
 def rounds_begun(folder: Path) -> int:
@@ -75,12 +76,16 @@ def read_supernet(folder: Path) -> State:
 class Journal:
     """The search's side of a run's folder; without a run it remembers nothing.
 
+    Args:
+        run: the folder.
+        space: of its genotypes.
+
     Raises:
         RunError: the folder's files do not belong together.
     """
 
-    def __init__(self, run: Run | None) -> None:
-        self._run = run
+    def __init__(self, run: Run | None, space: SearchSpace) -> None:
+        self._run, self._space = run, space
         self._place: tuple[int, int] | None = None
         self.state: State | None = None
         if run is None:
@@ -135,7 +140,6 @@ class Journal:
     def keep_pool(
         self,
         round: int,
-        space: str,
         genotypes: Sequence[Genotype],
         sizes: Iterable[float],
         sources: Mapping[str, int],
@@ -149,7 +153,7 @@ class Journal:
             {"genotype": str(g), "size": size, **({"predicted": predicted[g]} if g in predicted else {})}
             for g, size in zip(genotypes, sizes, strict=True)
         ]
-        content: dict[str, Any] = {"round": round + 1, "space": space, "sources": dict(sources)}
+        content: dict[str, Any] = {"round": round + 1, "space": self._space.name, "sources": dict(sources)}
         if held_out is not None:
             content["held_out"] = asdict(held_out)
         self._run.write_json(pool_name(round), {**content, "pool": pool})
@@ -161,7 +165,7 @@ class Journal:
         content = self._run.read_json(pool_name(round))
         with understanding(self._run.folder / pool_name(round)):
             predicted = {
-                Genotype.parse(entry["genotype"]): float(entry["predicted"])
+                self._space.parse(entry["genotype"]): float(entry["predicted"])
                 for entry in content["pool"]
                 if "predicted" in entry
             }
@@ -173,7 +177,7 @@ class Journal:
             return None
         content = self._run.read_json(scores_name(round))
         with understanding(self._run.folder / scores_name(round)):
-            return {Genotype.parse(entry["genotype"]): float(entry["score"]) for entry in content["scores"]}
+            return {self._space.parse(entry["genotype"]): float(entry["score"]) for entry in content["scores"]}
 
     def keep_scores(self, round: int, entries: Sequence[Mapping[str, Any]], **about: Any) -> None:
         """Keep the scores of a round, an object a genotype, and what else is to be said of them."""

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from attrs import evolve, frozen
+from attrs import frozen
 
 from bnao.protocols import (
     HeldOut,
 )
 from bnao.run import read_json, understanding
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import space_named
+from bnao.space.spaces import parse_in
 from bnao.strategies.journal import RESULT
 
 
@@ -47,8 +47,15 @@ class Ranked:
     reranked: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, the genotype in its text form."""
-        return {**attrs.asdict(self, recurse=False), "genotype": str(self.genotype)}
+        """Return plain data, the genotype in its text form and by its id."""
+        about = {"genotype": str(self.genotype), "id": self.genotype.id}
+        return about | {name: value for name, value in attrs.asdict(self, recurse=False).items() if name != "genotype"}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], space: str) -> Ranked:
+        """Return what ``to_json`` was made from, a genotype of the space of that name."""
+        values = {name: value for name, value in content.items() if name != "id"}
+        return cls(**{**values, "genotype": parse_in(space, content["genotype"])})
 
 
 @frozen
@@ -106,13 +113,10 @@ class SearchResult:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SearchResult:
         """What ``to_json`` was made from."""
-        output = space_named(content["space"]).rules.output
-        ranked = [
-            Ranked(**{**entry, "genotype": evolve(Genotype.parse(entry["genotype"]), output=output)})
-            for entry in content["ranked"]
-        ]
+        space = content["space"]
+        ranked = [Ranked.from_json(entry, space) for entry in content["ranked"]]
         learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
-        return cls(content["space"], content["seed"], tuple(ranked), learning)
+        return cls(space, content["seed"], tuple(ranked), learning)
 
 
 def read_result(folder: Path) -> SearchResult:

@@ -34,6 +34,7 @@ from bnao.protocols import (
     Step,
     check_provides,
 )
+from bnao.provenance import About, keep_about, origin
 from bnao.run import Run
 from bnao.sampler import ProportionalSampler, sampler_of_round
 from bnao.space.genotype import Genotype
@@ -60,6 +61,7 @@ def search(
     controller: Controller,
     *,
     run: Run | None = None,
+    about: About | None = None,
     size: SizeFunction | None = None,
     rerank: Callable[[Genotype], float] | None = None,
     listen: Listener = lambda event: None,
@@ -77,6 +79,8 @@ def search(
         controller: proposes the genotypes of each later round: methods ``fit`` and ``propose``; see
             ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
+        about: what the folder's run.json says of data, machine and versions, of ``bnao.provenance.origin``; None: the
+            versions of what needs no backend, and no data. ``bnao.searches.PreparedSearch`` knows it.
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
             the end, such as ``bnao.evaluation.trainings.short_training``; None: they stay in the order of their scores.
@@ -87,8 +91,8 @@ def search(
 
     Raises:
         DivergedError: the supernet's loss is not finite.
-        RunError: the folder cannot be written; what was finished is kept. Or the run of ``config.from_supernet`` is
-            not finished.
+        RunError: the folder cannot be written; what was finished is kept. Or it was begun with other data, or the run
+            of ``config.from_supernet`` is not finished.
         ConfigError: the budget admits too few genotypes, or not those of ``config.pool_file``; the supernet of
             ``config.from_supernet`` is another; ``config.sharing`` is none, and the supernet shares weights.
         GenotypeError: a line of ``config.pool_file`` is not a genotype of the space.
@@ -107,7 +111,10 @@ def search(
     >>> result.best == pool[-1]
     True
     """
-    return _Search(config, supernet, controller, Journal(run), size, listen).result(rerank)
+    begun = _Search(config, supernet, controller, run, size, listen)
+    if run is not None:
+        keep_about(run, about or origin(None, config.machine))
+    return begun.result(rerank)
 
 
 def check_start(config: SearchConfig, supernet: Scorer, controller: Controller) -> None:
@@ -116,7 +123,7 @@ def check_start(config: SearchConfig, supernet: Scorer, controller: Controller) 
     Raises:
         Errors as ``search``; among them ConfigError where the budgets admit too few for the first pool.
     """
-    begun = _Search(config, supernet, controller, Journal(None), None, lambda event: None)
+    begun = _Search(config, supernet, controller, None, None, lambda event: None)
     begun.first_pool()
     begun.load_weights()
 
@@ -148,7 +155,7 @@ class _Search:
         config: SearchConfig,
         supernet: Scorer,
         controller: Controller,
-        journal: Journal,
+        run: Run | None,
         size: SizeFunction | None,
         listen: Listener,
     ) -> None:
@@ -159,10 +166,11 @@ class _Search:
                 f"sharing is none, and the supernet, of class {type(supernet).__name__}, trains weights that are "
                 "shared; take a bnao.evaluation.candidates.StandAloneScores"
             )
-        self.config, self.supernet, self.controller, self.journal = config, supernet, controller, journal
+        self.config, self.supernet, self.controller = config, supernet, controller
         self.size, self.listen = size, listen
         self.network = supernet.network
         self.space = space_named(self.network.space, self.network.nodes)
+        self.journal = Journal(run, self.space)
         # an epoch of no steps: a table, which trains nothing
         self.steps = supernet.epoch_steps and (config.steps or config.epochs * supernet.epoch_steps)
         self.born: dict[Genotype, int] = {}
@@ -329,9 +337,7 @@ class _Search:
         if pool.genotypes:
             self.remember(round, pool.predicted, pool.held_out)
             sizes = self.sizes(pool.genotypes).tolist()
-            self.journal.keep_pool(
-                round, self.space.name, pool.genotypes, sizes, pool.sources, pool.predicted, pool.held_out
-            )
+            self.journal.keep_pool(round, pool.genotypes, sizes, pool.sources, pool.predicted, pool.held_out)
             self.tell(
                 "pool", round=round + 1, genotypes=len(pool.genotypes), sources=pool.sources,
                 duplicates=pool.duplicates,

@@ -138,29 +138,38 @@ def figures_of(study: Study) -> dict[str, Figure]:
 
 
 def regret_figure(contest: ControllersStudy) -> Figure:
-    """Regret against queries: the median of the searches, and the band from the 10th to the 90th percentile."""
+    """Regret against queries: the median of the searches, and the band from the 10th to the 90th percentile.
+
+    It is the validation regret; of a study.json from before scores were kept, that of test accuracy.
+    """
     figure, panels = canvas(1, width=1.5)
+    by_score = contest.best_score is not None
     for curve, colour in zip(contest.curves, _colours(contest.curves), strict=True):
         regret = contest.optimum - curve.best
+        if contest.best_score is not None and curve.scores is not None:
+            regret = contest.best_score - curve.scores
         low, middle, high = np.quantile(regret, [0.1, 0.5, 0.9], axis=0)
         label = f"{curve.controller} ({len(curve.seeds)} searches, rounds of {curve.new})"
         panels[0].plot(curve.queries, middle, color=colour, linewidth=1.2, label=label)
         panels[0].fill_between(curve.queries, low, high, color=colour, alpha=0.15, linewidth=0)
-    own = contest.optimum - contest.test_of_best_score
-    panels[0].axhline(own, color="grey", linestyle=":", linewidth=1, label="the table's best score itself")
+    if not by_score:
+        own = contest.optimum - contest.test_of_best_score
+        panels[0].axhline(own, color="grey", linestyle=":", linewidth=1, label="the table's best score itself")
     panels[0].set_xscale("log")
     panels[0].set_ylim(bottom=0)
-    titled(panels[0], f"{contest.space}: median, 10 to 90 %", "genotypes scored", "test accuracy short of the best")
+    titled(panels[0], f"{contest.space}: median, 10 to 90 %", "genotypes scored",
+           f"{'score' if by_score else 'test accuracy'} short of the best")  # fmt: skip
     panels[0].legend(fontsize=7, frameon=False)
     return figure
 
 
 def predictor_figure(studies: Sequence[PredictorStudy]) -> Figure:
-    """Kendall's tau on held-out genotypes against how many were learned from: the mean and the range over seeds."""
+    """Kendall's tau on held-out genotypes against how many were learned from: mean and range over seeds."""
     figure, panels = canvas(1, width=1.3)
     for study, colour in zip(studies, _colours(studies), strict=True):
         x = study.train_sizes
-        panels[0].plot(x, study.tau.mean(0), color=colour, marker="o", markersize=3, linewidth=1.2, label=study.space)
+        label = f"{study.controller}, {study.space}"
+        panels[0].plot(x, study.tau.mean(0), color=colour, marker="o", markersize=3, linewidth=1.2, label=label)
         panels[0].fill_between(x, study.tau.min(0), study.tau.max(0), color=colour, alpha=0.15, linewidth=0)
     panels[0].set_xscale("log")
     titled(panels[0], "the predictor alone: mean and range", "genotypes learned from", "Kendall tau, held out")

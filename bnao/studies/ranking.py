@@ -22,13 +22,14 @@ from bnao.errors import ConfigError
 from bnao.metrics import Comparison, Estimate, compare_rankings, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
+from bnao.provenance import STUDY, keep_about, keep_study
 from bnao.run import Folder, Run
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import space_named
+from bnao.space.spaces import parse_in, space_named
 from bnao.strategies.result import round_off
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
 from bnao.studies.supernets import TrainedSupernet, trained_supernet
-from bnao.studies.truth import STUDY, ShortTrainings, known_truth, short_trainings, trained_truth
+from bnao.studies.truth import ShortTrainings, about_study, known_truth, short_trainings, trained_truth
 
 POOL = "pool.json"
 RESULT = STUDY
@@ -247,7 +248,7 @@ class RankingStudy:
         )
         return cls(
             content["space"],
-            tuple(Genotype.parse(entry["genotype"]) for entry in content["genotypes"]),
+            tuple(parse_in(content["space"], entry["genotype"]) for entry in content["genotypes"]),
             np.array([entry["size"] for entry in content["genotypes"]], dtype=np.float64),
             np.array([entry["truth"] for entry in content["genotypes"]], dtype=np.float64).T,
             supernets,
@@ -315,7 +316,8 @@ def ranking_study(
         whole: the same images without a dev part, for stand-alone training; not needed with a truth.
         truth: known accuracies, in place of training: one of each genotype, or one of each repeat of its training.
         genotypes: those that are ranked; by default they are chosen at random.
-        run: a folder for what is finished, and at the end for study.json; a study that was killed goes on from it.
+        run: a folder for run.json, what is finished, and at the end study.json, as ``bnao study ranking`` has them; a
+            study that was killed goes on from it.
         store: a folder for stand-alone trainings, which many studies may share.
         listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
 
@@ -323,6 +325,7 @@ def ranking_study(
         ConfigError: too few genotypes for what is asked, or several sets of them.
         DataError: the truth lacks a genotype that is ranked, or has more repeats of one than of another.
         DivergedError: a training's loss is not finite; what was trained before is kept.
+        RunError: the folder was begun with other images.
     """
     if len(config.sets) > 1:
         raise ConfigError(f"sizes is {config.sizes!r}, {len(config.sets)} sets of genotypes; see bnao.ranking_sets")
@@ -343,6 +346,7 @@ def ranking_study(
     trained = trained_genotypes(config, ranked, known)
     sizes = sizes_of(trained)
     if run:
+        keep_about(run, about_study(config, backend, dataset))
         pool = [{"genotype": str(g), "size": size} for g, size in zip(ranked, sizes.tolist(), strict=False)]
         run.write_json(POOL, {"space": space.name, "pool": pool})
     if truth is None:
@@ -363,6 +367,6 @@ def ranking_study(
         len(trained), config.top, config.resamples, tuple(short),
     )  # fmt: skip
     if run:
-        run.write_json(RESULT, study.to_json())
+        keep_study(run, study.to_json(), config, data=dataset.describe())
     tell("end")
     return study

@@ -12,10 +12,11 @@ from attrs import evolve, frozen
 from bnao.config.settings import StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.protocols import Backend, Listener
-from bnao.run import CONFIG, Folder, Run
+from bnao.provenance import keep_about, keep_study
+from bnao.run import Folder, Run
 from bnao.space.genotype import Genotype
-from bnao.studies.ranking import RESULT, RankingStudy, ranking_study
-from bnao.studies.truth import SETS
+from bnao.studies.ranking import RankingStudy, ranking_study
+from bnao.studies.truth import SETS, about_study, truth_sources
 
 
 @frozen(eq=False)
@@ -69,9 +70,12 @@ def ranking_sets(
     Raises:
         BnaoError: as for ``bnao.ranking_study``.
     """
+    if run:
+        keep_about(run, about_study(config, backend, dataset))
+    sources = truth_sources(config)
     studies = {}
     for name in config.sets:
-        own = evolve(config, sizes=name)
+        own = evolve(config, sizes=name, truth=str(sources[name]) if sources else None)
 
         def told(event: Mapping[str, Any], name: str = name) -> None:
             listen({**event, "sizes": name})
@@ -85,7 +89,7 @@ def ranking_sets(
             )  # fmt: skip
     found = RankingSets(studies)
     if run:
-        run.write_json(RESULT, found.to_json())
+        keep_study(run, found.to_json(), config, data=dataset.describe())
     return found
 
 
@@ -96,5 +100,5 @@ def _folder_of_set(run: Run | None, name: str, config: StudyConfig) -> Iterator[
         yield None
         return
     folder: Path = run.folder / name
-    with Run.open(folder) if (folder / CONFIG).is_file() else Run.create(folder, config) as own:
+    with Run.of(folder, config) as own:
         yield own

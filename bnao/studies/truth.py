@@ -24,13 +24,12 @@ from bnao.errors import ConfigError, DataError, GenotypeError
 from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.evaluation.trainings import Training
 from bnao.protocols import Backend
+from bnao.provenance import STUDY, About, about_images, about_table, origin
 from bnao.run import CONFIG, Folder, read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
 from bnao.strategies.result import round_off
 
-#: a study's file
-STUDY = "study.json"
 #: the kind that a study of several sets of genotypes says it is
 SETS = "ranking sets"
 
@@ -252,6 +251,43 @@ def truth_file(path: Path) -> Path:
     )
 
 
+def truth_sources(config: StudyConfig) -> dict[str, Path]:
+    """Return the file that each set's truth is read from, by the set's name; nothing where it is trained.
+
+    Raises:
+        DataError: a folder without a truth, or of one set where there are several.
+    """
+    if config.truth is None:
+        return {}
+    path = Path(config.truth)
+    if len(config.sets) == 1:
+        return {config.sizes: truth_file(path)}
+    if path.is_dir():
+        missing = [name for name in config.sets if not (path / name).is_dir()]
+        if missing:
+            raise DataError(
+                f"{path} has no folder {missing[0]}; for sizes {config.sizes} a truth is a CSV file, or the folder of "
+                f"a study of the same sets"
+            )
+        return {name: truth_file(path / name) for name in config.sets}
+    if path.suffix == ".json":
+        raise DataError(f"{path} is one study's, and sizes are {config.sizes}; give a folder, or one of the sizes")
+    return dict.fromkeys(config.sets, path)
+
+
+def about_study(config: StudyConfig, backend: Backend, dataset: Dataset) -> About:
+    """Return what a study's run.json says: images, machine, versions, and the file of the truth, or of each set's.
+
+    Raises:
+        DataError: the truth's file cannot be read; see ``truth_sources``.
+    """
+    found = origin(about_images(dataset), config.machine, [backend])
+    tables = {name: about_table(source) for name, source in truth_sources(config).items()}
+    if not tables:
+        return found
+    return {**found, "truth": tables if len(config.sets) > 1 else tables[config.sizes]}
+
+
 def read_accuracies(path: Path, space: SearchSpace, column: str | None = None) -> dict[Genotype, tuple[float, ...]]:
     """Read each genotype's accuracies, one for each repeat of its training.
 
@@ -289,7 +325,7 @@ def read_accuracies(path: Path, space: SearchSpace, column: str | None = None) -
             listed = [(row["genotype"], [1 - float(error) for error in row["test_errors"]]) for row in rows]
         else:
             listed = [(row["genotype"], row["truth"]) for row in content["genotypes"]]
-        read = {Genotype.parse(text): tuple(map(float, values)) for text, values in listed}
+        read = {Genotype.parse(text, output=space.rules.output): tuple(map(float, values)) for text, values in listed}
         named = None if kind == "evaluation" else str(content["space"])
     if kind == "evaluation" and (path.parent / CONFIG).is_file():
         named = read_toml(path.parent / CONFIG).get("network", {}).get("space")

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from bnao.config.settings import SearchConfig
 from bnao.data.dataset import Dataset
-from bnao.errors import BackendError, ProtocolError
+from bnao.errors import BackendError, GenotypeError, ProtocolError
+from bnao.network.parameters import shared_place
+from bnao.network.stack import stack
 from bnao.network.state import MOMENTUM, without_momenta
 from bnao.protocols import Architecture, Backend, Outcome, Pass, State, Supernet
 from bnao.space.genotype import Genotype
+from bnao.space.mixture import Mixture, mixture_of, mixture_places, mixture_shape
+from bnao.space.spaces import SearchSpace, space_named
 from bnao.streams import stream
 from bnao.testing.paths import path_names
 from bnao.training.shared_weights import SharedWeights
@@ -30,6 +34,8 @@ class SupernetContract:
 
     #: whether a step takes several passes, and ones that do not learn; where not, it must refuse them
     several_passes = True
+    #: whether it computes mixtures; where not, it must refuse them
+    mixtures = True
 
     @pytest.fixture
     def made(self, backend: Backend, dataset: Dataset, config: SearchConfig) -> Make:
@@ -54,6 +60,18 @@ class SupernetContract:
             return Pass(architecture, images, rng.integers(network.classes, size=_B), **options)
 
         return given
+
+    @pytest.fixture
+    def mixing(self, backend: Backend, dataset: Dataset, config: SearchConfig) -> Supernet:
+        """A supernet whose places have one set of weights each, as a mixture needs them."""
+        if not self.mixtures:
+            pytest.skip("no mixtures")
+        plain = evolve(config.training, weight_decay=0.0, gradient_norm=0.0)
+        shared = backend.supernet(
+            evolve(config, training=plain, network=evolve(config.network, share_over="source")), dataset
+        )
+        assert isinstance(shared, SharedWeights)
+        return shared.supernet
 
     def _several(self) -> None:
         if not self.several_passes:
@@ -94,7 +112,9 @@ class SupernetContract:
             ([], "at least one"),
             ([one, evolve(one, teacher=1)], "pass 1 has teacher 1; it must be an earlier pass"),
             ([evolve(one, above=-1)], "pass 0 has above -1"),
+            ([one, evolve(one, images=one.images[:4], labels=one.labels[:4], teacher=0)], "4 images, and its teacher"),
             ([evolve(one, slope="all")], "only a mixture has one"),
+            ([evolve(one, architecture=_mixture(supernet), masks=np.ones(1, np.float32))], "which drops nothing"),
         ):
             with pytest.raises(ProtocolError, match=message):
                 supernet.step(passes, rate=0.1)
@@ -130,7 +150,7 @@ class SupernetContract:
         assert [outcome.loss for outcome in outcomes] == pytest.approx([each[0].loss for _, each in alone])
         for name, gradient in together.items():
             expected = sum(each.weight * found.get(name, 0) for each, (found, _) in zip(passes, alone, strict=True))
-            assert gradient == pytest.approx(expected, rel=1e-3, abs=1e-5), name
+            assert np.allclose(gradient, expected, rtol=1e-3, atol=1e-5), name
         assert set(together) == {name for found, _ in alone for name in found}
 
     def test_only_the_union_of_the_paths_moves(self, made: Make, given: Give, genotypes: list[Genotype]) -> None:
@@ -204,6 +224,139 @@ class SupernetContract:
         assert loss == pytest.approx(max(losses), rel=1e-4)  # the outcome is the pass's own loss
         assert above == pytest.approx(of_lowest + 3 * of_highest, abs=1e-5)
         assert below == pytest.approx(of_highest, abs=1e-6)
+
+    # --- mixtures
+
+    def test_mixtures_are_refused_in_a_line_where_they_are_not_known(
+        self, backend: Backend, made: Make, given: Give
+    ) -> None:
+        if self.mixtures:
+            pytest.skip("mixtures are known")
+        supernet = made()
+        one = given(_mixture(supernet))
+
+        for refused in (lambda: supernet.step([one], rate=0.1), lambda: supernet.logits(one.architecture, one.images)):
+            with pytest.raises(BackendError, match=f"^backend '{backend.name}' computes no mixtures"):
+                refused()
+
+    def test_a_mixture_of_another_space_is_refused(self, mixing: Supernet, given: Give) -> None:
+        one = given(Mixture(np.ones((2, 3, 4))))
+
+        with pytest.raises(GenotypeError, match=r"have shape \(2, 3, 4\); in space"):
+            mixing.step([one], rate=0.1)
+
+    def test_a_genotype_as_a_mixture_gives_the_paths_logits(
+        self, mixing: Supernet, given: Give, genotypes: list[Genotype]
+    ) -> None:
+        images = given(genotypes[0]).images
+        for genotype in genotypes:
+            path = mixing.logits(genotype, images)
+
+            mixed = mixing.logits(mixture_of(genotype, _space(mixing)), images)
+
+            assert mixed == pytest.approx(path, rel=1e-4, abs=1e-4)
+
+    def test_a_slope_is_the_derivative_by_the_weights_that_are_not_0(self, mixing: Supernet, given: Give) -> None:
+        mixture = _mixture(mixing)
+        one = given(mixture, learn=False, slope="used")
+        before = _copied(mixing.state())
+
+        (outcome,) = mixing.step([one], rate=0.1)
+        (half,) = mixing.step([evolve(one, weight=0.5)], rate=0.1)
+
+        assert outcome.slope is not None and half.slope is not None
+        assert outcome.slope.shape == mixture.weights.shape
+        assert (outcome.slope[mixture.weights == 0] == 0).all()
+        assert np.linalg.norm(outcome.slope) == pytest.approx(
+            _steepness(mixing, one, outcome.slope), rel=0.05, abs=5e-3
+        )
+        assert half.slope == pytest.approx(outcome.slope / 2, rel=1e-4, abs=1e-7)
+        assert _equal(mixing.state(), before)
+
+    def test_a_slope_of_all_is_that_of_weights_that_are_0_too(self, mixing: Supernet, given: Give) -> None:
+        mixture = _mixture(mixing)
+        one = given(mixture, learn=False, slope="all")
+
+        (outcome,) = mixing.step([one], rate=0.1)
+        (used,) = mixing.step([evolve(one, slope="used")], rate=0.1)
+
+        assert outcome.slope is not None and used.slope is not None
+        assert outcome.loss == pytest.approx(used.loss, rel=1e-6)
+        computed = mixture.weights != 0
+        assert outcome.slope[computed] == pytest.approx(used.slope[computed], rel=1e-3, abs=1e-6)
+        idle = np.where(computed, 0, outcome.slope)
+        assert np.linalg.norm(idle) == pytest.approx(_steepness(mixing, one, idle), rel=0.05, abs=5e-3)
+
+    @pytest.mark.parametrize("slope", ["no", "all"])
+    def test_only_operations_whose_weight_is_not_0_learn(self, mixing: Supernet, given: Give, slope: str) -> None:
+        mixture, space = _mixture(mixing), _space(mixing)
+        before = _copied(mixing.state())
+
+        (outcome,) = mixing.step([given(mixture, slope=slope)], rate=0.1)
+
+        after = mixing.state()
+        moved = {name for name in before if (after[name] != before[name]).any()}
+        places = mixture_places(space)
+        for cell, place, number in np.argwhere(mixture.weights == 0):
+            node, source = places[place]
+            named = (
+                (source, space.operations[number]) if space.rules.residual else (0, space.operations[number], source)
+            )
+            for position in stack(mixing.network):
+                if space.cells == 1 or position.reduction == bool(cell):
+                    prefix = shared_place("source", f"cells.{position.index}", node, *named)
+                    assert not {name for name in moved if name.startswith(f"{prefix}.")}, prefix
+        assert len(moved) > len(before) / 4
+        assert (outcome.slope is None) == (slope == "no")
+
+    def test_a_mixtures_gradients_and_a_paths_are_summed(
+        self, mixing: Supernet, given: Give, genotypes: list[Genotype]
+    ) -> None:
+        begun = _copied(mixing.state())
+        passes = [given(_mixture(mixing), slope="used"), given(genotypes[0], batch=1)]
+        alone = []
+        for each in passes:
+            mixing.load_state(begun)
+            alone.append(_after(mixing, [each])[0])
+        mixing.load_state(begun)
+
+        together, _ = _after(mixing, passes)
+
+        for name, gradient in together.items():
+            expected = sum(found.get(name, 0) for found in alone)
+            assert np.allclose(gradient, expected, rtol=1e-3, atol=1e-5), name
+
+
+def _space(supernet: Supernet) -> SearchSpace:
+    return space_named(supernet.network.space, supernet.network.nodes)
+
+
+def _noise(shape: tuple[int, ...], purpose: str) -> NDArray[np.float64]:
+    return stream(0, f"contract of mixtures: {purpose}").standard_normal(shape)
+
+
+def _mixture(supernet: Supernet) -> Mixture:
+    """Positive weights of about two in three operations, and in every place of one, so that all states are read."""
+    space = _space(supernet)
+    weights = np.exp(_noise(mixture_shape(space), "weights")) * (_noise(mixture_shape(space), "computed") > -0.4)
+    weights[:, :, space.operations.index("skip_connect")] = 0.5
+    return Mixture(weights / len(space.operations))
+
+
+def _steepness(supernet: Supernet, one: Pass, slope: NDArray[np.float64], by: float = 3e-4) -> float:
+    """The derivative of the loss in the direction of a slope, by two values of the loss.
+
+    Of a slope that is right it is the norm. Where a ReLU bends between the two values the difference is off, and by
+    the less the closer they are; much closer, and float32 rounds what is left of it away.
+    """
+    assert isinstance(one.architecture, Mixture)
+    weights, direction = one.architecture.weights, slope / np.linalg.norm(slope)
+    losses = []
+    for sign in (1, -1):
+        there = evolve(one, architecture=Mixture(weights + sign * by * direction), slope="no", learn=False)
+        (outcome,) = supernet.step([there], rate=0.1)
+        losses.append(outcome.loss)
+    return (losses[0] - losses[1]) / (2 * by)
 
 
 def _after(supernet: Supernet, passes: Sequence[Pass]) -> tuple[dict[str, NDArray[np.float64]], list[Outcome]]:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from bnao.classification import Classification
 from bnao.config.settings import SearchConfig
 from bnao.data.dataset import Dataset, epoch_batches
-from bnao.protocols import Architecture, Pass, State, Step, Supernet
+from bnao.protocols import Architecture, State, Step, Supernet
 from bnao.space.genotype import Genotype
+from bnao.training.companions import Companions
 from bnao.training.steps import check_loss, scored_batches, supernet_steps
 
 
@@ -40,11 +41,14 @@ class SharedWeights:
         self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
     ) -> Iterator[Step]:
         """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on."""
+        companions = Companions(self._config.training, self.network, pool, self._config.seed)
         for step in supernet_steps(self._config, self._dataset, self.network, pool, drawn, round, start):
-            one = Pass(step.genotype, step.images, step.labels, step.masks)
-            (outcome,) = self.supernet.step([one], step.rate)
-            check_loss(outcome.loss, f"round {round + 1}, step {step.step + 1}", step.rate, step.genotype)
-            yield Step(step.step, step.index, outcome.loss, step.rate)
+            whole = round * len(drawn) + step.step
+            passes = companions.passes(step.genotype, whole, step.images, step.labels, step.masks)
+            outcomes = self.supernet.step(passes, step.rate)
+            for one, outcome in zip(passes, outcomes, strict=True):
+                check_loss(outcome.loss, f"round {round + 1}, step {step.step + 1}", step.rate, one.architecture)
+            yield Step(step.step, step.index, outcomes[companions.place(passes, step.genotype)].loss, step.rate)
 
     def classify(self, architectures: Sequence[Architecture]) -> list[Classification]:
         """Classify the dev part by each architecture: its accuracy, its log-likelihood and their standard errors.

@@ -143,7 +143,7 @@ def stand_alone_steps(
             yield StandAloneStep(step, place, rate, images, labels, masks, dropout)
 
 
-def check_loss(loss: float, place: str, rate: float, genotype: Genotype) -> None:
+def check_loss(loss: float, place: str, rate: float, genotype: object) -> None:
     """Raises DivergedError if the loss is no finite number; place says where, such as "round 1, step 7"."""
     if not math.isfinite(loss):
         raise DivergedError(

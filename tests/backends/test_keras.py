@@ -26,6 +26,7 @@ SPACES_HERE = ["darts", "snas", "nasnet", "nao-large", "nas-bench-201"] if ENGIN
 
 class TestKeras(BackendContract):
     several_passes = False
+    mixtures = False
 
     @pytest.fixture
     def backend(self):

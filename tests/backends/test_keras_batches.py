@@ -395,9 +395,9 @@ def test_each_example_runs(name):
     assert said[name] in done.stdout
 
 
-def test_the_readmes_keras_training_runs():
-    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```python\n(import keras\n.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+def test_the_training_on_the_page_about_keras_runs():
+    page = (EXAMPLES.parent / "docs" / "keras.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(import keras\n.*?)^```$", page, re.DOTALL | re.MULTILINE)
     names = {}
 
     exec(block, names)

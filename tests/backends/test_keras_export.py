@@ -76,7 +76,7 @@ def test_an_identity_of_stride_2_is_that_of_pytorch_in_keras_network_and_file(sp
     network = NetworkConfig(space=space, nodes=2, channels=4, cells=1, image=(11, 8, 3), classes=4)
     normal = "0:max_pool_3x3+1:skip_connect;0:skip_connect+2:avg_pool_3x3"
     reduction = "0:skip_connect+1:skip_connect;1:skip_connect+2:skip_connect"
-    trained = trained_network(Genotype.parse(f"{normal}|{reduction}"), network)
+    trained = trained_network(Genotype.parse(f"{normal}|{reduction}", output="loose ends"), network)
 
     logits, wanted = in_keras_and_in_pytorch(trained, tmp_path)
 

@@ -17,6 +17,7 @@ from bnao.space.genotype import edge_slots
 from bnao.space.spaces import space_named
 from bnao.streams import stream
 from bnao.testing import small_dataset
+from bnao.training.steps import supernet_steps
 
 try:
     load("keras")
@@ -165,7 +166,7 @@ def test_only_the_path_moves_in_fit_and_by_the_arithmetic_of_a_search():
     searched = load("keras").supernet(config, dataset)
     model = compiled(Supernet(searched.network), momentum=0.9, weight_decay=3e-4, gradient_norm=5.0)
     genotypes = pool(2)
-    steps = list(supernet.supernet_steps(config, dataset, searched.network, genotypes, np.array([0, 1]), 0, 0))
+    steps = list(supernet_steps(config, dataset, searched.network, genotypes, np.array([0, 1]), 0, 0))
     for step in steps:
         before = model.state()
 

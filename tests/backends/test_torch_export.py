@@ -84,7 +84,9 @@ def test_each_format_has_the_relu_of_a_strided_identity_where_the_space_has_it(f
     if format == "onnx":
         pytest.importorskip("onnxruntime")
     network = NetworkConfig(space=space, nodes=2, channels=4, cells=1, image=(11, 8, 3), classes=4)
-    genotype = Genotype.parse("0:max_pool_3x3+1:skip_connect;0:skip_connect+2:avg_pool_3x3|" + STRIDED)
+    genotype = Genotype.parse(
+        "0:max_pool_3x3+1:skip_connect;0:skip_connect+2:avg_pool_3x3|" + STRIDED, output="loose ends"
+    )
 
     done = export(trained_network(genotype, network), format, load("torch"), tmp_path / "network")
 
@@ -230,7 +232,12 @@ def test_the_python_file_holds_what_it_uses_and_no_more(tmp_path):
     network = NetworkConfig(channels=4, cells=1, nodes=1, image=(8, 8, 1))
     bench = NETWORKS["nas-bench-201"]
 
-    export(trained_network(Genotype.parse(f"{cell}|{cell}"), network), "python", load("torch"), tmp_path / "nao.py")
+    export(
+        trained_network(Genotype.parse(f"{cell}|{cell}", output="loose ends"), network),
+        "python",
+        load("torch"),
+        tmp_path / "nao.py",
+    )
     trained = trained_network(parse(BENCH.replace("skip_connect", "none"), SPACES["nas-bench-201"]), bench)
     export(trained, "python", load("torch"), tmp_path / "bench.py")
 

@@ -79,7 +79,8 @@ def test_fourteen_of_a_benchmarks_networks_are_built_with_its_counts(shared_data
             *[
                 Cell([Node([Edge(source, name) for name, source in cell[at : at + 2]]) for at in range(0, 8, 2)])
                 for cell in pairs
-            ]
+            ],
+            output="loose ends",
         )
 
         net = standalone.Network(genotype, NetworkConfig(space="darts", channels=36, cells=6), seed=0)
@@ -217,7 +218,7 @@ def strided_identities(space):
         *([[(1, "skip_connect"), (2, "max_pool_3x3")]] * (nodes - 1)),
     ]
     cells = [Cell([Node([Edge(*edge) for edge in node]) for node in cell]) for cell in (normal, reduction)]
-    return SPACES[space].check(Genotype(*cells))
+    return SPACES[space].check(Genotype(*cells, output="loose ends"))
 
 
 @pytest.mark.parametrize("space", TWO_CELLS)

@@ -23,6 +23,7 @@ from bnao.config.settings import PRESETS, EvaluateConfig, SearchConfig, preset
 from bnao.data.dataset import load_dataset
 from bnao.network.state import read_weights
 from bnao.run import Run
+from bnao.space.notation.notations import parse
 from bnao.space.spaces import SPACES
 from bnao.space.zoo import published_cell
 from bnao.strategies.rounds import search
@@ -300,11 +301,11 @@ def test_a_search_over_a_table_ends_with_its_best_genotypes(on_table, table):
 
     assert result.exit_code == 0
     best = table.read_text().splitlines()[30].split(",")[0].strip('"')  # all thirty were scored: the last is best
-    assert re.search(rf"^   1  {re.escape(best)}$", result.stdout, re.M)
-    assert re.search(r"^   1 +0\.79 ", result.stdout, re.M)
+    assert best not in result.stdout
+    assert re.search(rf"^   1  {parse(best).id} +0\.79 ", result.stdout, re.M)
     assert "of 30 genotypes scored, the first has 0.79" in result.stdout
     assert "run folder: run\n" in result.stdout
-    assert result.stdout.endswith(f"next: bnao show '{best}'\n")
+    assert result.stdout.endswith("next: bnao show run:1\n")
     assert "round 1/3  10 new genotypes (10 random)" in result.stderr
 
 
@@ -637,7 +638,7 @@ def test_a_full_disk_ends_in_one_line(monkeypatch, on_table):
     def full(*arguments, **settings):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bnao.cli.commands.search.search", full)
+    monkeypatch.setattr("bnao.searches.search", full)
 
     result = bnao(*on_table, "--out", "run")
 
@@ -649,7 +650,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch, on_table):
     def bug(*arguments, **settings):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("bnao.cli.commands.search.search", bug)
+    monkeypatch.setattr("bnao.searches.search", bug)
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
         bnao(*on_table, "--out", "run")
@@ -828,7 +829,7 @@ def test_a_folder_of_other_settings_is_refused_with_the_first_that_differs(finis
         (("--random", 3, "x"), 2, "--random is for the folder of a run"),
         (("run", "x"), 2, "run is a folder; give one RUN alone, or genotypes"),
         (("run", "--top", 99), 2, "--top is 99; run has 18 genotypes"),
-        (("run", "--top", 1, "--random", 99), 2, "--random is 99; the first pool of run has 12 genotypes"),
+        (("run", "--top", 1, "--random", 99), 2, "random is 99; the first pool of run has 12 genotypes"),
         (("run", "--device", "mars"), 1, "no device 'mars' here"),
         (("run", "--backend", "table"), 1, "backend 'table' trains nothing"),
         (("run", "--data", "no.npz"), 1, "no.npz"),
@@ -1224,9 +1225,9 @@ def test_any_genotypes_of_the_space_are_scored_by_accuracy_and_log_likelihood(fi
 def test_the_table_of_given_genotypes_has_both_measures_with_their_errors(finished):
     said = bnao("score", finished, "NAONet-V2")
 
-    assert re.search(r"^genotype +score by pretend +log-likelihood$", said.stdout, re.M)
-    assert re.search(r"^ +1 +\S+ % ± \S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
-    assert f"   1  {published_cell('NAONet-V2').genotype}" in said.stdout
+    assert re.search(r"^ +id +score by pretend +log-likelihood$", said.stdout, re.M)
+    assert re.search(r"^ *1 +[0-9a-f]{8} +\S+ % ± \S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
+    assert f"1  {published_cell('NAONet-V2').genotype.id}" in said.stdout
     assert "on 600 dev images; errors are standard errors" in said.stdout
 
 
@@ -1300,4 +1301,4 @@ def test_scores_of_a_python_search_are_those_it_found_and_its_images_are_named(m
     said = bnao("score", made_in_python, "--json")
 
     assert [entry["score"] for entry in json.loads(said.stdout)["scores"]] == [entry["score"] for entry in ranked]
-    assert "python does not say which images it is of (no run.json); taken are: fashion-mnist: 2,700" in said.stderr
+    assert "python does not say which images it is of; taken are: fashion-mnist: 2,700" in said.stderr

@@ -11,11 +11,13 @@ from rich.console import Console
 
 from bnao.cli.figures import duration, percent
 from bnao.cli.progress import EvaluationTrack, SearchTrack, Smoothed, Speeds, line, picture
-from bnao.cli.reports import against_random, balance, balance_line, pool_line, table
+from bnao.cli.reports import balance_line, pool_line, random_line, table
 from bnao.cli.study_track import StudyTrack
 from bnao.config.fields import build
 from bnao.config.settings import ControllerConfig, EvaluateConfig, SearchConfig, StudyConfig
+from bnao.evaluation.comparison import against_random
 from bnao.space.spaces import SPACES
+from bnao.strategies.balance import balance
 from bnao.strategies.result import Ranked, SearchResult
 from bnao.streams import stream
 from bnao.studies.ranking import ranking_study
@@ -246,7 +248,7 @@ def test_the_found_ones_are_compared_with_the_median_of_random_ones():
     found = against_random([0.10, 0.20], [0.30, 0.50, 0.20])
 
     assert (found.first, found.top_mean, found.random_median) == (0.10, pytest.approx(0.15), 0.30)
-    assert str(found) == (
+    assert random_line(found) == (
         "test error: 10.00 % for the genotype ranked first, 15.00 % on average over the top 2; "
         "the median of 3 random ones of the first pool is 30.00 %"
     )

@@ -8,7 +8,6 @@ import pytest
 
 from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
 from bnao.errors import BackendError, ExportError, GenotypeError, RunError, WeightsError
-from bnao.evaluation.trainings import genotype_digest
 from bnao.export.files import FORMATS, default_name, export, exporter_of, find_trained, largest_difference
 from bnao.network.parameters import initial_weights, stand_alone_shapes
 from bnao.network.state import to_bytes
@@ -29,7 +28,7 @@ def keep_training(folder, genotype, seed, test_error, channels=4):
     network = dataset.network(NETWORK)
     state = initial_weights(with_statistics(stand_alone_shapes(genotype, network)), seed)
     about = about_training(genotype, network, dataset, seed, test_error)
-    path = folder / "trainings" / f"{genotype_digest(genotype)}-seed-{seed}.safetensors"
+    path = folder / "trainings" / f"{genotype.digest}-seed-{seed}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(to_bytes(state, about))
     says = {"format": 1, "genotype": str(genotype), "seed": seed, "test_error": test_error}
@@ -84,7 +83,7 @@ def test_of_a_folder_the_best_training_of_the_best_genotype_on_average_is_taken(
     trained, file = find_trained(evaluation)
 
     assert (trained.genotype, trained.seed, trained.test_error) == (SECOND, 1, 0.2)
-    assert file == evaluation / "trainings" / f"{genotype_digest(SECOND)}-seed-1.safetensors"
+    assert file == evaluation / "trainings" / f"{SECOND.digest}-seed-1.safetensors"
 
 
 def test_of_a_folder_the_genotype_that_is_named_is_taken(evaluation):
@@ -102,7 +101,7 @@ def test_a_genotype_that_a_folder_lacks_is_refused_with_those_it_has(evaluation)
 
 
 def test_a_file_alone_is_enough(evaluation, tmp_path):
-    (weights,) = (evaluation / "trainings").glob(f"{genotype_digest(FIRST)}-seed-1.safetensors")
+    (weights,) = (evaluation / "trainings").glob(f"{FIRST.digest}-seed-1.safetensors")
     alone = weights.rename(tmp_path / "alone.safetensors")
 
     trained, file = find_trained(alone, str(FIRST))
@@ -111,7 +110,7 @@ def test_a_file_alone_is_enough(evaluation, tmp_path):
 
 
 def test_a_file_of_another_genotype_is_refused_by_the_first_parameter_that_differs(evaluation):
-    file = evaluation / "trainings" / f"{genotype_digest(FIRST)}-seed-1.safetensors"
+    file = evaluation / "trainings" / f"{FIRST.digest}-seed-1.safetensors"
 
     with pytest.raises(GenotypeError, match=r"seed-1.safetensors is of another genotype: it (lacks|has) cells\.0\."):
         find_trained(file, str(SECOND))
@@ -241,5 +240,5 @@ def test_every_built_in_format_has_a_backend():
 def test_the_default_name_is_that_of_the_weights_and_one_that_python_can_import(trained):
     name = default_name(trained.genotype)
 
-    assert name == f"bnao_{genotype_digest(SECOND)}"
+    assert name == f"bnao_{SECOND.digest}"
     assert Path(name).stem.isidentifier()

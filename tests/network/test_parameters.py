@@ -56,7 +56,7 @@ def test_the_papers_supernet_has_7387350_parameters():
 
 
 def test_the_auxiliary_head_adds_what_its_layers_hold():
-    genotype = Genotype.parse(f"{TEXT}|{TEXT}")
+    genotype = Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends")
 
     more = total(stand_alone_shapes(genotype, SMALL, auxiliary=True)) - total(stand_alone_shapes(genotype, SMALL))
 
@@ -90,7 +90,7 @@ def test_an_odd_number_of_channels_is_shared_out_between_the_halves_of_a_reduce(
 
 def test_a_genotype_of_another_space_has_no_shapes():
     with pytest.raises(GenotypeError, match="the normal cell has 2 nodes"):
-        stand_alone_shapes(Genotype.parse(f"{TEXT}|{TEXT}"), NetworkConfig())
+        stand_alone_shapes(Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends"), NetworkConfig())
 
 
 def test_first_values_depend_on_the_seed_and_the_parameters_name_alone():
@@ -131,7 +131,7 @@ def test_first_values_are_hes_for_kernels_one_for_scales_and_zero_for_shifts():
 
 
 def some_weights():
-    return initial_weights(stand_alone_shapes(Genotype.parse(f"{TEXT}|{TEXT}"), SMALL), seed=0)
+    return initial_weights(stand_alone_shapes(Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends"), SMALL), seed=0)
 
 
 def test_weights_come_back_from_their_file_bit_for_bit(tmp_path):

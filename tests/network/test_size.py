@@ -212,7 +212,7 @@ BY_HAND = NetworkConfig(nodes=1, channels=2, cells=1, image=(8, 8, 1), classes=1
 
 
 def test_a_network_of_identities_is_counted_as_by_hand():
-    genotype = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}")
+    genotype = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}", output="loose ends")
 
     assert count_parameters(genotype, BY_HAND) == sum(
         [
@@ -239,8 +239,8 @@ def test_a_network_of_identities_is_counted_as_by_hand():
 
 
 def test_a_loose_input_of_a_reduction_cell_costs_a_reduce_and_widens_what_follows():
-    read_both = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}")
-    read_one = Genotype.parse(f"{IDENTITIES}|0:skip_connect+0:skip_connect")
+    read_both = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}", output="loose ends")
+    read_one = Genotype.parse(f"{IDENTITIES}|0:skip_connect+0:skip_connect", output="loose ends")
 
     more = count_parameters(read_one, BY_HAND) - count_parameters(read_both, BY_HAND)
 
@@ -250,15 +250,15 @@ def test_a_loose_input_of_a_reduction_cell_costs_a_reduce_and_widens_what_follow
 
 
 def test_pooling_and_the_identity_at_stride_one_cost_nothing():
-    pooled = Genotype.parse(f"0:avg_pool_3x3+1:max_pool_3x3|{IDENTITIES}")
-    kept = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}")
+    pooled = Genotype.parse(f"0:avg_pool_3x3+1:max_pool_3x3|{IDENTITIES}", output="loose ends")
+    kept = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}", output="loose ends")
 
     for size in (count_parameters, count_multiply_adds):
         assert size(pooled, BY_HAND) == size(kept, BY_HAND)
 
 
 def test_an_odd_image_is_rounded_up_at_each_reduction():
-    genotype = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}")
+    genotype = Genotype.parse(f"{IDENTITIES}|{IDENTITIES}", output="loose ends")
     odd, even = (NetworkConfig(nodes=1, channels=2, cells=1, image=(side, side, 1)) for side in (13, 14))
 
     # from the first reduction on both are 7 x 7 and then 4 x 4; before it, every weight counts at each pixel
@@ -370,7 +370,7 @@ def test_the_214_cells_of_a_benchmark_have_its_counts(shared_data):
     with (shared_data / "tables" / "darts_214_yang" / "darts_214.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     cells = [[json.loads(row[kind]) for kind in ("normal", "reduce")] for row in rows]
-    genotypes = [Genotype(*[cell_of_pairs(pairs) for pairs in both]) for both in cells]
+    genotypes = [Genotype(*[cell_of_pairs(pairs) for pairs in both], output="loose ends") for both in cells]
 
     counted = count_parameters(genotypes, NetworkConfig(space="darts", channels=36, cells=6))
 

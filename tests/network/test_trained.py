@@ -22,7 +22,7 @@ from bnao.testing import small_dataset
 
 NETWORK = NetworkConfig(channels=4, cells=1, nodes=2, image=(12, 12, 3), classes=4)
 TEXT = "0:sep_conv_3x3+1:skip_connect;0:avg_pool_3x3+2:sep_conv_5x5"
-GENOTYPE = Genotype.parse(f"{TEXT}|{TEXT}")
+GENOTYPE = Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends")
 BENCH = NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(8, 8, 1))
 
 genotypes = st.sampled_from(["nao", "nas-bench-201"]).flatmap(
@@ -163,7 +163,7 @@ def trained():
 
 
 def other(normal=TEXT, reduction=TEXT):
-    return space_named("nao", 2).check(Genotype.parse(f"{normal}|{reduction}"))
+    return space_named("nao", 2).check(Genotype.parse(f"{normal}|{reduction}", output="loose ends"))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnao.errors import BnaoError, GenotypeError
-from bnao.space.genotype import Cell, Edge, Genotype, Node, edge_slots
+from bnao.space.genotype import OUTPUT_RULES, Cell, Edge, Genotype, Node, edge_slots
 from bnao.space.spaces import space_named
 from bnao.streams import stream
 
@@ -20,12 +20,14 @@ def cells(draw, nodes):
     return Cell([Node(draw(st.lists(edge(node), min_size=1, max_size=3))) for node in range(nodes)])
 
 
-genotypes = st.integers(1, 6).flatmap(lambda nodes: st.builds(Genotype, cells(nodes), cells(nodes)))
+genotypes = st.integers(1, 6).flatmap(
+    lambda nodes: st.builds(Genotype, cells(nodes), cells(nodes), output=st.sampled_from(OUTPUT_RULES))
+)
 
 
 @given(genotypes)
 def test_the_text_form_read_back_is_the_same_genotype(genotype):
-    read = Genotype.parse(str(genotype))
+    read = Genotype.parse(str(genotype), output="loose ends")
 
     assert read == genotype
     assert hash(read) == hash(genotype)
@@ -36,7 +38,7 @@ def test_a_genotype_is_the_same_whatever_the_order_of_a_nodes_edges(genotype, ra
     def shuffled(cell):
         return Cell([Node(random.sample(node.edges, len(node.edges))) for node in cell.nodes])
 
-    other = Genotype(shuffled(genotype.normal), shuffled(genotype.reduction))
+    other = Genotype(shuffled(genotype.normal), shuffled(genotype.reduction), output="loose ends")
 
     assert other == genotype
     assert hash(other) == hash(genotype)
@@ -62,18 +64,18 @@ def test_cells_differ_when_an_edges_operation_moves_to_the_other_source():
 def test_the_normal_cell_is_not_the_reduction_cell():
     a, b = Cell([Node([Edge(0, "skip_connect")])]), Cell([Node([Edge(1, "skip_connect")])])
 
-    assert Genotype(a, b) != Genotype(b, a)
+    assert Genotype(a, b, output="loose ends") != Genotype(b, a, output="loose ends")
 
 
 def test_blanks_around_the_parts_of_the_text_form_mean_nothing():
     spaced = " 0:sep_conv_3x3 + 1 : skip_connect ; 1:avg_pool_3x3+2:skip_connect |" + CELL + "\n"
 
-    assert Genotype.parse(spaced) == Genotype.parse(f"{CELL}|{CELL}")
+    assert Genotype.parse(spaced, output="loose ends") == Genotype.parse(f"{CELL}|{CELL}", output="loose ends")
 
 
 def test_a_genotype_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
-        Genotype.parse(f"{CELL}|{CELL}").normal = None
+        Genotype.parse(f"{CELL}|{CELL}", output="loose ends").normal = None
 
 
 def test_a_genotype_error_is_a_value_error_and_one_of_bnaos():
@@ -117,14 +119,14 @@ def test_a_genotype_error_is_a_value_error_and_one_of_bnaos():
 )
 def test_a_text_that_is_no_genotype_is_refused_with_the_place(text, message):
     with pytest.raises(GenotypeError) as error:
-        Genotype.parse(text)
+        Genotype.parse(text, output="loose ends")
 
     assert str(error.value) == message
 
 
 def test_a_state_of_thousands_of_digits_is_refused_and_not_converted():
     with pytest.raises(GenotypeError, match=r"node 0 reads state 999999999, but only states 0\.\.1 exist before it"):
-        Genotype.parse("9" * 5000 + ":skip_connect|0:skip_connect")
+        Genotype.parse("9" * 5000 + ":skip_connect|0:skip_connect", output="loose ends")
 
 
 def test_a_cell_without_nodes_and_a_node_without_edges_are_refused():

@@ -76,7 +76,8 @@ def test_swapping_swaps_about_half_of_the_nodes():
                 + ";0:skip_connect+1:skip_connect" * 4
                 + "|"
                 + "0:skip_connect+1:skip_connect"
-                + ";0:skip_connect+1:skip_connect" * 4
+                + ";0:skip_connect+1:skip_connect" * 4,
+                output="loose ends",
             )
         ]
     )
@@ -100,7 +101,7 @@ def test_states_are_tokens_1_to_6_and_operations_7_to_11():
         + ";4:skip_connect+4:skip_connect;5:skip_connect+5:skip_connect"
     )
 
-    tokens = SPACES["nao"].tokens([Genotype.parse(f"{cell}|{cell}")])[0]
+    tokens = SPACES["nao"].tokens([Genotype.parse(f"{cell}|{cell}", output="loose ends")])[0]
 
     half = [1, 7, 2, 8, 3, 9, 3, 10, 4, 11, 4, 11, 5, 11, 5, 11, 6, 11, 6, 11]
     assert tokens.tolist() == half + half
@@ -171,7 +172,7 @@ def test_no_genotypes_can_be_asked_for():
 
 def genotype_of(*edges, inputs=2):
     cell = Cell([Node([Edge(*edge) for edge in node]) for node in edges], inputs)
-    return Genotype(cell, cell)
+    return Genotype(cell, cell, output="loose ends")
 
 
 A, B = (0, "a"), (1, "b")

@@ -6,9 +6,9 @@ from bnao.space.genotype import Genotype
 from bnao.strategies.bias import parameter_free_share, size_bias
 from bnao.strategies.result import Ranked, SearchResult
 
-SMALL = Genotype.parse("0:skip_connect+1:max_pool_3x3|0:avg_pool_3x3+1:avg_pool_3x3")
-MIXED = Genotype.parse("0:skip_connect+1:sep_conv_3x3|0:avg_pool_3x3+1:sep_conv_5x5")
-LARGE = Genotype.parse("0:sep_conv_5x5+1:sep_conv_5x5|0:sep_conv_3x3+1:sep_conv_5x5")
+SMALL = Genotype.parse("0:skip_connect+1:max_pool_3x3|0:avg_pool_3x3+1:avg_pool_3x3", output="loose ends")
+MIXED = Genotype.parse("0:skip_connect+1:sep_conv_3x3|0:avg_pool_3x3+1:sep_conv_5x5", output="loose ends")
+LARGE = Genotype.parse("0:sep_conv_5x5+1:sep_conv_5x5|0:sep_conv_3x3+1:sep_conv_5x5", output="loose ends")
 
 
 def result(*entries):

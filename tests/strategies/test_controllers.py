@@ -4,13 +4,17 @@ import pytest
 from bnao.config.settings import ControllerConfig, NetworkConfig
 from bnao.network.size import count_parameters
 from bnao.space.spaces import SPACES, SearchSpace, space_named
+from bnao.strategies.ageing_evolution import AgeingEvolutionController
 from bnao.strategies.evolution import EvolutionController, mutate
+from bnao.strategies.local_search import LocalSearchController
 from bnao.strategies.random_search import RandomController
 from bnao.strategies.registry import CONTROLLERS
+from bnao.strategies.ridge import RidgeController
+from bnao.strategies.trees import TreesController
 from bnao.streams import stream
 
 SPACE = SPACES["nao"]
-CONFIG = ControllerConfig()
+CONFIG = ControllerConfig(candidates=200)
 NETWORK = NetworkConfig(channels=20, cells=3)
 
 
@@ -30,13 +34,22 @@ def pool():
 
 @pytest.fixture(params=sorted(CONTROLLERS))
 def controller(request, pool):
+    if request.param == "trees":
+        pytest.importorskip("sklearn")
     controller = CONTROLLERS[request.param](SPACE, CONFIG, 0)
     list(controller.fit(pool, share_of_convolutions(pool), round=0))
     return controller
 
 
-def test_the_controllers_without_a_framework_are_random_and_evolution():
-    assert {"random": RandomController, "evolution": EvolutionController} == CONTROLLERS
+def test_the_controllers_without_a_framework_are_these():
+    assert {
+        "random": RandomController,
+        "evolution": EvolutionController,
+        "ageing-evolution": AgeingEvolutionController,
+        "local-search": LocalSearchController,
+        "ridge": RidgeController,
+        "trees": TreesController,
+    } == CONTROLLERS
 
 
 def test_there_is_nothing_to_wait_for_while_they_learn(controller, pool):
@@ -77,7 +90,9 @@ def test_proposals_are_a_function_of_seed_and_round(pool):
         list(controller.fit(pool, share_of_convolutions(pool), round=0))
         return controller.propose(pool[:5], 8, anything, round=round)
 
-    for kind in CONTROLLERS.values():
+    for name, kind in CONTROLLERS.items():
+        if name == "trees":
+            continue  # tests/strategies/test_trees.py
         first = proposed(kind, 0, 1)
 
         assert proposed(kind, 0, 1) == first

@@ -301,7 +301,7 @@ def test_a_full_disk_keeps_the_last_complete_round_and_the_search_goes_on_from_i
     ("name", "content", "told"),
     [
         ("round-1-pool.json", '{"format": 1}', "it lacks what bnao wrote in it"),
-        ("round-1-pool.json", '{"format": 1, "pool": [{"genotype": "x"}]}', "node 0 has the edge 'x'"),
+        ("round-1-pool.json", '{"format": 1, "space": "nao", "pool": [{"genotype": "x"}]}', "node 0 has the edge 'x'"),
         ("round-1-scores.json", '{"format": 1, "scores": [{"genotype": 3}]}', "it lacks what bnao wrote in it"),
         ("round-1-scores.json", '{"format": 1, "scores": 5}', "it lacks what bnao wrote in it"),
     ],

@@ -77,7 +77,7 @@ def test_drop_path_leaves_a_stand_alone_networks_identities_alone(space):
     dataset, network = small_dataset(), NetworkConfig(space=space, channels=4, cells=1)
     nodes = ["0:skip_connect+1:sep_conv_3x3", "0:skip_connect+2:skip_connect"]
     nodes += ["0:sep_conv_3x3+1:sep_conv_3x3"] * (SPACES[space].nodes - 2)
-    genotype = SPACES[space].check(Genotype.parse("|".join([";".join(nodes)] * 2)))
+    genotype = SPACES[space].check(Genotype.parse("|".join([";".join(nodes)] * 2), output="loose ends"))
     training = evolve(EvaluateConfig().training, drop_path_keep=0.5)
     config = evolve(EvaluateConfig(), epochs=4, network=network, training=training)
 

@@ -140,7 +140,14 @@ class _Network:
         return np.where(self.space.token_mask(), 0, _NEVER).astype(np.float32)
 
     def loss(self, p: Parameters, tokens: Tensor, features: Tensor, targets: Tensor) -> Tensor:
-        """Of sequences, features (b, f) and scores (b,): the prediction's squared error and the reconstruction's cross-entropy."""
+        """Squared error of the prediction and cross-entropy of the reconstruction, weighted.
+
+        Args:
+            p: parameters.
+            tokens: sequences (b, length).
+            features: what the predictor reads besides, (b, f).
+            targets: (b,).
+        """
         outputs = self.encoded(p, tokens)
         error = ops.mean(ops.square(self.predicted(p, outputs, features) - targets))
         started = ops.concatenate([ops.full_like(tokens[:, :1], START), tokens[:, :-1]], 1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from bnao.backends.torch.layers import Layers
+from bnao.backends.torch.mixed import MixedCell
 from bnao.backends.torch.operations import Operations
 from bnao.network.parameters import shared_place
 from bnao.network.stack import Position
@@ -18,7 +20,7 @@ def states_of(
     operations: Operations,
     layers: Layers,
     position: Position,
-    cell: Cell,
+    cell: Cell | MixedCell,
     before: Tensor,
     last: Tensor,
     masks: Sequence[Sequence[Tensor]] | None,
@@ -33,7 +35,7 @@ def states_of(
         operations: how layers are computed.
         layers: the network's parameters.
         position: the cell's place in the stack.
-        cell: which edges there are.
+        cell: which edges there are, or a mixture's terms.
         before, last: outputs of the cell before the last and of the last.
         masks: for each node and edge what its output is multiplied by (drop path); None: nothing is dropped.
         path: gets the parameters that are used.
@@ -48,6 +50,34 @@ def states_of(
         _fitted(operations, layers, f"{name}.fit.1", last, path, False),
     ]
     active = _Active(operations, states)
+    if isinstance(cell, MixedCell):
+        for index in range(len(cell.nodes)):
+            states.append(_mixed(operations, layers, position, cell, index, states, active, rules, share_over, path))
+    else:
+        _add_nodes(operations, layers, position, cell, states, active, masks, rules, slots, share_over, path)
+    return [
+        _reduced(operations, layers, f"{name}.loose.{state}", states[state], path)
+        if position.reduction and state < cell.inputs
+        else states[state]
+        for state in cell.outputs(rules.output)
+    ]
+
+
+def _add_nodes(
+    operations: Operations,
+    layers: Layers,
+    position: Position,
+    cell: Cell,
+    states: list[Tensor],
+    active: _Active,
+    masks: Sequence[Sequence[Tensor]] | None,
+    rules: Rules,
+    slots: str | None,
+    share_over: str,
+    path: list[Tensor],
+) -> None:
+    """Add the state of each of a path's nodes."""
+    name = f"cells.{position.index}"
     for index, node in enumerate(cell.nodes):
         summed, kept = [], []
         numbers = range(len(node.edges)) if slots is None else edge_slots(node, slots)
@@ -67,12 +97,36 @@ def states_of(
         else:
             source = node.edges[0].source
             states.append(operations.zeros(states[source], 2 if position.reduction and source < cell.inputs else 1))
-    return [
-        _reduced(operations, layers, f"{name}.loose.{state}", states[state], path)
-        if position.reduction and state < cell.inputs
-        else states[state]
-        for state in cell.outputs(rules.output)
-    ]
+
+
+def _mixed(
+    operations: Operations,
+    layers: Layers,
+    position: Position,
+    cell: MixedCell,
+    index: int,
+    states: Sequence[Tensor] | Mapping[int, Tensor],
+    active: _Active,
+    rules: Rules,
+    share_over: str,
+    path: list[Tensor],
+) -> Tensor:
+    """The state of a mixture's node: the sum of its terms' outputs, each multiplied by its factor."""
+    outputs = []
+    for term in cell.nodes[index]:
+        source, operation = term.edge.source, term.edge.operation
+        # a node that has one edge from every state numbers its edges by these
+        named = (source, operation) if rules.residual else (0, operation, source)
+        place = shared_place(share_over, f"cells.{position.index}", index, *named)
+        if term.idle:
+            _ = active[source]  # for the terms that have a gradient, which this one has not
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not term.idle):
+            used = [] if term.idle else path
+            stride = 2 if position.reduction and source < cell.inputs else 1
+            outputs.append(_operated(operations, layers, place, term.edge, states, active, stride, rules, used))
+    if outputs:
+        return operations.total(outputs, [term.factor for term in cell.nodes[index]])
+    return operations.zeros(states[0], 2 if position.reduction else 1)
 
 
 class _Active(dict[int, Tensor]):
@@ -130,7 +184,7 @@ def one_cell(
     operations: Operations,
     layers: Layers,
     position: Position,
-    cell: Cell,
+    cell: Cell | MixedCell,
     last: Tensor,
     masks: Sequence[Sequence[Tensor]] | None,
     path: list[Tensor],
@@ -151,11 +205,16 @@ def one_cell(
     live = cell.live_states
     states = {0: last}
     active = _Active(operations, states)
-    for index, node in enumerate(cell.nodes):
+    for index in range(len(cell.nodes)):
         if cell.inputs + index not in live:
             continue
+        if isinstance(cell, MixedCell):
+            states[cell.inputs + index] = _mixed(
+                operations, layers, position, cell, index, states, active, rules, share_over, path
+            )
+            continue
         summed, kept = [], []
-        for number, edge in enumerate(node.edges):
+        for number, edge in enumerate(cell.nodes[index].edges):
             if edge.operation == "none":
                 continue
             place = shared_place(share_over, name, index, number, edge.operation)

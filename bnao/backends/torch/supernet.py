@@ -16,10 +16,10 @@ from bnao.backends.torch.cell import one_cell, states_of
 from bnao.backends.torch.kernels import is_for_grouping, operations_for
 from bnao.backends.torch.layers import Layers
 from bnao.backends.torch.machine import Machine, prepare
+from bnao.backends.torch.mixed import Mixed
 from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.errors import BackendError
 from bnao.network.parameters import supernet_shapes
 from bnao.network.stack import stack, stem_channels
 from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
@@ -50,13 +50,13 @@ class Network:
         ]
 
     def __call__(
-        self, images: Tensor, genotype: Genotype, masks: NDArray[np.float32] | None = None
+        self, images: Tensor, architecture: Genotype | Mixed, masks: NDArray[np.float32] | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         """Logits (b, classes) of images (b, channels, height, width), and the path: the parameters used.
 
         Args:
             images: normalised.
-            genotype: the path through the network.
+            architecture: the path through the network, or the mixture.
             masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
         """
         operations = operations_for(self.machine, images, self.network.channels, separable=self._groups)
@@ -65,7 +65,7 @@ class Network:
             before, last = stem_states(operations, self.layers, self.network, images, path)
             dropped = None if masks is None else torch.from_numpy(masks).to(self.device)
             for position, names in zip(self.positions, self._names, strict=True):
-                cell = genotype.cell(position.reduction)
+                cell = architecture.cell(position.reduction)
                 mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
                 if self.rules.residual:
                     last = one_cell(
@@ -87,9 +87,8 @@ class Network:
                 last = head(operations, self.layers, last, path)
             weight, bias = self.layers.weights["classifier.weight"], self.layers.weights["classifier.bias"]
             path += (weight, bias)
-            if self.network.share_over != "edge":
-                path = list({id(parameter): parameter for parameter in path}.values())
-            return F.linear(operations.pooled(last), weight, bias).float(), path
+            # each once, though edges that share weights use them twice
+            return F.linear(operations.pooled(last), weight, bias).float(), list(dict.fromkeys(path))
 
 
 def stem_states(
@@ -160,26 +159,36 @@ class TorchSupernet:
 
     def _made(self, one: Pass, earlier: Sequence[_Made], gradients: dict[Tensor, Tensor]) -> _Made:
         """Make a pass, and add its gradients to those of the step so far."""
-        with torch.set_grad_enabled(one.learn):
-            images = images_of(one.images, self.net.device)
+        architecture = self._known(one.architecture, one.slope)
+        mixture = architecture.weights if isinstance(architecture, Mixed) and one.slope != "no" else None
+        with torch.set_grad_enabled(one.learn or mixture is not None):
             labels = torch.from_numpy(one.labels).to(self.net.device)
-            logits, path = self.net(images, _path_of(one.architecture), one.masks)
+            logits, path = self.net(images_of(one.images, self.net.device), architecture, one.masks)
             loss = F.cross_entropy(logits, labels if one.teacher is None else earlier[one.teacher].probabilities)
             term = loss if one.above is None else F.relu(loss - earlier[one.above].outcome.loss)
             if one.weight != 1:
                 term = term * one.weight
-        # a gradient of an earlier pass may be an update's only one, so those are summed and never written over
-        if one.learn:
-            for weight, gradient in zip(*gradients_of(term, path), strict=True):
+        wanted = [*(path if one.learn else []), *([] if mixture is None else [mixture])]
+        slope = None if mixture is None else np.zeros(mixture.shape)
+        for weight, gradient in zip(*gradients_of(term, wanted), strict=True) if wanted else ():
+            if weight is mixture:
+                slope = gradient.cpu().numpy().astype(np.float64)
+            else:
                 gradients[weight] = gradients[weight] + gradient if weight in gradients else gradient
         logits, right = logits.detach(), (logits.argmax(1) == labels).sum()
         value, count = torch.stack([loss.detach(), right.float()]).tolist()
-        return _Made(logits, Outcome(value, count / len(labels)))
+        return _Made(logits, Outcome(value, count / len(labels), slope))
+
+    def _known(self, architecture: Architecture, slope: str) -> Genotype | Mixed:
+        """An architecture as the network takes it."""
+        if isinstance(architecture, Mixture):
+            return Mixed(architecture, self.network, slope, self.net.device)
+        return architecture
 
     @torch.inference_mode()
     def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Shape (b, classes) for one batch (b, height, width, channels), normalised by its own statistics."""
-        logits, _ = self.net(images_of(images, self.net.device), _path_of(architecture))
+        logits, _ = self.net(images_of(images, self.net.device), self._known(architecture, "no"))
         computed: NDArray[np.float32] = logits.cpu().numpy()
         return computed
 
@@ -202,9 +211,3 @@ class _Made:
     @property
     def probabilities(self) -> Tensor:
         return F.softmax(self.logits, 1)
-
-
-def _path_of(architecture: Architecture) -> Genotype:
-    if isinstance(architecture, Mixture):
-        raise BackendError("backend 'torch' computes no mixtures yet; give it a genotype")
-    return architecture

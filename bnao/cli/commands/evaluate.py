@@ -17,8 +17,8 @@ import click
 from attrs import frozen
 
 from bnao import backends
-from bnao.cli.folders import about, about_images, dated_folder, keep_about
-from bnao.cli.genotypes import Given, file_option, show_command
+from bnao.cli.folders import dated_folder
+from bnao.cli.genotypes import Given, file_option, long_option, show_command
 from bnao.cli.options import (
     DEFAULT_PRESET,
     SectionedCommand,
@@ -29,13 +29,12 @@ from bnao.cli.options import (
 )
 from bnao.cli.progress import EvaluationTrack, following, telling
 from bnao.cli.reports import (
-    AgainstRandom,
-    against_random,
     agreement_lines,
     evaluation_report,
     hardest_line,
     left_out_line,
     peak_memory,
+    random_line,
     spent_line,
 )
 from bnao.cli.stopping import going_on
@@ -43,15 +42,15 @@ from bnao.config.fields import to_toml
 from bnao.config.settings import PRESETS, STREAMED, EvaluateConfig, SearchConfig
 from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
+from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
+from bnao.evaluation.references import Reference, reference
 from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, sized, unreadable
-from bnao.run import CONFIG, Run, check_is_free, check_same_settings, read_config, read_json
+from bnao.run import Run, check_takes, read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.inheritance import SupernetWeights
 from bnao.strategies.journal import RESULT as SEARCH_RESULT
-from bnao.strategies.journal import read_pool
 from bnao.strategies.result import read_result
-from bnao.streams import stream
 
 log = logging.getLogger("bnao.cli")
 
@@ -75,6 +74,7 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
     help="Folder for weights and results; one of the same settings is gone on with.  "
     "[default: RUN/evaluate-<preset>-<settings>, or runs/evaluate-<date>-<time>]",
 )  # fmt: skip
+@long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress, only warnings and the results.")
 @click.pass_context
@@ -88,29 +88,31 @@ def command(
     top: int | None,
     n_random: int | None,
     out: Path | None,
+    long: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Train genotypes from scratch by the paper's recipe, and test them.
 
     Give GENOTYPEs in any notation that bnao show reads, in quotes, or names of published cells (bnao zoo); or the
-    folder of one finished RUN of bnao search, whose best are taken, on its images. In the help, "default" is the
+    folder of one finished RUN of bnao search, whose best are taken, on its images; or some of its genotypes, as RUN:1
+    (by rank) or RUN:3f9a (by the first digits of the id), on its images too. In the help, "default" is the
     paper's setting and "quick" what that preset has instead; with a RUN its own preset is the usual one, and with
     --dataset imagenet the preset of that name.
     """
-    searched = _searched(targets, file)
+    searched, named = _searched(targets, file)
     nothing = searched is not None or (show_config and not targets and file is None)
     given = Given(()) if nothing else Given.of(targets, file)
     if searched is None:
-        for option, value in (("--top", top), ("--random", n_random)):
-            if value is not None:
-                raise click.UsageError(f"{option} is for the folder of a run; give one RUN in place of genotypes")
+        _refuse_of_run(top, n_random)
         usual = _usual_preset(context, DEFAULT_PRESET)
         config = configured(
             context, EvaluateConfig, preset_name, config_file,
             usual_preset=usual, below=lambda base: given.settings(),
         )  # fmt: skip
     else:
+        if named:
+            _refuse_of_run(top, n_random)
         of_run = read_config(searched, SearchConfig)
         usual = _usual_preset(context, of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET)
         config = configured(
@@ -125,13 +127,13 @@ def command(
         chosen = _Chosen.given(given.genotypes(space))
         folder = dated_folder("evaluate-<when>") if out is None else out
     else:
-        chosen = _Chosen.of_run(searched, top, n_random or 0, config.seed)
+        chosen = _Chosen.named(searched, named) if named else _Chosen.of_run(searched, top, n_random or 0, config.seed)
         folder = searched / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
     start = time.monotonic()
     with telling(quiet):
         done = _evaluated(config, chosen, folder, quiet)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
-    _print(done, chosen, folder, config.network.space, as_json, spent)
+    _print(done, chosen, folder, as_json, long, spent)
 
 
 def _usual_preset(context: click.Context, otherwise: str) -> str:
@@ -140,15 +142,26 @@ def _usual_preset(context: click.Context, otherwise: str) -> str:
     return dataset if dataset in PRESETS[EvaluateConfig] else otherwise
 
 
-def _searched(targets: Sequence[str], file: Path | None) -> Path | None:
-    """The run's folder, if it is one that was given."""
+def _refuse_of_run(top: int | None, n_random: int | None) -> None:
+    for option, value in (("--top", top), ("--random", n_random)):
+        if value is not None:
+            raise click.UsageError(f"{option} is for the folder of a run; give one RUN in place of genotypes")
+
+
+def _searched(targets: Sequence[str], file: Path | None) -> tuple[Path | None, tuple[Reference, ...]]:
+    """The search's folder, if that is what was given, or genotypes of one search alone; and these."""
     # os.path's, which takes a genotype that is too long for a file name as no folder
     folders = [target for target in targets if os.path.isdir(target)]
     if not folders:
-        return None
+        named = [found for found in map(reference, targets) if found is not None]
+        runs = {each.folder for each in named}
+        if file is not None or len(named) < len(targets) or len(runs) != 1:
+            return None, ()
+        (run,) = runs
+        return (run, tuple(named)) if (run / SEARCH_RESULT).is_file() else (None, ())
     if len(targets) > 1 or file is not None:
         raise click.UsageError(f"{folders[0]} is a folder; give one RUN alone, or genotypes")
-    return Path(folders[0])
+    return Path(folders[0]), ()
 
 
 def _settings_of_run(config: SearchConfig, base: EvaluateConfig) -> dict[str, dict[str, Any]]:
@@ -208,6 +221,16 @@ class _Chosen:
         return cls(once)
 
     @classmethod
+    def named(cls, folder: Path, references: Sequence[Reference]) -> _Chosen:
+        """Some genotypes of a run, by rank or id."""
+        ranked = read_result(folder).ranked
+        ranks = {entry.genotype: f"rank {rank}" for rank, entry in enumerate(ranked, start=1)}
+        genotypes = tuple(dict.fromkeys(each.reading().genotype for each in references))
+        scores = {entry.genotype: entry.score for entry in ranked}
+        as_share = ranked[0].standard_error is not None
+        return cls(genotypes, tuple(ranks[genotype] for genotype in genotypes), scores, as_share)
+
+    @classmethod
     def of_run(cls, folder: Path, top: int | None, n_random: int, seed: int) -> _Chosen:
         """The best of a run, and random ones of its first pool.
 
@@ -223,7 +246,7 @@ class _Chosen:
         if top > len(ranked):
             raise click.UsageError(f"--top is {top}; {folder} has {len(ranked)} genotypes")
         best = {entry.genotype: f"rank {rank}" for rank, entry in enumerate(ranked[:top], start=1)}
-        random = _drawn_from_pool(folder, n_random, seed) if n_random else ()
+        random = random_of_first_pool(folder, n_random, seed) if n_random else ()
         sources = dict(best)
         for genotype in random:
             sources[genotype] = f"{best[genotype]}, random" if genotype in best else "random"
@@ -232,24 +255,11 @@ class _Chosen:
         return cls(tuple(sources), tuple(sources.values()), scores, as_share, top, random)
 
 
-def _drawn_from_pool(folder: Path, n: int, seed: int) -> tuple[Genotype, ...]:
-    """n random genotypes of a run's first pool; fewer are the first of them."""
-    pool = read_pool(folder, 0)
-    if n > len(pool):
-        raise click.UsageError(f"--random is {n}; the first pool of {folder} has {len(pool)} genotypes")
-    order = stream(seed, "evaluate pool").permutation(len(pool))[:n]
-    return tuple(pool[index] for index in order)
-
-
 # --- the evaluation itself
 
 
 def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: bool) -> list[Evaluation]:
-    known = (folder / CONFIG).is_file()
-    if known:
-        check_same_settings(folder, config)
-    else:
-        check_is_free(folder)
+    check_takes(folder, config)
     space = space_named(config.network.space, config.network.nodes)
     for genotype in chosen.genotypes:
         space.check(genotype)
@@ -260,8 +270,7 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
     backend.stand_alone(chosen.genotypes[0], own[0], dataset, seed=config.seed)
     if config.from_supernet is not None:  # likewise
         SupernetWeights.of(config.from_supernet, config.network)
-    with Run.open(folder) if known else Run.create(folder, config) as run:
-        keep_about(run, about(about_images(dataset), config.machine, [backend]))
+    with Run.of(folder, config) as run:
         log.info("%s", dataset.describe())
         log.info("folder: %s", folder)
         again = f"the same command with --out {shlex.quote(str(folder))}"
@@ -274,7 +283,7 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
 
 
 def _print(
-    done: Sequence[Evaluation], chosen: _Chosen, folder: Path, space: str, as_json: bool, spent: Mapping[str, Any]
+    done: Sequence[Evaluation], chosen: _Chosen, folder: Path, as_json: bool, long: bool, spent: Mapping[str, Any]
 ) -> None:
     """Test errors, the agreement with the one-shot scores, and the best beside random ones."""
     beside = _beside_random(done, chosen)
@@ -287,14 +296,14 @@ def _print(
             content["against_random"] = attrs.asdict(beside)
         click.echo(json.dumps({"run": str(folder), **spent, **content}))
         return
-    lines = ["", *evaluation_report(done, chosen.sources, chosen.scores, as_share=chosen.as_share), ""]
+    lines = ["", *evaluation_report(done, chosen.sources, chosen.scores, as_share=chosen.as_share, long=long), ""]
     left_out = unreadable(done)
     if left_out:
         lines.append(left_out_line(left_out, RESULT))
     if chosen.scores is not None and len(done) > 1:
         lines += agreement_lines(agreement(done, chosen.scores))
     if beside is not None:
-        lines.append(str(beside))
+        lines.append(random_line(beside))
     best = min(done, key=lambda evaluation: evaluation.mean)
     hardest = hardest_line(best, read_json(folder / RESULT)["class_names"])
     if hardest is not None:
@@ -302,7 +311,7 @@ def _print(
     lines += [
         spent_line(spent["seconds"], spent["peak_memory_bytes"]),
         f"folder: {folder}  (results in {RESULT}, weights in trainings/)",
-        f"next: {show_command(best.genotype, space)}",
+        f"next: {show_command(folder, done.index(best) + 1)}",
     ]
     click.echo("\n".join(lines))
 

@@ -73,6 +73,7 @@ def _as_json(trained: Trained, file: Path, done: Exported) -> dict[str, Any]:
         "format": 1,
         "weights": str(file),
         **trained.about(),
+        "id": trained.genotype.id,
         "parameters": trained.parameters,
         "image": _image(trained, done),
         "files": [{"path": str(path), "bytes": path.stat().st_size} for path in done.files],

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from bnao import backends
 from bnao.cli.figures import duration, percent, plain_score, plus_minus
-from bnao.cli.folders import ABOUT, about_images, check_same_data
-from bnao.cli.genotypes import Given, file_option
+from bnao.cli.genotypes import Given, file_option, long_option
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.progress import INTERVAL, telling
 from bnao.cli.reports import agreement_lines, numbered, peak_memory, spent_line, table
@@ -29,6 +28,7 @@ from bnao.errors import ConfigError
 from bnao.evaluation.scoring import OneShotScore, score_genotypes
 from bnao.metrics import Estimate, rank_agreement
 from bnao.protocols import Scorer, State
+from bnao.provenance import ABOUT, about_images, check_same_data
 from bnao.run import read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
@@ -46,6 +46,7 @@ _AT_ONCE = 10
 @click.argument("genotypes", nargs=-1, metavar="[GENOTYPE...]")
 @file_option
 @click.option("--top", type=click.IntRange(min=1), help="Of its own: how many of the best.  [default: all]")
+@long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
 @click.pass_context
@@ -55,6 +56,7 @@ def command(
     genotypes: tuple[str, ...],
     file: Path | None,
     top: int | None,
+    long: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -84,7 +86,7 @@ def command(
     if as_json:
         click.echo(json.dumps(scored.content(run, config) | spent))
     else:
-        lines = [*scored.lines(config), spent_line(seconds, memory)]
+        lines = [*scored.lines(config, long=long), spent_line(seconds, memory)]
         click.echo("\n".join(lines))
 
 
@@ -97,10 +99,11 @@ def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
     if backend.name == "table":
         raise ConfigError("backend 'table' has no weights; name a framework with --backend")
     dataset = load_dataset(config.data)
-    if (run / ABOUT).is_file():
-        check_same_data(run, read_json(run / ABOUT), about_images(dataset))
+    before = read_json(run / ABOUT) if (run / ABOUT).is_file() else {}
+    if before.get("data") is None:
+        log.info("%s does not say which images it is of; taken are: %s", run, dataset.describe())
     else:
-        log.info("%s does not say which images it is of (no %s); taken are: %s", run, ABOUT, dataset.describe())
+        check_same_data(run, before, about_images(dataset))
     supernet = backend.supernet(config, dataset)
     supernet.load_state(state)
     return supernet
@@ -140,15 +143,17 @@ class _Given:
         about = {"format": 1, "run": str(run), "backend": config.machine.backend, "images": self.images}
         return {**about, "scores": [entry.to_json() for entry in self.scores]}
 
-    def lines(self, config: SearchConfig) -> list[str]:
-        heads, rows = ["genotype", f"score by {config.machine.backend}"], []
+    def lines(self, config: SearchConfig, *, long: bool) -> list[str]:
+        heads, rows = ["", "id", f"score by {config.machine.backend}"], []
         known = any(entry.log_likelihood is not None for entry in self.scores)
         for number, entry in enumerate(self.scores, start=1):
             error = "" if entry.standard_error is None else f" {plus_minus()} {percent(entry.standard_error)}"
             score = plain_score(entry.score, as_share=entry.standard_error is not None)
-            rows.append([str(number), f"{score}{error}", *([_log_likelihood(entry)] if known else [])])
+            rows.append(
+                [str(number), entry.genotype.id, f"{score}{error}", *([_log_likelihood(entry)] if known else [])]
+            )
         lines = ["", *table([*heads, *(["log-likelihood"] if known else [])], rows), ""]
-        lines += [*numbered([entry.genotype for entry in self.scores]), ""]
+        lines += numbered([entry.genotype for entry in self.scores]) if long else []
         if not known:
             lines.append(f"backend {config.machine.backend!r} gives no logits, and so no log-likelihood")
         if self.images is not None:
@@ -184,16 +189,22 @@ class _Own:
         about = {"format": 1, "run": str(run), "backend": config.machine.backend}
         return {**about, "scores": entries, "agreement": estimates}
 
-    def lines(self, config: SearchConfig) -> list[str]:
+    def lines(self, config: SearchConfig, *, long: bool) -> list[str]:
         known = any(entry.log_likelihood is not None for entry in self.scores)
         shown = self.scores[: config.top]
         rows = [
-            [str(rank), percent(entry.score), percent(before), *([_log_likelihood(entry)] if known else [])]
+            [
+                str(rank),
+                entry.genotype.id,
+                percent(entry.score),
+                percent(before),
+                *([_log_likelihood(entry)] if known else []),
+            ]
             for rank, (entry, before) in enumerate(zip(shown, self.before, strict=False), start=1)
         ]
-        heads = ["rank in the run", f"score by {config.machine.backend}", "score in the run"]
+        heads = ["rank in the run", "id", f"score by {config.machine.backend}", "score in the run"]
         lines = ["", *table([*heads, *(["log-likelihood"] if known else [])], rows), ""]
-        lines += [*numbered([entry.genotype for entry in shown]), ""]
+        lines += numbered([entry.genotype for entry in shown]) if long else []
         agreement = self._agreement()
         if agreement:
             lines += agreement_lines(agreement, "scores of now against those of the run")

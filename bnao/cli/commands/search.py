@@ -6,36 +6,29 @@ import json
 import logging
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-from attrs import evolve, frozen
+from attrs import evolve
 
-from bnao import backends
-from bnao.cli.folders import ABOUT, About, about, about_images, about_table, dated_folder, keep_about
-from bnao.cli.genotypes import show_command
+from bnao.cli.folders import dated_folder
+from bnao.cli.genotypes import long_option, show_command
 from bnao.cli.options import SectionedCommand, configured, given_options, given_settings, layer_options, options_of
 from bnao.cli.progress import SearchTrack, following, telling
 from bnao.cli.reports import peak_memory, search_report, spent_line
 from bnao.cli.stopping import going_on
 from bnao.config.fields import Settings, to_toml
 from bnao.config.settings import OF_A_BACKEND, SearchConfig
-from bnao.data.dataset import Dataset, load_dataset
-from bnao.errors import ConfigError
-from bnao.evaluation.candidates import StandAloneScores
-from bnao.evaluation.trainings import short_training
-from bnao.protocols import Backend, Controller, Scorer
 from bnao.run import FORMAT, Run, check_is_free, read_config
-from bnao.space.genotype import Genotype
+from bnao.searches import PreparedSearch, prepare_search, resumed_search
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
+from bnao.strategies.balance import balance
 from bnao.strategies.bias import size_bias
-from bnao.strategies.journal import RESULT, add_rounds
-from bnao.strategies.registry import make_controller
+from bnao.strategies.journal import RESULT
 from bnao.strategies.result import SearchResult, read_result
-from bnao.strategies.rounds import check_start, search
 
 log = logging.getLogger("bnao.cli")
 
@@ -54,6 +47,7 @@ log = logging.getLogger("bnao.cli")
     "--controller-backend", metavar="NAME",
     help="Backend that provides the NAO controller.  [default: that of --backend]",
 )  # fmt: skip
+@long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, all genotypes, best first.")
 @click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
 @click.pass_context
@@ -65,6 +59,7 @@ def command(
     out: Path | None,
     resume: Path | None,
     controller_backend: str | None,
+    long: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -86,7 +81,7 @@ def command(
     with telling(quiet):
         if resume is not None and config == before and (resume / RESULT).is_file():
             click.echo(f"{resume} is finished already; nothing in it was changed", err=as_json)
-            _print(read_result(resume), config, resume, as_json)
+            _print(read_result(resume), config, resume, as_json, long)
             return
         start = time.monotonic()
         if resume is None:
@@ -94,9 +89,9 @@ def command(
             result = _started(config, folder, controller_backend, quiet)
         else:
             folder = resume
-            result = _resumed(config, folder, quiet)
+            result = _resumed(config.rounds, folder, quiet)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
-    _print(result, config, folder, as_json, spent)
+    _print(result, config, folder, as_json, long, spent)
 
 
 def _refuse_beside_resume(context: click.Context) -> None:
@@ -138,110 +133,65 @@ def _new_folder(config: SearchConfig) -> Path:
     return dated_folder(f"<when>-{name}-seed{config.seed}{split}")
 
 
-# --- what a search needs
-
-
-@frozen
-class _Parts:
-    """All that a search works with; what can be wrong with it is found before the run's folder is made."""
-
-    supernet: Scorer
-    controller: Controller
-    rerank: Callable[[Genotype], float] | None
-    about: About
-
-
-def _parts(config: SearchConfig, controller_backend: str | None) -> _Parts:
-    backend = backends.load(config.machine.backend)
-    kind = config.controller.controller
-    controller: Controller
-    if kind in OF_A_BACKEND:
-        teacher = backend if controller_backend is None else backends.load(controller_backend)
-        used = [backend, teacher]
-        controller = make_controller(config, teacher)
-    elif controller_backend is None:
-        used = [backend]
-        controller = make_controller(config)
-    else:
-        raise click.UsageError(
-            f"--controller-backend is for --controller {', '.join(OF_A_BACKEND)}; {kind} needs no backend"
-        )
-    dataset = None if backend.name == "table" else load_dataset(config.data)
-    supernet = _supernet(config, backend, dataset)
-    rerank = _rerank(config, backend, dataset) if config.rerank_epochs else None
-    data = about_table(Path(config.table.table or "")) if dataset is None else about_images(dataset)
-    facts = {**about(data, config.machine, used), "controller_backend": controller_backend}
-    return _Parts(supernet, controller, rerank, facts)
-
-
-def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Scorer:
-    """The supernet, or what trains each genotype alone in its place."""
-    if config.sharing == "weights":
-        return backend.supernet(config, dataset)
-    if dataset is None:
-        raise ConfigError(f"backend {backend.name!r} trains nothing; sharing must be weights")
-    return StandAloneScores(config, backend, dataset)
-
-
-def _rerank(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Callable[[Genotype], float]:
-    """The short training of one of the best."""
-    if dataset is None:
-        raise ConfigError(f"backend {backend.name!r} trains nothing; rerank_epochs must be 0")
-    return lambda genotype: short_training(genotype, config, backend, dataset, config.rerank_epochs)
-
-
 # --- the search itself
 
 
 def _started(config: SearchConfig, folder: Path, controller_backend: str | None, quiet: bool) -> SearchResult:
     check_is_free(folder)
-    parts = _parts(config, controller_backend)
-    check_start(config, parts.supernet, parts.controller)
+    kind = config.controller.controller
+    if controller_backend is not None and kind not in OF_A_BACKEND:
+        raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
+    prepared = prepare_search(config, controller_backend)
     with Run.create(folder, config) as run:
-        return _searched(config, parts, run, quiet)
+        return _searched(prepared, run, quiet)
 
 
-def _resumed(config: SearchConfig, folder: Path, quiet: bool) -> SearchResult:
+def _resumed(rounds: int, folder: Path, quiet: bool) -> SearchResult:
     with Run.open(folder) as run:
-        before = run.read_json(ABOUT) if run.has(ABOUT) else {}
-        parts = _parts(config, before.get("controller_backend"))
-        return _searched(add_rounds(run, config.rounds), parts, run, quiet)
+        return _searched(resumed_search(run, rounds), run, quiet)
 
 
-def _searched(config: SearchConfig, parts: _Parts, run: Run, quiet: bool) -> SearchResult:
-    keep_about(run, parts.about)
-    if isinstance(parts.supernet, StandAloneScores):
-        parts.supernet.folder = run
+def _searched(prepared: PreparedSearch, run: Run, quiet: bool) -> SearchResult:
+    config = prepared.config
     again = f"bnao search --resume {shlex.quote(str(run.folder))}"
-    log.info("%s", parts.about["data"]["description"])
+    log.info("%s", prepared.about["data"]["description"])
     log.info("run folder: %s  (after a stop go on with: %s)", run.folder, again)
     track = SearchTrack(
         config,
         learns=config.controller.controller in OF_A_BACKEND,
-        scored_images=parts.supernet.scored_images,
+        scored_images=prepared.supernet.scored_images,
         start=time.monotonic(),
     )
     with going_on(again), following(track, "search", quiet) as listen:
-        return search(config, parts.supernet, parts.controller, run=run, rerank=parts.rerank, listen=listen)
+        return prepared.search(run, listen)
 
 
 # --- the end
 
 
 def _print(
-    result: SearchResult, config: SearchConfig, folder: Path, as_json: bool, spent: Mapping[str, Any] | None = None
+    result: SearchResult,
+    config: SearchConfig,
+    folder: Path,
+    as_json: bool,
+    long: bool,
+    spent: Mapping[str, Any] | None = None,
 ) -> None:
     """The best genotypes, where everything is, and what to do next."""
     if as_json:
-        bias = {"size_bias": size_bias(result, config.top).to_json()}
-        click.echo(json.dumps({"format": FORMAT, "run": str(folder), **(spent or {}), **bias, **result.to_json()}))
+        found = balance(result.ranked)
+        about = {
+            "size_bias": size_bias(result, config.top).to_json(),
+            "update_balance": None if found is None else found.to_json(),
+        }
+        click.echo(json.dumps({"format": FORMAT, "run": str(folder), **(spent or {}), **about, **result.to_json()}))
         return
-    click.echo("\n".join(["", *search_report(result, config.top)]))
+    click.echo("\n".join(["", *search_report(result, config.top, long=long)]))
     if spent:
         click.echo(spent_line(spent["seconds"], spent["peak_memory_bytes"]))
     click.echo(f"run folder: {folder}")
     quoted = shlex.quote(str(folder))
     if config.machine.backend == "table":
-        click.echo(f"next: {show_command(result.best, result.space)}")
+        click.echo(f"next: {show_command(folder, 1)}")
     else:
         click.echo(f"next: bnao evaluate {quoted} --top {min(config.top, len(result.ranked))}")

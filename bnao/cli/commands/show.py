@@ -41,7 +41,9 @@ def command(
     """Say what each GENOTYPE is: in words, as a drawing, and the size of its own network.
 
     A genotype is bnao's text form, the name of a published cell (bnao zoo), the authors' integers, ENAS' arcs, a
-    DARTS Genotype(...), a NAS-Bench-201 string or JSON, in quotes; - reads genotypes from standard input, one a line.
+    DARTS Genotype(...), a NAS-Bench-201 string or JSON, in quotes; or RUN:1, the first of a finished search or an
+    evaluation in the folder RUN, or RUN:3f9a, by the first digits of its id there (at least 4); - reads genotypes from
+    standard input, one a line.
     Each notation is told apart by itself; only the numbers of NAO's first version need their name: "nao-v1: 0 7 1 15
     ...". Sizes are exact, by arithmetic: trainable parameters without the auxiliary head, and multiply-adds of one
     image.

@@ -76,7 +76,13 @@ def command(context: click.Context, source: str, genotype: str | None, as_json: 
     spent = {"seconds": seconds, "peak_memory_bytes": memory}
     tells_top5 = dataset.tells_top5 or found.classes > 10
     if as_json:
-        about = {"format": 1, "weights": str(file), "genotype": str(trained.genotype), "data": dataset.describe()}
+        about = {
+            "format": 1,
+            "weights": str(file),
+            "genotype": str(trained.genotype),
+            "id": trained.genotype.id,
+            "data": dataset.describe(),
+        }
         unreadable = {"unreadable": dict(dataset.unreadable)} if dataset.unreadable else {}
         stored = {"stored_test_error": trained.test_error, "backend": config.machine.backend}
         click.echo(

@@ -69,7 +69,7 @@ def svg(picture: Picture) -> str:
     """A picture as the text of an SVG, the same text for the same picture.
 
     >>> from bnao.space.genotype import Genotype
-    >>> svg(Genotype.parse("0:skip_connect").picture()).splitlines()[1:3]
+    >>> svg(Genotype.parse("0:skip_connect", output="last node").picture()).splitlines()[1:3]
     ['<title>Cell</title>', '<desc>0:skip_connect</desc>']
     """
     return "\n".join(_svg_lines(picture)) + "\n"

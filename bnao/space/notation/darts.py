@@ -110,15 +110,14 @@ def from_darts(text: str, space: SearchSpace | None) -> tuple[Genotype, SearchSp
             cells.append(Cell([Node(edges[at : at + 2]) for at in range(0, len(edges), 2)]))
         except GenotypeError as error:
             raise GenotypeError(f"Genotype(...): {name}: {error}") from None
-    genotype = Genotype(*cells)
     concats = tuple(sorted(set(fields[f"{name}_concat"])) for name in ("normal", "reduce"))
     if space is not None:
-        return _of_space(genotype, concats, space), space
+        return _of_space(cells, concats, space), space
     refusals = []
     for name in _OF_DARTS:
-        known = space_named(name, len(genotype.normal.nodes))
+        known = space_named(name, len(cells[0].nodes))
         try:
-            return _of_space(genotype, concats, known), known
+            return _of_space(cells, concats, known), known
         except GenotypeError as error:
             refusals.append(error)
     # of an operation that is in no space the widest of DARTS' spaces tells; else the first that has all of them
@@ -127,8 +126,8 @@ def from_darts(text: str, space: SearchSpace | None) -> tuple[Genotype, SearchSp
     raise refusals[place]
 
 
-def _of_space(genotype: Genotype, concats: Sequence[Sequence[int]], space: SearchSpace) -> Genotype:
-    genotype = space.check(genotype)
+def _of_space(cells: Sequence[Cell], concats: Sequence[Sequence[int]], space: SearchSpace) -> Genotype:
+    genotype = space.genotype_of(*cells)
     for (name, cell), concat in zip(genotype.named_cells, concats, strict=True):
         outputs = list(cell.outputs(space.rules.output))
         if concat != outputs:

@@ -58,9 +58,8 @@ def from_json(text: str) -> tuple[Genotype, SearchSpace]:
         for part in ("normal", "reduction")
         if content.get(part) is not None
     ]
-    genotype = Genotype(*cells)
-    space = space_named(name, len(genotype.normal.nodes))
-    return space.check(genotype), space
+    space = space_named(name, len(cells[0].nodes))
+    return space.genotype_of(*cells), space
 
 
 def _json_cell(name: str, content: Any, inputs: int) -> Cell:

@@ -27,7 +27,7 @@ def from_nas_bench_201(text: str) -> Genotype:
                 )
             edges.append(Edge(int(match[2][:9]), match[1]))
         nodes.append(Node(edges))
-    return Genotype(Cell(nodes, inputs=1))
+    return Genotype(Cell(nodes, inputs=1), output="last node")
 
 
 def to_nas_bench_201(genotype: Genotype) -> str:

@@ -108,7 +108,7 @@ def read(text: str, space: SearchSpace | None = None) -> Reading:
         return Reading(from_first_version(body, found), found, told=True)
     found = SPACES["nao"] if space is None else space
     if notation == "text":
-        return Reading(_of_space(Genotype.parse(body), found), found, told=False)
+        return Reading(_of_space(Genotype.parse(body, output=found.rules.output), found), found, told=False)
     if not _INTEGERS.fullmatch(body):
         raise GenotypeError(f"{shortened(body)} are no integers; {notation} is {found.length} of them")
     return Reading(from_integers(body, found), found, told=False)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from bnao.config.settings import EvaluateConfig
-from bnao.evaluation.trainings import genotype_digest
 from bnao.run import Run
 from tests.cli.test_cli import bnao, refused, workplace  # noqa: F401  # the fixture is used by its name
 from tests.export.test_files import FIRST, NETWORK, SECOND, keep_training
@@ -25,14 +24,14 @@ def evaluation(workplace):  # noqa: F811  # the fixture's name
 
 
 def test_it_writes_the_best_network_and_says_how_to_use_it(evaluation):
-    name = f"bnao_{genotype_digest(SECOND)}.note"
+    name = f"bnao_{SECOND.digest}.note"
 
     done = bnao("export", evaluation, *AS_NOTE)
 
     assert done.exit_code == 0, done.output
     assert Path(name).read_text() == f"{SECOND}\n"
     assert done.stdout.startswith(f"{SECOND}\n")
-    assert f"test error 25.00 %; weights from evaluation/trainings/{genotype_digest(SECOND)}-seed-0.safe" in done.stdout
+    assert f"test error 25.00 %; weights from evaluation/trainings/{SECOND.digest}-seed-0.safe" in done.stdout
     assert f"wrote {name}  ({len(str(SECOND)) + 1} bytes)\n" in done.stdout
     assert "images: float32, shape (batch, 3, 12, 12), 0..1; they are normalised inside\n" in done.stdout
     assert "logits: float32, shape (batch, 4): upper left, upper right, lower left, lower right\n" in done.stdout
@@ -59,7 +58,7 @@ def test_as_json_it_says_the_same(evaluation):
 
 
 def test_what_cannot_be_exported_is_refused_in_one_line(evaluation):
-    weights = f"evaluation/trainings/{genotype_digest(FIRST)}-seed-0.safetensors"
+    weights = f"evaluation/trainings/{FIRST.digest}-seed-0.safetensors"
     Path("text.txt").write_text("no weights\n")
     cases = [
         (2, ("export", evaluation), "Missing option '--to'"),

@@ -10,7 +10,6 @@ from attrs import evolve
 from trained_networks import some_weights, trained_network
 
 from bnao.config.settings import DataConfig, EvaluateConfig, MachineConfig
-from bnao.evaluation.trainings import genotype_digest
 from bnao.network.parameters import stand_alone_shapes
 from bnao.network.state import to_bytes
 from bnao.network.trained import with_statistics
@@ -19,7 +18,7 @@ from tests.cli.test_cli import bnao, refused, workplace  # noqa: F401  # the fix
 from tests.export.test_files import FIRST, NETWORK, SECOND, keep_training
 
 NAMES = ["upper left", "upper right", "lower left", "lower right"]
-FILE = f"trainings/{genotype_digest(FIRST)}-seed-0.safetensors"
+FILE = f"trainings/{FIRST.digest}-seed-0.safetensors"
 
 
 def save(name, size=12, classes=4, names=None, n=40):

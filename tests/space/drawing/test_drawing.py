@@ -157,7 +157,7 @@ def test_a_line_goes_through_the_label_of_its_own_edge_and_through_nothing_else(
 
 
 def test_each_edge_has_a_label_though_a_node_reads_a_state_twice_by_the_same_operation():
-    picture = Genotype.parse(f"{TEXT}|{TEXT}").picture()
+    picture = Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends").picture()
 
     normal = [name(label) for label in picture.labels[:6]]
     assert sorted(normal) == [
@@ -171,7 +171,7 @@ def test_a_reduction_cells_edges_from_its_inputs_are_marked_and_so_is_an_input_i
     # the cell before the last is a loose end of the reduction cell
     cell = "1:sep_conv_3x3+1:avg_pool_3x3;2:skip_connect+2:sep_conv_3x3"
 
-    picture = Genotype.parse(f"{cell}|{cell}").picture()
+    picture = Genotype.parse(f"{cell}|{cell}", output="loose ends").picture()
 
     marked = sorted(name(label) for label in picture.labels if "/2" in name(label))
     assert marked == ["/2", "avg_pool_3x3 /2", "sep_conv_3x3 /2"]
@@ -188,7 +188,7 @@ def test_a_reduction_cells_edges_from_its_inputs_are_marked_and_so_is_an_input_i
     ],
 )
 def test_the_output_is_made_by_the_genotypes_rule(rule, states):
-    cell = Genotype.parse(f"{TEXT}|{TEXT}").normal
+    cell = Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends").normal
 
     assert into_output(Genotype(cell, cell, output=rule)) == states
 
@@ -206,14 +206,22 @@ def test_an_input_that_no_node_reads_is_a_loose_end_where_the_rule_takes_it_and_
 
 
 def test_several_states_are_concatenated_and_one_is_the_output():
-    (two,) = [name(box) for box in Genotype.parse("0:skip_connect;0:none").picture().boxes if box.kind == "output"]
-    (one,) = [name(box) for box in Genotype.parse("0:skip_connect;1:none").picture().boxes if box.kind == "output"]
+    (two,) = [
+        name(box)
+        for box in Genotype.parse("0:skip_connect;0:none", output="loose ends").picture().boxes
+        if box.kind == "output"
+    ]
+    (one,) = [
+        name(box)
+        for box in Genotype.parse("0:skip_connect;1:none", output="loose ends").picture().boxes
+        if box.kind == "output"
+    ]
 
     assert (two, one) == ("output: concat", "output")
 
 
 def test_a_node_of_one_edge_shows_no_sum():
-    picture = Genotype.parse("0:skip_connect;0:none+1:skip_connect").picture()
+    picture = Genotype.parse("0:skip_connect;0:none+1:skip_connect", output="loose ends").picture()
 
     assert sum(box.kind == "sum" for box in picture.boxes) == 1
 
@@ -237,7 +245,7 @@ def test_lines_that_need_not_cross_do_not():
 
 def test_a_line_that_nothing_is_in_the_way_of_is_straight():
     # the input runs past two nodes; they make room for it
-    picture = Genotype.parse("0:skip_connect;1:skip_connect;2:skip_connect+0:none").picture()
+    picture = Genotype.parse("0:skip_connect;1:skip_connect;2:skip_connect+0:none", output="loose ends").picture()
 
     (line,) = [line for line in picture.lines if line.kind == "none"]
     heights = {y for _, y in line.points[3:10]}
@@ -275,7 +283,7 @@ def test_the_svg_is_xml_that_names_every_operation_and_draws_every_edge(genotype
 
 
 def test_the_svg_is_white_all_over_whatever_is_behind_it():
-    root = ET.fromstring(svg(Genotype.parse(f"{TEXT}|{TEXT}").picture()))
+    root = ET.fromstring(svg(Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends").picture()))
 
     background = next(element for element in root if element.tag not in (f"{SVG}title", f"{SVG}desc"))
     assert (background.tag, background.get("fill")) == (f"{SVG}rect", "#FFFFFF")
@@ -284,17 +292,18 @@ def test_the_svg_is_white_all_over_whatever_is_behind_it():
 
 
 def test_two_pictures_fit_on_one_page_since_nothing_in_them_has_an_id():
-    assert " id=" not in svg(Genotype.parse(f"{TEXT}|{TEXT}").picture())
+    assert " id=" not in svg(Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends").picture())
 
 
 def test_an_operation_of_any_name_gives_xml():
-    strange = Genotype(Cell([Node([Edge(0, 'a<b> & "c"')])], inputs=1))
+    strange = Genotype(Cell([Node([Edge(0, 'a<b> & "c"')])], inputs=1), output="loose ends")
 
     assert 'a<b> & "c"' in texts(svg(strange.picture()))
 
 
 def test_the_svg_is_the_same_in_every_process():
-    code = f"from bnao.space.genotype import Genotype; print(Genotype.parse('{TEXT}|{TEXT}')._repr_svg_(), end='')"
+    parsed = f"Genotype.parse('{TEXT}|{TEXT}', output='loose ends')"
+    code = f"from bnao.space.genotype import Genotype; print({parsed}._repr_svg_(), end='')"
 
     written = [
         subprocess.run(
@@ -304,11 +313,11 @@ def test_the_svg_is_the_same_in_every_process():
         for seed in "12"
     ]  # fmt: skip
 
-    assert written[0] == written[1] == svg(Genotype.parse(f"{TEXT}|{TEXT}").picture())
+    assert written[0] == written[1] == svg(Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends").picture())
 
 
 def test_in_a_notebook_a_genotype_shows_itself():
-    genotype = Genotype.parse(f"{TEXT}|{TEXT}")
+    genotype = Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends")
 
     shown = genotype._repr_svg_()
 
@@ -320,7 +329,7 @@ def test_in_a_notebook_a_genotype_shows_itself():
 
 
 def test_a_files_suffix_says_what_it_is(tmp_path):
-    picture = Genotype.parse(f"{TEXT}|{TEXT}").picture()
+    picture = Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends").picture()
 
     for suffix in ("svg", "png", "PDF"):
         save(picture, tmp_path / f"cell.{suffix}")
@@ -331,7 +340,7 @@ def test_a_files_suffix_says_what_it_is(tmp_path):
 
 
 def test_a_png_has_two_dots_a_pixel_on_white(tmp_path):
-    picture = Genotype.parse("0:skip_connect").picture()
+    picture = Genotype.parse("0:skip_connect", output="loose ends").picture()
 
     save(picture, tmp_path / "cell.png")
 
@@ -342,7 +351,7 @@ def test_a_png_has_two_dots_a_pixel_on_white(tmp_path):
 
 
 def test_a_pdf_is_made_of_curves_and_letters_and_not_of_dots(tmp_path):
-    save(Genotype.parse(f"{TEXT}|{TEXT}").picture(), tmp_path / "cell.pdf")
+    save(Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends").picture(), tmp_path / "cell.pdf")
 
     content = (tmp_path / "cell.pdf").read_bytes()
     assert b"/FontFile2" in content
@@ -351,7 +360,7 @@ def test_a_pdf_is_made_of_curves_and_letters_and_not_of_dots(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["png", "pdf"])
 def test_a_picture_is_the_same_bytes_whatever_the_users_style(tmp_path, suffix):
-    picture = Genotype.parse(f"{TEXT}|{TEXT}").picture()
+    picture = Genotype.parse(f"{TEXT}|{TEXT}", output="loose ends").picture()
     save(picture, tmp_path / f"one.{suffix}")
 
     with matplotlib.rc_context({"savefig.bbox": "tight", "savefig.facecolor": "red", "font.size": 30}):
@@ -362,7 +371,7 @@ def test_a_picture_is_the_same_bytes_whatever_the_users_style(tmp_path, suffix):
 
 
 def test_an_operations_dollar_is_a_dollar_and_no_formula(tmp_path):
-    strange = Genotype(Cell([Node([Edge(0, "a$_$")])], inputs=1))
+    strange = Genotype(Cell([Node([Edge(0, "a$_$")])], inputs=1), output="loose ends")
 
     save(strange.picture(), tmp_path / "cell.png")  # as a formula it could not be read
 
@@ -372,7 +381,7 @@ def test_an_operations_dollar_is_a_dollar_and_no_formula(tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "pdf"])
 def test_without_matplotlib_png_and_pdf_are_refused_with_the_way_to_get_it(tmp_path, monkeypatch, suffix):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    picture = Genotype.parse("0:skip_connect").picture()
+    picture = Genotype.parse("0:skip_connect", output="loose ends").picture()
 
     with pytest.raises(BnaoError) as error:
         save(picture, tmp_path / f"cell.{suffix}")
@@ -385,13 +394,13 @@ def test_without_matplotlib_png_and_pdf_are_refused_with_the_way_to_get_it(tmp_p
 @pytest.mark.parametrize("file", ["cell.jpg", "cell", ".svg", "cell.svg.gz"])
 def test_another_suffix_is_refused_by_naming_the_three(tmp_path, file):
     with pytest.raises(ConfigError, match=rf"{file} is no name for a picture; it must end in \.svg, \.png, \.pdf"):
-        save(Genotype.parse("0:skip_connect").picture(), tmp_path / file)
+        save(Genotype.parse("0:skip_connect", output="loose ends").picture(), tmp_path / file)
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_cannot_be_written_is_told_with_the_reason(tmp_path):
-    picture = Genotype.parse("0:skip_connect").picture()
+    picture = Genotype.parse("0:skip_connect", output="loose ends").picture()
     (tmp_path / "folder.svg").mkdir()
 
     with pytest.raises(WriteError, match=r"cannot write .*cell\.svg: there is no folder .*nowhere"):

@@ -10,7 +10,7 @@ from bnao.cli.lazy import LazyGroup
 STUDIES = {
     "ranking": "One-shot scores against stand-alone truth, under each sampler (Tables 2, 3 and 6).",
     "controllers": "The controllers compared on a benchmark table: best found and regret, by queries.",
-    "predictor": "The NAO controller's predictor alone, on a benchmark table.",
+    "predictor": "A controller's predictor alone, on a benchmark table.",
     "size": "How size goes with accuracy along training, in benchmark tables.",
     "agreement": "Published scores against published accuracies.",
     "draw": "Draw the pictures of a study again.",

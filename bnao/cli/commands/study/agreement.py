@@ -7,14 +7,15 @@ from pathlib import Path
 import click
 
 from bnao.cli.reports import agreement_report
-from bnao.cli.studies import Output, keep_study, study_folder, study_options
+from bnao.cli.studies import Output, study_folder, study_options
 from bnao.config.settings import SPACE_NAMES
 from bnao.config.table_studies import AgreementConfig
 from bnao.data.tables import read_rows
 from bnao.errors import RunError
+from bnao.provenance import keep_study
 from bnao.run import read_json, understanding
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import SPACES
+from bnao.space.spaces import SPACES, parse_in
 from bnao.studies.agreement import AgreementStudy, agreement_study
 from bnao.studies.ranking import RESULT
 
@@ -67,4 +68,4 @@ def _genotypes_of(study: Path) -> list[Genotype]:
     with understanding(path):
         if content["kind"] != "ranking":
             raise RunError(f"{path} is a study of kind {content['kind']!r}; --among takes one of kind 'ranking'")
-        return [Genotype.parse(entry["genotype"]) for entry in content["genotypes"]]
+        return [parse_in(content["space"], entry["genotype"]) for entry in content["genotypes"]]

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import click
 
-from bnao.cli.folders import about, about_table
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.reports import contest_report
-from bnao.cli.studies import Output, counting, framework, keep_study, required, study_folder, study_options
+from bnao.cli.studies import Output, counting, framework, required, study_folder, study_options
 from bnao.config.fields import build
 from bnao.config.settings import OF_A_BACKEND
 from bnao.config.table_studies import ControllersConfig
 from bnao.data.tables import SCORE_COLUMNS, read_rows
+from bnao.provenance import about_table, keep_study, origin
 from bnao.space.spaces import space_named
 from bnao.strategies.registry import make_controller
-from bnao.studies.controllers import Make, ControllersStudy, compare_controllers
+from bnao.studies.controllers import ControllersStudy, Make, compare_controllers
 
 log = logging.getLogger("bnao.cli")
 
@@ -58,7 +58,7 @@ def _contested(config: ControllersConfig, folder: Path) -> ControllersStudy:
         used.append(backend)
         makers = dict.fromkeys(computed, partial(make_controller, backend=backend))
     listen = counting(sum(entrant.seeds for entrant in config.entries), "{controller}, seed {seed}: {best:.3f}")
-    facts = about(about_table(path), config.machine, used)
+    facts = origin(about_table(path), config.machine, used)
     with study_folder(folder, config, facts) as run:
         found = compare_controllers(config, genotypes, scores, tests, makers, folder=run, listen=listen)
         keep_study(run, found.to_json(), config, data=f"table {path.name}")

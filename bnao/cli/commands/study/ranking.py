@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
-from bnao.cli.folders import about, about_images, about_table
 from bnao.cli.genotypes import Given
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import following
 from bnao.cli.reports import ranking_report
-from bnao.cli.studies import Output, framework, keep_study, study_folder, study_options
+from bnao.cli.studies import Output, framework, study_folder, study_options
 from bnao.cli.study_track import StudyTrack
 from bnao.config.fields import to_toml
 from bnao.config.settings import StudyConfig
 from bnao.data.dataset import epoch_batches, load_dataset
-from bnao.errors import DataError, RunError
+from bnao.errors import RunError
 from bnao.run import Folder
 from bnao.space.spaces import space_named
 from bnao.studies.ranking import RankingStudy, ranking_study
 from bnao.studies.sets import RankingSets, ranking_sets
-from bnao.studies.truth import read_accuracies, truth_file
+from bnao.studies.truth import read_accuracies, truth_sources
 
 log = logging.getLogger("bnao.cli")
 
@@ -74,17 +71,13 @@ def _studied(
     if several and file is not None:
         raise click.UsageError(f"--genotypes-file is one set of genotypes, and --sizes {config.sizes} are several")
     given = None if file is None else {config.sizes: Given.of((), file).genotypes(space)}
-    sources = _sources(config)
+    sources = truth_sources(config)
     truths = {name: read_accuracies(source, space, config.truth_column) for name, source in sources.items()} or None
     if truths is not None and given is None and all(source.suffix == ".json" for source in sources.values()):
         given = {name: list(truth) for name, truth in truths.items()}  # of a folder all are ranked, in its order
     backend = framework(config.machine, "trains no supernet")
     dataset = load_dataset(config.data)
     whole = None if truths is not None else load_dataset(config.data, dev=False)
-    facts: Mapping[str, Any] = about(about_images(dataset), config.machine, [backend])
-    if sources:
-        tables = {name: about_table(source) for name, source in sources.items()}
-        facts = {**facts, "truth": tables if several else tables[config.sizes]}
     track = StudyTrack(
         config,
         config.genotypes if given is None else max(len(set(genotypes)) for genotypes in given.values()),
@@ -96,7 +89,7 @@ def _studied(
         start=time.monotonic(),
     )
     kept = _store(store, truths is None or bool(config.short_epochs))
-    with study_folder(folder, config, facts) as run:
+    with study_folder(folder, config) as run:
         log.info("%s", dataset.describe())
         study: RankingStudy | RankingSets
         with following(track, "study", quiet) as listen:
@@ -113,32 +106,7 @@ def _studied(
                     run=run, store=kept, listen=listen,
                 )  # fmt: skip
         log.info("counting how far they agree")
-        keep_study(run, study.to_json(), config, data=dataset.describe())
     return study
-
-
-def _sources(config: StudyConfig) -> dict[str, Path]:
-    """Return the file that each set's truth is read from; nothing where it is trained.
-
-    Raises:
-        DataError: a folder without a truth, or of one set where there are several.
-    """
-    if config.truth is None:
-        return {}
-    path = Path(config.truth)
-    if len(config.sets) == 1:
-        return {config.sizes: truth_file(path)}
-    if path.is_dir():
-        missing = [name for name in config.sets if not (path / name).is_dir()]
-        if missing:
-            raise DataError(
-                f"{path} has no folder {missing[0]}; for sizes {config.sizes} a truth is a CSV file, or the folder of "
-                f"a study of the same sets"
-            )
-        return {name: truth_file(path / name) for name in config.sets}
-    if path.suffix == ".json":
-        raise DataError(f"{path} is one study's, and sizes are {config.sizes}; give a folder, or one of the sizes")
-    return dict.fromkeys(config.sets, path)
 
 
 def _store(path: Path, needed: bool) -> Folder | None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from bnao.cli.reports import size_report
-from bnao.cli.studies import Output, keep_study, study_folder, study_options
+from bnao.cli.studies import Output, study_folder, study_options
 from bnao.config.table_studies import SizeConfig
 from bnao.data.tables import read_rows
+from bnao.provenance import keep_study
 from bnao.studies.size import SizeCorrelation, premise_json, size_correlation
 
 

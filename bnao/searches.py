@@ -1,0 +1,159 @@
+"""A whole search from its settings: backend, images, supernet, controller, and the run's folder.
+
+``bnao.strategies.rounds.search`` is Algorithm 1 itself, for a supernet and a controller of any origin; here they are
+made as the settings say, and the folder is that of ``bnao search``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from bnao import backends
+from bnao.config.settings import OF_A_BACKEND, SearchConfig
+from bnao.data.dataset import Dataset, load_dataset
+from bnao.errors import ConfigError
+from bnao.evaluation.candidates import StandAloneScores
+from bnao.evaluation.trainings import short_training
+from bnao.protocols import Backend, Controller, Listener, Scorer
+from bnao.provenance import ABOUT, About, about_images, about_table, check_same_data, origin
+from bnao.run import Run, check_is_free
+from bnao.space.genotype import Genotype
+from bnao.strategies.journal import add_rounds
+from bnao.strategies.registry import make_controller
+from bnao.strategies.result import SearchResult
+from bnao.strategies.rounds import check_start, search
+
+
+@frozen
+class PreparedSearch:
+    """All that a search works with; what can be wrong with it is found before its folder is made.
+
+    Attributes:
+        config: all settings.
+        supernet: trains and scores; of a table looks up.
+        controller: proposes.
+        rerank: a genotype's accuracy after a short training, where the settings ask for it.
+        about: the data, machine and versions, as run.json tells them.
+    """
+
+    config: SearchConfig
+    supernet: Scorer
+    controller: Controller
+    rerank: Callable[[Genotype], float] | None
+    about: About
+
+    def search(self, run: Run | None = None, listen: Listener = lambda event: None) -> SearchResult:
+        """Search; in a run's folder, where there is one. See ``bnao.search`` for what it raises."""
+        if isinstance(self.supernet, StandAloneScores):
+            self.supernet.folder = run
+        return search(
+            self.config, self.supernet, self.controller,
+            run=run, about=self.about, rerank=self.rerank, listen=listen,
+        )  # fmt: skip
+
+
+def prepare_search(config: SearchConfig, controller_backend: str | None = None) -> PreparedSearch:
+    """Make all that a new search works with, as its settings say.
+
+    Args:
+        config: all settings.
+        controller_backend: the backend that provides the NAO controller; None: that of ``config.machine``.
+
+    Raises:
+        ConfigError: a controller without a backend is given one, or a table shall train.
+        BackendError: a backend is not installed, or cannot do what is asked.
+        BnaoError: as ``bnao.strategies.rounds.check_start``, and what reading the data raises.
+    """
+    prepared = _prepared(config, controller_backend)
+    check_start(config, prepared.supernet, prepared.controller)
+    return prepared
+
+
+def resumed_search(run: Run, rounds: int | None = None) -> PreparedSearch:
+    """Make all that the search of a run goes on with, whose settings are the run's.
+
+    Args:
+        run: the folder.
+        rounds: how many there shall be in the end; None: as many as the run's settings say.
+
+    Raises:
+        BnaoError: as ``prepare_search``.
+        ConfigError: more rounds were begun already.
+        RunError: the run was begun with other data.
+    """
+    before = run.read_json(ABOUT) if run.has(ABOUT) else {}
+    config = run.config(SearchConfig)
+    if rounds is not None:
+        config = evolve(config, rounds=rounds)
+    prepared = _prepared(config, before.get("controller_backend"))
+    if before:
+        check_same_data(run.folder, before, prepared.about["data"])
+    add_rounds(run, config.rounds)
+    return prepared
+
+
+def run_search(
+    config: SearchConfig,
+    folder: str | Path,
+    *,
+    controller_backend: str | None = None,
+    listen: Listener = lambda event: None,
+) -> SearchResult:
+    """Search as the settings say, from nothing to the ranking, in a new folder like that of ``bnao search``.
+
+    A search that was stopped goes on with ``bnao search --resume`` or ``resumed_search``.
+
+    Args:
+        config: all settings.
+        folder: new or empty.
+        controller_backend: as for ``prepare_search``.
+        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+
+    Raises:
+        RunError: the folder holds a run or anything else, or cannot be written.
+        BnaoError: as ``prepare_search`` and ``bnao.search``.
+    """
+    check_is_free(Path(folder))
+    prepared = prepare_search(config, controller_backend)
+    with Run.create(folder, config) as run:
+        return prepared.search(run, listen)
+
+
+def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedSearch:
+    backend = backends.load(config.machine.backend)
+    kind = config.controller.controller
+    controller: Controller
+    if kind in OF_A_BACKEND:
+        teacher = backend if controller_backend is None else backends.load(controller_backend)
+        used = [backend, teacher]
+        controller = make_controller(config, teacher)
+    elif controller_backend is None:
+        used = [backend]
+        controller = make_controller(config)
+    else:
+        raise ConfigError(f"controller_backend is for {', '.join(OF_A_BACKEND)}; controller {kind} needs no backend")
+    dataset = None if backend.name == "table" else load_dataset(config.data)
+    supernet = _supernet(config, backend, dataset)
+    rerank = _rerank(config, backend, dataset) if config.rerank_epochs else None
+    data = about_table(Path(config.table.table or "")) if dataset is None else about_images(dataset)
+    facts = {**origin(data, config.machine, used), "controller_backend": controller_backend}
+    return PreparedSearch(config, supernet, controller, rerank, facts)
+
+
+def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Scorer:
+    """The supernet, or what trains each genotype alone in its place."""
+    if config.sharing == "weights":
+        return backend.supernet(config, dataset)
+    if dataset is None:
+        raise ConfigError(f"backend {backend.name!r} trains nothing; sharing must be weights")
+    return StandAloneScores(config, backend, dataset)
+
+
+def _rerank(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Callable[[Genotype], float]:
+    """The short training of one of the best."""
+    if dataset is None:
+        raise ConfigError(f"backend {backend.name!r} trains nothing; rerank_epochs must be 0")
+    return lambda genotype: short_training(genotype, config, backend, dataset, config.rerank_epochs)

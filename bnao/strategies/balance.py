@@ -1,0 +1,57 @@
+"""The updates of a search against what Eq. 4 expects of them: whether the sampler did what it should."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from attrs import frozen
+
+from bnao.strategies.result import Ranked, round_off
+
+
+@frozen
+class Balance:
+    """How far the updates of a search are from what Eq. 4 expects.
+
+    Attributes:
+        steps: all updates.
+        chi_square: the sum of (updates - expected)^2 / expected.
+        degrees: its degrees of freedom; the two are about equal if the sampler does what it should.
+        largest: the largest deviation of a genotype, in standard deviations of its count.
+    """
+
+    steps: int
+    chi_square: float
+    degrees: int
+    largest: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data, rounded."""
+        return attrs.asdict(self) | {"chi_square": round_off(self.chi_square), "largest": round_off(self.largest)}
+
+
+def balance(ranked: Sequence[Ranked]) -> Balance | None:
+    """Compare the updates of a search's genotypes with Eq. 4; None where nothing was trained.
+
+    In each round the updates sum to its steps, which takes one degree of freedom.
+
+    Args:
+        ranked: all genotypes of the search, in any order.
+
+    >>> from bnao.space.zoo import published_cell
+    >>> cell = published_cell("NAONet-V2").genotype
+    >>> balance([Ranked(cell, 0.5, None, size, 1, 1, 1, n, e) for size, n, e in [(1.0, 12, 10.0), (1.0, 8, 10.0)]])
+    Balance(steps=20, chi_square=0.8, degrees=1, largest=0.6324555320336759)
+    """
+    trained = [entry for entry in ranked if entry.expected_updates > 0]
+    updates = np.array([entry.updates for entry in trained], dtype=np.float64)
+    expected = np.array([entry.expected_updates for entry in trained])
+    degrees = len(trained) - len({entry.round for entry in trained})
+    if degrees < 1:
+        return None
+    deviations = (updates - expected) / np.sqrt(expected)
+    largest = float(deviations[np.abs(deviations).argmax()])
+    return Balance(int(updates.sum()), float((deviations**2).sum()), degrees, largest)

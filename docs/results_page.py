@@ -1,0 +1,519 @@
+"""Fill docs/results.template.md: each ``{{ name argument ... }}`` is a function of this file, called with words.
+
+A study is named by its folder in docs/results/; ``first`` and ``last`` stand for its marks.
+
+>>> fill("{{ epochs A last }} epochs", {"epochs": lambda study, mark: f"{mark} of {study}"})
+'last of A epochs'
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from results_figures import (
+    HERE,
+    PAPER,
+    PAPER_DIVERSE,
+    PAPER_EPOCHS,
+    PAPER_SIMILAR,
+    accuracies,
+    difference_table,
+    each_seed,
+    figure,
+    marks,
+    one,
+    percent,
+    ranking_table,
+    samplers,
+    spread,
+    study,
+    table,
+    verdict,
+)
+
+from bnao.metrics import compare_rankings
+
+#: the numbers of epochs that were also trained with a cosine of their own
+OWN_EPOCHS = (5, 10)
+STRONG = "proportional:3"
+FIGURES: dict[str, Callable[..., str]] = {}
+
+_PLACE = re.compile(r"\{\{ ([^{}]+) \}\}")
+
+
+def page() -> str:
+    """Return the whole page."""
+    return fill((HERE / "results.template.md").read_text(encoding="utf-8"), FIGURES)
+
+
+def fill(template: str, figures: Mapping[str, Callable[..., str]]) -> str:
+    """Replace each ``{{ name argument ... }}`` by what the figure of that name returns.
+
+    Raises:
+        KeyError: no figure has that name.
+    """
+
+    def value(place: re.Match[str]) -> str:
+        name, *arguments = place[1].split()
+        return figures[name](*arguments)
+
+    return _PLACE.sub(value, template)
+
+
+def named(function: Callable[..., str]) -> Callable[..., str]:
+    """Let the template call a function by its name."""
+    FIGURES[function.__name__] = function
+    return function
+
+
+def at(content: dict[str, Any], mark: str) -> int:
+    """Return a number of epochs, which the template may call ``first`` or ``last``."""
+    return {"first": marks(content)[0], "last": marks(content)[-1]}.get(mark) or int(mark)
+
+
+def accuracy_of(content: dict[str, Any], sampler: str, epochs: int) -> dict[str, Any]:
+    """Return the pairwise accuracy of a sampler after so many epochs."""
+    return one(content["agreement"], sampler=sampler, epochs=epochs, figure="pairwise_accuracy")
+
+
+def difference_of(content: dict[str, Any], epochs: int, sampler: str = "proportional") -> dict[str, Any]:
+    """Return the pairwise accuracy that a sampler has more than uniform sampling."""
+    return one(content["differences"], sampler=sampler, epochs=epochs, figure="pairwise_accuracy")
+
+
+# --- a ranking study's figures
+
+
+@named
+def genotypes(name: str) -> str:
+    """Return the number of ranked genotypes."""
+    return str(len(study(name)["genotypes"]))
+
+
+@named
+def trained(name: str) -> str:
+    """Return the number of genotypes that supernets were trained on."""
+    return f"{study(name)['trained']:,}"
+
+
+@named
+def setting(name: str, key: str) -> str:
+    """Return a setting of a study."""
+    value = study(name)["config"]
+    for part in key.split("."):
+        value = value[part]
+    return str(value)
+
+
+@named
+def train_images(name: str) -> str:
+    """Return the number of train images."""
+    return str(study(name)["data"].split(": ")[1].split(" train")[0])
+
+
+@named
+def steps(name: str, mark: str) -> str:
+    """Return the number of updates, of batches of 64, after so many epochs."""
+    return f"{at(study(name), mark) * (int(train_images(name).replace(',', '')) // 64):,}"
+
+
+@named
+def epochs(name: str, mark: str) -> str:
+    """Return a mark in epochs."""
+    return str(at(study(name), mark))
+
+
+@named
+def pairwise(name: str, sampler: str, mark: str) -> str:
+    """Return a pairwise accuracy in percent, with its interval."""
+    content = study(name)
+    return percent(accuracy_of(content, sampler, at(content, mark)))
+
+
+@named
+def kendall(name: str, sampler: str, mark: str) -> str:
+    """Return Kendall's tau, with its interval."""
+    content = study(name)
+    return figure(one(content["agreement"], sampler=sampler, epochs=at(content, mark), figure="kendall_tau"))
+
+
+@named
+def precision_at_top(name: str, sampler: str, mark: str) -> str:
+    """Return the precision at the top, without its interval."""
+    content = study(name)
+    found = one(content["agreement"], sampler=sampler, epochs=at(content, mark), figure="precision_at_top")
+    return f"{found['value']:.2f}"
+
+
+@named
+def top(name: str) -> str:
+    """Return how many genotypes are the top."""
+    return str(study(name)["top"])
+
+
+@named
+def difference(name: str, mark: str, sampler: str = "proportional") -> str:
+    """Return a difference from uniform sampling in points, with its interval."""
+    content = study(name)
+    return percent(difference_of(content, at(content, mark), sampler), "+")
+
+
+@named
+def judged(name: str, mark: str, sampler: str = "proportional") -> str:
+    """Return what the interval of a difference from uniform sampling says."""
+    content = study(name)
+    return verdict(difference_of(content, at(content, mark), sampler))
+
+
+@named
+def differences(name: str, sampler: str) -> str:
+    """Return the differences from uniform sampling after each number of epochs."""
+    content = study(name)
+    each = (
+        f"{difference(name, str(epochs), sampler)} points after {epochs} epochs ({judged(name, str(epochs), sampler)})"
+        for epochs in marks(content)
+    )
+    return ", ".join(each)
+
+
+@named
+def gain(name: str, sampler: str, mark: str) -> str:
+    """Return Spearman's rho of size and ranks gained."""
+    content = study(name)
+    return figure(one(content["gained_by_size"], sampler=sampler, epochs=at(content, mark)), 2, "+")
+
+
+@named
+def size_alone(name: str) -> str:
+    """Return Kendall's tau of size and truth."""
+    return figure(study(name)["size_alone"])
+
+
+@named
+def size_ratio(name: str) -> str:
+    """Return how many times the largest genotype's parameters are the smallest's."""
+    sizes = [entry["size"] for entry in study(name)["genotypes"]]
+    return f"{max(sizes) / min(sizes):.1f}"
+
+
+@named
+def sizes(name: str) -> str:
+    """Return the sizes of the ranked genotypes."""
+    return spread(study(name))
+
+
+@named
+def truths(name: str) -> str:
+    """Return the range of the truth, in percent."""
+    return accuracies(study(name))
+
+
+@named
+def reliability(name: str, key: str) -> str:
+    """Return how far two trainings of the same genotypes agree."""
+    found = one(study(name)["reliability"], figure=key)
+    return percent(found) if key == "pairwise_accuracy" else figure(found)
+
+
+@named
+def seeds(name: str, mark: str) -> str:
+    """Return the pairwise accuracy of each supernet, in percent."""
+    content = study(name)
+    return each_seed(content, at(content, mark))
+
+
+@named
+def wins(name: str) -> str:
+    """Return in how many seeds proportional sampling has the higher pairwise accuracy after the last epoch."""
+    content = study(name)
+    ours, uniform = (
+        accuracy_of(content, sampler, at(content, "last"))["each_seed"] for sampler in ("proportional", "uniform")
+    )
+    return f"{sum(mine > theirs for mine, theirs in zip(ours, uniform, strict=True))} of {len(ours)}"
+
+
+@named
+def over(name: str) -> str:
+    """Return what a study's intervals are over."""
+    content = study(name)
+    count = len({entry["seed"] for entry in content["supernets"]})
+    if count == 1:
+        return f"One seed, so intervals are over the {len(content['genotypes'])} cells alone."
+    return f"{count} supernets under each sampler."
+
+
+@named
+def ranking(name: str) -> str:
+    """Return the table of every sampler's figures at every mark."""
+    return ranking_table(study(name))
+
+
+@named
+def ranking_rows(name: str) -> str:
+    """Return the rows of that table, its head left out."""
+    return ranking_table(study(name)).split("\n", 2)[2]
+
+
+@named
+def differences_table(name: str) -> str:
+    """Return the table of differences from uniform sampling."""
+    return difference_table(study(name))
+
+
+# --- published scores
+
+
+@named
+def published(key: str, sign: str = "") -> str:
+    """Return a figure of the published one-shot scores on the cells of study A."""
+    column = study("A-published")["columns"][0]
+    value = column[key]
+    if key == "pairwise_accuracy":
+        return percent(value)
+    return f"{value:{sign}.2f}" if isinstance(value, float) else figure(value)
+
+
+@named
+def checked_cells() -> str:
+    """Return the number of cells whose published scores are checked."""
+    return f"{study('agreement')['n']:,}"
+
+
+@named
+def checked_table() -> str:
+    """Return the table of the figures of published scores."""
+    names = {"oneshot_supernet": "one supernet", "fewshot_supernet": "five sub-supernets"}
+    rows = [
+        [
+            names[column["column"]], percent(column["pairwise_accuracy"]),
+            f"{100 * column['pairwise_accuracy_of_draws']:.1f} (sd {100 * column['deviation_of_draws']:.1f})",
+            figure(column["kendall_tau"]), f"{column['ranks_gained_by_size']:+.2f}",
+        ]
+        for column in study("agreement")["columns"]
+    ]  # fmt: skip
+    return table(["published scores", "pairwise accuracy, %", "in draws of 50, %", "Kendall tau", "gain by size"], rows)
+
+
+@named
+def deviation_of_draws() -> str:
+    """Return the deviation of pairwise accuracy from one draw of 50 to the next, in points."""
+    return f"{100 * study('agreement')['columns'][0]['deviation_of_draws']:.1f}"
+
+
+# --- B: the paper's protocol
+
+
+@named
+def paper_table() -> str:
+    """Return the paper's Tables 2 and 6 beside what was found here."""
+    diverse = study("B-diverse")
+    own = {epochs: study(f"B-diverse-own-{epochs}") for epochs in OWN_EPOCHS}
+    own[marks(diverse)[-1]] = diverse  # the last mark is the end of its own cosine
+    rows = []
+    for epochs in sorted({*own, *PAPER_EPOCHS}):
+        row = [str(epochs)]
+        for sampler in ("uniform", "proportional"):
+            row.append(str(PAPER[sampler][PAPER_EPOCHS.index(epochs)]) if epochs in PAPER_EPOCHS else "")
+        for sampler in ("uniform", "proportional"):
+            row.append(percent(accuracy_of(own[epochs], sampler, epochs)) if epochs in own else "")
+        row.append(percent(difference_of(own[epochs], epochs), "+") if epochs in own else "")
+        rows.append(row)
+    heads = ["epochs", "paper, uniform", "paper, proportional", "here, uniform", "here, proportional", "difference"]
+    return table(heads, rows)
+
+
+@named
+def paper_sizes_table() -> str:
+    """Return the paper's Table 3 beside what was found here."""
+    rows = [
+        [kind, str(paper), pairwise(f"B-{kind}-own-5", "uniform", "5"), sizes(f"B-{kind}"), truths(f"B-{kind}")]
+        for kind, paper in (("diverse", PAPER_DIVERSE), ("similar", PAPER_SIMILAR))
+    ]
+    return table(["sizes", "paper", "here", "sizes here", "accuracies here"], rows)
+
+
+def _along() -> list[tuple[str, str, int]]:
+    """Every difference from uniform sampling along B's curves: kind of sizes, sampler, epochs."""
+    return [
+        (kind, sampler, epochs)
+        for kind in ("diverse", "similar")
+        for sampler in samplers(study(f"B-{kind}"))[1:]
+        for epochs in marks(study(f"B-{kind}"))
+    ]
+
+
+@named
+def differences_along(more: str = "0") -> str:
+    """Return the number of differences along B's curves, and so many more."""
+    return str(len(_along()) + int(more))
+
+
+@named
+def differences_without_zero() -> str:
+    """Return how many of these have an interval without zero, and which."""
+    outside = [
+        f"{sampler}, {kind} sizes, {epochs} epochs"
+        for kind, sampler, epochs in _along()
+        if verdict(difference_of(study(f"B-{kind}"), epochs, sampler)) != "includes zero"
+    ]
+    which = f" ({'; '.join(outside)})" if outside else ""
+    return f"{len(outside)} {'has' if len(outside) == 1 else 'have'} an interval without zero{which}"
+
+
+@named
+def half_width(name: str) -> str:
+    """Return half the mean width of the intervals of proportional less uniform, in points."""
+    found = [difference_of(study(name), epochs) for epochs in marks(study(name))]
+    return f"{sum(100 * (entry['high'] - entry['low']) / 2 for entry in found) / len(found):.0f}"
+
+
+# --- C: size and accuracy
+
+
+@named
+def size_table() -> str:
+    """Return the table of size against accuracy along others' trainings."""
+    rows = []
+    for entry in study("size")["tables"]:
+        early, late = entry["correlation"][0], entry["correlation"][-1]
+        rows.append(
+            [
+                entry["table"], f"{entry['n']:,}", str(early["epochs"]), figure(early["spearman"], 2, "+"),
+                str(late["epochs"]), figure(late["spearman"], 2, "+"), figure(early["spearman_with_last"], 2),
+            ]
+        )  # fmt: skip
+    heads = ["table", "n", "first epochs", "size and accuracy", "last epochs", "size and accuracy", "first with last"]
+    return table(heads, rows)
+
+
+# --- controllers
+
+
+@named
+def optimum() -> str:
+    """Return the best test accuracy of the table that controllers search."""
+    return f"{study('controllers')['optimum']:.2f}"
+
+
+@named
+def controllers_rows() -> str:
+    """Return the number of cells of that table."""
+    return f"{study('controllers')['rows']:,}"
+
+
+@named
+def best_by_validation() -> str:
+    """Return the test accuracy of the cell with the best validation accuracy."""
+    return f"{study('controllers')['test_of_best_score']:.2f}"
+
+
+@named
+def regret_of_best_by_validation() -> str:
+    """Return that cell's regret."""
+    content = study("controllers")
+    return f"{content['optimum'] - content['test_of_best_score']:.2f}"
+
+
+@named
+def regret(controller: str, queries: str) -> str:
+    """Return a controller's mean regret after so many queries."""
+    return f"{one(study('controllers')['regret'], controller=controller, queries=int(queries))['regret']:.2f}"
+
+
+@named
+def regret_order(place: str, queries: str) -> str:
+    """Return the controller at a place, from 1, by mean regret after so many queries."""
+    found = {
+        name: one(study("controllers")["regret"], controller=name, queries=int(queries))["regret"]
+        for name in ("random", "evolution", "nao")
+    }
+    return sorted(found, key=found.__getitem__)[int(place) - 1]
+
+
+@named
+def regret_at(place: str, queries: str) -> str:
+    """Return the mean regret of the controller at that place."""
+    return regret(regret_order(place, queries), queries)
+
+
+@named
+def controllers_table() -> str:
+    """Return the table of best accuracy and regret by queries."""
+    content = study("controllers")
+    names = list(dict.fromkeys(entry["controller"] for entry in content["regret"]))
+    rows = []
+    for queries in (100, 200, 500, 1000, 2000):
+        row = [f"{queries:,}"]
+        for name in names:
+            found = one(content["regret"], controller=name, queries=queries)
+            low_high = f"{found['regret_low']:.2f} to {found['regret_high']:.2f}"
+            row.append(f"{found['best']:.2f}; {found['regret']:.2f} ({low_high})")
+        rows.append(row)
+    searches = {name: one(content["regret"], controller=name, queries=100)["searches"] for name in names}
+    return table(["queries", *(f"{name} ({searches[name]} searches)" for name in names)], rows)
+
+
+# --- the predictor
+
+
+@named
+def predictor(name: str, place: str, key: str) -> str:
+    """Return a figure of a predictor study's row, by its place in the study."""
+    value = study(f"predictor-{name}")["predictor"][int(place)][key]
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+@named
+def predictor_by_size() -> str:
+    """Return Kendall's tau of size and accuracy on NAS-Bench-201."""
+    tau = one(study("size")["tables"], table="nasbench201")["correlation"][-1]["kendall_tau"]
+    return f"{tau['value']:.3f}"
+
+
+@named
+def predictor_table() -> str:
+    """Return the table of the predictor's figures."""
+    names = (
+        ("predictor-nas-bench-201", "NAS-Bench-201"), ("predictor-enas", "ENAS_in (NDS), cells alone"),
+        ("predictor-darts", "214 DARTS cells"),
+    )  # fmt: skip
+    rows = [
+        [
+            title, f"{entry['train_size']:,}", f"{entry['held_out']:,}", str(entry["trainings"]),
+            f"{entry['kendall_tau']:.3f} ({entry['low']:.3f} to {entry['high']:.3f})", f"{entry['spearman']:.3f}",
+        ]
+        for name, title in names
+        for entry in study(name)["predictor"]
+    ]  # fmt: skip
+    return table(["table", "learned from", "held out", "trainings", "Kendall tau, mean (range)", "Spearman"], rows)
+
+
+# --- F: slots and idle momentum
+
+
+@named
+def weights_table(prefix: str, *pairs: str) -> str:
+    """Return the last figures of two studies, ``kind=study`` each, by sampler."""
+    rows = []
+    for sampler in ("uniform", "proportional"):
+        for kind, name in (pair.split("=") for pair in pairs):
+            (own,) = (part for part in seeds(name, "last").split("; ") if part.startswith(f"{sampler} "))
+            last = pairwise(name, sampler, "last"), kendall(name, sampler, "last")
+            rows.append([f"{prefix.replace('_', ' ')} {kind}", sampler, *last, own.removeprefix(f"{sampler} ")])
+    return table(["", "sampler", "pairwise accuracy, %", "Kendall tau", "each seed, %"], rows)
+
+
+@named
+def paired(one_name: str, other_name: str) -> str:
+    """Return the pairwise accuracy of one study's supernets less another's, over samplers and seeds, in points."""
+    scores, truth = [], []
+    for content in (study(one_name), study(other_name)):
+        by_genotype = sorted(range(len(content["genotypes"])), key=lambda i: content["genotypes"][i]["genotype"])
+        truth.append([np.mean(content["genotypes"][i]["truth"]) for i in by_genotype])
+        scores.append([[s["scores"][-1][i] for i in by_genotype] for s in content["supernets"]])
+    assert truth[0] == truth[1]
+    found = compare_rankings({"other": scores[1], "one": scores[0]}, truth[0]).differences["one"]["pairwise_accuracy"]
+    return percent({"value": found.value, "low": found.low, "high": found.high}, "+")

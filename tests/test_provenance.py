@@ -1,0 +1,181 @@
+"""A folder made in Python is that of the command line, byte for byte, and is not gone on with on other data."""
+
+import json
+import pathlib
+
+import numpy as np
+import pretend_backend
+import pytest
+from attrs import evolve
+from click.testing import CliRunner
+
+import bnao
+from bnao.cli import main
+from bnao.config.settings import EvaluateConfig, MachineConfig, SearchConfig, StudyConfig, preset
+from bnao.data.dataset import load_dataset
+from bnao.data.imagenet import stand_alone_images
+from bnao.errors import RunError
+from bnao.provenance import about_images, keep_about, origin
+from bnao.run import Folder, Run, read_config
+from bnao.searches import prepare_search, resumed_search, run_search
+
+SEARCH = "search --backend pretend --rounds 2 --pool 12 --new 6 --steps 8 --controller-epochs 3 --quiet --out cli"
+STUDY = (
+    "study ranking --backend pretend --genotypes 6 --epochs 1,2 --seeds 2 --alone-epochs 1 --top 2 --resamples 100 "
+    "--nodes 2 --quiet --out cli --store cli-store"
+)
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    """An empty working folder, and a backend that pretends to train."""
+    (tmp_path / "site" / "pretend-1.0.dist-info").mkdir(parents=True)
+    (tmp_path / "site" / "pretend-1.0.dist-info" / "entry_points.txt").write_text(pretend_backend.ENTRY_POINTS)
+    (tmp_path / "site" / "pretend-1.0.dist-info" / "METADATA").write_text("Name: pretend\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+
+def command(line):
+    result = CliRunner().invoke(main, line.split())
+    assert result.exit_code == 0, result.output
+
+
+def without_times(line):
+    event = json.loads(line)
+    event.pop("seconds", None)
+    return event
+
+
+def files(folder):
+    """Every file of a folder; of the log the events without how long they took. Pictures are the command's own."""
+    found = {}
+    for path in sorted(pathlib.Path(folder).rglob("*")):
+        if path.is_file() and path.name != ".lock" and path.suffix != ".svg":
+            name = str(path.relative_to(folder))
+            found[name] = path.read_bytes()
+            if path.name == "log.jsonl":
+                found[name] = [without_times(line) for line in path.read_text().splitlines()]
+    return found
+
+
+def test_the_folder_of_a_search_in_python_is_that_of_the_command():
+    command(SEARCH)
+    config = read_config("cli", SearchConfig)
+
+    run_search(config, "whole")
+    backend, dataset = bnao.load_backend("pretend"), load_dataset(config.data)
+    about = {**origin(about_images(dataset), config.machine, [backend]), "controller_backend": None}
+    with Run.create("parts", config) as run:
+        bnao.search(config, backend.supernet(config, dataset), backend.controller(config), run=run, about=about)
+
+    assert {"run.json", "config.toml", "result.json", "supernet.safetensors", "log.jsonl"} <= set(files("cli"))
+    assert files("whole") == files("cli")
+    # the settings ask for no short training of the best
+    assert files("parts") == files("cli")
+
+
+def test_a_search_that_is_resumed_in_python_ends_as_one_that_was_started_with_as_many_rounds():
+    command(SEARCH.replace("--rounds 2", "--rounds 3"))
+    config = read_config("cli", SearchConfig)
+
+    run_search(evolve(config, rounds=2), "python")
+    with Run.open("python") as run:
+        resumed_search(run, rounds=3).search(run)
+
+    # the log tells with each round how many there are to be
+    python, cli = files("python"), files("cli")
+    assert len(python.pop("log.jsonl")) == len(cli.pop("log.jsonl"))
+    assert python == cli
+
+
+def test_a_run_of_a_supernet_of_ones_own_says_its_versions():
+    machine = MachineConfig(backend="pretend")
+    config = evolve(preset(SearchConfig, "quick"), rounds=1, pool=4, epochs=1, machine=machine)
+    prepared = prepare_search(config)
+
+    with Run.create("own", config) as run:
+        bnao.search(config, prepared.supernet, prepared.controller, run=run)
+
+    content = json.loads(pathlib.Path("own/run.json").read_text())
+    assert content["data"] is None
+    assert content["versions"]["bnao"] == bnao.__version__
+
+
+def test_the_folder_of_an_evaluation_in_python_is_that_of_the_command():
+    command("evaluate NAONet-V2 --backend pretend --epochs 2 --quiet --out cli")
+    config = read_config("cli", EvaluateConfig)
+
+    with Run.of("python", config) as run:
+        bnao.evaluate(
+            [bnao.parse("NAONet-V2")], config, bnao.load_backend("pretend"), stand_alone_images(config.data, 0), run=run
+        )
+
+    assert {"run.json", "evaluation.json", "log.jsonl"} <= set(files("cli"))
+    assert files("python") == files("cli")
+
+
+@pytest.mark.parametrize("sizes", ["diverse", "diverse,similar"])
+def test_the_folder_of_a_ranking_study_in_python_is_that_of_the_command(sizes):
+    command(f"{STUDY} --sizes {sizes}")
+    config = read_config("cli", StudyConfig)
+    study = bnao.ranking_sets if "," in sizes else bnao.ranking_study
+    pathlib.Path("python-store").mkdir()
+
+    with Run.of("python", config) as run:
+        study(
+            config, bnao.load_backend("pretend"), load_dataset(config.data), load_dataset(config.data, dev=False),
+            run=run, store=Folder(pathlib.Path("python-store")),
+        )  # fmt: skip
+
+    assert {"run.json", "study.json", "log.jsonl" if "," not in sizes else "similar/run.json"} <= set(files("cli"))
+    assert {"data", "config", "versions"} <= set(json.loads(pathlib.Path("python/study.json").read_text()))
+    assert files("python") == files("cli")
+    assert files("python-store") == files("cli-store")
+
+
+def other_images(config):
+    dataset = load_dataset(config.data)
+    return evolve(dataset, x_train=np.flip(dataset.x_train, axis=0))
+
+
+def test_a_search_in_python_is_not_gone_on_with_on_other_images():
+    command(SEARCH)
+    config = read_config("cli", SearchConfig)
+    backend, dataset = bnao.load_backend("pretend"), other_images(config)
+
+    with (
+        Run.open("cli") as run,
+        pytest.raises(RunError, match=r"cli was started with other data: .* in another folder"),
+    ):
+        bnao.search(
+            config, backend.supernet(config, dataset), backend.controller(config),
+            run=run, about=origin(about_images(dataset), config.machine, [backend]),
+        )  # fmt: skip
+
+
+def test_a_study_and_an_evaluation_in_python_are_not_gone_on_with_on_other_images():
+    command(STUDY)
+    config = read_config("cli", StudyConfig)
+    backend, dataset = bnao.load_backend("pretend"), other_images(config)
+    evaluation = EvaluateConfig(data=config.data, machine=config.machine, epochs=1)
+
+    with Run.open("cli") as run, pytest.raises(RunError, match="cli was started with other data"):
+        bnao.ranking_study(config, backend, dataset, dataset, run=run)
+    with Run.of("evaluated", evaluation) as run:
+        keep_about(run, origin(about_images(load_dataset(config.data)), config.machine))
+        with pytest.raises(RunError, match="evaluated was started with other data"):
+            bnao.evaluate([bnao.parse("NAONet-V2")], evaluation, backend, dataset, run=run)
+
+
+def test_a_folder_takes_work_of_its_own_settings_alone():
+    with Run.of("work", SearchConfig(rounds=2)):
+        pass
+
+    with Run.of("work", SearchConfig(rounds=2)) as run:
+        assert run.config(SearchConfig).rounds == 2
+    with pytest.raises(RunError, match="work was made for something else"):
+        Run.of("work", EvaluateConfig())
+    with pytest.raises(RunError, match="work was made with seed = 0, and now it is 1"):
+        Run.of("work", SearchConfig(rounds=2, seed=1))
