@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from bnao.config.settings import ControllerConfig
 from bnao.errors import ConfigError
+from bnao.protocols import HeldOut
 from bnao.space.spaces import SearchSpace
-from bnao.strategies.surrogate import Surrogate
+from bnao.strategies.surrogate import Surrogate, measured
 from bnao.streams import stream
 
 Floats = NDArray[np.float64]
 
-# genotypes from which width and penalty are chosen, where there are more
-_MOST_COMPARED = 1000
+# genotypes by which width and penalty are chosen, where there are more
+_MOST_COMPARED = 300
 #: what is tried: widths of the kernel in units of a random pair's distance, and penalties
 WIDTHS = (0.7, 1.0, 2.0, 4.0)
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -44,13 +45,20 @@ class RidgeController(Surrogate):
         if config.kernel not in KERNELS:
             raise ConfigError(f"kernel is {config.kernel!r}; it can be {', '.join(KERNELS)}")
         self._fitted: _Fitted | None = None
+        # places, and what is predicted of each by all others of them
+        self._left_out: tuple[NDArray[np.int64], Floats] = np.empty(0, np.int64), np.empty(0)
 
     def _learn(self, features: Floats, targets: Floats, round: int) -> None:
-        some = slice(None)
-        if len(features) > _MOST_COMPARED:
-            some = np.sort(stream(self._seed, "ridge compared", round).permutation(len(features))[:_MOST_COMPARED])
-        width, penalty = _least_error(features[some], targets[some], self._config.kernel)
-        self._fitted = _Fitted.of(features, targets, self._config.kernel, width, penalty)
+        some = stream(self._seed, "ridge compared", round).permutation(len(features))[:_MOST_COMPARED]
+        best = _least_error(features[some], targets[some], self._config.kernel)
+        self._left_out = some, targets[some] - best.errors
+        self._fitted = _Fitted.of(features, targets, self._config.kernel, best.width, best.penalty)
+
+    def _measured(self, features: Floats, scores: Floats, round: int) -> HeldOut | None:
+        """Learn from all, and return figures of leaving out one at a time; that costs nothing here."""
+        self._learn_all(features, scores, round)
+        places, predicted = self._left_out
+        return measured(len(places) - 1, predicted, scores[places])
 
     def _expected(self, features: Floats) -> tuple[Floats, Floats]:
         assert self._fitted is not None  # Surrogate asks only after _learn
@@ -109,14 +117,25 @@ def linear(one: Floats, other: Floats, width: float) -> Floats:
 KERNELS = {"gaussian": gaussian, "linear": linear}
 
 
-def _least_error(features: Floats, targets: Floats, kernel: str) -> tuple[float, float]:
-    """The width and the penalty of the least mean squared error in leaving out one at a time."""
-    best = (np.inf, 1.0, 1.0)
+@frozen(eq=False)
+class _Choice:
+    """A width and a penalty, and the errors of each genotype's prediction by all others."""
+
+    width: float
+    penalty: float
+    errors: Floats
+
+
+def _least_error(features: Floats, targets: Floats, kernel: str) -> _Choice:
+    """The width and the penalty of the least squared error in leaving out one at a time."""
+    best: _Choice | None = None
     for width in WIDTHS if kernel == "gaussian" else (1.0,):
         values, vectors = np.linalg.eigh(KERNELS[kernel](features, features, width))
         projected, squares = vectors.T @ targets, vectors * vectors
         for penalty in PENALTIES:
             inverse = 1 / (np.maximum(values, 0) + penalty)
             errors = (vectors @ (inverse * projected)) / (squares @ inverse)
-            best = min(best, (float(errors @ errors), width, penalty))
-    return best[1:]
+            if best is None or errors @ errors < best.errors @ best.errors:
+                best = _Choice(width, penalty, errors)
+    assert best is not None  # there is a width and a penalty
+    return best

@@ -45,6 +45,16 @@ class Scale:
         return (features[:, varies] - self.mean[varies]) / self.deviation[varies]
 
 
+def measured(learned_from: int, predicted: Floats, scores: Floats) -> HeldOut:
+    """Return the figures of predictions, (n,), of scores that were not learned from; nothing is decoded.
+
+    >>> measured(9, np.array([1.0, 2.0]), np.array([0.3, 0.5])).kendall_tau
+    1.0
+    """
+    pairs, tau = pairwise_accuracy(predicted, scores), kendall_tau(predicted, scores)
+    return HeldOut(learned_from, len(scores), defined(pairs), defined(tau), None)
+
+
 class Surrogate(ABC):
     """A model of the scores, learned from features of all scored genotypes; a subclass supplies the model.
 
@@ -80,7 +90,8 @@ class Surrogate(ABC):
         features = structure(genotypes, self._space)
         if self._config.held_out:
             self._held_out = self._measured(features, values, round)
-        self._learn_all(features, values, round)
+        else:
+            self._learn_all(features, values, round)
         return iter(())
 
     def _learn_all(self, features: Floats, scores: Floats, round: int) -> None:
@@ -88,25 +99,20 @@ class Surrogate(ABC):
         self._learn(self._scale(features), normal_targets(scores), round)
 
     def _measured(self, features: Floats, scores: Floats, round: int) -> HeldOut | None:
-        """Figures on a part that is held out; all is learned from afterwards."""
+        """Learn from all, and return figures of a part that was held out before."""
         n = len(scores)
         order = stream(self._seed, "surrogate held out", round).permutation(n)
         count = int(self._config.held_out * n)
         unseen, seen = order[:count], order[count:]
-        if count < 2 or len(seen) < 3 or scores[seen].min() == scores[seen].max():
-            return None
-        self._learn_all(features[seen], scores[seen], round)
-        predicted = self._mean(features[unseen])
-        return HeldOut(
-            len(seen),
-            count,
-            defined(pairwise_accuracy(predicted, scores[unseen])),
-            defined(kendall_tau(predicted, scores[unseen])),
-            None,
-        )
+        found = None
+        if count >= 2 and len(seen) >= 3 and scores[seen].min() < scores[seen].max():
+            self._learn_all(features[seen], scores[seen], round)
+            found = measured(len(seen), self._mean(features[unseen]), scores[unseen])
+        self._learn_all(features, scores, round)
+        return found
 
     def held_out(self) -> HeldOut | None:
-        """The figures of the last ``fit`` on a share ``config.held_out`` that was predicted before it was learned."""
+        """The figures of the last ``fit``, on what was predicted before it was learned; None with ``held_out`` 0."""
         return self._held_out
 
     def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
