@@ -7,7 +7,7 @@ gradients down to a norm of 5, changes brightness, contrast and saturation by up
 from bnao.config.fields import Settings
 
 #: the NAO controller for rounds of a few dozen genotypes; the defaults are the paper's
-RANKED_NAO: Settings = {"targets": "ranks", "features": "structure", "patience": 30, "selection": "predicted"}
+RANKED_NAO: Settings = {"targets": "ranks", "features": "structure", "patience": 30, "selection": "neighbours"}
 
 SEARCH_PRESETS: dict[str, Settings] = {
     "quick": {

@@ -242,9 +242,9 @@ class ControllerConfig:
     )
     selection: str = setting(
         "distance",
-        "NAO: propose decoded genotypes in the order of their distance from the seeds (distance, the paper), or those "
-        "of the highest predicted score (predicted).",
-        choices=("distance", "predicted"),
+        "NAO: propose decoded genotypes in the order of their distance from the seeds (distance, the paper), those of "
+        "the highest predicted score (predicted), or the same with the seeds' neighbours among them (neighbours).",
+        choices=("distance", "predicted", "neighbours"),
     )
     unlabelled: int = setting(2000, "SemiNAS: unscored genotypes that are learned from with predicted scores.", least=1)
     candidates: int = setting(

@@ -21,7 +21,7 @@ from bnao.metrics import defined, kendall_tau, pairwise_accuracy
 from bnao.network.state import check_state
 from bnao.protocols import Accept, Epoch, HeldOut
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import SearchSpace
+from bnao.space.spaces import SearchSpace, neighbours
 from bnao.strategies.features import features_length, standardised
 from bnao.strategies.targets import can_learn, check_finite, rank_targets, scaled
 from bnao.streams import stream
@@ -315,7 +315,8 @@ class Nao(ABC):
 
         The encoder's outputs of each seed move by eta x 1, eta x 2, ... along the gradient of the predicted
         score, and are decoded; genotypes are taken in that order, and the best seed's first. With
-        ``config.selection`` predicted all of them are decoded, and those of the highest predicted score are taken.
+        ``config.selection`` predicted all of them are decoded, and those of the highest predicted score are taken;
+        with neighbours the seeds' own neighbours are compared too.
         """
         if not len(seeds):
             return []
@@ -323,7 +324,10 @@ class Nao(ABC):
         decoded = (self._space.from_tokens(tokens) for tokens in moved)
         if self._config.selection == "distance":
             return accepted(decoded, n, accept)
-        distinct = list(dict.fromkeys(genotype for genotypes in decoded for genotype in genotypes))
+        candidates = dict.fromkeys(genotype for genotypes in decoded for genotype in genotypes)
+        if self._config.selection == "neighbours":
+            candidates |= dict.fromkeys(other for seed in seeds for other in neighbours(seed, self._space))
+        distinct = list(candidates)
         order = np.argsort(-self.predict(distinct), kind="stable")
         return accepted([[distinct[place] for place in order]], n, accept)
 

@@ -175,7 +175,7 @@ def test_features_widen_the_predictor_and_nao_paper_has_none():
     def count(config):
         return Pretending(config).parameters
 
-    config = ControllerConfig(features="structure", targets="ranks", selection="predicted", patience=3)
+    config = ControllerConfig(features="structure", targets="ranks", selection="neighbours", patience=3)
     assert count(config) == 80_845 + features_length(SPACE)
     assert count(evolve(config, controller="nao-paper")) == 80_845
     assert paper_form(config) == ControllerConfig()
