@@ -8,6 +8,20 @@ from bnao.config.fields import Settings
 
 #: the NAO controller for rounds of a few dozen genotypes; the defaults are the paper's
 RANKED_NAO: Settings = {"targets": "ranks", "features": "structure", "patience": 30, "selection": "neighbours"}
+#: the same for rounds of 25 on a table of NAS-Bench-201, in seconds: nodes' edges cannot change places there
+TABLE_NAO: Settings = {
+    **RANKED_NAO,
+    "embedding": 16,
+    "hidden": 32,
+    "mlp_layers": 1,
+    "mlp_hidden": 64,
+    "epochs": 60,
+    "batch_size": 50,
+    "learning_rate": 0.01,
+    "swaps": 1,
+    "most_steps": 10,
+    "patience": 10,
+}
 
 SEARCH_PRESETS: dict[str, Settings] = {
     "quick": {

@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from bnao.config.fields import section, setting
-from bnao.config.presets import RANKED_NAO
+from bnao.config.presets import RANKED_NAO, TABLE_NAO
 from bnao.config.settings import CONTROLLERS, SPACE_NAMES, ControllerConfig, MachineConfig, NetworkConfig
 from bnao.errors import ConfigError
 
@@ -33,7 +33,7 @@ class ControllersConfig:
     queries: int = setting(500, "Genotypes a search may score.", least=2)
     n_seeds: int = setting(20, "Best genotypes that proposals are made from (K).", least=1)
     network: NetworkConfig = section(NetworkConfig)
-    controller: ControllerConfig = section(lambda: ControllerConfig(**RANKED_NAO, epochs=200, held_out=0.1))
+    controller: ControllerConfig = section(lambda: ControllerConfig(**TABLE_NAO))
     machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
