@@ -59,6 +59,7 @@ def _studied(config: PredictorConfig, folder: Path) -> PredictorStudy:
             raise ConfigError(f"controller {name!r} predicts nothing; nao, seminas, ridge and trees do")
         return controller
 
+    make(config.controller, config.seed)  # what cannot be made is told before there is a folder
     listen = counting(config.seeds * len(config.parts), "{size} genotypes, seed {seed}: tau {tau:.3f}")
     facts = origin(about_table(path), config.machine, [] if backend is None else [backend])
     with study_folder(folder, config, facts) as run:
