@@ -1,4 +1,4 @@
-"""How well logits classify labelled images: error, log-likelihood, and how far either may be off."""
+"""Classification of labelled images by logits: error, log-likelihood and their standard errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bnao.errors import RankingError
 
 
 def label_ranks(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many classes come before each image's label, shape (n,): 0 where its logit is the largest.
+    """Return the rank of each image's label, shape (n,): 0 where its logit is the largest.
 
     Of equal logits the first class comes first.
 
@@ -26,10 +26,10 @@ def label_ranks(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArr
 
 
 def class_errors(wrong: NDArray[np.bool_], labels: NDArray[np.int64], classes: int) -> tuple[float | None, ...]:
-    """Return the share of each class' images that are told wrong; None for a class without images.
+    """Return the share of each class' images that are misclassified; None for a class without images.
 
     Args:
-        wrong: whether each image is told wrong, shape (n,).
+        wrong: whether each image is misclassified, shape (n,).
         labels: shape (n,), 0 .. classes - 1.
         classes: how many there are.
 
@@ -42,7 +42,7 @@ def class_errors(wrong: NDArray[np.bool_], labels: NDArray[np.int64], classes: i
 
 
 def log_likelihoods(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
-    """Return the natural logarithm of the probability that the softmax of the logits gives each label.
+    """Return the natural logarithm of the probability that the softmax assigns to each label.
 
     Args:
         logits: shape (n, classes).
@@ -63,7 +63,7 @@ def log_likelihoods(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]
 
 @frozen(eq=False)
 class Classification:
-    """What a network made of labelled images, image by image.
+    """Classification of labelled images by a network, image by image.
 
     Attributes:
         classes: how many there are.
@@ -100,7 +100,7 @@ class Classification:
 
     @property
     def images(self) -> int:
-        """How many there are (n)."""
+        """The number of images (n)."""
         return len(self.labels)
 
     @property
@@ -119,7 +119,7 @@ class Classification:
         return binomial_error(self.accuracy, self.images)
 
     def top_error(self, k: int) -> float:
-        """Share of images whose label is not among the k largest logits, in [0, 1]."""
+        """Return the share of images whose label is not among the k largest logits, in [0, 1]."""
         return 1 - float((self.ranks < k).mean())
 
     @property
@@ -134,8 +134,16 @@ class Classification:
             return math.nan
         return float(self.log_likelihoods.std(ddof=1)) / math.sqrt(self.images)
 
+    def score(self, kind: str) -> float:
+        """Return the accuracy or the mean log-likelihood, by its name in settings.
+
+        >>> Classification.of([([[0, 0], [0, 0]], [0, 1])]).score("accuracy")
+        0.5
+        """
+        return {"accuracy": self.accuracy, "log-likelihood": self.log_likelihood}[kind]
+
     def class_images(self) -> tuple[int, ...]:
-        """How many images each class has."""
+        """Return the number of images of each class."""
         return tuple(np.bincount(self.labels, minlength=self.classes).tolist())
 
     def class_accuracies(self) -> tuple[float, ...]:

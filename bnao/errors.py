@@ -1,4 +1,4 @@
-"""What bnao raises when it is asked for something that cannot be.
+"""Errors of bnao.
 
 Each error is also the builtin a caller expects, so ``except ValueError`` works without knowing bnao.
 """

@@ -1,4 +1,4 @@
-"""How far two score lists agree on the order of architectures (Sec. 3; SPEC section 7).
+"""Agreement of two lists of scores on the order of architectures (Sec. 3).
 
 All is counted exactly, in O(n log n) time and O(n) memory, so a benchmark table of 15,625 takes milliseconds.
 """
@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from attrs import asdict, frozen
 from numpy.typing import ArrayLike, NDArray
 
 from bnao.errors import RankingError
+from bnao.pair_counts import PairCounts as PairCounts
+from bnao.pair_counts import count_pairs as count_pairs
+from bnao.pair_counts import spearman_of as _spearman
 from bnao.streams import stream
 
 Ints = NDArray[np.int64]
 
 
 def pairwise_accuracy(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """The share of pairs that two score lists order the same way.
+    """Return the share of pairs that two score lists order the same way.
 
     Paper: Sec. 3, Tables 2, 3 and 6. Pairs tied in ``truth`` are left out; tied in ``predicted`` alone they
     count one half, so a constant predictor scores 0.5 and order in the lists cannot matter.
@@ -41,7 +45,7 @@ def pairwise_accuracy(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def kendall_tau(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """Kendall's tau-b: pairs in the same order less pairs in the opposite one, as a share, ties allowed for.
+    """Return Kendall's tau-b: concordant minus discordant pairs as a share, corrected for ties.
 
     Kendall 1945: (concordant - discordant) / sqrt(pairs not tied in ``predicted`` x pairs not tied in ``truth``).
 
@@ -57,7 +61,7 @@ def kendall_tau(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
-    """Spearman's rho: the correlation of the ranks, tied scores sharing the mean of their ranks.
+    """Return Spearman's rho: the correlation of the ranks, tied scores sharing the mean of their ranks.
 
     Args and errors as for ``pairwise_accuracy``.
 
@@ -71,10 +75,10 @@ def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def precision_at_top(predicted: ArrayLike, truth: ArrayLike, k: int = 10) -> float:
-    """The share of the k best by prediction that are among the k best in truth.
+    """Return the share of the k best by prediction that are among the k best in truth.
 
     Where ties leave open who is among the k best, it is the expected share when each list breaks its ties at
-    random: a constant predictor scores k / n, what choosing blindly gives.
+    random: a constant predictor scores k / n, the expectation of a random choice.
 
     Args:
         k: how many are chosen, >= 1. The others and errors as for ``pairwise_accuracy``.
@@ -90,13 +94,70 @@ def precision_at_top(predicted: ArrayLike, truth: ArrayLike, k: int = 10) -> flo
     return _precision_at_top(*_ranked(predicted, truth), _checked("k", k))
 
 
+def better_tau(predicted: ArrayLike, truth: ArrayLike, share: float = 0.5) -> float:
+    """Kendall's tau among the best by truth: whether good architectures are told from better ones.
+
+    The best are the ``share`` of all with the largest truths, rounded up to a whole number, and any that tie with the
+    last of them: who is tied is in together or out together, so the order in the lists cannot matter.
+
+    Args:
+        share: in (0, 1]; 0.5 is the better half. The others and errors as for ``pairwise_accuracy``.
+
+    Returns:
+        In [-1, 1]; NaN if either list is constant among the best, as with fewer than two of them.
+
+    Raises:
+        RankingError: as for ``pairwise_accuracy``; a share out of bounds.
+
+    >>> better_tau([1, 2, 4, 3], [1, 2, 3, 4])  # of the pair 3 < 4
+    -1.0
+    """
+    if not 0 < share <= 1:
+        raise RankingError(f"share is {share}; it must be in (0, 1], such as 0.5 for the better half")
+    return _better_tau(*_ranked(predicted, truth), share)
+
+
+def partial_kendall_tau(predicted: ArrayLike, truth: ArrayLike, given: ArrayLike) -> float:
+    """Kendall's partial tau: what a ranking knows of the truth beyond what a third list, such as size, knows.
+
+    Kendall 1942: (t_xy - t_xz t_yz) / sqrt((1 - t_xz^2) (1 - t_yz^2)), each t a tau-b, x predicted, y truth, z given.
+
+    Args:
+        given: shape (n,); such as the architectures' live parameters. The others and errors as for
+            ``pairwise_accuracy``.
+
+    Returns:
+        NaN if one of the lists is constant, or orders all pairs as ``given`` does, or all the other way.
+
+    >>> round(partial_kendall_tau([1, 3, 2, 4], [1, 2, 3, 4], given=[2, 1, 4, 3]), 3)  # (2/3 - 0) / sqrt(1 - 1/9)
+    0.707
+    """
+    x, y = _ranked(predicted, truth)
+    z = _ranked(given, truth, name="given")[0]
+    return _partial_tau(_tau(x, y), _tau(x, z), _tau(y, z))
+
+
+def precision_in_top(predicted: ArrayLike, truth: ArrayLike, share: float = 0.1) -> float:
+    """The precision at the top of a share of all: at k = share x n, rounded up; see ``precision_at_top``.
+
+    NaN for fewer than two architectures.
+
+    >>> precision_in_top(range(30), range(30))  # the 3 best are found
+    1.0
+    """
+    if not 0 < share <= 1:
+        raise RankingError(f"share is {share}; it must be in (0, 1], such as 0.1 for the best tenth")
+    x, y = _ranked(predicted, truth)
+    return _precision_in_top(x, y, share)
+
+
 def defined(value: float) -> float | None:
-    """The figure, or None where it is NaN: not defined for so few, and no JSON."""
+    """Return the figure, or None where it is NaN: not defined for so few, and no JSON."""
     return None if math.isnan(value) else value
 
 
 def mean_ranks(scores: ArrayLike) -> NDArray[np.float64]:
-    """0 for the worst, n - 1 for the best; tied ones share the mean of their ranks.
+    """Return ranks from 0, the worst, to n - 1, the best; ties share the mean of their ranks.
 
     >>> mean_ranks(np.array([0.5, 0.7, 0.5])).tolist()
     [0.5, 2.0, 0.5]
@@ -104,6 +165,19 @@ def mean_ranks(scores: ArrayLike) -> NDArray[np.float64]:
     _, place, counts = np.unique(_scores("scores", scores), return_inverse=True, return_counts=True)
     ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts + 1) / 2)[place]
     return ranks
+
+
+#: the figures of ``rank_agreement``, in the order of tables; the last only where sizes are given
+FIGURES = (
+    "pairwise_accuracy",
+    "kendall_tau",
+    "spearman",
+    "precision_at_top",
+    "tau_in_better_half",
+    "tau_in_top_tenth",
+    "precision_in_top_tenth",
+    "partial_tau_given_size",
+)
 
 
 @frozen
@@ -128,14 +202,45 @@ class Estimate:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
     def to_json(self) -> dict[str, float | int | None]:
-        """Plain data, as in files; what is not known (NaN) is None, since JSON has no NaN."""
+        """Return plain data, as in files; NaN becomes None, since JSON has no NaN."""
         return {name: None if math.isnan(value) else value for name, value in asdict(self).items()}
+
+    def to_entry(self) -> dict[str, float | int | None]:
+        """Return it as study.json has it: rounded, and without its level, which is the same for all.
+
+        >>> Estimate(2 / 3, 0.5, 0.75, 50, 0.95).to_entry()
+        {'value': 0.666667, 'low': 0.5, 'high': 0.75, 'n': 50}
+        """
+        return {
+            name: round(value, 6) if isinstance(value, float) else value
+            for name, value in self.to_json().items()
+            if name != "level"
+        }
+
+    @classmethod
+    def from_entry(cls, content: Mapping[str, Any], level: float = 0.95) -> Estimate:
+        """Read the estimate that ``to_entry`` wrote.
+
+        >>> Estimate.from_entry({"value": None, "low": None, "high": None, "n": 2}, level=0.95).value
+        nan
+        """
+        value, low, high = (
+            math.nan if content[name] is None else float(content[name]) for name in ("value", "low", "high")
+        )
+        return cls(value, low, high, int(content["n"]), level)
 
 
 def rank_agreement(
-    predicted: ArrayLike, truth: ArrayLike, *, k: int = 10, resamples: int = 1000, seed: int = 0, level: float = 0.95
+    predicted: ArrayLike,
+    truth: ArrayLike,
+    *,
+    size: ArrayLike | None = None,
+    k: int = 10,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> dict[str, Estimate]:
-    """Every figure of this module with its bootstrap interval over architectures.
+    """Return every figure of this module with its bootstrap interval over architectures.
 
     A resample draws n architectures with replacement; an architecture and its copy are tied in both lists, so
     their pair is left out. The interval is that of the percentiles (Efron 1979); resamples where a figure is
@@ -143,13 +248,17 @@ def rank_agreement(
 
     Args:
         predicted, truth: as for ``pairwise_accuracy``.
+        size: shape (n,); of the architectures, such as live parameters: what partial tau is given. None: no such
+            figure.
         k: as for ``precision_at_top``.
         resamples: how many, >= 1.
         seed: decides the resamples.
         level: share of resamples within the interval, in (0, 1).
 
     Returns:
-        An estimate by name: pairwise_accuracy, kendall_tau, spearman, precision_at_top.
+        An estimate by name, those of ``FIGURES``: pairwise_accuracy, kendall_tau, spearman, precision_at_top;
+        tau_in_better_half and tau_in_top_tenth (``better_tau`` of a half and of a tenth), precision_in_top_tenth; and
+        with sizes partial_tau_given_size.
 
     Raises:
         RankingError: as for ``pairwise_accuracy``; a k, resamples or level out of bounds.
@@ -158,12 +267,13 @@ def rank_agreement(
     >>> str(agreement["kendall_tau"]), agreement["kendall_tau"].n
     ('1.000 [1.000, 1.000]', 50)
     """
-    return compare_rankings({"": [predicted]}, truth, k=k, resamples=resamples, seed=seed, level=level).estimates[""]
+    found = compare_rankings({"": [predicted]}, truth, size=size, k=k, resamples=resamples, seed=seed, level=level)
+    return found.estimates[""]
 
 
 @frozen
 class Comparison:
-    """How several ways of scoring agree with one truth.
+    """Agreement of several ways of scoring with one truth.
 
     Attributes:
         estimates: by the way's name and the figure's.
@@ -180,12 +290,13 @@ def compare_rankings(
     ways: Mapping[str, Sequence[ArrayLike]],
     truth: ArrayLike,
     *,
+    size: ArrayLike | None = None,
     k: int = 10,
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
 ) -> Comparison:
-    """The figures of several ways of scoring, each a mean over its lists, and their differences, with intervals.
+    """Return the figures of several ways of scoring, each a mean over its lists, and their differences, with intervals.
 
     A resample draws n architectures with replacement, and as many lists of each way as it has, list i of one way
     together with list i of the others where they have equally many: so the interval of a difference is paired.
@@ -194,7 +305,7 @@ def compare_rankings(
     Args:
         ways: score lists by the way's name, such as the supernets of one sampler, one a seed.
         truth: as for ``pairwise_accuracy``.
-        k, resamples, seed, level: as for ``rank_agreement``.
+        size, k, resamples, seed, level: as for ``rank_agreement``.
 
     Raises:
         RankingError: as for ``rank_agreement``, or a way without a list.
@@ -210,19 +321,23 @@ def compare_rankings(
     for name, lists in ways.items():
         if not lists:
             raise RankingError(f"{name!r} has no list of scores; each way needs one")
-    ranked = {name: [_ranked(list, truth) for list in lists] for name, lists in ways.items()}
-    n = len(next(iter(ranked.values()))[0][0])
-    each = {name: [_figures(x, y, k) for x, y in lists] for name, lists in ranked.items()}
+    ranked = {name: [_ranked(one, truth)[0] for one in lists] for name, lists in ways.items()}
+    y = _ranked(truth, truth)[1]
+    sizes = None if size is None else _ranked(size, truth, name="size")[0]
+    n = len(y)
+    whole = _Truth.of(y, sizes, k)
+    each = {name: [_figures(x, whole) for x in lists] for name, lists in ranked.items()}
     drawn: dict[str, list[dict[str, float]]] = {name: [] for name in ranked}
     for resample in range(resamples if n else 0):
         chosen = stream(seed, "bootstrap", resample).integers(n, size=n)
+        judge = _Truth.of(y[chosen], None if sizes is None else sizes[chosen], k)
         for name, lists in ranked.items():
             of = (
                 [0]
                 if len(lists) == 1
                 else stream(seed, "bootstrap lists", resample).integers(len(lists), size=len(lists))
             )
-            figures = {which: _figures(lists[which][0][chosen], lists[which][1][chosen], k) for which in set(of)}
+            figures = {which: _figures(lists[which][chosen], judge) for which in set(of)}
             drawn[name].append(_means([figures[which] for which in of]))
 
     def estimated(value: float, values: Sequence[float]) -> Estimate:
@@ -255,90 +370,46 @@ def _means(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: math.fsum(one[name] for one in figures) / len(figures) for name in figures[0]}
 
 
-def _figures(x: Ints, y: Ints, k: int) -> dict[str, float]:
-    pairs = count_pairs(x, y)
-    return {
-        "pairwise_accuracy": _accuracy_of(pairs),
-        "kendall_tau": _tau_of(pairs),
-        "spearman": _spearman(x, y),
-        "precision_at_top": _precision_at_top(x, y, k),
-    }
-
-
-@frozen
-class PairCounts:
-    """How the n (n - 1) / 2 pairs of two lists stand to each other.
+@frozen(eq=False)
+class _Truth:
+    """What several lists are held against, with what of it is the same for them all.
 
     Attributes:
-        concordant: in the same order in both lists.
-        discordant: in opposite orders.
-        tied_x: tied in the first list, whether in the second or not.
-        tied_y: tied in the second list, whether in the first or not.
-        tied_both: tied in both.
+        y: ranks of the truths.
+        k: as for ``precision_at_top``.
+        half, tenth: who is in the better half and in the best tenth.
+        sizes: ranks of the sizes, if there are any.
+        tau_of_size: of truths and sizes.
     """
 
-    concordant: int
-    discordant: int
-    tied_x: int
-    tied_y: int
-    tied_both: int
+    y: Ints
+    k: int
+    half: NDArray[np.intp]
+    tenth: NDArray[np.intp]
+    sizes: Ints | None
+    tau_of_size: float
 
-    @property
-    def total(self) -> int:
-        """All pairs."""
-        return self.concordant + self.discordant + self.tied_x + self.tied_y - self.tied_both
-
-
-def count_pairs(x: Ints, y: Ints) -> PairCounts:
-    """Count the pairs of two lists of ranks by how they stand to each other, in O(n log n).
-
-    Args:
-        x, y: shape (n,), integers >= 0 of the order of n; equal ones are tied.
-
-    >>> count_pairs(np.array([0, 1, 1, 2]), np.array([0, 2, 1, 1]))
-    PairCounts(concordant=3, discordant=1, tied_x=1, tied_y=1, tied_both=0)
-    """
-    n = len(x)
-    if n < 2:
-        return PairCounts(0, 0, 0, 0, 0)
-    width = int(y.max()) + 1
-    # by x, and by y within equal x: then a pair is discordant exactly where the later y is smaller
-    both = np.sort(x * width + y)
-    y_by_x = both % width
-    discordant = _inversions(y_by_x)
-    runs = np.diff(np.flatnonzero(np.r_[True, both[1:] != both[:-1], True]))
-    tied_x, tied_y, tied_both = (_pairs_within(counts) for counts in (np.bincount(x), np.bincount(y), runs))
-    concordant = n * (n - 1) // 2 - discordant - tied_x - tied_y + tied_both
-    return PairCounts(concordant, discordant, tied_x, tied_y, tied_both)
+    @classmethod
+    def of(cls, y: Ints, sizes: Ints | None, k: int) -> _Truth:
+        tau = math.nan if sizes is None else _tau(y, sizes)
+        return cls(y, k, _best(y, 0.5), _best(y, 0.1), sizes, tau)
 
 
-def _pairs_within(counts: Ints) -> int:
-    return int((counts * (counts - 1) // 2).sum())
-
-
-def _inversions(values: Ints) -> int:
-    """Pairs of places i < j with values[i] > values[j], for integers >= 0.
-
-    Two unequal numbers differ first at some bit, counted from the top: there the larger has 1. So from the top
-    bit down, the numbers with equal higher bits stand together in their first order, and each 0 counts the 1s
-    in front of it among them; then every such group is split into its 0s and its 1s.
-    """
-    levels = int(values.max()).bit_length()
-    # below[v]: how many are less than v, which is where a group that begins at v begins
-    below = np.zeros((1 << levels) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(values, minlength=1 << levels), out=below[1:])
-    place = np.arange(len(values))
-    total = 0
-    for bit in reversed(range(levels)):
-        group = below[values >> (bit + 1) << (bit + 1)]
-        is_one = (values >> bit & 1).astype(bool)
-        ones = np.r_[0, np.cumsum(is_one)]  # ones[i]: 1s in front of place i, over all groups
-        ones_before = ones[:-1] - ones[group]
-        total += int(ones_before[~is_one].sum())
-        moved = np.empty_like(values)
-        moved[np.where(is_one, below[values >> bit << bit] + ones_before, place - ones_before)] = values
-        values = moved
-    return total
+def _figures(x: Ints, truth: _Truth) -> dict[str, float]:
+    y = truth.y
+    pairs = count_pairs(x, y)
+    tau = _tau_of(pairs)
+    figures = (
+        _accuracy_of(pairs),
+        tau,
+        _spearman(x, y),
+        _precision_at_top(x, y, truth.k),
+        _tau(x[truth.half], y[truth.half]),
+        _tau(x[truth.tenth], y[truth.tenth]),
+        _precision_in_top(x, y, 0.1),
+        *(() if truth.sizes is None else (_partial_tau(tau, _tau(x, truth.sizes), truth.tau_of_size),)),
+    )
+    return dict(zip(FIGURES, figures, strict=False))
 
 
 def _accuracy_of(pairs: PairCounts) -> float:
@@ -354,17 +425,32 @@ def _tau_of(pairs: PairCounts) -> float:
     return (pairs.concordant - pairs.discordant) / math.sqrt(untied_x * untied_y)
 
 
-def _spearman(x: Ints, y: Ints) -> float:
-    a, b = _centred_ranks(x), _centred_ranks(y)
-    scale = math.sqrt((a * a).sum() * (b * b).sum())
-    return float((a * b).sum()) / scale if scale else math.nan
+def _tau(x: Ints, y: Ints) -> float:
+    return _tau_of(count_pairs(x, y))
 
 
-def _centred_ranks(ranks: Ints) -> NDArray[np.float64]:
-    """Twice (rank - mean rank), tied ones sharing the mean of their ranks: whole numbers that sum to 0."""
-    counts = np.bincount(ranks)
-    twice_mean_rank = 2 * np.cumsum(counts) - counts + 1
-    return (twice_mean_rank[ranks] - (len(ranks) + 1)).astype(np.float64)
+def _partial_tau(xy: float, xz: float, yz: float) -> float:
+    unexplained = (1 - xz * xz) * (1 - yz * yz)
+    # a tau of rounding error's distance from 1 is 1
+    return (xy - xz * yz) / math.sqrt(unexplained) if unexplained > 1e-12 else math.nan
+
+
+def _share_of(n: int, share: float) -> int:
+    """A share of n, rounded up, but not for the rounding error of the share: a tenth of 30 is 3."""
+    return math.ceil(round(n * share, 9))
+
+
+def _best(y: Ints, share: float) -> NDArray[np.intp]:
+    """The places of the best share of all, and of those that tie with the last of them."""
+    if not len(y):
+        return np.arange(0)
+    k = _share_of(len(y), share)
+    return np.flatnonzero(y >= np.partition(y, len(y) - k)[len(y) - k])
+
+
+def _better_tau(x: Ints, y: Ints, share: float) -> float:
+    best = _best(y, share)
+    return _tau(x[best], y[best])
 
 
 def _precision_at_top(x: Ints, y: Ints, k: int) -> float:
@@ -373,18 +459,22 @@ def _precision_at_top(x: Ints, y: Ints, k: int) -> float:
     return float(_chance_in_top(x, k) @ _chance_in_top(y, k)) / k
 
 
+def _precision_in_top(x: Ints, y: Ints, share: float) -> float:
+    return _precision_at_top(x, y, _share_of(len(x), share)) if len(x) > 1 else math.nan
+
+
 def _chance_in_top(ranks: Ints, k: int) -> NDArray[np.float64]:
-    """The chance that each is among the k largest when ties are broken at random."""
+    """Return the chance that each is among the k largest when ties are broken at random."""
     counts = np.bincount(ranks)
     above = len(ranks) - np.cumsum(counts)
     return np.clip((k - above) / np.maximum(counts, 1), 0, 1)[ranks]
 
 
-def _ranked(predicted: ArrayLike, truth: ArrayLike) -> tuple[Ints, Ints]:
+def _ranked(predicted: ArrayLike, truth: ArrayLike, name: str = "predicted") -> tuple[Ints, Ints]:
     """Both lists as integers 0, 1, ... in the order of their scores, equal ones for equal scores."""
-    x, y = _scores("predicted", predicted), _scores("truth", truth)
+    x, y = _scores(name, predicted), _scores("truth", truth)
     if len(x) != len(y):
-        raise RankingError(f"predicted has {len(x)} scores and truth {len(y)}; each architecture needs one in both")
+        raise RankingError(f"{name} has {len(x)} scores and truth {len(y)}; each architecture needs one in both")
     return np.unique(x, return_inverse=True)[1], np.unique(y, return_inverse=True)[1]
 
 

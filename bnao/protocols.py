@@ -11,54 +11,16 @@ from attrs import field, frozen, validators
 from numpy.typing import NDArray
 
 from bnao.classification import Classification
-from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import ProtocolError
+from bnao.events import Event as Event
+from bnao.events import Listener as Listener
 from bnao.network.state import State as State
 from bnao.network.trained import Trained
 from bnao.space.genotype import Genotype
 from bnao.space.mixture import Mixture as Mixture
-
-#: something happened: its kind under "event", and plain values
-Event = Mapping[str, Any]
-#: is told every event
-Listener = Callable[[Event], None]
-
-_TRAINING = ("genotype", "of", "repeat")
-_SUPERNET = ("sampler", "seed", "length")
-_HELD_OUT = ("learned_from", "n", "pairwise_accuracy", "kendall_tau", "reconstruction_distance")
-#: every event of search, evaluate and ranking_study by its kind, with its fields besides "event"; docs/events.md says
-#: when each is told and what its fields mean
-EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "search": {
-        "pool": ("round", "genotypes", "sources", "duplicates"),
-        "step": ("round", "step", "steps", "loss", "rate", "genotype", "seconds"),
-        "alone": ("round", "genotype", "epoch", "epochs", "loss", "rate", "seconds"),
-        "score": ("round", "scored", "of", "best"),
-        "proposals": ("round", "proposals", "pairwise_accuracy", "kendall_tau"),
-        "round": ("round", "rounds", "best", "genotype"),
-        "controller": ("round", "epoch", "epochs", "loss", "rate"),
-        "measured": ("round", *_HELD_OUT),
-        "exhausted": ("round", "message"),
-        "rerank": ("trained", "of", "accuracy"),
-        "end": ("best", "score"),
-    },
-    "evaluate": {
-        "step": (*_TRAINING, "epoch", "epochs", "step", "steps", "loss", "rate"),
-        "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
-        "trained": (*_TRAINING, "test_error"),
-    },
-    "ranking_study": {
-        "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
-        "trained": (*_TRAINING, "test_error", "known"),
-        "step": (*_SUPERNET, "step", "steps", "loss", "rate", "seconds"),
-        "score": (*_SUPERNET, "epochs", "scored", "of"),
-        "supernet": _SUPERNET,
-        "short_epoch": ("genotype", "of", "seed", "epoch", "epochs", "loss", "rate", "seconds"),
-        "short": ("genotype", "of", "seed", "epochs", "error", "known"),
-        "end": (),
-    },
-}
 
 
 @frozen
@@ -483,4 +445,48 @@ class Exporting(Protocol):
 
     def logits(self, trained: Trained) -> Logits:
         """What the network computes in this backend; BackendError if it has no networks of that space."""
+        ...
+
+
+class Probe(Protocol):
+    """One genotype's untrained network, asked for what zero-cost scores are made of (``bnao.evaluation.proxies``).
+
+    Images are normalised, float32, of shape (n, height, width, channels). Batch norms use the statistics of the
+    images given. Asking changes nothing.
+    """
+
+    def kernels(self) -> State:
+        """The first values of all convolutions' kernels and of the classifier's weights, by canonical name."""
+        ...
+
+    def jacobian(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The gradient of the sum of all logits by each image's values, shape (n, height x width x channels)."""
+        ...
+
+    def agreements(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
+        """For each two images how many ReLUs are on for both or off for both, shape (n, n), whole numbers.
+
+        Every value that a ReLU is applied to is one; a state behind which several operations begin with a ReLU has one
+        for each of them.
+        """
+        ...
+
+    def loss_gradients(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> State:
+        """The gradient of the mean cross-entropy by each of ``kernels``; zeros for what the loss does not depend on."""
+        ...
+
+    def flow_gradients(self) -> Mapping[str, NDArray[np.float64]]:
+        """The gradient of the sum of all logits by each of ``kernels``, of a network made linear and positive.
+
+        Each parameter is its absolute value, batch norms are left out, the image is one of ones; in float64.
+        """
+        ...
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """A backend whose untrained networks can be probed for zero-cost scores; none must be."""
+
+    def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> Probe:
+        """A freshly initialised network of one genotype, its classes and image filled in."""
         ...

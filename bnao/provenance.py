@@ -1,6 +1,6 @@
-"""What a run's folder says of its origin: the data, the machine and the versions it began with, and a study's file.
+"""Origin of a run's folder: the data, machine and versions it began with; and the file of a study.
 
-A folder that was begun with other data is not gone on with; other versions or CPUs are worth a warning.
+A folder that was begun with other data is not resumed; other versions or CPUs are worth a warning.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ About = Mapping[str, Any]
 
 
 def about_images(dataset: LabelledImages) -> About:
-    """Return what tells these images from others, and the names of their classes."""
+    """Return what identifies these images, and the names of their classes."""
     return {
         "fingerprint": dataset.fingerprint,
         "description": dataset.describe(),
@@ -44,7 +44,7 @@ def about_images(dataset: LabelledImages) -> About:
 
 
 def about_table(path: Path) -> About:
-    """Return what tells this table from others.
+    """Return what identifies this table.
 
     Raises:
         DataError: it cannot be read.
@@ -79,8 +79,8 @@ def check_same_data(folder: Path, before: About, new: About) -> None:
 
     Args:
         folder: the folder.
-        before: its run.json; one that tells no data is of any.
-        new: what tells the data of now from others.
+        before: its run.json; one without data matches any.
+        new: what identifies the present data.
     """
     with understanding(folder / ABOUT):
         old = before["data"]
@@ -118,7 +118,7 @@ def keep_about(run: Run, now: About) -> None:
         log.warning("warning: %s; results may differ in their last bits", ", ".join(changed))
 
 
-# settings that name files: study.json, which is made to be shown, tells their names and not where they are
+# settings that name files: study.json, which is made to be published, has their names without folders
 _FILES = ("truth", "table", "tables", "among", "data", "data_dir")
 
 
@@ -141,7 +141,9 @@ def _without_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in settings.items():
         if isinstance(value, Mapping):
             value = _without_folders(value)
+        elif name in _FILES and isinstance(value, list):
+            value = [Path(each).name for each in value]
         elif name in _FILES and isinstance(value, str):
-            value = ",".join(Path(part).name for part in value.split(","))
+            value = Path(value).name
         named[name] = value
     return named

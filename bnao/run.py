@@ -44,7 +44,7 @@ class Folder:
         self.folder = folder
 
     def has(self, name: str) -> bool:
-        """Whether the file is there, and so whole."""
+        """Return whether the file is there, and so whole."""
         return (self.folder / name).is_file()
 
     def write(self, name: str, content: bytes) -> None:
@@ -69,7 +69,7 @@ class Folder:
             raise self._cannot_write(name, error) from None
 
     def known(self, name: str, read: Callable[[dict[str, Any]], T]) -> T | None:
-        """What a JSON file of this folder says, as it is read; None where there is no such file.
+        """Read a JSON file of this folder; None if it does not exist.
 
         Raises:
             RunError: it is not what bnao wrote.
@@ -90,11 +90,11 @@ class Folder:
         self.write(name, (_readable({"format": FORMAT, **content}) + "\n").encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON file of this folder; see the function ``read_json``."""
+        """Read a JSON file of this folder; see the function ``read_json``."""
         return read_json(self.folder / name)
 
     def _cannot_write(self, name: str, error: OSError) -> WriteError:
-        return WriteError(f"cannot write {self.folder / name}: {error.strerror}; what was finished is kept")
+        return WriteError(f"cannot write {self.folder / name}: {error.strerror}; finished work is kept")
 
 
 class Run(Folder):
@@ -148,7 +148,7 @@ class Run(Folder):
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:
-        """Open an existing run's folder to go on with it.
+        """Open an existing run's folder to resume it.
 
         Raises:
             RunError: no run there, or another process works in it.
@@ -159,7 +159,7 @@ class Run(Folder):
 
     @classmethod
     def of(cls, folder: str | Path, config: object) -> Run:
-        """Open the folder of work with these settings to go on with it, or make it.
+        """Open the folder of work with these settings to resume it, or make it.
 
         Raises:
             RunError: as ``check_takes``, or another process works in it, or it cannot be written.
@@ -168,11 +168,11 @@ class Run(Folder):
         return cls.open(folder) if check_takes(folder, config) else cls.create(folder, config)
 
     def config(self, kind: type[C]) -> C:
-        """The settings the run was started with."""
+        """Return the settings the run was started with."""
         return read_config(self.folder, kind)
 
     def close(self) -> None:
-        """Let other processes work in the folder."""
+        """Release the folder's lock for other processes."""
         self._lock.release()
 
     def __enter__(self) -> Run:
@@ -192,7 +192,7 @@ class Run(Folder):
             raise self._cannot_write(LOG, error) from None
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The log's events from the first; a last line that was cut off, or one that is no event, is left out."""
+        """Yield the events of the log in order, without lines that are cut off or not an event."""
         with (
             contextlib.suppress(FileNotFoundError),
             open(self.folder / LOG, encoding="utf-8", errors="replace") as file,
@@ -205,14 +205,14 @@ class Run(Folder):
                             yield event
 
     def rewind_log(self, keep: Callable[[dict[str, Any]], bool]) -> None:
-        """Forget the events that will happen again."""
+        """Remove from the log the events that will happen again."""
         if self.has(LOG):
             kept = [json.dumps(event) + "\n" for event in self.events() if keep(event)]
             self.write(LOG, "".join(kept).encode())
 
 
 def _readable(content: Mapping[str, Any]) -> str:
-    """JSON with each entry of the top-level lists on a line of its own."""
+    """Return JSON with each entry of the top-level lists on its own line."""
     parts = []
     for name, value in content.items():
         if isinstance(value, list):
@@ -224,15 +224,15 @@ def _readable(content: Mapping[str, Any]) -> str:
 
 
 def check_is_free(folder: Path) -> None:
-    """Raises RunError if a new run cannot have the folder: it holds a run or anything else."""
+    """Raise RunError if a new run cannot use the folder: it holds a run or anything else."""
     if (folder / CONFIG).is_file():
-        raise RunError(f"{folder} holds a run already; go on with it by --resume {folder}, or name another --out")
+        raise RunError(f"{folder} already holds a run; resume it with --resume {folder}, or name another --out")
     if folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):
         raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
 
 
 def check_takes(folder: Path, config: object) -> bool:
-    """Return whether the folder holds work with these settings, that can be gone on with; else it is free.
+    """Return whether the folder holds work with these settings, that can be resumed; else it is free.
 
     Raises:
         RunError: it holds work with other settings, or anything else.
@@ -246,7 +246,7 @@ def check_takes(folder: Path, config: object) -> bool:
 
 @contextlib.contextmanager
 def understanding(path: Path) -> Iterator[None]:
-    """What is read within is what bnao wrote into this file.
+    """Raise RunError if the code within finds that the file is not what bnao wrote.
 
     Raises:
         RunError: it is not: an entry is missing or is something else.
@@ -259,7 +259,7 @@ def understanding(path: Path) -> Iterator[None]:
 
 
 def check_is_run(folder: Path) -> None:
-    """Raises RunError if the folder holds no run."""
+    """Raise RunError if the folder holds no run."""
     if not folder.is_dir():
         raise RunError(f"no folder {folder}; a run is the folder that bnao search made")
     if not (folder / CONFIG).is_file():
@@ -267,7 +267,7 @@ def check_is_run(folder: Path) -> None:
 
 
 def read_config(folder: str | Path, kind: type[C]) -> C:
-    """The settings a run was started with, without working in its folder.
+    """Read the settings a run was started with, without working in its folder.
 
     Raises:
         RunError: no run there.
@@ -282,7 +282,7 @@ def read_config(folder: str | Path, kind: type[C]) -> C:
 
 
 def check_same_settings(folder: Path, config: object) -> None:
-    """Raises RunError if the folder was made with other settings, or for something else."""
+    """Raise RunError if the folder was made with other settings, or for something else."""
     try:
         before = read_config(folder, type(config))
     except ConfigError:
@@ -305,7 +305,7 @@ def _setting(config: object, path: Sequence[str]) -> object:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """A JSON file of a run's folder.
+    """Read a JSON file of a run's folder.
 
     Raises:
         RunError: absent, not JSON, or of a format this version does not know.
@@ -320,3 +320,12 @@ def read_json(path: str | Path) -> dict[str, Any]:
     if found != FORMAT:
         raise RunError(f"{path} has format {found}; this version of bnao reads format {FORMAT}")
     return dict(content)
+
+
+def round_off(value: float, digits: int = 6) -> float:
+    """Return a number as files show it to people.
+
+    >>> round_off(2 / 3)
+    0.666667
+    """
+    return float(round(value, digits))

@@ -1,4 +1,4 @@
-"""Which architecture the supernet trains at each step (Sec. 4): in proportion to its size.
+"""Sampling of the architecture that the supernet trains at each step (Sec. 4): in proportion to its size.
 
 The samplers are generic over what they draw and know nothing of networks: items and sizes are enough.
 """
@@ -24,7 +24,7 @@ _BLOCK = 4096
 
 
 def checked_sizes(sizes: ArrayLike) -> NDArray[np.float64]:
-    """Sizes as float64, shape (n,), n >= 1.
+    """Return sizes as float64, shape (n,), n >= 1.
 
     Raises:
         SizeError: none, not one row of numbers, or one that is not finite and positive.
@@ -44,7 +44,7 @@ def checked_sizes(sizes: ArrayLike) -> NDArray[np.float64]:
 
 
 def proportional_probabilities(sizes: ArrayLike, alpha: float = 1.0) -> NDArray[np.float64]:
-    """The chance of each architecture to be trained at a step, in proportion to its size.
+    """Return the chance of each architecture to be trained at a step, in proportion to its size.
 
     Paper: Eq. 3, for ``alpha`` 1.
 
@@ -75,7 +75,7 @@ class ProportionalSampler(Generic[T]):
     """Draws items in proportion to their sizes, for ever; the draw of a step is a function of seed and step.
 
     Paper: Eqs. 3 and 4. Nothing is remembered between draws: step 4711 can be asked for alone, a resumed
-    run goes on with the same draws, and workers that share a seed agree without talking.
+    run resumes with the same draws, and workers that share a seed agree without talking.
 
     Args:
         items: what is drawn: genotypes, layer choices, indices, anything.
@@ -108,11 +108,11 @@ class ProportionalSampler(Generic[T]):
         return self._probabilities.copy()
 
     def expected(self, steps: int) -> NDArray[np.float64]:
-        """How many of so many steps each item is expected to get (Eq. 4), shape (n,)."""
+        """Return the number of steps each item is expected to get (Eq. 4), shape (n,)."""
         return steps * self._probabilities
 
     def draw(self, n: int, start: int = 0) -> NDArray[np.int64]:
-        """The indices of the items drawn at steps start .. start + n - 1, shape (n,).
+        """Return the indices of the items drawn at steps start .. start + n - 1, shape (n,).
 
         Raises:
             ValueError: n or start is negative.
@@ -122,7 +122,7 @@ class ProportionalSampler(Generic[T]):
         return self._upper.searchsorted(uniforms(self.seed, "draw", n, start), side="right")
 
     def __iter__(self) -> Iterator[T]:
-        """The items drawn at steps 0, 1, 2, ... without end."""
+        """Yield the items drawn at steps 0, 1, 2, ... without end."""
         start = 0
         while True:
             for index in self.draw(_BLOCK, start).tolist():
@@ -182,7 +182,7 @@ class BudgetSampler(ProportionalSampler[T]):
         self._cycle = np.repeat(np.arange(len(items)), self.budgets)
 
     def draw(self, n: int, start: int = 0) -> NDArray[np.int64]:
-        """The indices of the items drawn at steps start .. start + n - 1, shape (n,)."""
+        """Return the indices of the items drawn at steps start .. start + n - 1, shape (n,)."""
         if n < 0 or start < 0:
             raise ValueError(f"draw(n={n}, start={start}): both must be >= 0")
         length = len(self._cycle)
@@ -193,7 +193,7 @@ class BudgetSampler(ProportionalSampler[T]):
 
 
 def _apportioned(shares: NDArray[np.float64], total: int) -> NDArray[np.int64]:
-    """Whole numbers in these shares that sum to the total: the largest remainders are rounded up."""
+    """Return integers in these shares that sum to the total: the largest remainders are rounded up."""
     exact = shares * total
     whole = np.floor(exact).astype(np.int64)
     missing = total - int(whole.sum())
@@ -211,7 +211,7 @@ SAMPLERS: dict[str, type[ProportionalSampler[Any]]] = {
 def sampler_of_round(
     name: str, items: Sequence[T], sizes: ArrayLike, *, seed: int, alpha: float, round: int, steps: int
 ) -> ProportionalSampler[T]:
-    """The sampler of a name that draws the items of a round's steps.
+    """Return the sampler of a name that draws the items of a round's steps.
 
     Args:
         name: one of ``SAMPLERS``.

@@ -16,6 +16,7 @@ from bnao.config.settings import OF_A_BACKEND, SearchConfig
 from bnao.data.dataset import Dataset, load_dataset
 from bnao.errors import ConfigError
 from bnao.evaluation.candidates import StandAloneScores
+from bnao.evaluation.fused import Fuser
 from bnao.evaluation.trainings import short_training
 from bnao.protocols import Backend, Controller, Listener, Scorer
 from bnao.provenance import ABOUT, About, about_images, about_table, check_same_data, origin
@@ -36,22 +37,26 @@ class PreparedSearch:
         supernet: trains and scores; of a table looks up.
         controller: proposes.
         rerank: a genotype's accuracy after a short training, where the settings ask for it.
-        about: the data, machine and versions, as run.json tells them.
+        fuse: joins the scores with what else is known, where the settings ask for it.
+        about: the data, machine and versions, as in run.json.
     """
 
     config: SearchConfig
     supernet: Scorer
     controller: Controller
     rerank: Callable[[Genotype], float] | None
+    fuse: Fuser | None
     about: About
 
     def search(self, run: Run | None = None, listen: Listener = lambda event: None) -> SearchResult:
-        """Search; in a run's folder, where there is one. See ``bnao.search`` for what it raises."""
+        """Run the search, in a run's folder if there is one. See ``bnao.search`` for what it raises."""
         if isinstance(self.supernet, StandAloneScores):
             self.supernet.folder = run
+        if self.fuse is not None:
+            self.fuse.folder = run
         return search(
             self.config, self.supernet, self.controller,
-            run=run, about=self.about, rerank=self.rerank, listen=listen,
+            run=run, about=self.about, rerank=self.rerank, fuse=self.fuse, listen=listen,
         )  # fmt: skip
 
 
@@ -73,7 +78,7 @@ def prepare_search(config: SearchConfig, controller_backend: str | None = None) 
 
 
 def resumed_search(run: Run, rounds: int | None = None) -> PreparedSearch:
-    """Make all that the search of a run goes on with, whose settings are the run's.
+    """Make all that the search of a run needs to resume, with the run's settings.
 
     Args:
         run: the folder.
@@ -104,13 +109,13 @@ def run_search(
 ) -> SearchResult:
     """Search as the settings say, from nothing to the ranking, in a new folder like that of ``bnao search``.
 
-    A search that was stopped goes on with ``bnao search --resume`` or ``resumed_search``.
+    A search that was stopped is resumed with ``bnao search --resume`` or ``resumed_search``.
 
     Args:
         config: all settings.
         folder: new or empty.
         controller_backend: as for ``prepare_search``.
-        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Raises:
         RunError: the folder holds a run or anything else, or cannot be written.
@@ -138,13 +143,14 @@ def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedS
     dataset = None if backend.name == "table" else load_dataset(config.data)
     supernet = _supernet(config, backend, dataset)
     rerank = _rerank(config, backend, dataset) if config.rerank_epochs else None
+    fuse = Fuser(config, backend, dataset) if config.rank_by == "fused" else None
     data = about_table(Path(config.table.table or "")) if dataset is None else about_images(dataset)
     facts = {**origin(data, config.machine, used), "controller_backend": controller_backend}
-    return PreparedSearch(config, supernet, controller, rerank, facts)
+    return PreparedSearch(config, supernet, controller, rerank, fuse, facts)
 
 
 def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Scorer:
-    """The supernet, or what trains each genotype alone in its place."""
+    """Return the supernet, or what trains each genotype alone in its place."""
     if config.sharing == "weights":
         return backend.supernet(config, dataset)
     if dataset is None:
@@ -153,7 +159,7 @@ def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -
 
 
 def _rerank(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Callable[[Genotype], float]:
-    """The short training of one of the best."""
+    """Return the short training of one of the best."""
     if dataset is None:
         raise ConfigError(f"backend {backend.name!r} trains nothing; rerank_epochs must be 0")
     return lambda genotype: short_training(genotype, config, backend, dataset, config.rerank_epochs)

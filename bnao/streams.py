@@ -1,6 +1,6 @@
 """The only source of randomness: every draw is a function of (seed, purpose, indices).
 
-Nothing depends on how many draws came before, so a run may be killed anywhere and go on bit for bit, and
+Nothing depends on how many draws came before, so a run may be killed anywhere and resume bit for bit, and
 two backends given one seed see the same architectures, batches, augmentations and masks.
 """
 
@@ -20,7 +20,7 @@ def _bit_generator(seed: int, purpose: str, indices: tuple[int, ...]) -> np.rand
 
 
 def stream(seed: int, purpose: str, *indices: int) -> np.random.Generator:
-    """A generator that belongs to one purpose and place alone.
+    """Return a generator that belongs to one purpose and place alone.
 
     Args:
         seed: any integer.
@@ -36,7 +36,7 @@ def stream(seed: int, purpose: str, *indices: int) -> np.random.Generator:
 
 
 def uniforms(seed: int, purpose: str, n: int, start: int = 0) -> NDArray[np.float64]:
-    """Elements start .. start + n - 1 of one endless row of uniform numbers in [0, 1).
+    """Return elements start .. start + n - 1 of an endless sequence of uniform numbers in [0, 1).
 
     The row is addressed, not consumed: an element does not depend on which others are asked for.
 
@@ -50,7 +50,7 @@ def uniforms(seed: int, purpose: str, n: int, start: int = 0) -> NDArray[np.floa
 
 
 def epoch_order(seed: int, purpose: str, epoch: int, n: int) -> NDArray[np.int64]:
-    """The order in which n examples are visited in an epoch.
+    """Return the order in which n examples are visited in an epoch.
 
     >>> sorted(epoch_order(0, "order", 3, 5).tolist())
     [0, 1, 2, 3, 4]

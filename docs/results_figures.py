@@ -63,24 +63,43 @@ def verdict(entry: dict[str, Any]) -> str:
     return "below zero" if entry["high"] < 0 else "includes zero"
 
 
-def ranking_table(content: dict[str, Any]) -> str:
-    """Every sampler's figures at every mark."""
+#: figures of a ranking table, with their heads
+FIGURES = {
+    "pairwise_accuracy": "pairwise accuracy, %",
+    "kendall_tau": "Kendall tau",
+    "tau_in_better_half": "tau in the better half",
+    "tau_in_top_tenth": "tau in the top 10 %",
+    "partial_tau_given_size": "partial tau given live size",
+    "spearman": "Spearman",
+    "precision_at_top": "precision at {top}",
+    "precision_in_top_tenth": "precision at the top 10 %",
+}
+#: rankings without any training, as study.json calls them
+SIZES = {"parameters": "size alone", "live-parameters": "live size alone"}
+
+
+def cell(name: str, entry: dict[str, Any]) -> str:
+    """A figure of a ranking table, by its name."""
+    if name == "pairwise_accuracy":
+        return percent(entry)
+    return figure(entry, 2 if name.startswith("precision") else 3)
+
+
+def ranking_table(content: dict[str, Any], *, sizes: bool = True) -> str:
+    """Every sampler's figures at every mark, and those of size alone."""
     rows = []
     for epochs in marks(content):
         for sampler in samplers(content):
-            found = {
-                name: one(content["agreement"], sampler=sampler, epochs=epochs, figure=name)
-                for name in ("pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top")
-            }
+            found = [
+                cell(name, one(content["agreement"], sampler=sampler, epochs=epochs, figure=name)) for name in FIGURES
+            ]
             gain = one(content["gained_by_size"], sampler=sampler, epochs=epochs)
-            rows.append(
-                [
-                    sampler, str(epochs), percent(found["pairwise_accuracy"]), figure(found["kendall_tau"]),
-                    figure(found["spearman"]), figure(found["precision_at_top"], 2), figure(gain, 2, "+"),
-                ]
-            )  # fmt: skip
-    heads = ["sampler", "epochs", "pairwise accuracy, %", "Kendall tau", "Spearman", f"precision at {content['top']}"]
-    return table([*heads, "gain by size"], rows)
+            rows.append([sampler, str(epochs), *found, figure(gain, 2, "+")])
+    for size, called in SIZES.items() if sizes else ():
+        found = [cell(name, one(content["by_size"], by=size, figure=name)) for name in FIGURES]
+        rows.append([called, "0", *found, ""])
+    heads = [head.format(top=content["top"]) for head in FIGURES.values()]
+    return table(["sampler", "epochs", *heads, "gain by size"], rows)
 
 
 def difference_table(content: dict[str, Any]) -> str:
@@ -90,17 +109,18 @@ def difference_table(content: dict[str, Any]) -> str:
         for sampler in samplers(content)[1:]:
             found = {
                 name: one(content["differences"], sampler=sampler, epochs=epochs, figure=name)
-                for name in ("pairwise_accuracy", "kendall_tau", "precision_at_top")
+                for name in ("pairwise_accuracy", "kendall_tau", "tau_in_better_half", "partial_tau_given_size")
             }
             rows.append(
                 [
                     sampler, str(epochs), percent(found["pairwise_accuracy"], "+"),
-                    figure(found["kendall_tau"], 3, "+"), figure(found["precision_at_top"], 2, "+"),
+                    figure(found["kendall_tau"], 3, "+"), figure(found["tau_in_better_half"], 3, "+"),
+                    figure(found["partial_tau_given_size"], 3, "+"),
                     verdict(found["pairwise_accuracy"]),
                 ]
             )  # fmt: skip
     heads = ["less uniform", "epochs", "pairwise accuracy, points", "Kendall tau"]
-    return table([*heads, f"precision at {content['top']}", "interval"], rows)
+    return table([*heads, "in the better half", "partial, given live size", "interval of pairwise accuracy"], rows)
 
 
 def each_seed(content: dict[str, Any], epochs: int) -> str:

@@ -105,7 +105,7 @@ def setting(name: str, key: str) -> str:
     value = study(name)["config"]
     for part in key.split("."):
         value = value[part]
-    return str(value)
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @named
@@ -246,9 +246,9 @@ def over(name: str) -> str:
 
 
 @named
-def ranking(name: str) -> str:
-    """Return the table of every sampler's figures at every mark."""
-    return ranking_table(study(name))
+def ranking(name: str, sizes: str = "sizes") -> str:
+    """Return the table of every sampler's figures at every mark; of ``sizes`` too, unless it is another word."""
+    return ranking_table(study(name), sizes=sizes == "sizes")
 
 
 @named
@@ -288,13 +288,17 @@ def checked_table() -> str:
     names = {"oneshot_supernet": "one supernet", "fewshot_supernet": "five sub-supernets"}
     rows = [
         [
-            names[column["column"]], percent(column["pairwise_accuracy"]),
+            names.get(column["column"], column["column"]), percent(column["pairwise_accuracy"]),
             f"{100 * column['pairwise_accuracy_of_draws']:.1f} (sd {100 * column['deviation_of_draws']:.1f})",
-            figure(column["kendall_tau"]), f"{column['ranks_gained_by_size']:+.2f}",
+            *(figure(column[name]) for name in ("kendall_tau", "tau_in_better_half", "tau_in_top_tenth")),
+            figure(column["partial_tau_given_size"]), figure(column["precision_in_top_tenth"], 2),
+            f"{column['ranks_gained_by_size']:+.2f}",
         ]
         for column in study("agreement")["columns"]
     ]  # fmt: skip
-    return table(["published scores", "pairwise accuracy, %", "in draws of 50, %", "Kendall tau", "gain by size"], rows)
+    heads = ["published scores", "pairwise accuracy, %", "in draws of 50, %", "Kendall tau", "in the better half"]
+    heads += ["in the top 10 %", "partial, given live size", "precision at the top 10 %", "gain by size"]
+    return table(heads, rows)
 
 
 @named

@@ -6,11 +6,12 @@ import pathlib
 import pytest
 from attrs import evolve
 
-from bnao.config.settings import EvaluateConfig
+from bnao.config.evaluation import EvaluateConfig
 from bnao.errors import GenotypeError
 from bnao.network.size import count_multiply_adds, count_parameters
+from bnao.space.edits import neighbours
 from bnao.space.notation.notations import parse
-from bnao.space.spaces import SPACES, neighbours, space_named
+from bnao.space.spaces import SPACES, space_named
 from bnao.space.zoo import published_cell
 from bnao.streams import stream
 from bnao.studies.genotypes import random_genotypes
@@ -87,7 +88,7 @@ def test_a_whole_space_can_be_asked_for_and_no_more():
         ((1, "--max-parameters", 1000), "only 0 of 3,000 random genotypes keep the budget (at most 1,000 parameters)"),
         ((1, "--channels", "auto"), "here it must be a number >= 2"),
         ((1, "--json", "--as", "nao"), "--json and --as exclude each other"),
-        ((1, "--image", "32"), "'32' is no image shape"),
+        ((1, "--image", "32"), "'32' is not an image shape"),
         ((1, "--seed", -1), "seed is -1; it must be >= 0"),
     ],
 )
@@ -171,7 +172,7 @@ def test_every_edge_of_a_nas_bench_201_cell_has_four_other_operations():
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("nobody",), 1, "'nobody' is no genotype"),
+        (("nobody",), 1, "'nobody' is not a genotype"),
         (("DARTS_V2", "--space", "nao"), 1, "DARTS_V2 is of space 'darts'"),
         (("NAONet-V2", "--count", "--json"), 2, "--count prints a number alone; leave out --json"),
         (("NAONet-V2", "--limit", 0), 2, "0 is not in the range x>=1"),

@@ -7,14 +7,18 @@ import pytest
 from attrs import evolve
 from pretend_backend import BACKEND
 
-from bnao.config.settings import ControllerConfig, EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
+from bnao.config.studies import ProxiesConfig
 from bnao.evaluation.candidates import StandAloneScores
+from bnao.evaluation.fused import Fuser
+from bnao.evaluation.proxies import zero_cost_scores
 from bnao.evaluation.trainings import evaluate
-from bnao.protocols import EVENTS
+from bnao.events import EVENTS
 from bnao.space.spaces import space_named
 from bnao.strategies.rounds import search
 from bnao.streams import stream
-from bnao.studies.ranking import ranking_study
+from bnao.studies.ranking import study_ranking
 from bnao.testing import small_dataset
 from tests.strategies.test_rounds import CountingSupernet, Foreteller, NoIdeas
 from tests.studies.test_ranking import SMALL
@@ -29,11 +33,21 @@ def of_a_search(listen):
     supernet = CountingSupernet()
     supernet.network = NETWORK
     supernet.candidates = space_named("nao", 1).random_genotypes(20, stream(0, "events"))
-    search(config, supernet, NoIdeas(), rerank=lambda genotype: 0.5, listen=listen)
+    search(config, supernet, NoIdeas(), fuse=joined, rerank=lambda genotype: 0.5, listen=listen)
     # each genotype trained alone, and a controller that is measured
     config = SearchConfig(rounds=2, pool=3, new=2, alone_epochs=1, sharing="none")
     alone = StandAloneScores(config, BACKEND, small_dataset())
     search(config, alone, Foreteller(space_named("nao"), ControllerConfig(), 0), listen=listen)
+
+
+def joined(genotypes, scores, listen):
+    config = SearchConfig(rank_by="fused", landmarks=5, landmark_epochs=1, proxies="naswot", network=NETWORK)
+    return Fuser(config, BACKEND, small_dataset())(genotypes, scores, listen)
+
+
+def of_zero_cost_scores(listen):
+    genotypes = space_named("nao", 1).random_genotypes(2, stream(0, "events"))
+    zero_cost_scores(genotypes, ProxiesConfig(batch=4, network=NETWORK), BACKEND, small_dataset(), listen=listen)
 
 
 def of_an_evaluation(listen):
@@ -43,11 +57,17 @@ def of_an_evaluation(listen):
 
 def of_a_study(listen):
     dataset = small_dataset()
-    ranking_study(evolve(SMALL, short="1"), BACKEND, dataset, dataset.joined(), listen=listen)
+    study_ranking(evolve(SMALL, short="1", proxies="naswot"), BACKEND, dataset, dataset.joined(), listen=listen)
 
 
 @pytest.mark.parametrize(
-    ("function", "work"), [("search", of_a_search), ("evaluate", of_an_evaluation), ("ranking_study", of_a_study)]
+    ("function", "work"),
+    [
+        ("search", of_a_search),
+        ("evaluate", of_an_evaluation),
+        ("zero_cost_scores", of_zero_cost_scores),
+        ("study_ranking", of_a_study),
+    ],
 )
 def test_every_event_is_listed_with_exactly_its_fields(function, work):
     told = []

@@ -8,13 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnao.errors import BnaoError, RankingError
+from bnao.metrics import FIGURES as ALL_FIGURES
 from bnao.metrics import (
     Estimate,
+    better_tau,
     compare_rankings,
     count_pairs,
     kendall_tau,
     pairwise_accuracy,
+    partial_kendall_tau,
     precision_at_top,
+    precision_in_top,
     rank_agreement,
     spearman,
 )
@@ -259,6 +263,9 @@ def test_agreement_holds_the_figures_and_their_number_of_architectures():
 
     expected = {figure.__name__: figure(predicted, truth) for figure in FIGURES}
     expected["precision_at_top"] = precision_at_top(predicted, truth, 5)
+    expected["tau_in_better_half"] = better_tau(predicted, truth, 0.5)
+    expected["tau_in_top_tenth"] = better_tau(predicted, truth, 0.1)
+    expected["precision_in_top_tenth"] = precision_in_top(predicted, truth, 0.1)
     assert {name: estimate.value for name, estimate in agreement.items()} == expected
     assert {(estimate.n, estimate.level) for estimate in agreement.values()} == {(60, 0.9)}
     assert all(estimate.low <= estimate.value <= estimate.high for estimate in agreement.values())
@@ -391,3 +398,73 @@ def test_a_bootstrap_of_two_lists_of_15_625_takes_less_than_a_minute():
 
     assert figures < 1
     assert resample * 1000 < 60
+
+
+# --- beyond size, and among the good
+
+
+def test_tau_in_the_better_half_looks_at_the_best_by_truth_alone():
+    truth = [1, 2, 3, 4, 5]
+
+    # of five the better half are three: 3, 4 and 5, of whose pairs two are right
+    assert better_tau([9, 8, 1, 3, 2], truth) == pytest.approx(1 / 3)
+    assert better_tau([0, 0, 1, 3, 2], truth) == pytest.approx(1 / 3)
+
+
+def test_who_ties_with_the_last_of_the_better_half_is_in_it():
+    # of four the better half are two, and the second best truth is that of two
+    assert better_tau([1, 2, 3, 4], [1, 2, 2, 3]) == kendall_tau([2, 3, 4], [2, 2, 3])
+    assert math.isnan(better_tau([1, 2, 3], [5, 5, 5]))
+
+
+def test_partial_tau_is_what_kendall_defined_and_undefined_for_size_itself():
+    rng = np.random.default_rng(0)
+    stats = pytest.importorskip("scipy.stats")
+    x, y, z = rng.integers(30, size=(3, 200))
+    y = y + z
+    xy, xz, yz = (stats.kendalltau(*pair).statistic for pair in ((x, y), (x, z), (y, z)))
+
+    assert partial_kendall_tau(x, y, z) == pytest.approx((xy - xz * yz) / ((1 - xz**2) * (1 - yz**2)) ** 0.5)
+    assert math.isnan(partial_kendall_tau(z, y, given=z))
+    assert math.isnan(partial_kendall_tau(x, y, given=np.zeros(200)))
+
+
+def test_scores_that_are_size_and_noise_know_nothing_beyond_size():
+    rng = np.random.default_rng(0)
+    size = rng.random(2_000)
+    truth, scores = size + rng.random(2_000), size + rng.random(2_000)
+
+    agreement = rank_agreement(scores, truth, size=size, resamples=100)
+
+    assert agreement["kendall_tau"].low > 0.3
+    assert abs(agreement["partial_tau_given_size"].value) < 0.12  # tau is no correlation of normals: near 0, not 0
+
+
+def test_precision_in_the_top_tenth_rounds_up():
+    truth = np.arange(31)
+
+    assert precision_in_top(truth, truth) == 1
+    # k is 4; three of the four are right
+    swapped = truth.copy()
+    swapped[[27, 0]] = swapped[[0, 27]]
+    assert precision_in_top(swapped, truth) == 0.75
+
+
+@pytest.mark.parametrize("figure", [better_tau, precision_in_top])
+def test_a_share_out_of_bounds_is_refused(figure):
+    with pytest.raises(RankingError, match=r"share is 0; it must be in \(0, 1\], such as 0\.\d"):
+        figure([1, 2], [1, 2], 0)
+
+
+def test_sizes_of_another_number_are_refused():
+    with pytest.raises(RankingError, match="size has 2 scores and truth 3; each architecture needs one in both"):
+        rank_agreement([1, 2, 3], [1, 2, 3], size=[1, 2])
+
+
+def test_differences_of_two_ways_have_the_new_figures_too():
+    found = compare_rankings({"a": [[1, 3, 2, 4]], "b": [[1, 2, 3, 4]]}, [1, 2, 3, 4], size=[2, 1, 4, 3], resamples=50)
+
+    assert set(found.differences["b"]) == set(ALL_FIGURES)
+    assert found.estimates["a"]["partial_tau_given_size"].value == pytest.approx(
+        partial_kendall_tau([1, 3, 2, 4], [1, 2, 3, 4], [2, 1, 4, 3])
+    )

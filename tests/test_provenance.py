@@ -11,7 +11,10 @@ from click.testing import CliRunner
 
 import bnao
 from bnao.cli import main
-from bnao.config.settings import EvaluateConfig, MachineConfig, SearchConfig, StudyConfig, preset
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.presets import preset
+from bnao.config.settings import MachineConfig, SearchConfig
+from bnao.config.studies import StudyConfig
 from bnao.data.dataset import load_dataset
 from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
@@ -120,7 +123,7 @@ def test_the_folder_of_an_evaluation_in_python_is_that_of_the_command():
 def test_the_folder_of_a_ranking_study_in_python_is_that_of_the_command(sizes):
     command(f"{STUDY} --sizes {sizes}")
     config = read_config("cli", StudyConfig)
-    study = bnao.ranking_sets if "," in sizes else bnao.ranking_study
+    study = bnao.study_ranking_sets if "," in sizes else bnao.study_ranking
     pathlib.Path("python-store").mkdir()
 
     with Run.of("python", config) as run:
@@ -162,7 +165,7 @@ def test_a_study_and_an_evaluation_in_python_are_not_gone_on_with_on_other_image
     evaluation = EvaluateConfig(data=config.data, machine=config.machine, epochs=1)
 
     with Run.open("cli") as run, pytest.raises(RunError, match="cli was started with other data"):
-        bnao.ranking_study(config, backend, dataset, dataset, run=run)
+        bnao.study_ranking(config, backend, dataset, dataset, run=run)
     with Run.of("evaluated", evaluation) as run:
         keep_about(run, origin(about_images(load_dataset(config.data)), config.machine))
         with pytest.raises(RunError, match="evaluated was started with other data"):

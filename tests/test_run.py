@@ -26,7 +26,7 @@ def test_a_new_run_holds_its_settings(run):
 
 def test_a_folder_that_holds_a_run_is_not_taken_again(run):
     run.close()
-    with pytest.raises(RunError, match=f"holds a run already; go on with it by --resume {run.folder}"):
+    with pytest.raises(RunError, match=f"already holds a run; resume it with --resume {run.folder}"):
         Run.create(run.folder, SearchConfig())
 
 
@@ -71,7 +71,7 @@ def test_a_full_disk_leaves_the_last_whole_file(run, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match=r"weights: No space left on device; what was finished is kept"):
+    with pytest.raises(RunError, match=r"weights: No space left on device; finished work is kept"):
         run.write("weights", b"half of someth")
 
     assert (run.folder / "weights").read_bytes() == b"whole"

@@ -19,15 +19,16 @@ from bnao.errors import BnaoError, ConfigError
 #: every command and what it does; a module of bnao.cli.commands has its name
 COMMANDS = {
     "search": "Find good architectures by Balanced one-shot NAO.",
-    "evaluate": "Train found genotypes from scratch and test them.",
-    "test": "Test a trained network again, also on other images.",
+    "evaluate": "Train genotypes from scratch and test them.",
+    "test": "Test a trained network again, on the same or other images.",
     "export": "Write a trained network as ONNX, PyTorch, Keras or Python.",
-    "score": "Score genotypes by a run's shared weights, in any backend.",
+    "score": "Score genotypes with a run's shared weights, in any backend.",
+    "proxies": "Score genotypes without training them.",
     "study": "Measure how far a ranking can be trusted.",
-    "zoo": "List published cells, claimed and counted.",
-    "show": "Say what genotypes are: in words, drawn, and their size.",
-    "random": "Print random genotypes of a space, within budgets.",
-    "neighbours": "Print all genotypes that differ from one in a single edge.",
+    "zoo": "List published cells, with claimed and counted sizes.",
+    "show": "Describe genotypes: their cells, a drawing and their size.",
+    "random": "Print random genotypes of a space, within budgets of size.",
+    "neighbours": "Print all genotypes that differ from a given one in one edge.",
     "draw": "Draw a genotype's cells as graphs: SVG, PNG or PDF.",
     "backends": "List the backends, their versions and devices.",
 }
@@ -74,8 +75,8 @@ def _refused(message: str, code: int) -> int:
 def main(context: click.Context) -> None:
     """Balanced one-shot neural architecture search.
 
-    `bnao search` with no options is a whole small search on images that ship in the package. Each command tells
-    its options with --help.
+    `bnao search` with no options is a complete small search on images included in the package. Each command lists its
+    options with --help.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -7,7 +7,7 @@ import sys
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people.
+    """Return seconds as text for people.
 
     >>> duration(62), duration(3 * 3600 + 62)
     ('1:02', '3:01:02')
@@ -18,7 +18,7 @@ def duration(seconds: float) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share as a percentage.
+    """Return a share as a percentage.
 
     >>> percent(0.7125), percent(float("nan"))
     ('71.2 %', '-')
@@ -27,7 +27,7 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def plain_score(score: float, as_share: bool) -> str:
-    """A score in percent; as it is, where it is no share of images.
+    """Return a score in percent; unchanged if it is not a share of images.
 
     >>> plain_score(0.7125, as_share=True), plain_score(71.016, as_share=False)
     ('71.2 %', '71.016')
@@ -36,7 +36,7 @@ def plain_score(score: float, as_share: bool) -> str:
 
 
 def speaks_unicode() -> bool:
-    """Whether stdout can show more than ASCII."""
+    """Return whether stdout can show more than ASCII."""
     try:
         "│±".encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -45,7 +45,7 @@ def speaks_unicode() -> bool:
 
 
 def plus_minus() -> str:
-    """Between a figure and its uncertainty."""
+    """Return the sign between a figure and its uncertainty."""
     return "±" if speaks_unicode() else "+-"
 
 

@@ -17,7 +17,7 @@ from bnao.space.notation.notations import Reading
 from bnao.space.spaces import SPACES, SearchSpace, space_named
 
 file_option = click.option(
-    "--file", type=click.Path(path_type=Path), help="Genotypes from a file, one a line; - for standard input."
+    "--file", type=click.Path(path_type=Path), help="File of genotypes, one per line; - for standard input."
 )
 
 
@@ -29,7 +29,7 @@ class Given:
 
     @classmethod
     def of(cls, arguments: Sequence[str], file: Path | None) -> Given:
-        """The texts of the arguments, then those of the file, in the order given.
+        """Return the texts of the arguments, then those of the file, in the order given.
 
         An argument ``-``, like a file ``-``, stands for the lines of standard input. Blank lines and lines that begin
         with # are skipped.
@@ -45,18 +45,18 @@ class Given:
         return cls(texts)
 
     def settings(self) -> Settings:
-        """The settings of the network that the first text tells that tells any: its space, and the cell's nodes."""
+        """Return the space and the nodes of the first text that names its space, as settings of the network."""
         for _, text in self.texts:
             try:
                 reading = read_genotype(text)
             except GenotypeError:
-                continue  # told below, where the space is known
+                continue  # reported below, where the space is known
             if reading.told:
                 return {"network": _network_of(reading.space)}
         return {}
 
     def genotypes(self, space: SearchSpace) -> list[Genotype]:
-        """The genotypes, all of one space.
+        """Return the genotypes, all of one space.
 
         Raises:
             GenotypeError: one is not a genotype of the space; its argument or its file and line are named.
@@ -64,7 +64,7 @@ class Given:
         return [self._read(where, text, space).genotype for where, text in self.texts]
 
     def readings(self, space: SearchSpace | None) -> list[Reading]:
-        """The genotypes with their spaces: each of its own, where None is asked for and its text tells one."""
+        """Read the genotypes with their spaces: each of its own, where None is asked for and its text names one."""
         return [self._read(where, text, space) for where, text in self.texts]
 
     @staticmethod
@@ -76,12 +76,12 @@ class Given:
 
 
 def _network_of(space: SearchSpace) -> Settings:
-    """The settings that tell a space."""
+    """Return the settings that tell a space."""
     return {"space": space.name, "nodes": None if space.nodes == SPACES[space.name].nodes else space.nodes}
 
 
 def space_asked_for(given: Settings) -> SearchSpace | None:
-    """The space that the settings on a command line name; None where a genotype's text may tell its own."""
+    """Return the space that the settings on a command line name; None where a genotype's text may tell its own."""
     if not {"space", "nodes"} & set(given):
         return None
     network = build(NetworkConfig, {name: given[name] for name in ("space", "nodes") if name in given})
@@ -102,7 +102,7 @@ def _is_integer(text: str) -> bool:
 
 
 def _texts(arguments: Sequence[str], file: Path | None) -> Iterator[tuple[str, str]]:
-    """Each genotype's text, and how an error names its place."""
+    """Yield each genotype's text and the place that an error names."""
     for number, argument in enumerate(arguments, start=1):
         if argument == "-":
             yield from _lines(Path("-"))

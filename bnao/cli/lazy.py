@@ -10,7 +10,7 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A group that tells its commands without loading them.
+    """A group that lists its commands without loading them.
 
     Args:
         commands_of: what each does, by name.
@@ -24,17 +24,17 @@ class LazyGroup(click.Group):
         self._commands_of, self._module, self._heading = commands_of, module, heading
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Their names."""
+        """Return the names of the commands."""
         return list(self._commands_of)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name, loaded now."""
+        """Return the command of a name, loaded now."""
         if cmd_name not in self._commands_of:
             return None
         command: click.Command = importlib.import_module(f"{self._module}{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Their list in the help."""
+        """Write the list of commands in the help."""
         with formatter.section(self._heading):
             formatter.write_dl(list(self._commands_of.items()))

@@ -1,4 +1,4 @@
-"""What the commands that print genotypes share: the network they are counted in, and their lines."""
+"""Output lines of the commands that print genotypes, and the network in which sizes are counted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import click
 from attrs import frozen
 
 from bnao.cli.options import WholeNumber, all_of
-from bnao.config.settings import AUTO, EvaluateConfig, NetworkConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import AUTO, NetworkConfig
 from bnao.network.size import count_multiply_adds, count_parameters, within_budget
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import NOTATIONS, Reading, to_text
@@ -24,7 +25,7 @@ NETWORK = EvaluateConfig().network
 def _image_shape(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int, int]:
     match = re.fullmatch(r"(\d{1,9})x(\d{1,9})x(\d{1,9})", value)
     if match is None:
-        raise click.BadParameter(f"{value!r} is no image shape; give HxWxC, such as 32x32x3")
+        raise click.BadParameter(f"{value!r} is not an image shape; give HxWxC, such as 32x32x3")
     return int(match[1]), int(match[2]), int(match[3])
 
 
@@ -41,10 +42,10 @@ image_options = all_of(
 
 #: the options ``--json`` and ``--as``
 list_options = all_of(
-    click.option("--json", "as_json", is_flag=True, help="Print a JSON object a genotype, each on a line of its own."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object per genotype, each on its own line."),
     click.option(
         "--as", "notation", type=click.Choice(NOTATIONS),
-        help="Print each genotype in this notation, on a line of its own.",
+        help="Print each genotype in this notation, each on its own line.",
     ),
 )  # fmt: skip
 
@@ -52,7 +53,7 @@ list_options = all_of(
 def genotype_lines(
     genotypes: Sequence[Genotype], space: SearchSpace, network: NetworkConfig, *, as_json: bool, notation: str | None
 ) -> Iterator[str]:
-    """A line a genotype: its text, its text in a notation, or a JSON object with its sizes.
+    """Return a line per genotype: its text, its text in a notation, or a JSON object with its sizes.
 
     Raises:
         click.UsageError: both JSON and a notation are asked for.
@@ -100,14 +101,14 @@ def sized(readings: Sequence[Reading], network: NetworkConfig, budget: int | Non
 
 
 def _within(reading: Reading, network: NetworkConfig, budget: int | None) -> Sized:
-    """A genotype in a network that keeps a budget of multiply-adds."""
+    """Return a genotype in a network that keeps a budget of multiply-adds."""
     genotype, space = reading.genotype, reading.space
     own = within_budget(genotype, attrs.evolve(network, space=space.name, nodes=space.nodes), budget)
     return Sized(genotype, space, own, count_parameters(genotype, own), count_multiply_adds(genotype, own))
 
 
 def as_json_lines(counted: Sequence[Sized]) -> Iterator[str]:
-    """A JSON object a genotype, with its space, its integers and its sizes."""
+    """Yield a JSON object per genotype, with its space, its integers and its sizes."""
     for each in counted:
         yield json.dumps(
             {

@@ -15,8 +15,8 @@ import click
 from attrs import Attribute
 from click.core import ParameterSource
 
-from bnao.config.fields import Settings, build, kinds_of, merge, read_toml, settings_of
-from bnao.config.settings import PRESETS, preset
+from bnao.config.fields import Settings, build, kinds_of, listed, merge, read_toml, settings_of
+from bnao.config.presets import PRESETS, preset
 from bnao.errors import ConfigError
 from bnao.space.genotype import shortened
 
@@ -63,7 +63,7 @@ class WholeNumber(click.ParamType[int]):
         self.words = dict(words or {})
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number that a text stands for."""
+        """Return the number that a text stands for."""
         if not isinstance(value, str):
             return int(value)
         if value in self.words:
@@ -77,7 +77,7 @@ class WholeNumber(click.ParamType[int]):
         self.fail(f"{shortened(value)} is not a valid integer, such as 20 or 600M{others}.", param, ctx)
 
 
-_TYPES: dict[type, click.ParamType[Any]] = {float: click.FLOAT, str: click.STRING}
+_TYPES: dict[type, click.ParamType[Any]] = {float: click.FLOAT, str: click.STRING, tuple: click.STRING}
 
 
 class SettingOption(click.Option):
@@ -126,7 +126,7 @@ class SectionedCommand(click.Command):
 def options_of(
     kind: type, heading: str, *, defaults: object | None = None, without: Collection[SettingPath] = ()
 ) -> list[click.Parameter]:
-    """An option for every setting of a config class.
+    """Return an option for every setting of a config class.
 
     Its name is the field's; where an earlier section has that name already, and in ``alone`` always, the section's
     name goes in front: ``--epochs`` and ``--controller-epochs``.
@@ -134,7 +134,7 @@ def options_of(
     Args:
         kind: the config class.
         heading: what the help calls the settings outside any section.
-        defaults: holds the defaults, if not ``kind()``; an empty mapping tells none.
+        defaults: holds the defaults, if not ``kind()``; an empty mapping shows none.
         without: settings that get no option.
     """
     options: dict[str, click.Parameter] = {}
@@ -148,7 +148,7 @@ def options_of(
         if name in options or path[0] in _BY_SECTION:
             name = f"{path[0]}-{name}"
         default, in_quick = _at(defaults, path), _at(quick, path)
-        told = [] if default is None else [f"default: {_text(default)}"]
+        told = [] if default is None or default == () else [f"default: {_text(default)}"]
         if in_quick is not None and in_quick != default:
             told.append(f"{DEFAULT_PRESET}: {_text(in_quick)}")
         note = f"  [{'; '.join(told)}]" if told else ""
@@ -158,18 +158,18 @@ def options_of(
 
 
 def _at(settings: Any, path: SettingPath) -> Any:
-    """The value at a path of a config or of nested settings; None where there is none."""
+    """Return the value at a path of a config or of nested settings; None where there is none."""
     for name in path:
         settings = settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
     return settings
 
 
 def _text(value: Any) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(listed(value))
 
 
 def all_of(*decorators: Decorator) -> Decorator:
-    """The decorators, the first outermost."""
+    """Return the decorators, the first outermost."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for decorator in reversed(decorators):
@@ -180,27 +180,27 @@ def all_of(*decorators: Decorator) -> Decorator:
 
 
 def layer_options(kind: type) -> Decorator:
-    """The options ``--preset``, ``--config`` and ``--show-config`` of a command with this config."""
+    """Return the options ``--preset``, ``--config`` and ``--show-config`` of a command with this config."""
     return all_of(
         click.option(
             "--preset", "preset_name", type=click.Choice(list(PRESETS[kind])),
-            help=f"Settings to begin with.  [default: {DEFAULT_PRESET}]",
+            help=f"Preset of settings.  [default: {DEFAULT_PRESET}]",
         ),
         click.option(
             "--config", "config_file", type=click.Path(path_type=Path, dir_okay=False),
-            help="TOML file of settings, laid over the preset; options are laid over both.",
+            help="TOML file of settings. It overrides the preset; options override both.",
         ),
-        click.option("--show-config", is_flag=True, help="Print the settings as TOML and do nothing else."),
+        click.option("--show-config", is_flag=True, help="Print the settings as TOML and exit."),
     )  # fmt: skip
 
 
 def given_options(context: click.Context) -> Iterator[str]:
-    """The options of settings that stand on the command line."""
+    """Yield the options of settings that were given on the command line."""
     yield from (option for option, _ in context.meta.get(_GIVEN, {}).values())
 
 
 def given_settings(context: click.Context) -> dict[str, Any]:
-    """The settings on the command line, nested as in a file.
+    """Return the settings on the command line, nested as in a file.
 
     Raises:
         click.UsageError: two of them exclude each other.
@@ -237,7 +237,7 @@ def configured(
     usual_preset: str = DEFAULT_PRESET,
     below: Callable[[C], Settings] | None = None,
 ) -> C:
-    """The config by its layers: the preset, what lies below the file, the file, the options; later ones win.
+    """Return the config by its layers: the preset, what lies below the file, the file, the options; later ones win.
 
     What lies below the file may depend on the preset's config. Where the command line names no preset, the one the
     file names is taken, then the usual one.

@@ -1,4 +1,4 @@
-"""How a search or an evaluation tells what it does: a live display on a terminal, log lines elsewhere.
+"""Progress of a search or an evaluation: a live display on a terminal, log lines elsewhere.
 
 A track makes one picture of the events: where the work stands, the last figures, and the time that is left, from
 the seconds that each kind of work was measured to take.
@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from bnao.cli.figures import duration, percent, plain_score
-from bnao.config.settings import EvaluateConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import SearchConfig
 from bnao.protocols import Event, Listener
 
 if TYPE_CHECKING:
@@ -69,12 +70,12 @@ class Speeds:
         self._units: defaultdict[str, float] = defaultdict(float)
 
     def add(self, kind: str, units: float, seconds: float) -> None:
-        """So many units were done in so many seconds."""
+        """Add units of work and the seconds they took."""
         self._seconds[kind] = _FORGET * self._seconds[kind] + seconds
         self._units[kind] = _FORGET * self._units[kind] + units
 
     def left(self, units: Mapping[str, float]) -> float | None:
-        """Seconds that so many units of each kind will take; None before anything was measured."""
+        """Return the seconds that so many units of each kind will take; None before anything was measured."""
         if not any(self._units.values()):
             return None
         return sum(n * self._a_unit(kind) for kind, n in units.items())
@@ -93,15 +94,15 @@ class Track(Protocol):
     share: float
 
     def update(self, event: Event, now: float) -> str | None:
-        """Take in an event at a time in seconds; gives a line to tell at once, if the event is worth one."""
+        """Take in an event at a time in seconds; return a line to log at once, if the event is worth one."""
         ...
 
     def place(self) -> str:
-        """Where the work stands: round and phase."""
+        """Return the current round and phase."""
         ...
 
     def figures(self) -> list[str]:
-        """The last figures: loss, rate, best, time left."""
+        """Return the last figures: loss, rate, best, time left."""
         ...
 
 
@@ -182,6 +183,13 @@ class SearchTrack:
             )
         elif kind == "exhausted":
             told = f"round {self.round}/{self.config.rounds}  {event['message']}"
+        elif kind == "probed":
+            self._stand("zero-cost scores of", event["genotype"], event["of"])
+            self._left = {"probed": event["of"] - event["genotype"], **self._last_ones()}
+        elif kind == "landmark":
+            told = f"landmark {event['trained']}/{event['of']} trained alone  accuracy {percent(event['accuracy'])}"
+            self._stand("landmark", event["trained"], event["of"])
+            self._left = {"landmark": event["of"] - event["trained"], **self._last_ones()}
         elif kind == "rerank":
             told = f"trained alone {event['trained']}/{event['of']}  dev accuracy {percent(event['accuracy'])}"
             self._stand("trained alone", event["trained"], event["of"])
@@ -194,49 +202,53 @@ class SearchTrack:
         self.phase = what if what == "training" else f"{what} {done}/{of}"
         self.share = done / max(1, of)
 
-    def still(self, round: int, step: int = 0, scored: float = 0, epoch: int = 0) -> dict[str, float]:
-        """Units of each kind of work that are still to do, from a place within a round (counted from 1)."""
+    def still(self, number: int, step: int = 0, scored: float = 0, epoch: int = 0) -> dict[str, float]:
+        """Return the remaining units of each kind of work, from a place within a round (counted from 1)."""
         config = self.config
-        later = config.rounds - round
-        scored_later = sum(self.to_score(other) for other in range(round + 1, config.rounds + 1))
+        later = config.rounds - number
+        scored_later = sum(self.to_score(other) for other in range(number + 1, config.rounds + 1))
         return {
             "step": (0 if scored else self.steps - step) + later * self.steps,
-            "score": max(0, self.to_score(round) - scored) + scored_later,
+            "score": max(0, self.to_score(number) - scored) + scored_later,
             "controller": later * (config.controller.epochs if self.learns else 0) - epoch,
             "pool": later,
-            "rerank": config.top if config.rerank_epochs else 0,
-            **({"alone": self._alone_left(round, scored)} if config.sharing == "none" else {}),
+            **({"landmark": config.landmarks} if config.landmarks else {}),
+            **self._last_ones(),
+            **({"alone": self._alone_left(number, scored)} if config.sharing == "none" else {}),
         }
 
-    def _alone_left(self, round: int, scored: float) -> float:
-        """Epochs of trainings apart that are still to do; none of this round's if all of it is scored."""
-        new = self.new(round) + sum(self.new(other) for other in range(round + 1, self.config.rounds + 1))
-        done = self.new(round) * self.config.alone_epochs if math.isinf(scored) else self._alone
+    def _last_ones(self) -> dict[str, float]:
+        return {"rerank": self.config.top if self.config.rerank_epochs else 0}
+
+    def _alone_left(self, number: int, scored: float) -> float:
+        """Return the remaining epochs of stand-alone trainings; none of this round's if all of it is scored."""
+        new = self.new(number) + sum(self.new(other) for other in range(number + 1, self.config.rounds + 1))
+        done = self.new(number) * self.config.alone_epochs if math.isinf(scored) else self._alone
         return max(0, new * self.config.alone_epochs - done)
 
-    def new(self, round: int) -> int:
-        """Genotypes that come in a round, counted from 1."""
-        return self.config.pool if round == 1 else self.config.new
+    def new(self, number: int) -> int:
+        """Return the number of new genotypes in a round, counted from 1."""
+        return self.config.pool if number == 1 else self.config.new
 
-    def to_score(self, round: int) -> int:
-        """Genotypes scored in a round, counted from 1."""
+    def to_score(self, number: int) -> int:
+        """Return the number of genotypes scored in a round, counted from 1."""
         config = self.config
         if config.rescore == "all":
-            return config.pool + (round - 1) * config.new
-        return config.pool if round == 1 else config.new
+            return config.pool + (number - 1) * config.new
+        return config.pool if number == 1 else config.new
 
     def place(self) -> str:
-        """Round and phase."""
+        """Return the round and the phase."""
         return f"round {self.round}/{self.config.rounds}  {self.phase}"
 
     def figures(self) -> list[str]:
-        """Loss, rate, the best score so far and the time left."""
+        """Return loss, rate, the best score so far and the time left."""
         best = None if self.best is None else f"best {plain_score(self.best, self.as_share)}"
         return figures_text(self.loss, self.rate, best, self.speeds.left(self._left))
 
 
 def _order(figures: Mapping[str, float | None]) -> str:
-    """How two lists of scores order genotypes, in words."""
+    """Return the agreement of two lists of scores on the order of genotypes, in words."""
     accuracy, tau = figures["pairwise_accuracy"], figures["kendall_tau"]
     if accuracy is None or tau is None:
         return "no order is defined"
@@ -283,11 +295,11 @@ class EvaluationTrack:
         return self.genotypes * self.config.repeats * self.config.epochs * self._steps
 
     def place(self) -> str:
-        """Genotype, repeat, epoch and step."""
+        """Return genotype, repeat, epoch and step."""
         return self._place
 
     def figures(self) -> list[str]:
-        """Loss, rate, the lowest test error so far and the time left."""
+        """Return loss, rate, the lowest test error so far and the time left."""
         left = {"step": self._total - self._done}
         best = None if self.best is None else f"lowest test error {percent(self.best, 2)}"
         return figures_text(self.loss, self.rate, best, self.speeds.left(left))
@@ -302,7 +314,7 @@ def figures_text(loss: float | None, rate: float | None, best: str | None, left:
 
 
 def line(track: Track) -> str:
-    """All a track has to say, as one log line."""
+    """Return all a track has to say, as one log line."""
     return "  ".join([track.place(), *track.figures()])
 
 
@@ -335,7 +347,7 @@ class _Stderr(logging.Handler):
 
 @contextmanager
 def following(track: Track, title: str, quiet: bool = False) -> Iterator[Listener]:
-    """A listener that shows a track: live where stderr is a terminal, else as a line every few seconds."""
+    """Yield a listener that shows a track: live if stderr is a terminal, else as a line every few seconds."""
     if quiet:
         yield lambda event: None
     elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -372,7 +384,7 @@ class _Lines:
 
 
 def picture(track: Track, title: str, console: Console) -> RenderableType:
-    """The live display: what is done, a bar for the phase, and the last figures."""
+    """Return the live display: what is done, a bar for the phase, and the last figures."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.progress_bar import ProgressBar

@@ -1,4 +1,4 @@
-"""What a command prints at its end: tables as plain text, and the figures under them."""
+"""Reports that commands print: tables as plain text, and the figures under them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bnao.cli.figures import duration, percent, plain_score, plus_minus, printab
 from bnao.config.arms import SamplerSpec
 from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
-from bnao.metrics import Estimate
+from bnao.metrics import Estimate, kendall_tau
 from bnao.space.genotype import Genotype
 from bnao.strategies.balance import Balance, balance
 from bnao.strategies.bias import SizeBias, size_bias
@@ -21,13 +21,13 @@ from bnao.strategies.result import Learning, Ranked, SearchResult
 from bnao.studies.agreement import AgreementStudy
 from bnao.studies.controllers import MARKS, ControllersStudy
 from bnao.studies.predictor import PredictorStudy
-from bnao.studies.ranking import ALONE, RankingStudy
+from bnao.studies.ranking import ALONE, SIZE_COUNTS, RankingStudy
 from bnao.studies.sets import RankingSets
 from bnao.studies.size import SizeCorrelation
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> list[str]:
-    """Aligned columns under their heads, to the right but for the columns named.
+    """Return the lines of a table: columns under their heads, right-aligned except those named.
 
     >>> for line in table(["rank", "from"], [["1", "search"], ["12", "pool"]], left=["from"]):
     ...     print(line)
@@ -46,14 +46,14 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[st
 
 
 def score_text(entry: Ranked) -> str:
-    """A score, with its standard error where it is a share of images."""
+    """Return a score, with its standard error where it is a share of images."""
     if entry.standard_error is None:
         return plain_score(entry.score, as_share=False)
     return f"{percent(entry.score)} {plus_minus()} {percent(entry.standard_error)}"
 
 
 def balance_line(found: Balance) -> str:
-    """The balance for people."""
+    """Return the balance for people."""
     return (
         f"updates: {found.steps:,} steps; against Eq. 4 chi-square is {found.chi_square:.1f} over {found.degrees} "
         f"degrees of freedom ({found.chi_square / found.degrees:.2f} each), the largest deviation "
@@ -62,12 +62,14 @@ def balance_line(found: Balance) -> str:
 
 
 def search_report(result: SearchResult, top: int, *, long: bool = False) -> list[str]:
-    """The best genotypes of a search and how they came to be; ``long`` adds their texts."""
+    """Return the best genotypes of a search and how they came to be; ``long`` adds their texts."""
     best = result.ranked[:top]
     heads = ["rank", "id", "score", "parameters", "multiply-adds", "round"]
     trained = any(entry.expected_updates for entry in best)
     reranked = any(entry.reranked is not None for entry in best)
+    parts = [name for name in best[0].parts if name != "score"]
     heads += ["updates", "expected (Eq. 4)"] * trained + ["trained alone"] * reranked
+    heads += part_heads(parts) + ["fused"] * bool(best[0].parts)
     rows = []
     for rank, entry in enumerate(best, start=1):
         row = [
@@ -80,16 +82,65 @@ def search_report(result: SearchResult, top: int, *, long: bool = False) -> list
         ]
         row += [f"{entry.updates:,}", f"{entry.expected_updates:,.1f}"] * trained
         row += [percent(math.nan if entry.reranked is None else entry.reranked)] * reranked
+        row += part_cells(entry.parts, parts) + ([] if entry.fused is None else [f"{entry.fused:.3f}"])
         rows.append(row)
     lines = [*table(heads, rows), "", *(numbered([entry.genotype for entry in best]) if long else [])]
     lines += [pool_line(result), size_line(size_bias(result, top))]
+    lines += [] if result.fusion is None else fusion_lines(result)
     found = balance(result.ranked)
     lines += [] if found is None else [balance_line(found)]
     return [*lines, *learning_lines(result.learning)]
 
 
+#: heads of the columns of joined scores, where they are not the part's name
+_PART_HEADS = {"size": "live size"}
+
+
+def part_heads(names: Sequence[str]) -> list[str]:
+    """The heads of some joined scores' columns."""
+    return [_PART_HEADS.get(name, name) for name in names]
+
+
+def part_cells(parts: Mapping[str, float | None], names: Sequence[str]) -> list[str]:
+    """The values of some joined scores as a table shows them."""
+    cells = []
+    for name in names:
+        value = parts[name]
+        cells.append("not defined" if value is None else f"{value:,.0f}" if name == "size" else f"{value:.6g}")
+    return cells
+
+
+def weights_line(weights: Mapping[str, float], landmarks: int) -> str:
+    """What a fused ranking is made of.
+
+    >>> weights_line({"score": 0.5, "size": 0.5}, 0)
+    'fused: ranks by score (50.0 %) and size (50.0 %), all parts alike'
+    """
+    shares = [f"{name} ({percent(share)})" for name, share in weights.items()]
+    listed = f"{', '.join(shares[:-1])} and {shares[-1]}" if len(shares) > 1 else shares[0]
+    how = f"weights learned from {landmarks} genotypes trained alone" if landmarks else "all parts alike"
+    return f"fused: ranks by {listed}, {how}"
+
+
+def fusion_lines(result: SearchResult) -> list[str]:
+    """What a search's fused ranking is made of, how far it goes with its parts, and what is not defined."""
+    assert result.fusion is not None
+    weights = result.fusion["weights"]
+    lines = [weights_line(weights, int(result.fusion["landmarks"]))]
+    fused = [entry.fused or 0.0 for entry in result.ranked]
+    taus = []
+    for name in weights:
+        column = [entry.parts[name] for entry in result.ranked]
+        missing = sum(value is None for value in column)
+        if missing:
+            lines.append(f"{name} is not defined for {missing} of {len(column)} genotypes, which it ranks last")
+        values = [-math.inf if value is None else value for value in column]
+        taus.append(f"{name} {kendall_tau(fused, values):+.3f}")
+    return [*lines, f"Kendall tau of the fused ranking and its parts: {', '.join(taus)}"]
+
+
 def size_line(bias: SizeBias) -> str:
-    """How far a search's ranking goes with size, for people."""
+    """Return a line on the correlation of a search's ranking with size."""
     return (
         f"size: Kendall tau of score and size is {_estimate(bias.by_size, sign='+')}; edges without parameters (skip, "
         f"pool, none) are {percent(bias.free_in_top)} of those of the top {bias.top} and {percent(bias.free_in_pool)} "
@@ -98,7 +149,7 @@ def size_line(bias: SizeBias) -> str:
 
 
 def learning_lines(learning: Sequence[Learning]) -> list[str]:
-    """How the controller ranked genotypes it had not learned from, and its own proposals, by round."""
+    """Return the controller's ranking of held-out genotypes and of its own proposals, a line per round."""
     if not learning:
         return []
     rows = []
@@ -127,7 +178,7 @@ def numbered(genotypes: Sequence[Genotype]) -> list[str]:
 
 
 def pool_line(result: SearchResult) -> str:
-    """The best score beside the median of the first random pool."""
+    """Return the best score beside the median of the first random pool."""
     pool = [entry.score for entry in result.ranked if entry.round == 1]
     first = result.ranked[0]
     as_share = first.standard_error is not None
@@ -138,7 +189,7 @@ def pool_line(result: SearchResult) -> str:
 
 
 def left_out_line(unreadable: Mapping[str, str], file: str) -> str:
-    """How many image files could not be read, and where all of them are named.
+    """Return the number of image files that could not be read, and the file that lists them.
 
     >>> left_out_line({"a.jpeg": "a.jpeg cannot be read as an image: it is empty"}, "evaluation.json")
     'left out: 1 image file that could not be read, a.jpeg (evaluation.json says why)'
@@ -154,7 +205,7 @@ _HARDEST = 3
 
 
 def hardest_line(done: Evaluation, class_names: Sequence[str]) -> str | None:
-    """The classes in which most test images are told wrong, the worst first; None where that is not known."""
+    """Return the classes in which most test images are misclassified, the worst first; None where that is not known."""
     known = [(error, name) for error, name in zip(done.class_errors, class_names, strict=False) if error is not None]
     if not known:
         return None
@@ -163,7 +214,7 @@ def hardest_line(done: Evaluation, class_names: Sequence[str]) -> str | None:
 
 
 def error_text(done: Evaluation) -> str:
-    """The mean test error in percent, with the standard deviation where there are several repeats."""
+    """Return the mean test error in percent, with the standard deviation where there are several repeats."""
     if len(done.test_errors) == 1:
         return percent(done.mean, 2)
     return f"{percent(done.mean, 2)} {plus_minus()} {percent(done.deviation, 2)} ({len(done.test_errors)})"
@@ -177,13 +228,13 @@ def evaluation_report(
     as_share: bool = True,
     long: bool = False,
 ) -> list[str]:
-    """Stand-alone test errors, one line a genotype.
+    """Return a table of stand-alone test errors, one line per genotype.
 
     Args:
         evaluations: one a genotype.
         sources: where each genotype is from, such as a rank.
         scores: one-shot scores.
-        as_share: whether scores are shares of images, told in percent.
+        as_share: whether scores are shares of images, printed in percent.
         long: whether the genotypes' texts follow the table.
     """
     first = evaluations[0]
@@ -213,7 +264,7 @@ def evaluation_report(
 def agreement_lines(
     estimates: Mapping[str, Estimate], what: str = "one-shot scores against stand-alone accuracies"
 ) -> list[str]:
-    """How far two lists of scores agree on the order; what says which two."""
+    """Return the agreement of two lists of scores on the order; ``what`` names them."""
     first = next(iter(estimates.values()))
     lines = [f"{what}, n = {first.n} (in brackets the {first.level:.0%} bootstrap interval over genotypes):"]
     for name, estimate in estimates.items():
@@ -223,6 +274,13 @@ def agreement_lines(
 
 
 _FIGURES = ("pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top")
+#: those of a second table, with their heads
+_BEYOND = {
+    "tau_in_better_half": "tau in the better half",
+    "tau_in_top_tenth": "tau in the top 10 %",
+    "precision_in_top_tenth": "precision at the top 10 %",
+    "partial_tau_given_size": "partial tau given live size",
+}
 
 
 def ranking_report(found: RankingStudy | RankingSets) -> list[str]:
@@ -230,17 +288,23 @@ def ranking_report(found: RankingStudy | RankingSets) -> list[str]:
     studies = {"": found} if isinstance(found, RankingStudy) else dict(found.studies)
     several = len(studies) > 1
     rows, less = [], []
+    beyond, beyond_less = [], []
     for name, study in studies.items():
         first = [name] if several else []
-        rows += [[*first, *row] for row in _agreement_rows(study)]
-        less += [[*first, *row] for row in _difference_rows(study)]
+        rows += [[*first, *row] for row in _agreement_rows(study, _FIGURES, gain=True)]
+        beyond += [[*first, *row] for row in _agreement_rows(study, tuple(_BEYOND))]
+        less += [[*first, *row] for row in _difference_rows(study, _FIGURES)]
+        beyond_less += [[*first, *row] for row in _difference_rows(study, tuple(_BEYOND))]
     one = next(iter(studies.values()))
     heads = ["sizes"] * several + ["sampler", "epochs", "pairwise accuracy", "Kendall tau", "Spearman"]
     heads += [f"precision at {one.top}", "gain by size"]
     left = ["sizes", "sampler"]
     lines = [*_ranking_heading(studies, one), *table(heads, rows, left=left)]
+    beyond_heads = [*heads[: 2 + several], *_BEYOND.values()]
+    lines += ["", "among the good by the truth, and beyond size:", *table(beyond_heads, beyond, left=left)]
     if less:
         lines += ["", f"less {one.arms[0]} (paired):", *table(heads[:-1], less, left=left)]
+        lines += ["", *table(beyond_heads, beyond_less, left=left)]
     lines.append("")
     for name, study in studies.items():
         of = f"{name}: " if several else ""
@@ -265,7 +329,7 @@ def _ranking_heading(studies: Mapping[str, RankingStudy], one: RankingStudy) -> 
         "along": "a supernet is scored along the way",
     }[one.marks]
     lines = [
-        f"one-shot against {'stand-alone accuracy' if len(one.truths) > 1 else 'the truth'}: n = "
+        f"one-shot {one.score} against {'stand-alone accuracy' if len(one.truths) > 1 else 'the truth'}: n = "
         f"{' and '.join(map(str, counts))} genotypes, mean over {seeds} supernet{'s' * (seeds > 1)} of each sampler "
         f"trained on {trained} genotypes, {lengths}; in brackets 95 % bootstrap intervals over genotypes and seeds. "
         f"Gain by size: Spearman's rho of size and ranks gained under such scores, below 0 where they favour the small"
@@ -278,35 +342,44 @@ def _ranking_heading(studies: Mapping[str, RankingStudy], one: RankingStudy) -> 
     return lines
 
 
-def _agreement_rows(study: RankingStudy) -> list[list[str]]:
+def _agreement_rows(study: RankingStudy, names: Sequence[str], *, gain: bool = False) -> list[list[str]]:
+    """Return a row for each sampler and length, for short trainings, and for size alone."""
     rows = []
     for epochs in study.scored_epochs:
         for arm, figures in study.comparisons[epochs].estimates.items():
-            gain = study.gained_by_size(SamplerSpec.parse(arm), epochs)
-            rows.append([arm, str(epochs), *(_estimate(figures[name]) for name in _FIGURES), _estimate(gain, sign="+")])
+            row = [arm, str(epochs), *(_estimate(figures[name]) for name in names)]
+            rows.append([*row, *[_estimate(study.gained_by_size(SamplerSpec.parse(arm), epochs), sign="+")] * gain])
     for epochs in study.short_epochs:
-        figures, gain = study.short_comparisons[epochs].estimates[ALONE], study.short_gained_by_size[epochs]
-        rows.append([ALONE, str(epochs), *(_estimate(figures[name]) for name in _FIGURES), _estimate(gain, sign="+")])
+        figures = study.short_comparisons[epochs].estimates[ALONE]
+        row = [ALONE, str(epochs), *(_estimate(figures[name]) for name in names)]
+        rows.append([*row, *[_estimate(study.short_gained_by_size[epochs], sign="+")] * gain])
+    for size, figures in study.size_alone.items():
+        rows.append([SIZE_COUNTS[size], "0", *(_estimate(figures[name]) for name in names), *["-"] * gain])
+    for way, figures in study.untrained.items():
+        rows.append([way, "0", *(_estimate(figures[name]) for name in names), *["-"] * gain])
+    for epochs, found in study.fused_comparisons.items():
+        for way, figures in found.estimates.items():
+            rows.append([way, str(epochs), *(_estimate(figures[name]) for name in names), *["-"] * gain])
     return rows
 
 
-def _difference_rows(study: RankingStudy) -> list[list[str]]:
+def _difference_rows(study: RankingStudy, names: Sequence[str]) -> list[list[str]]:
     return [
-        [arm, str(epochs), *(_estimate(figures[name], sign="+") for name in _FIGURES)]
+        [arm, str(epochs), *(_estimate(figures[name], sign="+") for name in names)]
         for epochs in study.scored_epochs
         for arm, figures in study.comparisons[epochs].differences.items()
     ]
 
 
-def contest_report(contest: ControllersStudy) -> list[str]:
-    """What each controller found after some numbers of queries."""
+def controllers_report(study: ControllersStudy) -> list[str]:
+    """Return a table of what each controller found after some numbers of queries."""
     heads = ["controller", "searches", "queries", "test accuracy", "regret (mean)", "median", "10 to 90 %"]
     rows = []
-    for curve in contest.curves:
+    for curve in study.curves:
         marks = {min(range(len(curve.queries)), key=lambda i: abs(curve.queries[i] - want)) for want in MARKS}
         for index in sorted(marks):
             best = curve.best[:, index]
-            regret = contest.optimum - best
+            regret = study.optimum - best
             low, middle, high = np.quantile(regret, [0.1, 0.5, 0.9])
             rows.append(
                 [
@@ -315,19 +388,19 @@ def contest_report(contest: ControllersStudy) -> list[str]:
                 ]
             )  # fmt: skip
     return [
-        f"{contest.rows:,} genotypes of space {contest.space}; the best test accuracy is {contest.optimum:.3f}, and "
-        f"that of the genotype with the best score {contest.test_of_best_score:.3f}",
+        f"{study.rows:,} genotypes of space {study.space}; the best test accuracy is {study.optimum:.3f}, and "
+        f"that of the genotype with the best score {study.test_of_best_score:.3f}",
         *table(heads, rows, left=["controller"]),
-        *_validation_regret(contest),
+        *_validation_regret(study),
     ]
 
 
-def _validation_regret(contest: ControllersStudy) -> list[str]:
+def _validation_regret(study: ControllersStudy) -> list[str]:
     """How far the best score found lies below the table's best, and what each controller differs by."""
-    found, until_top = contest.validation_regret(), contest.until_top()
-    if not found or contest.best_score is None:
+    found, until_top = study.validation_regret(), study.until_top()
+    if not found or study.best_score is None:
         return []
-    heads = ["controller", "searches", "queries", "validation regret", "95 %", f"less {contest.baseline.controller}'s",
+    heads = ["controller", "searches", "queries", "validation regret", "95 %", f"less {study.baseline.controller}'s",
              "95 % "]  # fmt: skip
     rows = [
         [
@@ -339,20 +412,20 @@ def _validation_regret(contest: ControllersStudy) -> list[str]:
                 else (f"{row.difference:+.3f}", f"{row.difference_low:+.3f} to {row.difference_high:+.3f}")
             ),
         ]
-        for row in sorted(found, key=lambda row: [curve.controller for curve in contest.curves].index(row.controller))
+        for row in sorted(found, key=lambda row: [curve.controller for curve in study.curves].index(row.controller))
     ]  # fmt: skip
-    most = f"more than {contest.curves[0].queries[-1]:,}"
+    most = f"more than {study.curves[0].queries[-1]:,}"
     medians = ", ".join(f"{name} {most if math.isinf(value) else f'{value:g}'}" for name, value in until_top.items())
     return [
         "",
-        f"validation regret: how far the best score found lies below the table's best, {contest.best_score:.3f}",
+        f"validation regret: how far the best score found lies below the table's best, {study.best_score:.3f}",
         *table(heads, rows, left=["controller"]),
         f"queries until one of the table's best 0.1 % is found (median): {medians}",
     ]
 
 
 def predictor_report(study: PredictorStudy) -> list[str]:
-    """How the predictor ranks what it has not seen."""
+    """Return a table of the predictor's rank correlation on held-out genotypes."""
     rows = [
         [
             f"{size:,}", f"{held:,}", str(len(tau)), f"{tau.mean():.3f}", f"{tau.min():.3f} to {tau.max():.3f}",
@@ -367,27 +440,28 @@ def predictor_report(study: PredictorStudy) -> list[str]:
 
 
 def agreement_report(study: AgreementStudy) -> list[str]:
-    """How published scores agree with the published truth."""
+    """Return a table of the agreement of published scores with published accuracies."""
     names = ("pairwise_accuracy", "kendall_tau", "spearman")
     heads = ["scores", *(name.replace("_", " ") for name in names), f"in draws of {study.draw}", "sd", "gain by size"]
-    rows = [
-        [
-            one.column,
-            *(_estimate(one.figures[name]) for name in names),
-            f"{one.of_draws[0]:.3f}", f"{one.of_draws[1]:.3f}",
-            "-" if one.gained_by_size is None else f"{one.gained_by_size:+.3f}",
-        ]
-        for one in study.agreements
-    ]  # fmt: skip
+    rows, beyond = [], []
+    for one in study.agreements:
+        gained = "-" if one.gained_by_size is None else f"{one.gained_by_size:+.3f}"
+        draws = f"{one.of_draws[0]:.3f}", f"{one.of_draws[1]:.3f}"
+        rows.append([one.column, *(_estimate(one.figures[name]) for name in names), *draws, gained])
+        figures = (_estimate(one.figures[name]) if name in one.figures else "-" for name in _BEYOND)
+        beyond.append([one.column, *figures])
     return [
         f"{study.n:,} genotypes of {study.table}, against {study.truth}; the last column is Spearman's rho of size and "
         f"ranks gained under the scores",
         *table(heads, rows, left=["scores"]),
+        "",
+        "among the good by the truth, and beyond size:",
+        *table(["scores", *_BEYOND.values()], beyond, left=["scores"]),
     ]
 
 
 def size_report(correlations: Sequence[SizeCorrelation]) -> list[str]:
-    """Size and accuracy along training, a table after the other."""
+    """Return the correlation of size and accuracy during training, table by table."""
     heads = ["table", "n", "epochs", "Spearman of size and accuracy", "Kendall tau", "Spearman with the last"]
     rows = [
         [found.name, f"{found.n:,}", str(epochs), _estimate(spearman), _estimate(kendall), _estimate(last)]
@@ -406,7 +480,7 @@ def _estimate(estimate: Estimate, sign: str = "") -> str:
 
 
 def random_line(found: AgainstRandom) -> str:
-    """The best of a search beside random genotypes, for people."""
+    """Return the best of a search beside random genotypes, for people."""
     return (
         f"test error: {percent(found.first, 2)} for the genotype ranked first, {percent(found.top_mean, 2)} on "
         f"average over the top {found.top}; the median of {found.random} random ones of the first pool is "
@@ -415,7 +489,7 @@ def random_line(found: AgainstRandom) -> str:
 
 
 def spent_line(seconds: float, memory: int | None) -> str:
-    """The time and memory that a command took.
+    """Return the time and memory that a command took.
 
     >>> spent_line(0.42, None), spent_line(125, 300 * 2**20)
     ('took 0.4 s', 'took 2:05, peak memory 300 MiB')
@@ -425,7 +499,7 @@ def spent_line(seconds: float, memory: int | None) -> str:
 
 
 def peak_memory() -> int | None:
-    """The most memory this process has held, bytes; None where the system does not say."""
+    """Return the most memory this process has held, bytes; None where the system does not say."""
     try:
         import resource
     except ImportError:

@@ -1,4 +1,4 @@
-"""Being stopped by Ctrl-C, SIGTERM or a full disk: one line that says how to go on, and an exit code for each."""
+"""Interruption by Ctrl-C, SIGTERM or a full disk: one line on how to resume, and an exit code for each."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def going_on(again: str) -> Iterator[None]:
-    """Being stopped within says how to go on.
+    """Print how to resume when the code within is interrupted.
 
     Raises:
         Stopped: instead of KeyboardInterrupt.
@@ -60,6 +60,6 @@ def going_on(again: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        raise Stopped(f"stopped; what was finished is kept; go on with: {again}") from interrupt
+        raise Stopped(f"stopped; finished work is kept; resume with: {again}") from interrupt
     except WriteError as error:
-        raise WriteError(f"{error}; free some space, then go on with: {again}") from None
+        raise WriteError(f"{error}; free some space, then resume with: {again}") from None

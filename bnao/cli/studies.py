@@ -1,4 +1,4 @@
-"""What the studies' commands share: their folder, their options, their file and pictures."""
+"""Shared parts of the studies' commands: their folder, options, file and pictures."""
 
 from __future__ import annotations
 
@@ -37,17 +37,18 @@ S = TypeVar("S", bound=plots.Study)
 
 
 def study_options() -> Decorator:
-    """The options ``--out``, ``--pictures``, ``--json`` and ``--quiet``; the command gets one ``Output``."""
+    """Return the options ``--out``, ``--pictures``, ``--json`` and ``--quiet``; the command gets one ``Output``."""
     return all_of(
         click.option(
             "--out", type=click.Path(path_type=Path),
-            help="Folder of the study; one of the same settings is gone on with.  [default: runs/study-<date>-<time>]",
+            help="Folder of the study; a study with the same settings is resumed.  [default: runs/study-<date>-<time>]",
         ),
         click.option(
-            "--pictures", type=click.Choice(plots.FORMATS), default="svg", show_default=True, help="Their format."
+            "--pictures", type=click.Choice(plots.FORMATS), default="svg", show_default=True,
+            help="Format of the pictures.",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print study.json."),
-        click.option("--quiet", is_flag=True, help="No progress, only warnings and the result."),
+        click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result."),
         _with_output,
     )  # fmt: skip
 
@@ -63,7 +64,7 @@ def _with_output(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @frozen
 class Output:
-    """Where a study goes, and how it is told.
+    """Output of a study: its folder, pictures and report.
 
     Attributes:
         folder: of the study.
@@ -99,7 +100,7 @@ class Output:
 
 @contextmanager
 def study_folder(folder: Path, config: object, facts: About | None = None) -> Iterator[Run]:
-    """The folder of a study, made or gone on with; being stopped within says how to go on.
+    """Yield the folder of a study, made or resumed; an interruption within prints how to resume.
 
     Raises:
         RunError: it holds something else, or a study of other settings or data.
@@ -132,7 +133,7 @@ def _remove_if_nothing_was_done(folder: Path) -> None:
 
 
 def _drawn(study: plots.Study, folder: Path, kind: str) -> list[Path]:
-    """A study's pictures in its folder; none, and a line that says why, where matplotlib is absent."""
+    """Draw a study's pictures in its folder; without matplotlib log how to install it, and draw none."""
     if not plots.can_draw():
         log.warning("no pictures: %s, then: bnao study draw %s", plots.HINT, shlex.quote(str(folder)))
         return []
@@ -140,7 +141,7 @@ def _drawn(study: plots.Study, folder: Path, kind: str) -> list[Path]:
 
 
 def framework(machine: MachineConfig, what: str) -> Backend:
-    """The backend that a study works with.
+    """Return the backend that a study works with.
 
     Args:
         machine: names it.
@@ -156,7 +157,7 @@ def framework(machine: MachineConfig, what: str) -> Backend:
 
 
 def counting(total: int, line: str) -> Listener:
-    """A listener that logs each event, how many there will be, and the time that is left.
+    """Return a listener that logs each event, how many there will be, and the time that is left.
 
     Args:
         total: events to come.
@@ -173,7 +174,7 @@ def counting(total: int, line: str) -> Listener:
 
 
 def required(path: str | None, option: str) -> Path:
-    """The file of an option that must be given.
+    """Return the file of an option that must be given.
 
     Raises:
         click.UsageError: it was not.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnao.cli.figures import percent
 from bnao.cli.progress import Smoothed, Speeds, figures_text
-from bnao.config.settings import StudyConfig
+from bnao.config.studies import StudyConfig
 from bnao.protocols import Event
 
 
@@ -46,7 +46,7 @@ class StudyTrack:
             }
         )
         self._config, self._last, self._smooth, self._scored = config, start, Smoothed(), 0
-        self._sets, self._set = len(config.sets), 0
+        self._sets, self._set = len(config.sizes), 0
         # the loops of a study, once more: its supernets and the lengths of its short trainings, for each set
         self._planned, self._supernets, self._epoch_steps = self._sets * config.supernets, 0, supernet_steps
         self._short_done = 0
@@ -54,7 +54,7 @@ class StudyTrack:
             "epoch": self._sets * genotypes * config.repeats * config.alone_epochs * trains,
             "step": self._steps_from(0),
             "score": self._scores_from(0),
-            "short_epoch": self._sets * genotypes * config.seeds * sum(config.short_epochs),
+            "short_epoch": self._sets * genotypes * config.seeds * sum(config.short),
         }
 
     def update(self, event: Event, now: float) -> str | None:
@@ -83,7 +83,7 @@ class StudyTrack:
                 f"{self._of_set}alone for {event['epochs']} epoch{'s' * (event['epochs'] > 1)}  "
                 f"genotype {event['genotype']}/{event['of']}, seed {event['seed']}"
             )
-            total = self._sets * event["of"] * config.seeds * sum(config.short_epochs)
+            total = self._sets * event["of"] * config.seeds * sum(config.short)
             if kind == "short_epoch":
                 self.loss, self.rate = event["loss"], event["rate"]
                 done = self._short_done + event["epoch"]
@@ -117,14 +117,14 @@ class StudyTrack:
     @property
     def _of_set(self) -> str:
         """The set that is studied, where there are several."""
-        return f"{self._config.sets[self._set]}  " if self._sets > 1 else ""
+        return f"{self._config.sizes[self._set]}  " if self._sets > 1 else ""
 
     def _steps_from(self, first: int) -> int:
-        """Steps of the supernets from one on."""
+        """Return the number of steps of the supernets from one on."""
         return self._epoch_steps * sum(planned.epochs[-1] for planned in self._planned[first:])
 
     def _scores_from(self, first: int) -> int:
-        """Genotypes that are scored in the supernets from one on."""
+        """Return the number of scorings in the supernets from one on."""
         return self.genotypes * sum(len(planned.epochs) for planned in self._planned[first:])
 
     def _name(self, event: Event) -> str:
@@ -136,11 +136,11 @@ class StudyTrack:
         return told
 
     def place(self) -> str:
-        """Which training, and how far."""
+        """Return the current training and its progress."""
         return self._place
 
     def figures(self) -> list[str]:
-        """Loss, rate and the time left."""
+        """Return loss, rate and the time left."""
         return figures_text(self.loss, self.rate, None, self.speeds.left(self._left))
 
 

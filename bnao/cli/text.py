@@ -13,7 +13,7 @@ _ASCII = str.maketrans({"│": "|", "─": "-", "├": "+", "╰": "`", "╮": "
 
 
 def in_words(cell: Cell, outputs: Sequence[int]) -> list[str]:
-    """A line a node, and one for the states that the cell gives out.
+    """Return a line per node, and one for the output states of the cell.
 
     >>> from bnao.space.genotype import Edge, Node
     >>> cell = Cell([Node([Edge(1, "sep_conv_3x3"), Edge(1, "skip_connect")])])
@@ -33,7 +33,7 @@ def in_words(cell: Cell, outputs: Sequence[int]) -> list[str]:
 
 
 def drawn(cell: Cell, outputs: Sequence[int], *, ascii_only: bool = False) -> list[str]:
-    """The cell as a graph: a column a state, a row an edge, which runs from its source to the node that it makes.
+    """Return the cell as a graph: a column per state, a row per edge, drawn from its source to its node.
 
     A state's line ends where it is read last; those that are given out reach the bottom, where they are joined.
 

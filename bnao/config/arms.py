@@ -1,4 +1,4 @@
-"""Which supernets a ranking study trains: their samplers, seeds and lengths."""
+"""Supernets that a ranking study trains: their samplers, seeds and lengths."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import NamedTuple
 from attrs import frozen
 
 from bnao.errors import ConfigError
+from bnao.sampler import SAMPLERS
 
 MOST_ALPHA = 10
-SAMPLERS = ("proportional", "uniform", "budget")
 
 
 @frozen
 class SamplerSpec:
-    """Who draws in a study's supernet: a sampler and the power of the size.
+    """Sampler of a study's supernet: its name and the power of the size.
 
     >>> str(SamplerSpec("proportional", 0.5)), str(SamplerSpec("uniform", 0.0))
     ('proportional:0.5', 'uniform')
@@ -27,7 +27,11 @@ class SamplerSpec:
 
     @classmethod
     def parse(cls, text: str) -> SamplerSpec:
-        """Read ``uniform``, ``proportional``, ``budget`` or one of the latter with an alpha, ``proportional:0.5``."""
+        """Read ``uniform``, ``proportional``, ``budget`` or one of the latter with an alpha, ``proportional:0.5``.
+
+        Raises:
+            ConfigError: the text is something else.
+        """
         name, _, alpha = text.strip().partition(":")
         try:
             power = float(alpha) if alpha else 1.0

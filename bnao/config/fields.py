@@ -1,4 +1,4 @@
-"""How a setting is declared, checked, laid over another, and written as TOML."""
+"""Declaration, checks, layers and TOML of settings."""
 
 import difflib
 import math
@@ -63,7 +63,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def told(value: object) -> str:
-    """A value as an error tells it; of a whole number of more than 40 digits, how long it is.
+    """Return a value as an error shows it; for an integer of more than 40 digits, its length.
 
     >>> told("wide"), told(12), told(-(10**5000))
     ("'wide'", '12', 'a number of about 5000 digits')
@@ -77,7 +77,7 @@ _KIND_NAMES: dict[type, str] = {int: "a whole number", float: "a number", bool: 
 
 
 def kinds_of(attribute: "Attribute[Any]") -> tuple[type, ...]:
-    """The plain types a setting may have, such as (int, NoneType)."""
+    """Return the plain types a setting may have, such as (int, NoneType)."""
     kind = attribute.type
     members = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     return tuple(typing.get_origin(member) or member for member in members if member is not None)
@@ -96,7 +96,7 @@ def setting(
     fixed: bool = True,
     converter: Any = None,
 ) -> Any:
-    """A field with all that the command line, the file and the checks need to know about it.
+    """Return a field with all that the command line, the file and the checks need to know about it.
 
     Args:
         default: its value in the paper's own setting.
@@ -107,7 +107,7 @@ def setting(
         words: numbers with a meaning of their own, which the bounds do not hold for, by the word that stands for each.
         has_option: whether the command line has an option of its name.
         from_data: the data set decides it: neither an option nor in the file.
-        fixed: whether work that was begun with it goes on with the same value only.
+        fixed: whether work that was begun with it must be resumed with the same value.
         converter: makes the value from what was given.
     """
 
@@ -129,26 +129,71 @@ def setting(
     return field(default=default, validator=validate, metadata=metadata, converter=converter, kw_only=True)
 
 
-def rising(name: str, text: str) -> tuple[int, ...]:
-    """Read whole numbers >= 1 that rise, by commas.
+def several(
+    default: tuple[Any, ...],
+    help: str,
+    *,
+    read: Callable[[str], Any] = str,
+    check: Callable[[tuple[Any, ...]], bool] = lambda values: True,
+    wanted: str = "texts",
+    fixed: bool = True,
+) -> Any:
+    """Declare a setting that is a tuple; a text is read as its values separated by commas.
+
+    Args:
+        default: its values in the paper's own setting.
+        help: one line for people.
+        read: makes a value from its text; raises ValueError for another text.
+        check: whether values that were given may stand together; never asked about the default.
+        wanted: what the error for other values asks for.
+        fixed: as in ``setting``.
 
     Raises:
-        ConfigError: the text is something else; the setting is named.
-
-    >>> rising("epochs", "5,10,20")
-    (5, 10, 20)
+        ConfigError: on creation, other values; the setting is named.
     """
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if not numbers or numbers[0] < 1 or list(numbers) != sorted(set(numbers)):
-        raise ConfigError(f"{name} is {text!r}; it must be whole numbers >= 1 that rise, such as 5,10,20")
-    return numbers
+
+    def convert(value: Any) -> Any:
+        """Return the tuple of values, or what was given where it is not one."""
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, (tuple, list)):
+            return value
+        try:
+            return tuple(read(part.strip()) if isinstance(part, str) else part for part in parts)
+        except ConfigError:
+            raise
+        except ValueError:
+            return value
+
+    def validate(instance: object, attribute: "Attribute[Any]", values: Any) -> None:
+        kinds = {type(value) for value in values} if isinstance(values, tuple) else {type(None)}
+        kind = typing.get_args(attribute.type)[0]
+        if values != default and not (kinds <= {kind} and check(values)):
+            raise ConfigError(f"{attribute.name} is {listed(values)!r}; it must be {wanted}")
+
+    metadata = {"help": help, "choices": (), "words": {}, "has_option": True, "from_data": False, "fixed": fixed}
+    return field(default=default, validator=validate, converter=convert, metadata=metadata, kw_only=True)
+
+
+def listed(values: object) -> object:
+    """Return the values of a tuple or list as one text, separated by commas; anything else as it is.
+
+    >>> listed((5, 10, 20))
+    '5,10,20'
+    """
+    return ",".join(map(str, values)) if isinstance(values, (tuple, list)) else values
+
+
+def are_rising(numbers: Sequence[int]) -> bool:
+    """Return whether there are numbers, all of them >= 1, each larger than the one before.
+
+    >>> are_rising((5, 10, 20)), are_rising((5, 3)), are_rising(())
+    (True, False, False)
+    """
+    return bool(numbers) and numbers[0] >= 1 and list(numbers) == sorted(set(numbers))
 
 
 def section(factory: Callable[[], Any]) -> Any:
-    """A field that holds settings of their own, such as ``data`` of a search.
+    """Return a field that holds settings of their own, such as ``data`` of a search.
 
     Args:
         factory: makes the section's defaults.
@@ -168,7 +213,7 @@ def section(factory: Callable[[], Any]) -> Any:
 
 
 def _example(kind: type, name: str, value: object) -> str:
-    """A section's class, and a call of it with what was given in its place, where that can be meant."""
+    """Return a section's class, and a call of it with what was given in its place, where that can be meant."""
     if isinstance(value, Mapping):
         tried = [dict(value)]
     elif isinstance(value, (str, os.PathLike)):
@@ -188,7 +233,7 @@ def _example(kind: type, name: str, value: object) -> str:
 
 
 def settings_of(config: type) -> Iterator[tuple[tuple[str, ...], "Attribute[Any]"]]:
-    """Every setting of a config class that has an option: its path, such as ("data", "pad"), and its field."""
+    """Yield every setting of a config class that has an option: its path, such as ("data", "pad"), and field."""
     for attribute in attrs.fields(config):
         if attrs.has(attribute.type):
             yield from (((attribute.name, *path), inner) for path, inner in settings_of(attribute.type))
@@ -197,7 +242,7 @@ def settings_of(config: type) -> Iterator[tuple[tuple[str, ...], "Attribute[Any]
 
 
 def merge(*layers: Settings) -> dict[str, Any]:
-    """Nested settings laid over one another, later ones winning.
+    """Merge nested settings; later ones win.
 
     >>> merge({"data": {"pad": 4, "flip": True}}, {"data": {"pad": 2}})
     {'data': {'pad': 2, 'flip': True}}
@@ -213,7 +258,7 @@ def merge(*layers: Settings) -> dict[str, Any]:
 
 
 def build(config: type[C], settings: Settings, base: C | None = None, where: str = "") -> C:
-    """The config that nested plain settings describe, all others at their defaults.
+    """Return the config that nested plain settings describe, all others at their defaults.
 
     Raises:
         ConfigError: a setting that does not exist, of another type or out of bounds, with its place.
@@ -246,10 +291,10 @@ def build(config: type[C], settings: Settings, base: C | None = None, where: str
 
 
 def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
-    """The config as nested plain settings, numbers that a word stands for by that word.
+    """Return the config as nested plain settings, numbers that a word stands for by that word.
 
     What is None or decided by the data is left out.
-    With ``fixed`` so is what work that was begun may go on without.
+    With ``fixed`` so is what may change on resume.
     """
     settings: dict[str, Any] = {}
     sections: dict[str, Any] = {}
@@ -263,19 +308,21 @@ def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
 
 
 def worded(attribute: "Attribute[Any]", value: object) -> object:
-    """The word that stands for a setting's value, if there is one; else the value."""
+    """Return a setting's value as a file has it: a word for a number that one stands for, a list for a tuple."""
+    if isinstance(value, tuple):
+        return [each if isinstance(each, int) else str(each) for each in value]
     return next((word for word, meant in attribute.metadata["words"].items() if meant == value), value)
 
 
 def to_toml(config: Any, *, fixed: bool = False) -> str:
-    """The config as TOML, which ``read_toml`` and ``build`` turn into the same config; ``to_settings`` in full."""
+    """Return the config as TOML, from which ``read_toml`` and ``build`` make the same config."""
     import tomli_w
 
     return tomli_w.dumps(to_settings(config, fixed=fixed))
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """A TOML file's nested settings.
+    """Read a TOML file's nested settings.
 
     Raises:
         ConfigError: no such file, or not TOML, with the line.

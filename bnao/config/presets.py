@@ -1,10 +1,18 @@
-"""What each preset changes in the paper's settings: to shrink them for a machine, or for other images.
+"""Presets: changes of the paper's settings for smaller machines, or for other images.
 
 ``imagenet`` is the paper's own for ILSVRC-2012 (Sec. 5.4): "exactly follow DARTS", whose ImageNet training scales
 gradients down to a norm of 5, changes brightness, contrast and saturation by up to 0.4, and hues by up to 0.2.
 """
 
-from bnao.config.fields import Settings
+from typing import TypeVar
+
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.fields import Settings, build
+from bnao.config.settings import SearchConfig
+from bnao.config.studies import ProxiesConfig, StudyConfig
+from bnao.errors import ConfigError
+
+C = TypeVar("C")
 
 #: the NAO controller for rounds of a few dozen genotypes; the defaults are the paper's
 RANKED_NAO: Settings = {"targets": "ranks", "features": "structure", "patience": 30, "selection": "neighbours"}
@@ -88,14 +96,14 @@ _AS_SUPERNET = {"channels": "supernet", "cells": "supernet", "cutout": "supernet
 STUDY_PRESETS: dict[str, Settings] = {
     "quick": {
         "genotypes": 10,
-        "epochs": "1,3,6",
+        "epochs": (1, 3, 6),
         "marks": "along",
         "seeds": 2,
         "repeats": 2,
         "top": 3,
         "alone_epochs": 3,
         "network": {"channels": 8, "cells": 1},
-        "data": {"dataset": "fashion-mnist", "image_size": 14, "train_images": 1_500, "dev_share": 0.2, "pad": 2},
+        "data": {"dataset": "fashion-mnist", "image_size": 14, "train_images": 2_200, "dev_share": 0.455, "pad": 2},
         "training": {"learning_rate": 0.15},
         "alone": {**_AS_SUPERNET, "learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
     },
@@ -109,3 +117,35 @@ STUDY_PRESETS: dict[str, Settings] = {
     },
     "paper": {},
 }
+
+# networks and images are those of an evaluation
+PROXIES_PRESETS: dict[str, Settings] = {
+    "quick": {
+        "network": {"channels": 8, "cells": 1},
+        "data": {"dataset": "fashion-mnist", "image_size": 14},
+    },
+    "cifar10-small": {
+        "network": {"channels": 16, "cells": 1},
+        "data": {"dataset": "cifar10", "train_images": 10_000},
+    },
+    "paper": {},
+}
+
+PRESETS: dict[type, dict[str, Settings]] = {
+    ProxiesConfig: PROXIES_PRESETS,
+    SearchConfig: SEARCH_PRESETS,
+    EvaluateConfig: EVALUATE_PRESETS,
+    StudyConfig: STUDY_PRESETS,
+}
+
+
+def preset(config: type[C], name: str) -> C:
+    """Return the config of a preset: quick, cifar10-small or paper; for an evaluation also imagenet.
+
+    >>> preset(SearchConfig, "paper") == SearchConfig()
+    True
+    """
+    presets = PRESETS[config]
+    if name not in presets:
+        raise ConfigError(f"no preset {name!r}; there is {', '.join(presets)}")
+    return build(config, {"preset": name, **presets[name]})

@@ -2,36 +2,74 @@
 
 from attrs import frozen
 
-from bnao.config.fields import section, setting
+from bnao.config.fields import listed, section, setting, several
 from bnao.config.presets import RANKED_NAO, TABLE_NAO
 from bnao.config.settings import CONTROLLERS, SPACE_NAMES, ControllerConfig, MachineConfig, NetworkConfig
 from bnao.errors import ConfigError
 
+# of a comparison, unless others are named
+_WITHOUT_FRAMEWORK = ("random", "evolution", "ageing-evolution", "local-search", "ridge")
+
 
 @frozen
 class ControllerEntry:
-    """A controller in a comparison: its name, the genotypes of each of its rounds, and its searches."""
+    """A controller in a comparison: its name, the genotypes of each round after the first, and its searches.
+
+    >>> str(ControllerEntry.parse("evolution:50:100"))
+    'evolution:50:100'
+    """
 
     name: str
-    new: int
+    proposals: int
     seeds: int
+
+    @classmethod
+    def parse(cls, text: str) -> "ControllerEntry":
+        """Read ``evolution:50:100``.
+
+        Raises:
+            ConfigError: the text is something else.
+        """
+        name, *numbers = text.split(":")
+        try:
+            proposals, seeds = (int(number) for number in numbers)
+        except ValueError:
+            proposals = seeds = 0
+        if name not in CONTROLLERS or proposals < 1 or seeds < 1:
+            raise ConfigError(
+                f"controllers has {text!r}; each is {', '.join(CONTROLLERS)} with the genotypes of a round and the "
+                f"number of searches, such as evolution:50:100"
+            )
+        return cls(name, proposals, seeds)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.proposals}:{self.seeds}"
 
 
 @frozen
 class ControllersConfig:
     """Controllers compared on a benchmark table."""
 
-    seed: int = setting(0, "The first search's seed; the next ones follow.", least=0)
-    controllers: str = setting(
-        "random:25:50,evolution:25:50,ageing-evolution:25:50,local-search:25:50,ridge:25:50,nao:25:20",
-        "Whom to compare, by commas: controller, genotypes of a round after the first, and searches.",
+    seed: int = setting(0, "Seed of the first search; the next searches use the next seeds.", least=0)
+    controllers: tuple[ControllerEntry, ...] = several(
+        (
+            *(ControllerEntry(name, 25, 50) for name in _WITHOUT_FRAMEWORK),
+            ControllerEntry("nao", 25, 20),
+        ),
+        "Controllers to compare, separated by commas, each as NAME:NEW:SEARCHES: genotypes per round after the first, "
+        "and number of searches.",
+        read=ControllerEntry.parse,
+        check=lambda entries: bool(entries),
+        wanted="controllers, such as random:100:100,evolution:50:100",
     )
-    table: str | None = setting(None, "CSV with a genotype, a score and a test accuracy in each row.")
-    score_column: str | None = setting(None, "What a search is told; else score, accuracy, ... or c10_valid_200.")
-    test_column: str | None = setting(None, "What it is judged by.")
-    pool: int = setting(25, "Random genotypes of the first round.", least=2)
-    queries: int = setting(500, "Genotypes a search may score.", least=2)
-    n_seeds: int = setting(20, "Best genotypes that proposals are made from (K).", least=1)
+    table: str | None = setting(None, "CSV file with a genotype, a score and a test accuracy in each row.")
+    score_column: str | None = setting(
+        None, "Column of the scores that a search sees; by default score, accuracy, best_test_acc or c10_valid_200."
+    )
+    test_column: str | None = setting(None, "Column of the test accuracies that a search is judged by.")
+    pool: int = setting(25, "Random genotypes in the first round.", least=2)
+    queries: int = setting(500, "Number of genotypes a search may score.", least=2)
+    n_seeds: int = setting(20, "Best genotypes that new ones are derived from (K).", least=1)
     network: NetworkConfig = section(NetworkConfig)
     controller: ControllerConfig = section(lambda: ControllerConfig(**TABLE_NAO))
     machine: MachineConfig = section(MachineConfig)
@@ -39,65 +77,44 @@ class ControllersConfig:
     def __attrs_post_init__(self) -> None:
         if self.queries <= self.pool:
             raise ConfigError(f"queries is {self.queries}; it must be more than the first round's {self.pool}")
-        if len({entrant.name for entrant in self.entries}) < len(self.entries):
-            raise ConfigError(f"controllers is {self.controllers!r}; it names one twice")
-
-    @property
-    def entries(self) -> tuple[ControllerEntry, ...]:
-        """The controllers to compare."""
-        return tuple(_entrant(text.strip()) for text in self.controllers.split(","))
-
-
-def _entrant(text: str) -> ControllerEntry:
-    name, *numbers = text.split(":")
-    try:
-        new, seeds = (int(number) for number in numbers)
-    except ValueError:
-        new = seeds = 0
-    if name not in CONTROLLERS or new < 1 or seeds < 1:
-        raise ConfigError(
-            f"controllers has {text!r}; each is {', '.join(CONTROLLERS)} with the genotypes of a round and the number "
-            f"of searches, such as evolution:50:100"
-        )
-    return ControllerEntry(name, new, seeds)
+        if len({entry.name for entry in self.controllers}) < len(self.controllers):
+            raise ConfigError(f"controllers is {listed(self.controllers)!r}; it names one twice")
 
 
 @frozen
 class PredictorConfig:
     """A controller's predictor alone, on a benchmark table."""
 
-    seed: int = setting(0, "The first training's seed; the next ones follow.", least=0)
-    space: str = setting("nao", "Space of the table's genotypes.", choices=SPACE_NAMES)
-    table: str | None = setting(None, "CSV with a genotype and a score in each row.")
-    score_column: str | None = setting(None, "Its column of scores; else score, accuracy or best_test_acc.")
-    sizes: str = setting("50,100,200,500,1000,2000,5000", "Genotypes to learn from, by commas.")
-    seeds: int = setting(5, "Trainings of each size, each with its own seed.", least=1)
-    steps: int = setting(3000, "Adam steps of each training, about.", least=1)
-    most_held_out: int = setting(5000, "At most so many of the others are predicted.", least=3)
+    seed: int = setting(0, "Seed of the first training; the next trainings use the next seeds.", least=0)
+    space: str = setting("nao", "Search space of the table's genotypes.", choices=SPACE_NAMES)
+    table: str | None = setting(None, "CSV file with a genotype and a score in each row.")
+    score_column: str | None = setting(None, "Column of the scores; by default score, accuracy or best_test_acc.")
+    sizes: tuple[int, ...] = several(
+        (50, 100, 200, 500, 1000, 2000, 5000),
+        "Numbers of genotypes to learn from, separated by commas.",
+        read=int,
+        check=lambda sizes: bool(sizes) and min(sizes) >= 2,
+        wanted="whole numbers >= 2, such as 50,100",
+    )
+    seeds: int = setting(5, "Trainings per size, each with its own seed.", least=1)
+    steps: int = setting(3000, "Approximate number of Adam steps per training.", least=1)
+    most_held_out: int = setting(5000, "Largest number of held-out genotypes to predict.", least=3)
     controller: ControllerConfig = section(lambda: ControllerConfig(**RANKED_NAO, held_out=0.0))
     machine: MachineConfig = section(MachineConfig)
-
-    def __attrs_post_init__(self) -> None:
-        if not self.parts or min(self.parts) < 2:
-            raise ConfigError(f"sizes is {self.sizes!r}; each must be >= 2")
-
-    @property
-    def parts(self) -> tuple[int, ...]:
-        """The numbers of genotypes to learn from."""
-        try:
-            return tuple(int(text) for text in self.sizes.split(","))
-        except ValueError:
-            raise ConfigError(f"sizes is {self.sizes!r}; it must be whole numbers >= 2, such as 50,100") from None
 
 
 @frozen
 class SizeConfig:
     """Size and accuracy in benchmark tables."""
 
-    tables: str = setting("", "CSV files, by commas.")
-    size_column: str | None = setting(None, "Column of sizes; else size, params or one that begins so.")
-    columns: str = setting("", "Columns of accuracies, by commas; else all whose names tell epochs.")
-    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
+    tables: tuple[str, ...] = several((), "CSV files.")
+    size_column: str | None = setting(
+        None, "Column of the sizes; by default size, params, or one that begins with params."
+    )
+    columns: tuple[str, ...] = several(
+        (), "Columns of accuracies; by default all whose names end in a number of epochs."
+    )
+    resamples: int = setting(1000, "Bootstrap resamples for each interval.", least=100)
 
 
 @frozen
@@ -105,9 +122,15 @@ class AgreementConfig:
     """Published scores against published accuracies."""
 
     table: str = setting("", "The CSV file.")
-    truth_column: str = setting("", "Column of accuracies.")
-    score_columns: str = setting("", "Columns of scores, by commas.")
-    among: str | None = setting(None, "Only the genotypes of this study.")
-    draw: int = setting(50, "Genotypes of a random draw.", least=2)
-    draws: int = setting(1000, "How many of these.", least=2)
-    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
+    truth_column: str = setting("", "Column of the accuracies.")
+    score_columns: tuple[str, ...] = several((), "Columns of the scores.")
+    among: str | None = setting(None, "Only the genotypes of this ranking study (a folder or its study.json).")
+    space: str | None = setting(
+        None,
+        "Search space of the table's genotypes: live size is then a ranking beside the others; with --among by default "
+        "nao.",
+        choices=SPACE_NAMES,
+    )
+    draw: int = setting(50, "Genotypes in each random subset.", least=2)
+    draws: int = setting(1000, "Number of random subsets.", least=2)
+    resamples: int = setting(1000, "Bootstrap resamples for each interval.", least=100)

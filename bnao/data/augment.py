@@ -22,7 +22,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 def augmented(
     images: NDArray[np.float32], config: DataConfig, seed: int, step: int, *, black: ArrayLike = 0.0
 ) -> NDArray[np.float32]:
-    """Normalised images mirrored, shifted and cut out at random, as the settings say.
+    """Return normalised images with the random flips, shifts and cutouts of the settings.
 
     Half of them are mirrored; each is padded and cropped to its size again at a random place, or a random part of it
     is enlarged to its size; in each a square centred on a random pixel is set to the mean (0), the part of it that
@@ -78,14 +78,14 @@ def augmented(
 
 
 def _covered(centre: NDArray[np.float64], length: int, side: int) -> NDArray[np.bool_]:
-    """Which of ``length`` places ``side`` of them around a random one are: shape (n, length)."""
+    """Return which of ``length`` places are among the ``side`` around a random one: shape (n, length)."""
     start = (centre * length).astype(int)[:, None] - side // 2
     place = np.arange(length)
     return (start <= place) & (place < start + side)
 
 
 def _resized_crops(images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """A random part of each image, enlarged to its size by linear interpolation."""
+    """Return a random part of each image, enlarged to its size by linear interpolation."""
     n, height, width, _ = images.shape
     area, ratio, down, right = rng.random((4, n))
     share, shape = _share_and_ratio(area, ratio)
@@ -99,7 +99,7 @@ def _resized_crops(images: NDArray[np.float32], rng: np.random.Generator) -> NDA
 def _share_and_ratio(
     area: NDArray[np.float64], ratio: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A part's share of its image's area and its ratio of width to height, from uniform numbers in [0, 1)."""
+    """Return a part's share of its image's area and its ratio of width to height, from uniform numbers in [0, 1)."""
     least, most = np.log(_RATIO)
     return _AREA[0] + area * (_AREA[1] - _AREA[0]), np.exp(least + ratio * (most - least))
 
@@ -109,13 +109,13 @@ Box = tuple[float, float, float, float]
 
 
 def random_parts(n: int, seed: int, step: int) -> NDArray[np.float64]:
-    """What decides which parts of a step's n images are shown, shape (n, tries, 4); see ``random_part``."""
+    """Return the random numbers behind the crops of a step's n images, shape (n, tries, 4); see ``random_part``."""
     area, ratio, down, right = stream(seed, "part", step).random((4, n, _TRIES))
     return np.stack([*_share_and_ratio(area, ratio), down, right], -1)
 
 
 def random_part(tries: NDArray[np.float64], height: int, width: int) -> Box:
-    """The part of an image that is shown: the first of the tries that lies within it (Szegedy et al. 2015).
+    """Return the part of an image that is shown: the first of the tries that lies within it (Szegedy et al. 2015).
 
     Where none does, as in very long images, the largest part in the middle of an allowed ratio.
 
@@ -136,14 +136,14 @@ def random_part(tries: NDArray[np.float64], height: int, width: int) -> Box:
 
 
 def mirrored(n: int, seed: int, step: int) -> NDArray[np.bool_]:
-    """Which of a step's n images are mirrored, half of them; shape (n,)."""
+    """Return which of a step's n images are mirrored, each with probability 1/2; shape (n,)."""
     return stream(seed, "mirror", step).random(n) < 0.5
 
 
 def _sampled(
     images: NDArray[np.float32], start: NDArray[np.float64], length: NDArray[np.float64], places: int
 ) -> NDArray[np.float32]:
-    """Along axis 1, so many places evenly over start .. start + length, each between its two neighbours."""
+    """Interpolate axis 1 linearly at evenly spaced places of start .. start + length."""
     at = start[:, None] + (np.arange(places) + 0.5) * (length / places)[:, None] - 0.5
     at = np.clip(at, 0, images.shape[1] - 1)
     before = np.floor(at).astype(int)
@@ -155,7 +155,7 @@ def _sampled(
 
 
 def jitter_factors(n: int, share: float, seed: int, step: int) -> NDArray[np.float32]:
-    """What brightness, contrast and saturation of a step's n images are multiplied by, shape (3, n).
+    """Return the factors of brightness, contrast and saturation of a step's n images, shape (3, n).
 
     Uniform within 1 - share .. 1 + share, not below 0.
     """
@@ -163,14 +163,14 @@ def jitter_factors(n: int, share: float, seed: int, step: int) -> NDArray[np.flo
 
 
 def hue_turns(n: int, most: float, seed: int, step: int) -> NDArray[np.float32]:
-    """How far the hues of a step's n images turn: shares of the colour circle, within -most .. most, shape (n,)."""
+    """Return the turns of hue of a step's n images: fractions of the colour circle in -most .. most, (n,)."""
     return stream(seed, "hue", step).uniform(-most, most, n).astype(np.float32)
 
 
 def jittered(
     images: NDArray[np.uint8], share: float, seed: int, step: int, *, hue: float = 0.0
 ) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """Images, 0..255, whose brightness, contrast, saturation and hue are changed at random, in this order.
+    """Return images, 0..255, with random changes of brightness, contrast, saturation and hue, in this order.
 
     Args:
         images: shape (n, height, width, channels), 1 or 3 channels; grey ones have neither saturation nor hue.
@@ -189,7 +189,7 @@ def jittered(
 
 
 def _recoloured(images: NDArray[np.uint8], factors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Images, 0..255, in which brightness, contrast and saturation are multiplied by factors of shape (3, n)."""
+    """Multiply brightness, contrast and saturation of images, 0..255, by factors of shape (3, n)."""
     brightness, contrast, saturation = factors[..., None, None, None]
     result = np.clip(images * brightness, 0, 255)
     grey = result @ _LUMA if result.shape[3] == 3 else result[..., 0]
@@ -203,7 +203,7 @@ def _recoloured(images: NDArray[np.uint8], factors: NDArray[np.float32]) -> NDAr
 
 
 def turned(images: NDArray[np.uint8] | NDArray[np.float32], turns: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Images whose hues are turned; value and saturation (HSV, Smith 1978) stay.
+    """Return images with their hues turned; value and saturation (HSV, Smith 1978) stay.
 
     Args:
         images: red, green and blue, shape (n, height, width, 3).

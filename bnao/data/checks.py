@@ -1,4 +1,4 @@
-"""What labelled images must be, whatever their source; and how they are shown at another size."""
+"""Checks of labelled images, whatever their source, and their resizing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 @frozen(eq=False)
 class Images:
-    """A data set as its source gives it: two parts of uint8 images (n, height, width, channels) with labels.
+    """Data set as read from its source: two parts of uint8 images (n, height, width, channels) with labels.
 
     Files that could not be read and were left out are in ``unreadable``, with the reason.
     """
@@ -38,7 +38,7 @@ class Images:
 def checked_part(
     where: str, part: str, x: NDArray[Any], y: NDArray[Any], classes: int | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """One part's images as C-contiguous (n, height, width, channels) and its labels as int64 of shape (n,).
+    """Return images as C-contiguous (n, height, width, channels) and labels as int64 of shape (n,).
 
     Args:
         where: the file, for the message.
@@ -64,13 +64,13 @@ def checked_part(
         hint = "; channels come last: x.transpose(0, 2, 3, 1)" if x.shape[1] in (1, 3) else ""
         raise DataError(f"{x_name} has the shape {x.shape}, that is {x.shape[3]} channels; it must have 1 or 3{hint}")
     if min(x.shape[1:3]) < 1:
-        raise DataError(f"{x_name} has the shape {x.shape}; its images hold no pixel")
+        raise DataError(f"{x_name} has the shape {x.shape}; its images have no pixels")
     if y.dtype.kind not in "iu":
-        raise DataError(f"{y_name} is {y.dtype}; labels must be whole numbers from 0 on")
+        raise DataError(f"{y_name} is {y.dtype}; labels must be integers from 0")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
-        raise DataError(f"{y_name} has the shape {y.shape}; it must be (n,), one label an image")
+        raise DataError(f"{y_name} has the shape {y.shape}; it must be (n,), one label per image")
     if len(x) != len(y):
         raise DataError(f"{where}: x_{part} has {len(x):,} images but y_{part} has {len(y):,} labels")
     most = (MOST_CLASSES if classes is None else classes) - 1
@@ -86,7 +86,7 @@ def checked_part(
 def checked_images(
     name: str, where: str, arrays: Mapping[str, NDArray[Any]], class_names: Sequence[str] | None = None
 ) -> Images:
-    """A source's arrays as a data set: each part passes ``checked_part``, and both fit together.
+    """Return a source's arrays as a data set: each part passes ``checked_part``, and both fit together.
 
     Args:
         name: how a report calls the data set.
@@ -104,7 +104,7 @@ def checked_images(
     present = np.bincount(y_train) > 0
     classes = len(present)
     if classes < 2 or present.sum() < 2:
-        raise DataError(f"{where}: y_train has the one label {y_train[0]}; two classes at least can be told apart")
+        raise DataError(f"{where}: y_train has the one label {y_train[0]}; at least two classes are needed")
     if not present.all():
         raise DataError(
             f"{where}: labels out of range: y_train has labels up to {classes - 1}, but none is {present.argmin()}; "
@@ -124,12 +124,12 @@ def checked_images(
 
 
 def size_text(images: NDArray[np.uint8]) -> str:
-    """How large each image of (n, height, width, channels) is, such as ``32 x 32 x 3``."""
+    """Return the size of images (n, height, width, channels), such as ``32 x 32 x 3``."""
     return " x ".join(map(str, images.shape[1:]))
 
 
 def resize(images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Images of shape (n, height, width, channels) shown at another (height, width).
+    """Resize images of shape (n, height, width, channels) to another (height, width).
 
     Sizes that divide: the mean of each block of pixels, halves rounded up. Else Pillow's box filter where both
     sides shrink, and its bicubic one otherwise.

@@ -1,7 +1,7 @@
 """Images as NumPy arrays with a fixed train/dev/test split, and the augmented batches of a training.
 
-Paper: Sec. 5; the split, the augmentation and the cutout are SPEC section 8's. Images stay uint8 in memory and
-are normalised and augmented as whole batches. Where they come from is in ``bnao.data.sources``.
+Paper: Sec. 5; docs/training.md describes split, augmentation and cutout. Images stay uint8 in memory and are normalised
+and augmented as whole batches. ``bnao.data.sources`` reads them.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _IMAGES_A_SUM = 4096
 
 
 class LabelledImages(Protocol):
-    """What a stand-alone network is trained and tested on, in memory (``Dataset``) or on disk (``imagenet.py``)."""
+    """Images to train and test a stand-alone network on, in memory (``Dataset``) or on disk (``imagenet.py``)."""
 
     @property
     def classes(self) -> int:
-        """How many classes there are to tell apart."""
+        """The number of classes."""
         ...
 
     @property
@@ -51,7 +51,7 @@ class LabelledImages(Protocol):
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """What images are normalised by, of each channel, in units where white is 1; shape (channels,)."""
+        """The mean of each channel, in units where white is 1; shape (channels,)."""
         ...
 
     @property
@@ -66,7 +66,7 @@ class LabelledImages(Protocol):
 
     @property
     def tells_top5(self) -> bool:
-        """Whether a network is also told by how often the label is among its first five."""
+        """Whether the top-5 error is reported as well."""
         ...
 
     @property
@@ -80,29 +80,29 @@ class LabelledImages(Protocol):
         ...
 
     def describe(self) -> str:
-        """One line for people."""
+        """Return a one-line description."""
         ...
 
     def network(self, config: NetworkConfig) -> NetworkConfig:
-        """The network's settings with these classes and this image filled in."""
+        """Return the network's settings with these classes and this image filled in."""
         ...
 
     def joined(self) -> LabelledImages:
-        """The same images, all but those to test on in the train part."""
+        """Return the same images, all but those to test on in the train part."""
         ...
 
     def normalised(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images of shape (n, height, width, channels), 0..255, as networks take them."""
+        """Normalise images of shape (n, height, width, channels), 0..255, as networks take them."""
         ...
 
     def train_batches(
         self, steps: range, batch_size: int, seed: int, config: DataConfig
     ) -> Generator[Batch, None, None]:
-        """The batches of these training steps, each as ``train_batch`` says; closing ends all that was begun."""
+        """Return the batches of these training steps, each as ``train_batch`` says; closing ends all that was begun."""
         ...
 
     def test_batches(self, batch_size: int) -> Generator[TestBatch, None, None]:
-        """All images to test on with their labels, as many at once as a backend takes."""
+        """Return all images to test on with their labels, as many at once as a backend takes."""
         ...
 
 
@@ -136,7 +136,7 @@ class Dataset:
     class_names: tuple[str, ...]
     unreadable: Mapping[str, str] = field(factory=dict, repr=False)
 
-    #: in memory are small sets, of which top-1 is told
+    #: in memory are small sets, whose top-1 error alone is reported
     tells_top5 = False
 
     def __attrs_post_init__(self) -> None:
@@ -154,7 +154,7 @@ class Dataset:
 
     @property
     def classes(self) -> int:
-        """How many classes there are to tell apart."""
+        """The number of classes."""
         return len(self.class_names)
 
     @property
@@ -169,7 +169,7 @@ class Dataset:
         return len(self.y_train)
 
     def describe(self) -> str:
-        """One line for people: the parts' sizes, the images' and the number of classes."""
+        """Return a one-line description: the sizes of the parts and of the images, and the number of classes."""
         parts = {"train": len(self.y_train), "dev": len(self.y_dev), "test": len(self.y_test)}
         return description(self.name, parts, size_text(self.x_train), self.classes)
 
@@ -202,7 +202,7 @@ class Dataset:
         return scale_and_offset(mean, np.where(std > 0, std, 1.0), self.image)  # a channel of one value: 0, not NaN
 
     def normalised(self, images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
-        """Images of shape (n, height, width, channels), 0..255, as (x / 255 - mean) / std of the train part."""
+        """Normalise images (n, height, width, channels), 0..255, to (x / 255 - mean) / std of the train part."""
         scale, offset = self._scale_and_offset
         result = np.multiply(images, scale, dtype=np.float32)
         result -= offset
@@ -210,12 +210,12 @@ class Dataset:
 
     @property
     def black(self) -> NDArray[np.float32]:
-        """What a black pixel is once it is normalised, shape (channels,)."""
+        """The value of a black pixel after normalisation, shape (channels,)."""
         black: NDArray[np.float32] = -self._scale_and_offset[1][0, 0]
         return black
 
     def network(self, config: NetworkConfig) -> NetworkConfig:
-        """The network's settings with these classes and this image filled in.
+        """Return the network's settings with these classes and this image filled in.
 
         Raises:
             ConfigError: the images are too small for the network.
@@ -232,7 +232,7 @@ class Dataset:
         return digest.hexdigest()
 
     def joined(self) -> Dataset:
-        """The same images with the dev part added to the train part, for the training of chosen genotypes.
+        """Return the same images with the dev part added to the train part, for the training of chosen genotypes.
 
         What ``dev_images`` left out of the dev part is in neither; ``load_dataset(..., dev=False)`` keeps all.
         """
@@ -247,17 +247,17 @@ class Dataset:
     def train_batches(
         self, steps: range, batch_size: int, seed: int, config: DataConfig
     ) -> Generator[Batch, None, None]:
-        """The batches of these training steps; see ``train_batch``."""
+        """Yield the batches of these training steps; see ``train_batch``."""
         for step in steps:
             yield train_batch(self, step, batch_size, seed, config)
 
     def test_batches(self, batch_size: int) -> Generator[TestBatch, None, None]:
-        """The whole test part at once: a backend takes as many of images in memory as it can."""
+        """Yield the whole test part at once; a backend splits images in memory as it needs."""
         yield self.x_test, self.y_test
 
 
 def description(name: str, parts: Mapping[str, int], size: str, classes: int) -> str:
-    """A data set in one line; parts without images are left out.
+    """Return a data set in one line; parts without images are left out.
 
     >>> description("black", {"train": 1200, "dev": 0, "test": 7}, "8 x 8 x 3", 2)
     'black: 1,200 train, 7 test images of 8 x 8 x 3, 2 classes'
@@ -269,7 +269,7 @@ def description(name: str, parts: Mapping[str, int], size: str, classes: int) ->
 def scale_and_offset(
     mean: NDArray[np.float64], std: NDArray[np.float64], image: tuple[int, int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What pixels 0..255 are multiplied by and then lessened by to have mean 0 and deviation 1.
+    """Return the scale of pixels 0..255, and the offset to subtract after it, for mean 0 and deviation 1.
 
     Args:
         mean, std: of each channel, in units where white is 1.
@@ -281,7 +281,7 @@ def scale_and_offset(
 
 
 def load_dataset(config: DataConfig, *, dev: bool = True) -> Dataset:
-    """The data set the settings name, shown at their size and split by their shares.
+    """Return the data set the settings name, resized and split by their shares.
 
     Each part holds the same share of each class, to within one image; of every class at least one image is left
     to train on. Images keep their order within a part.
@@ -332,7 +332,7 @@ def load_dataset(config: DataConfig, *, dev: bool = True) -> Dataset:
 
 
 def fewer_train_images(name: str, labels: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
-    """The places of so many of the train images, the same share of each class and at least one.
+    """Return the places of so many of the train images, the same share of each class and at least one.
 
     Raises:
         DataError: there are fewer, or more classes.
@@ -344,14 +344,14 @@ def fewer_train_images(name: str, labels: NDArray[np.int64], wanted: int) -> NDA
 def _check_amount(name: str, setting: str, wanted: int, there: int, what: str, classes: int) -> None:
     if not classes <= wanted <= there:
         raise DataError(
-            f"{name}: {setting} is {wanted:,}; it can be {classes:,} (one image a class) to {there:,} (all {what})"
+            f"{name}: {setting} is {wanted:,}; it can be {classes:,} (one image per class) to {there:,} (all {what})"
         )
 
 
 def _stratified(
     labels: NDArray[np.int64], total: int, rng: np.random.Generator, *, least: int = 0, spare: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """So many random places with the same share of each class, and all other places; both in ascending order.
+    """Return random places with the same share of each class, and all others; both in ascending order.
 
     Of each class at least ``least`` are taken and ``spare`` left, where it has so many.
     """
@@ -367,7 +367,7 @@ def _stratified(
 def _apportioned(
     counts: NDArray[np.int64], total: int, least: NDArray[np.int64], most: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Whole numbers in the shares of ``counts`` that sum to the total: the largest remainders are rounded up."""
+    """Return integers in proportion to ``counts`` with this sum: the largest remainders are rounded up."""
     exact = counts * (total / counts.sum())
     whole: NDArray[np.int64] = np.clip(np.floor(exact).astype(np.int64), least, most)
     while (missing := total - int(whole.sum())) != 0:
@@ -379,7 +379,7 @@ def _apportioned(
 
 
 def epoch_batches(n: int, batch_size: int) -> int:
-    """Steps of an epoch: its whole batches, at least one; what is left over waits for another epoch's order.
+    """Return the steps of an epoch: its whole batches, at least one; the remaining images are left out.
 
     >>> epoch_batches(1000, 64), epoch_batches(10, 64)
     (15, 1)
@@ -393,7 +393,7 @@ def _order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
 
 
 def batch_places(n: int, step: int, batch_size: int, seed: int) -> NDArray[np.int64]:
-    """Which of n images a training step sees: each epoch visits all of them in its own order.
+    """Return the places of a training step's images among n: each epoch visits all of them in its own order.
 
     >>> sorted(np.concatenate([batch_places(6, step, 3, seed=0) for step in (2, 3)]).tolist())
     [0, 1, 2, 3, 4, 5]
@@ -404,7 +404,7 @@ def batch_places(n: int, step: int, batch_size: int, seed: int) -> NDArray[np.in
 
 
 def train_batch(dataset: Dataset, step: int, batch_size: int, seed: int, config: DataConfig) -> Batch:
-    """The batch of a training step, normalised and augmented: a function of the seed and the step alone.
+    """Return the batch of a training step, normalised and augmented: a function of the seed and the step alone.
 
     Args:
         dataset: its train part is used.

@@ -46,7 +46,7 @@ _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
 
 @frozen
 class Augmentation:
-    """How a training step's images are changed: parts of them, at random, mirrored, and in other colours.
+    """Augmentation of a training step's images: random crops, flips and colours.
 
     Attributes:
         seed, step: decide all draws.
@@ -70,7 +70,7 @@ class Task:
 
     Attributes:
         paths: the files, n of them.
-        size: height and width they are shown at.
+        size: height and width they are resized to.
         first: the place of the first within its step's images.
         augmentation: None: the middle is shown, as in a test.
     """
@@ -81,12 +81,12 @@ class Task:
     augmentation: Augmentation | None = None
 
     def to_line(self) -> bytes:
-        """The task as a line of JSON."""
+        """Return the task as a line of JSON."""
         return json.dumps(attrs.asdict(self)).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Task:
-        """What ``to_line`` was made from.
+        """Read the task that ``to_line`` wrote.
 
         >>> task = Task(["a.jpeg"], 64, augmentation=Augmentation(0, 7, images=32, flip=True, jitter=0.4))
         >>> Task.from_line(task.to_line()) == task
@@ -121,12 +121,12 @@ def decoded(task: Task, out: Pixels) -> dict[int, str]:
 
 
 def copied(pixels: Pixels, out: NDArray[Any]) -> None:
-    """Pixels as they are."""
+    """Copy pixels into ``out``."""
     out[...] = pixels
 
 
 def _views(task: Task) -> list[Callable[[str], Image.Image]]:
-    """How each image of a task is shown."""
+    """Return the view of each image of a task."""
     n, how = len(task.paths), task.augmentation
     if how is None:
         return [partial(_shown, size=task.size, box=_middle)] * n
@@ -161,7 +161,7 @@ def _shown(
     colours: NDArray[np.float32] | None = None,
     turn: float = 0.0,
 ) -> Image.Image:
-    """A part of an image at the size it is shown at, in RGB."""
+    """Return a part of an image at its final size, in RGB."""
     from PIL import Image, ImageEnhance
 
     with opened(path) as image:
@@ -190,7 +190,7 @@ _HUES = 255
 
 
 def _turned(image: Image.Image, turn: float) -> Image.Image:
-    """An image whose hues are turned by a share of the colour circle: bnao.data.augment.turned in whole numbers."""
+    """Return an image with its hues turned by a fraction of the colour circle, in integer arithmetic."""
     from PIL import Image
 
     hue, saturation, value = image.convert("HSV").split()
@@ -202,7 +202,7 @@ def _turned(image: Image.Image, turn: float) -> Image.Image:
 
 
 def serve() -> None:
-    """What a process that decodes does until its input ends: answer each task."""
+    """Answer decoding tasks until the input ends; the main loop of a worker process."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints does not get among the answers
     pixels = np.empty((0, 0, 0, 3), np.uint8)
@@ -219,7 +219,7 @@ def serve() -> None:
 
 
 def _room(pixels: Pixels, task: Task) -> Pixels:
-    """Room for a task's pixels, the same as before where it suffices."""
+    """Return a buffer for a task's pixels, the previous one if it suffices."""
     n, size = len(task.paths), task.size
     return pixels if len(pixels) >= n and pixels.shape[1] == size else np.empty((n, size, size, 3), np.uint8)
 
@@ -241,7 +241,7 @@ class _Worker:
         self._answers = self._process.stdout
 
     def decoded(self, task: Task) -> tuple[Pixels, dict[int, str]]:
-        """Have a task done: its pixels, and what ``Decoders.begun`` tells of it."""
+        """Decode a task: return its pixels and what ``Decoders.begun`` returns."""
         tasks, answers = self._process.stdin, self._answers
         assert tasks is not None
         pixels = np.empty((len(task.paths), task.size, task.size, 3), np.uint8)
@@ -264,7 +264,7 @@ class _Worker:
         self._process.kill()
 
     def forget(self) -> None:
-        """Leave nothing behind of a process that was ended."""
+        """Clean up after a process that was ended."""
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):  # what was still to be written goes nowhere
@@ -303,7 +303,7 @@ class Decoders:
             finish: writes into ``out`` what it makes of the pixels.
 
         Returns:
-            What waits for the end, and then gives why a file cannot be read, by its place in the task.
+            A function that waits for the end and returns why a file cannot be read, by its place in the task.
         """
         if self._threads is None:
             return partial(_decoded_here, task, out, finish)

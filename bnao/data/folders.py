@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_DEEP_MODES = ("I", "F")  # Pillow's names of what has more than 8 bits a channel begin so
+_DEEP_MODES = ("I", "F")  # Pillow's names of what has more than 8 bits per channel begin so
 # what a damaged image may end in: a cut stream, a wrong checksum, a header that is not one
 _DAMAGE = (
     OSError,
@@ -55,17 +55,17 @@ class Part:
     labels: NDArray[np.int64]
 
     def path(self, index: int) -> str:
-        """Where a file is."""
+        """Return the path of a file."""
         return os.path.join(self.folder, self.class_names[self.labels[index]], self.names[index])
 
     def only(self, places: NDArray[np.int64]) -> Part:
-        """Some of the files."""
+        """Return some of the files."""
         names = [self.names[place] for place in places.tolist()]
         return Part(self.folder, self.class_names, names, self.labels[places])
 
 
 def class_folders(root: Path, test: str = "test") -> tuple[Part, Part]:
-    """The image files of train/ and of the part to test on, of which nothing but the names is read.
+    """Return the image files of train/ and of the part to test on, of which nothing but the names is read.
 
     The classes are the folders in train/, in alphabetical order; files without an image's suffix and hidden ones are
     passed over.
@@ -118,7 +118,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[str]:
-    """Names of the image files, sorted."""
+    """Return the sorted names of the image files."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
     return sorted(name for name in names if name[0] != "." and name.lower().endswith(IMAGE_SUFFIXES))
@@ -126,7 +126,7 @@ def _files(folder: Path) -> list[str]:
 
 @contextmanager
 def opened(path: str) -> Iterator[Image.Image]:
-    """The file as an image of 8 bits a channel; whatever reads from it belongs into the context.
+    """Yield the file as an image of 8 bits per channel; read from it within the context.
 
     Raises:
         DataError: it cannot be read as one; the file is named.
@@ -136,7 +136,7 @@ def opened(path: str) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             if image.mode.startswith(_DEEP_MODES):
-                raise DataError(f"{path} has more than 8 bits a channel (mode {image.mode}); save it with 8")
+                raise DataError(f"{path} has more than 8 bits per channel (mode {image.mode}); save it with 8")
             yield image
     except DataError:
         raise

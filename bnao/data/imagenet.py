@@ -1,4 +1,4 @@
-"""ImageNet: images too many for memory, read from disk while a network trains (Sec. 5; SPEC section 8).
+"""ImageNet: images too many for memory, read from disk while a network trains (Sec. 5.4; docs/training.md).
 
 What a step sees is a function of the seed and the step, however many processes read it.
 """
@@ -63,7 +63,7 @@ class StreamedDataset:
     Attributes:
         name: how a report calls it.
         train, test: its files.
-        size: height and width that they are shown at.
+        size: height and width that they are resized to.
         workers: processes that read them; 0: the one that trains does.
         skips: whether files that cannot be read are left out; else the first one is the end.
         unreadable: those that were, and why.
@@ -79,7 +79,7 @@ class StreamedDataset:
 
     @property
     def classes(self) -> int:
-        """How many classes there are to tell apart."""
+        """The number of classes."""
         return len(self.train.class_names)
 
     @property
@@ -124,16 +124,16 @@ class StreamedDataset:
         return digest.hexdigest()
 
     def describe(self) -> str:
-        """One line for people: the parts' sizes, the images' and the number of classes."""
+        """Return a one-line description: the sizes of the parts and of the images, and the number of classes."""
         parts = {"train": len(self.train.labels), "test": len(self.test.labels)}
         return description(self.name, parts, " x ".join(map(str, self.image)), self.classes)
 
     def network(self, config: NetworkConfig) -> NetworkConfig:
-        """The network's settings with these classes and this image filled in."""
+        """Return the network's settings with these classes and this image filled in."""
         return attrs.evolve(config, classes=self.classes, image=self.image)
 
     def joined(self) -> StreamedDataset:
-        """Itself: it has no dev part."""
+        """Return itself: it has no dev part."""
         return self
 
     @cached_property
@@ -146,7 +146,7 @@ class StreamedDataset:
         out -= offset
 
     def normalised(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images of shape (n, height, width, channels), 0..255, as (x / 255 - mean) / std of ImageNet."""
+        """Normalise images (n, height, width, channels), 0..255, to (x / 255 - mean) / std of ImageNet."""
         result = np.empty(images.shape, np.float32)
         self._normalised_into(images, result)
         return result
@@ -154,7 +154,7 @@ class StreamedDataset:
     def train_batches(
         self, steps: range, batch_size: int, seed: int, config: DataConfig
     ) -> Generator[Batch, None, None]:
-        """The batches of these training steps, read ahead; what cannot be read makes a batch smaller."""
+        """Yield the batches of these training steps, read ahead; unreadable images make a batch smaller."""
 
         def wanted() -> Iterator[_Wanted]:
             for step in steps:
@@ -167,7 +167,7 @@ class StreamedDataset:
             yield images, labels
 
     def test_batches(self, batch_size: int) -> Generator[TestBatch, None, None]:
-        """The images to test on, so many at once, the middle of each; without those that cannot be read."""
+        """Yield the centre crops of the test images in batches, without those that cannot be read."""
         n = len(self.test.labels)
         wanted = ((np.arange(start, min(start + batch_size, n)), None) for start in range(0, n, batch_size))
         read = 0
@@ -181,7 +181,7 @@ class StreamedDataset:
     def _read(
         self, part: Part, wanted: Iterable[_Wanted], batch_size: int, dtype: DTypeLike, finish: Finish
     ) -> Generator[tuple[NDArray[Any], NDArray[np.int64]], None, None]:
-        """The batches that are wanted, in order, while later ones are being read."""
+        """Yield the requested batches in order while later ones are being read."""
         ahead = math.ceil(_TASKS_AHEAD * self.workers * _IMAGES_AT_ONCE / batch_size)
         waiting: deque[Callable[[], tuple[NDArray[Any], NDArray[np.int64]]]] = deque()
         with Decoders(self.workers) as decoders:
@@ -202,7 +202,7 @@ class StreamedDataset:
         decoders: Decoders,
         finish: Finish,
     ) -> Callable[[], tuple[NDArray[Any], NDArray[np.int64]]]:
-        """Begin to read a batch; gives what waits for its images and labels."""
+        """Begin to read a batch; return a function that waits for its images and labels."""
         paths = [part.path(place) for place in places.tolist()]
         tasks = []
         for first in range(0, len(paths), _IMAGES_AT_ONCE):
@@ -235,7 +235,7 @@ class StreamedDataset:
 
 
 def stream_dataset(config: DataConfig, workers: int | None = None) -> StreamedDataset:
-    """The images of a folder with train/ and val/ (or test/), of which only the names are read by now.
+    """Return the images of a folder with train/ and val/ (or test/), of which only the names are read by now.
 
     Args:
         config: data_dir is the folder; image_size, train_images and unreadable are kept.
@@ -247,12 +247,12 @@ def stream_dataset(config: DataConfig, workers: int | None = None) -> StreamedDa
     """
     if config.crop != "resized" or config.cutout:
         raise ConfigError(
-            f"crop is {config.crop} and cutout {config.cutout}; of {config.dataset} random parts are shown and nothing "
-            f"is cut out: --crop resized --cutout 0, or --preset imagenet"
+            f"crop is {config.crop} and cutout {config.cutout}; {config.dataset} is trained on random resized "
+            f"crops without cutout: --crop resized --cutout 0, or --preset imagenet"
         )
     if config.data_dir is None:
         raise DataError(
-            f"{config.dataset} cannot be fetched: image-net.org gives it to those who register; name the folder that "
+            f"{config.dataset} cannot be downloaded: image-net.org requires registration; name the folder that "
             f"holds it with --data-dir: train/<class>/*.JPEG and val/<class>/*.JPEG"
         )
     root = Path(config.data_dir).expanduser()
@@ -265,7 +265,7 @@ def stream_dataset(config: DataConfig, workers: int | None = None) -> StreamedDa
     untested = np.flatnonzero(np.bincount(test.labels, minlength=len(test.class_names)) == 0)
     if len(untested):
         log.warning(
-            "%s has no images of %d of %d classes, such as %s; the test says nothing of them",
+            "%s has no images of %d of %d classes, such as %s; they are not tested",
             test.folder, len(untested), len(test.class_names), test.class_names[untested[0]],
         )  # fmt: skip
     if config.train_images is not None:
@@ -281,12 +281,12 @@ def stream_dataset(config: DataConfig, workers: int | None = None) -> StreamedDa
 
 
 def _cpus() -> int:
-    """CPUs that this process may use."""
+    """Return the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def stand_alone_images(config: DataConfig, workers: int | None = None) -> LabelledImages:
-    """The images that the settings name, for stand-alone training: in memory, or streamed from disk.
+    """Return the images that the settings name, for stand-alone training: in memory, or streamed from disk.
 
     Args:
         config: where they come from.

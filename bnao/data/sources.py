@@ -46,7 +46,7 @@ _DAMAGE = (
 
 
 def read_images(config: DataConfig) -> Images:
-    """The images that the settings name, checked, and shown at ``config.image_size``.
+    """Read the images that the settings name, checked, and resized to ``config.image_size``.
 
     Raises:
         DataError: they are absent, damaged, incomplete, or no labelled images.
@@ -103,7 +103,7 @@ def _read_embedded(dataset: str) -> Images:
 def _read_npz(file: IO[bytes], name: str, where: str) -> Images:
     if not zipfile.is_zipfile(file):
         raise DataError(
-            f"{where} is no whole .npz (a zip of arrays): it is damaged, cut short or another kind of file "
+            f"{where} is not a complete .npz (a zip of arrays): it is damaged, cut short or another kind of file "
             f"(pickles are never read)"
         )
     file.seek(0)
@@ -123,7 +123,7 @@ def _read_npz(file: IO[bytes], name: str, where: str) -> Images:
     try:
         texts = None if names is None else names.tolist()
     except (SystemError, ValueError):  # what Python makes of numbers that stand for no character
-        raise DataError(f"{where} is damaged: {named} holds numbers that are no characters") from None
+        raise DataError(f"{where} is damaged: {named} holds numbers that are not characters") from None
     return checked_images(name, where, arrays, texts)
 
 
@@ -138,7 +138,7 @@ def _read_array(archive: NpzFile, array: str, where: str) -> NDArray[Any]:
             ) from None
         raise DataError(f"{where}: {array} cannot be read, the file is damaged: {error}") from None
     if not isinstance(value, np.ndarray):
-        raise DataError(f"{where}: {array} is no NumPy array; np.savez writes such files")
+        raise DataError(f"{where}: {array} is not a NumPy array; np.savez writes such files")
     return value
 
 
@@ -162,7 +162,7 @@ def _read_folder(root: Path, size: tuple[int, int] | None, unreadable: str) -> I
 def _read_image_files(
     paths: Sequence[str], size: tuple[int, int] | None, *, skip: bool
 ) -> tuple[NDArray[np.uint8], dict[str, str]]:
-    """All images as one array: grey if every one of them is, else RGB; and why which files are left out."""
+    """Read all images as one array: grey if every one of them is, else RGB; and why which files are left out."""
     read: list[NDArray[np.uint8]] = []
     left_out: dict[str, str] = {}
     for path in paths:
@@ -180,7 +180,7 @@ def _read_image_files(
             first = next(path for path in paths if path not in left_out)
             raise DataError(
                 f"{path} is {pixels.shape[0]} x {pixels.shape[1]} pixels, but {first} is {read[0].shape[0]} x "
-                f"{read[0].shape[1]} (height x width); --image-size shows all at one size"
+                f"{read[0].shape[1]} (height x width); --image-size resizes all to one size"
             )
         read.append(pixels)
     if not read:
@@ -209,7 +209,7 @@ class Archive:
         file: the archive's name; ``md5`` is the one its authors publish beside it.
         folder: the folder inside.
         train, test: how many images each file holds.
-        label_bytes: labels in front of each image; the last is the one told apart (CIFAR-100: the fine one).
+        label_bytes: labels before each image; the last one is used (CIFAR-100: the fine one).
         names: the file that names the classes, a line each.
         pickled: names of the other version, which bnao does not read.
     """
@@ -295,7 +295,7 @@ def _read_files(folder: Path, wanted: Iterable[str]) -> dict[str, bytes]:
 
 
 def _read_tar(path: Path, wanted: Sequence[str]) -> dict[str, bytes]:
-    """The wanted members, read from the stream: nothing is extracted to disk."""
+    """Read the wanted members, read from the stream: nothing is extracted to disk."""
     content = {}
     try:
         with tarfile.open(path, "r|gz") as tar:
@@ -327,7 +327,7 @@ def _records(
 
 
 def _archive_path(archive: Archive, root: Path | None) -> Path:
-    """The archive on disk, its hash checked; fetched, if it is not there."""
+    """Return the archive on disk, its hash checked; fetched, if it is not there."""
     import pooch
 
     folder = Path(pooch.os_cache("bnao")) if root is None else root
@@ -348,7 +348,7 @@ def _archive_path(archive: Archive, root: Path | None) -> Path:
     pickled = next((folder / name for name in archive.pickled if (folder / name).exists()), None)
     note = "" if pickled is None else f"{pickled} holds pickles, which bnao never reads: the binary version is needed; "
     log.info("%sfetching %s (%d MB) from %s into %s", note, archive.file, archive.megabytes, archive.url, folder)
-    pooch.get_logger().setLevel(logging.WARNING)  # it is told above, and a failure below
+    pooch.get_logger().setLevel(logging.WARNING)  # logged above, and a failure below
     try:
         pooch.retrieve(
             archive.url,
@@ -357,12 +357,12 @@ def _archive_path(archive: Archive, root: Path | None) -> Path:
             path=folder,
             downloader=pooch.HTTPDownloader(timeout=_TIMEOUT),
         )
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; pooch tells of a wrong hash by ValueError
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors; pooch raises ValueError for a wrong hash
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         if isinstance(error, OSError) and len(reason) > 120:  # the address once more, and the libraries' inner errors
             reason = f"{reason[:119]}…"
         raise DataError(
-            f"{note}cannot fetch {archive.file} ({reason}); get it from {archive.url} and put it into {folder}, "
+            f"{note}cannot download {archive.file} ({reason}); get it from {archive.url} and put it into {folder}, "
             f"or name the folder that holds it (--data-dir)"
         ) from None
     return path

@@ -38,7 +38,7 @@ class Rows:
     rows: tuple[Mapping[str, str | None], ...]
 
     def column(self, what: str, wanted: str | None, usual: Sequence[str] = ()) -> str:
-        """The column that is wanted, or the first usual one that is there.
+        """Return the column that is wanted, or the first usual one that is there.
 
         Raises:
             DataError: there is none; all are named.
@@ -52,7 +52,7 @@ class Rows:
         )
 
     def numbers(self, column: str, *, positive: bool = False) -> NDArray[np.float64]:
-        """A column's numbers, shape (rows,).
+        """Return a column's numbers, shape (rows,).
 
         Raises:
             DataError: one is not finite, or not positive where it must be; its line is named.
@@ -72,7 +72,7 @@ class Rows:
         return values
 
     def genotypes(self, space: SearchSpace) -> tuple[Genotype, ...]:
-        """Each row's genotype: of a column ``genotype`` or ``arch_str`` in any notation, or of ``normal`` and
+        """Return each row's genotype: of a column ``genotype`` or ``arch_str`` in any notation, or of ``normal`` and
         ``reduce`` as JSON lists of two [operation, source] pairs a node.
 
         Raises:
@@ -89,7 +89,7 @@ class Rows:
 
 
 def read_rows(path: Path) -> Rows:
-    """A CSV file's rows.
+    """Read a CSV file's rows.
 
     Raises:
         DataError: no such file, or no CSV.
@@ -113,7 +113,7 @@ class Table:
 
 
 def read_table(path: Path, space: SearchSpace, score_column: str | None, size_column: str | None) -> Table:
-    """The genotypes, scores and sizes of a CSV file.
+    """Read the genotypes, scores and sizes of a CSV file.
 
     Raises:
         DataError: no such file, a column is missing, or a row's score, size or genotype cannot be; with the line.
@@ -128,7 +128,7 @@ def read_table(path: Path, space: SearchSpace, score_column: str | None, size_co
 
 
 def read_truth(path: Path, space: SearchSpace, column: str | None) -> dict[Genotype, float]:
-    """What a CSV file says of each genotype's accuracy; a genotype in two rows must have one value.
+    """Read each genotype's accuracy in a CSV file; a genotype in two rows must have the same value.
 
     Raises:
         DataError: as for ``read_table``; or a genotype has two different values, both lines are named.
@@ -162,11 +162,11 @@ def _genotype_reader(
 
 
 def _pairs(text: str, name: str) -> Cell:
-    """A cell from JSON: two [operation, source] pairs a node."""
+    """Return a cell from JSON: two [operation, source] pairs a node."""
     try:
         edges = [Edge(source, operation) for operation, source in json.loads(text)]
         return Cell([Node(pair) for pair in zip(edges[::2], edges[1::2], strict=True)])
     except (ValueError, TypeError) as error:
         if isinstance(error, GenotypeError):
             raise GenotypeError(f"{name}: {error}") from None
-        raise GenotypeError(f"{name} is {text[:60]!r}; it must be [[operation, source], ...], two a node") from None
+        raise GenotypeError(f"{name} is {text[:60]!r}; it must be [[operation, source], ...], two per node") from None

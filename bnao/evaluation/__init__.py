@@ -1,1 +1,1 @@
-"""What a network can do: trained by itself, or by shared weights."""
+"""Evaluation of genotypes: stand-alone training, and scores by shared weights."""

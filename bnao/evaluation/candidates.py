@@ -17,10 +17,9 @@ from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
 from bnao.evaluation.trainings import Training, short_config
 from bnao.protocols import Backend, State, Step
-from bnao.run import Folder
+from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
-from bnao.strategies.result import round_off
 from bnao.streams import stream
 
 
@@ -33,7 +32,7 @@ class StandAloneScores:
         config: the search; network, recipe and seed follow from it (``bnao.evaluation.trainings.short_config``).
         backend: makes and trains the networks.
         dataset: with a dev part, which is scored on.
-        folder: finished trainings are kept there and not made again, and one that was killed goes on from its last
+        folder: finished trainings are kept there and not made again, and one that was killed resumes from its last
             checkpoint. None: nothing is kept.
 
     Raises:
@@ -71,11 +70,11 @@ class StandAloneScores:
     def train(
         self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
     ) -> Iterator[Step]:
-        """Nothing: no weights are shared."""
+        """Return nothing: no weights are shared."""
         return iter(())
 
     def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """The dev accuracy of each, trained now if it was not before."""
+        """Return the dev accuracy of each, trained now if it was not before."""
         for genotype in genotypes:
             if genotype not in self._scores:
                 self._scores[genotype] = self._trained(genotype)
@@ -95,11 +94,11 @@ class StandAloneScores:
         return round_off(1 - training.tested(tell).error)
 
     def sizes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64] | None:
-        """None: sizes are counted."""
+        """Return None: sizes are counted."""
         return None
 
     def state(self) -> State:
-        """Nothing: no weights are shared."""
+        """Return nothing: no weights are shared."""
         return {}
 
     def load_state(self, state: State) -> None:

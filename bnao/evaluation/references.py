@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from bnao.config.settings import EvaluateConfig
+from bnao.config.evaluation import EvaluateConfig
 from bnao.errors import GenotypeError, RunError
 from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.run import read_config, read_json, understanding
@@ -87,7 +87,7 @@ def read_genotype(text: str, space: SearchSpace | None = None) -> Reading:
 
     Args:
         text: see ``bnao.parse``; or ``RUN:1`` or ``RUN:3f9a``.
-        space: the space it must belong to; None: the one that the text tells, else ``nao``.
+        space: the space it must belong to; None: the one that the text names, else ``nao``.
 
     Raises:
         GenotypeError: not a genotype of the space, or a reference to none or to several.
@@ -130,7 +130,7 @@ def genotypes_in(folder: Path) -> tuple[list[Genotype], SearchSpace]:
 
 
 def _chosen(wanted: Reference, genotypes: Sequence[Genotype]) -> Genotype:
-    """The one of these that a reference's place means.
+    """Return the one of these that a reference's place means.
 
     Raises:
         GenotypeError: none, or several; these are named.

@@ -11,7 +11,8 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from bnao.classification import Classification, binomial_error
-from bnao.config.settings import EvaluateConfig, MachineConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import MachineConfig
 from bnao.data.dataset import LabelledImages, scale_and_offset
 from bnao.errors import DataError, GenotypeError
 from bnao.network.trained import Trained
@@ -22,13 +23,13 @@ from bnao.space.spaces import space_named
 
 @frozen
 class OneShotScore:
-    """What a supernet's weights make of one genotype.
+    """One-shot score of a genotype.
 
     Attributes:
         genotype: the architecture.
         score: accuracy on the dev images, in [0, 1]; of a table its score.
         standard_error: of that accuracy, from the number of dev images; None where the score is no share.
-        log_likelihood: mean log p(label) over the dev images; None where the supernet gives no logits.
+        log_likelihood: mean log p(label) over the dev images; None if the supernet returns no logits.
         log_likelihood_error: its standard error.
     """
 
@@ -39,7 +40,7 @@ class OneShotScore:
     log_likelihood_error: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; what is not known, or no number, is null."""
+        """Return plain data; a value that is unknown or not finite is null."""
         values = {
             "score": self.score,
             "standard_error": self.standard_error,
@@ -121,7 +122,7 @@ def check_fits(trained: Trained, dataset: LabelledImages) -> None:
     if given[2] != wanted[2]:
         raise DataError(f"the images have {given[2]} channels; the network was trained on images of {wanted[2]}")
     if given != wanted:
-        hint = f"; show them so with --image-size {wanted[0]}" if wanted[0] == wanted[1] else ""
+        hint = f"; resize them with --image-size {wanted[0]}" if wanted[0] == wanted[1] else ""
         raise DataError(
             f"the images are {given[0]} x {given[1]} pixels; the network was trained on {wanted[0]} x {wanted[1]}{hint}"
         )

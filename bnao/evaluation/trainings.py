@@ -1,4 +1,4 @@
-"""Stand-alone training of chosen genotypes from scratch, with the paper's recipe (Sec. 5; SPEC sections 3 and 8)."""
+"""Stand-alone training of chosen genotypes from scratch, with the paper's recipe (Sec. 5; docs/training.md)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from bnao.classification import class_errors, label_ranks
-from bnao.config.settings import AUTO, EvaluateConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import AUTO, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.metrics import Estimate, rank_agreement
 from bnao.network.size import count_multiply_adds, count_parameters, within_budget
@@ -32,16 +33,16 @@ RESULT = "evaluation.json"
 
 @frozen
 class Evaluation:
-    """What stand-alone training made of one genotype.
+    """Result of the stand-alone trainings of one genotype.
 
     Attributes:
         genotype: the architecture.
         parameters: trainable parameters of its network, auxiliary head excluded.
         multiply_adds: of that network, for one image.
-        test_errors: share of test images told wrong, in [0, 1], one for each repeat.
+        test_errors: share of test images misclassified, in [0, 1], one for each repeat.
         top5_errors: share whose label is not among the first five, one for each repeat; empty where that is not told.
-        class_errors: share of each class' test images told wrong, the mean over the repeats; None: it has none. Empty
-            where a training was tested before bnao kept them.
+        class_errors: share of each class' test images misclassified, the mean over the repeats; None: it has none.
+            Empty where a training was tested before bnao kept them.
         channels: of the first cells, where they were chosen for this genotype.
         unreadable: the files that were left out of its trainings and tests, and why.
         inherited: what its network had of a supernet when its trainings began; None where they began at random.
@@ -80,7 +81,7 @@ class Evaluation:
         return statistics.fmean(self.top5_errors) if self.top5_errors else math.nan
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in evaluation.json; a deviation that is not known is null."""
+        """Return plain data, as in evaluation.json; an unknown standard deviation is null."""
         top5 = {"top5_error": self.top5_mean, "top5_errors": list(self.top5_errors)} if self.top5_errors else {}
         return {
             "genotype": str(self.genotype),
@@ -98,7 +99,7 @@ class Evaluation:
 
 
 def sized(config: EvaluateConfig, genotypes: Sequence[Genotype], dataset: LabelledImages) -> list[EvaluateConfig]:
-    """The settings of each genotype's trainings, in which its network keeps the budget of multiply-adds.
+    """Return the settings of each genotype's trainings, in which its network keeps the budget of multiply-adds.
 
     Raises:
         ConfigError: a network cannot; see ``bnao.network.size.within_budget``.
@@ -130,9 +131,9 @@ def evaluate(
         backend: makes and trains the networks.
         dataset: images; see ``bnao.load_dataset`` and ``bnao.data.imagenet``.
         run: a folder for weights and results. What it holds of finished trainings is not done again, and a
-            training that was killed goes on from its last checkpoint. None: nothing is kept.
+            training that was killed resumes from its last checkpoint. None: nothing is kept.
         scores: one-shot scores of the genotypes; with them the folder also gets the rank agreement.
-        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
         One evaluation a genotype, in the order given.
@@ -195,7 +196,7 @@ def evaluate(
 
 
 def _class_means(repeats: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
-    """The mean error of each class over the repeats; empty where a repeat lacks them."""
+    """Return the mean error of each class over the repeats; empty where a repeat lacks them."""
     if not all(repeats):
         return ()
     return tuple(
@@ -205,7 +206,7 @@ def _class_means(repeats: Sequence[Sequence[float | None]]) -> tuple[float | Non
 
 
 def _content(evaluations: Sequence[Evaluation], config: EvaluateConfig, dataset: LabelledImages) -> dict[str, Any]:
-    """What evaluation.json holds; the files that were left out, where that is allowed."""
+    """Return the content of evaluation.json, with the files that were left out where that is allowed."""
     content: dict[str, Any] = {
         "class_names": list(dataset.class_names),
         "evaluations": [done.to_json() for done in evaluations],
@@ -217,19 +218,19 @@ def _content(evaluations: Sequence[Evaluation], config: EvaluateConfig, dataset:
 
 
 def unreadable(evaluations: Sequence[Evaluation]) -> dict[str, str]:
-    """The files that were left out of any training or test, and why, by name."""
+    """Return the files that were left out of any training or test, and why, by name."""
     return dict(sorted(each for done in evaluations for each in done.unreadable.items()))
 
 
 @frozen
 class Outcome:
-    """What the test said of one trained network.
+    """Test result of one trained network.
 
     Attributes:
-        error: share of test images told wrong, in [0, 1].
+        error: share of test images misclassified, in [0, 1].
         top5_error: share whose label is not among the first five; None where that is not told.
         unreadable: the files that were left out, and why.
-        class_errors: share of each class' test images told wrong; None: it has none. Empty where that is not known.
+        class_errors: share of each class' test images misclassified; None: it has none. Empty where that is not known.
     """
 
     error: float
@@ -238,7 +239,7 @@ class Outcome:
     class_errors: tuple[float | None, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in the file of a training; what is not told, or nothing, is left out."""
+        """Return plain data, as in the file of a training, without values that are None or empty."""
         top5 = {} if self.top5_error is None else {"top5_error": self.top5_error}
         by_class = {"class_errors": list(self.class_errors)} if self.class_errors else {}
         left_out = {"unreadable": dict(self.unreadable)} if self.unreadable else {}
@@ -246,7 +247,7 @@ class Outcome:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Outcome:
-        """What ``to_json`` was made from."""
+        """Read the object that ``to_json`` wrote."""
         top5 = content.get("top5_error")
         left_out = {str(path): str(reason) for path, reason in content.get("unreadable", {}).items()}
         by_class = tuple(None if error is None else float(error) for error in content.get("class_errors", []))
@@ -262,7 +263,7 @@ class Training:
         backend: makes and trains the network.
         dataset: trained on its train part, tested on its test part.
         seed: of this training.
-        folder: what it holds of a finished training is not done again, and a training that was killed goes on from
+        folder: what it holds of a finished training is not done again, and a training that was killed resumes from
             its last checkpoint. None: nothing is kept.
         name: of its files there, without a suffix.
         about: what else the files of its result say.
@@ -316,7 +317,7 @@ class Training:
         return test
 
     def _train(self, network: StandAlone, tell: Callable[..., None]) -> dict[str, str]:
-        """Train to the end from the last checkpoint on; gives the files that had been left out before that."""
+        """Train from the last checkpoint to the end; return the files that were left out before it."""
         start, losses, left_out = self._restore(network)
         steps, epochs = network.epoch_steps, self.config.epochs
         spent = 0.0
@@ -339,7 +340,7 @@ class Training:
         return left_out
 
     def _errors(self, network: StandAlone) -> tuple[float, float | None, tuple[float | None, ...]]:
-        """The shares of test images told wrong, not among the first five where that is asked, and wrong by class."""
+        """Return the test error, the top-5 error where that is asked for, and the error of each class."""
         tested = [
             (label_ranks(network.logits(images), labels), labels)
             for images, labels in self.dataset.test_batches(self.config.training.batch_size)
@@ -353,10 +354,10 @@ class Training:
         return f"{self.name}.checkpoint.safetensors"
 
     def _restore(self, network: StandAlone) -> tuple[int, float, dict[str, str]]:
-        """Become what the last checkpoint holds, if there is one.
+        """Restore the last checkpoint, if there is one.
 
         Returns:
-            The step to go on from, the sum of its epoch's losses so far, and the files that were left out.
+            The step to resume from, the sum of its epoch's losses so far, and the files that were left out.
         """
         if not (self.folder and self.folder.has(self._checkpoint_name)):
             return 0, 0.0, {}
@@ -375,12 +376,12 @@ class Training:
 
 
 def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
-    """The share of images whose largest logit is their label's, in [0, 1]."""
+    """Return the share of images whose largest logit is their label's, in [0, 1]."""
     return float((label_ranks(network.logits(images), labels) == 0).mean())
 
 
 def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float]) -> dict[str, Estimate]:
-    """How far one-shot scores and stand-alone accuracies order the genotypes the same way.
+    """Return the rank agreement of one-shot scores and stand-alone accuracies.
 
     Returns:
         Pairwise accuracy, Kendall's tau, Spearman's rho and precision at the top, with n and an interval.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from attrs import frozen
 
-from bnao.config.settings import EvaluateConfig
+from bnao.config.evaluation import EvaluateConfig
 from bnao.errors import BackendError, BnaoError, ExportError, GenotypeError, RunError
 from bnao.evaluation.references import read_genotype, reference
 from bnao.export import onnx
@@ -39,7 +39,7 @@ _ONNX = ".onnx"
 
 @frozen
 class Exported:
-    """What was written.
+    """Result of an export.
 
     Attributes:
         files: in the order of the format's suffixes.
@@ -56,7 +56,7 @@ class Exported:
 
 
 def find_trained(source: str | Path, genotype: str | None = None) -> tuple[Trained, Path]:
-    """The trained network that is meant, and the file it is from.
+    """Return the trained network that is meant, and the file it is from.
 
     Args:
         source: a weights file that ``bnao evaluate`` wrote, an .onnx file that ``bnao export`` wrote, the folder of
@@ -87,7 +87,7 @@ def find_trained(source: str | Path, genotype: str | None = None) -> tuple[Train
 
 
 def _given(genotype: str, space: SearchSpace) -> Reading:
-    """The genotype that a text means: of the space that it tells, else of this one."""
+    """Return the genotype that a text means: of the space that it names, else of this one."""
     try:
         return read_genotype(genotype, space)
     except GenotypeError as refusal:
@@ -101,7 +101,7 @@ def _given(genotype: str, space: SearchSpace) -> Reading:
 
 
 def _evaluation(folder: Path) -> Path:
-    """The folder of the evaluation: this one, or the only one in this search's."""
+    """Return the folder of the evaluation: this one, or the only one in this search's."""
     if (folder / TRAININGS).is_dir():
         return folder
     found = sorted(path.parent for path in folder.glob(f"*/{TRAININGS}") if (path.parent / CONFIG).is_file())
@@ -115,7 +115,7 @@ def _evaluation(folder: Path) -> Path:
 
 
 def _weights_in(folder: Path, genotype: str | None) -> Path:
-    """The weights file of a genotype's best training in an evaluation's folder, or of the best genotype's."""
+    """Return the weights file of a genotype's best training in an evaluation's folder, or of the best genotype's."""
     errors: dict[str, dict[Path, float]] = {}
     for path in sorted((folder / TRAININGS).glob("*.json")):
         content = read_json(path)
@@ -141,8 +141,8 @@ def _listed(genotypes: Mapping[str, object], most: int = 3) -> str:
 # --- the export
 
 
-def exporter_of(format: str, backend: Backend) -> Exporter:
-    """What writes a format with a backend at hand.
+def exporter_of(file_format: str, backend: Backend) -> Exporter:
+    """Return the exporter of a format with a backend.
 
     Raises:
         BackendError: the backend has no networks, or no such format.
@@ -150,17 +150,17 @@ def exporter_of(format: str, backend: Backend) -> Exporter:
     if not isinstance(backend, Exporting):
         raise BackendError(f"backend {backend.name!r} exports nothing: it has no networks of its own")
     exporters = {"onnx": onnx.EXPORTER, **backend.exporters}
-    if format not in exporters:
-        raise BackendError(f"backend {backend.name!r} does not write {format!r}; it writes {', '.join(exporters)}")
-    return exporters[format]
+    if file_format not in exporters:
+        raise BackendError(f"backend {backend.name!r} does not write {file_format!r}; it writes {', '.join(exporters)}")
+    return exporters[file_format]
 
 
 def default_name(genotype: Genotype) -> str:
-    """A file's name without a suffix, which tells the genotype from others, as the weights' own does."""
+    """Return a file's name without a suffix, which identifies the genotype like that of the weights."""
     return f"bnao_{genotype.digest}"
 
 
-def export(trained: Trained, format: str, backend: Backend, path: Path) -> Exported:
+def export(trained: Trained, file_format: str, backend: Backend, path: Path) -> Exported:
     """Write the network in a format, and hold what was written against bnao's own network.
 
     The files are tried on batches of 1 and 7 random images before they get their names, so there is no file that
@@ -168,7 +168,7 @@ def export(trained: Trained, format: str, backend: Backend, path: Path) -> Expor
 
     Args:
         trained: the network.
-        format: ``onnx``, or one of the backend's own.
+        file_format: ``onnx``, or one of the backend's own.
         backend: whose network is what it is held against.
         path: the first file, with the format's suffix or none; others stand beside it.
 
@@ -176,7 +176,7 @@ def export(trained: Trained, format: str, backend: Backend, path: Path) -> Expor
         BackendError: the backend cannot export that, or a package is absent.
         ExportError: a file of that name exists, it cannot be written, or its logits differ by more than 1e-4.
     """
-    exporter = exporter_of(format, backend)
+    exporter = exporter_of(file_format, backend)
     assert isinstance(backend, Exporting)
     targets = _targets(path, exporter.suffixes)
     own = backend.logits(trained)
@@ -187,7 +187,7 @@ def export(trained: Trained, format: str, backend: Backend, path: Path) -> Expor
             difference = largest_difference(trained, own, exporter.read(files[0]))
             if not difference <= TOLERANCE:
                 raise ExportError(
-                    f"{targets[0].name} gives other logits than the network: the largest difference is "
+                    f"{targets[0].name} does not reproduce the network's logits: the largest difference is "
                     f"{difference:.1e}, and {TOLERANCE:g} is allowed; nothing was written"
                 )
             for file, target in zip(files, targets, strict=True):
@@ -203,7 +203,7 @@ def export(trained: Trained, format: str, backend: Backend, path: Path) -> Expor
 
 
 def _targets(path: Path, suffixes: Sequence[str]) -> list[Path]:
-    """The files that an export makes; the first must not be there, others may be there from another format."""
+    """Return the files that an export makes; the first must not be there, others may be there from another format."""
     first = path if path.suffix else path.with_name(f"{path.name}{suffixes[0]}")
     if first.suffix != suffixes[0]:
         raise ExportError(f"{path} ends in {path.suffix}; a file of this format ends in {suffixes[0]}")
@@ -217,7 +217,7 @@ def _exists(path: Path) -> ExportError:
 
 
 def largest_difference(trained: Trained, own: Logits, others: Logits) -> float:
-    """The largest difference of a logit on batches of random images, over the largest logit where that is beyond 1.
+    """Return the largest difference of logits on random images, relative to the largest logit if that exceeds 1.
 
     NaN where a logit is no number.
     """

@@ -164,11 +164,11 @@ def write(trained: Trained, path: Path) -> None:
 
 
 def read(path: Path) -> Trained:
-    """The network of an ONNX file that bnao wrote.
+    """Read the network of an ONNX file that bnao wrote.
 
     Raises:
         BackendError: the package onnx is absent.
-        WeightsError: it is no whole ONNX file, or not one of bnao's.
+        WeightsError: it is not a complete ONNX file, or not one of bnao's.
     """
     onnx, arrays = _package("onnx"), _package("onnx.numpy_helper")
     try:
@@ -182,13 +182,13 @@ def read(path: Path) -> Trained:
         state = {entry.name: arrays.to_array(entry) for entry in model.graph.initializer}
         says = json.loads(about.get(_ABOUT, "{}"))
     except (unreadable, ValueError, TypeError) as error:
-        raise WeightsError(f"{path} is no whole ONNX file: {' '.join(str(error).split())}") from None
+        raise WeightsError(f"{path} is not a complete ONNX file: {' '.join(str(error).split())}") from None
     own = {name: value for name, value in state.items() if not name.startswith(("shift.", _MEAN, _STD))}
     return trained_of(own, says if isinstance(says, dict) else {}, str(path), whole=False)
 
 
 def session(path: Path) -> Logits:
-    """What an ONNX file makes of images (n, height, width, channels), 0..1, under onnxruntime.
+    """Return a function from images (n, height, width, channels), 0..1, to the logits of onnxruntime.
 
     Raises:
         BackendError: onnxruntime is absent.

@@ -1,1 +1,1 @@
-"""What is built of a genotype: its stack of cells, parameters, sizes, and what was trained."""
+"""Networks of genotypes: stacks of cells, parameters, sizes and trained weights."""

@@ -40,7 +40,7 @@ class Counted:
 
 
 def count_claims(entry: Published) -> list[Counted]:
-    """Each claim of a published cell beside its network's count; its CIFAR-10 network, if none is about that.
+    """Return each claim of a published cell beside its network's count; its CIFAR-10 network, if none is about that.
 
     >>> from bnao.space.zoo import published_cell
     >>> [(each.parameters, each.agrees) for each in count_claims(published_cell("DARTS_V2"))]

@@ -23,7 +23,7 @@ from bnao.streams import stream
 
 Shapes = dict[str, tuple[int, ...]]
 
-#: widths of the auxiliary head's two convolutions (SPEC section 3)
+#: widths of the auxiliary head's two convolutions (docs/network.md)
 AUXILIARY_CHANNELS = (128, 768)
 
 
@@ -57,7 +57,7 @@ def _dilated(name: str, kernel: int, c: int) -> Shapes:
 
 
 def _pair(name: str, length: int, norms: int, c: int) -> Shapes:
-    """A row and a column, with one norm behind both or one behind each."""
+    """Return a row and a column, with one norm behind both or one behind each."""
     first, second = {f"{name}.first": (c, c, 1, length)}, {f"{name}.second": (c, c, length, 1)}
     if norms == 1:
         return {**first, **second, **_norm(f"{name}.norm", c)}
@@ -65,7 +65,7 @@ def _pair(name: str, length: int, norms: int, c: int) -> Shapes:
 
 
 def _operation(name: str, operation: str, c: int, strided: bool) -> Shapes:
-    """Parameters of one operation of c to c channels; none for pooling and for the identity."""
+    """Return the parameters of an operation from c to c channels; none for pooling and the identity."""
     if operation.startswith("sep_conv_"):
         return _separable(name, int(operation[-1]), c)
     if operation.startswith("dil_conv_"):
@@ -80,7 +80,7 @@ def _operation(name: str, operation: str, c: int, strided: bool) -> Shapes:
 
 
 def _residual(name: str, before: int, c: int) -> Shapes:
-    """NAS-Bench-201's block between two stacks: two 3x3 convolutions, and a 1x1 one beside them."""
+    """Return the parameters of NAS-Bench-201's block between stacks: two 3x3 convolutions and a 1x1 shortcut."""
     return {
         **_convolution(f"{name}.0", before, c, kernel=3),
         **_convolution(f"{name}.1", c, c, kernel=3),
@@ -89,7 +89,7 @@ def _residual(name: str, before: int, c: int) -> Shapes:
 
 
 def _fits(cell: str, before: int, last: int, position: Position, always: bool) -> Shapes:
-    """What brings the two inputs to the cell's channels and one size; always, or where it is needed."""
+    """Return the parameters that bring the two inputs to the cell's channels and size, always or where needed."""
     shapes: Shapes = {}
     c = position.channels
     if position.after_reduction:
@@ -146,7 +146,7 @@ def shared_place(share_over: str, cell: str, node: int, edge: int, operation: st
 
 
 def supernet_shapes(network: NetworkConfig) -> Shapes:
-    """Every parameter of the supernet: each edge holds each operation for each possible source.
+    """Return every parameter of the supernet: each edge holds each operation for each possible source.
 
     >>> shapes = supernet_shapes(NetworkConfig(channels=20, cells=3))
     >>> sum(math.prod(shape) for shape in shapes.values())
@@ -183,7 +183,7 @@ def supernet_shapes(network: NetworkConfig) -> Shapes:
 
 
 def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bool = False) -> Shapes:
-    """Every trainable parameter of one genotype's own network; with the auxiliary head's where asked."""
+    """Return every trainable parameter of one genotype's own network; with the auxiliary head's where asked."""
     space = space_named(network.space, network.nodes)
     space.check(genotype)
     if space.rules.residual:
@@ -221,7 +221,7 @@ def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bo
 
 
 def _one_cell_shapes(network: NetworkConfig, edges: Sequence[tuple[int, int, str]], share_over: str = "edge") -> Shapes:
-    """A network of NAS-Bench-201's rules whose cells hold these (node, edge, operation); it has no auxiliary head."""
+    """Return the shapes of a network by NAS-Bench-201's rules from each cell's (node, edge, operation)."""
     shapes, last = _stem(network)
     for position in stack(network):
         cell, c = f"cells.{position.index}", position.channels
@@ -236,12 +236,12 @@ def _one_cell_shapes(network: NetworkConfig, edges: Sequence[tuple[int, int, str
 
 
 def auxiliary_cell(network: NetworkConfig) -> int:
-    """The cell whose output the auxiliary head reads: the second reduction."""
+    """Return the cell whose output the auxiliary head reads: the second reduction."""
     return 2 * network.cells + 1
 
 
 def initial_weights(shapes: Shapes, seed: int) -> dict[str, NDArray[np.float32]]:
-    """First values, each a function of the seed and the parameter's name alone.
+    """Return initial values, each a function of the seed and the parameter's name alone.
 
     Kernels are normal with variance 2 / fan-in (He et al. 2015), scales 1, shifts and biases 0, linear
     layers' weights uniform within 1 / sqrt(features).

@@ -1,4 +1,4 @@
-"""How large an architecture is, exactly and without building it (Sec. 4's size; SPEC: stand-alone network).
+"""Exact size of architectures, without building them (the size of Sec. 4).
 
 A cell's cost depends only on how often each operation stands in it and on its loose ends, so a whole pool is
 counted at once by arithmetic on arrays.
@@ -13,13 +13,14 @@ from functools import lru_cache
 from typing import overload
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import astuple, evolve, frozen
 from numpy.typing import NDArray
 
 from bnao.config.settings import AUTO, MOST_CHANNELS, NetworkConfig
 from bnao.errors import ConfigError, GenotypeError
 from bnao.network.stack import Position, stack, stem_channels, stem_sizes
 from bnao.space.genotype import Genotype
+from bnao.space.liveness import Flow, Mask, flow, output_states
 from bnao.space.spaces import SearchSpace, space_named
 
 #: int64, or Python's own whole numbers (dtype object) where int64 could be too narrow
@@ -30,7 +31,7 @@ _MOST_INT64 = int(np.iinfo(np.int64).max)
 
 @frozen
 class Cost:
-    """What an operation of C to C channels holds: convolution weights, and batch norms behind them.
+    """Cost of an operation from C to C channels: convolution weights and the batch norms after them.
 
     Every weight multiplies once at each output pixel, so weights give parameters and multiply-adds alike.
     """
@@ -52,7 +53,7 @@ def _convolution(kernel: int) -> Cost:
 
 
 def _pair(length: int, norms: int) -> Cost:
-    """1 x length and length x 1, with one norm behind both or one behind each."""
+    """Return the cost of 1 x length and length x 1 convolutions, with one norm after both or one after each."""
     return Cost(lambda c: 2 * length * c * c, norms)
 
 
@@ -75,56 +76,105 @@ COSTS: dict[str, Cost] = {
 
 
 def cost_of(operation: str, strided: bool) -> Cost:
-    """What an operation holds; at stride 2 the identity is a factorized reduce."""
+    """Return the cost of an operation; at stride 2 the identity is a factorized reduction."""
     return FACTORIZED_REDUCE if strided and operation == "skip_connect" else COSTS[operation]
 
 
 @frozen(eq=False)
 class _Counts:
-    """What of a pool's cells of one kind matters to size, arrays of shape (n, ...)."""
+    """What of a pool's cells at one place matters to size, arrays of shape (n, ...)."""
 
     operations: Ints  # (n, operations): edges with that operation at stride 1
     strided: Ints  # (n, operations): edges with that operation on a cell input
     outputs: Ints  # (n,): states that are concatenated
-    output_inputs: Ints  # (n,): cell inputs among them
+    output_inputs: Ints  # (n,): cell inputs among them that are counted
+    inputs: Ints  # (n, inputs): 1 where the fitting of an input is counted, else 0
+    fed_outputs: Ints  # (n,): states among the outputs that count as input channels of what reads them
 
     def exact(self) -> _Counts:
         """The same as Python's whole numbers, whose products have no bound."""
-        return _Counts(
-            *(each.astype(object) for each in (self.operations, self.strided, self.outputs, self.output_inputs))
-        )
+        return _Counts(*(each.astype(object) for each in astuple(self, recurse=False)))
 
 
 def _counts(cells: Ints, space: SearchSpace) -> _Counts:
-    """Count in cells of shape (n, nodes, edges, 2)."""
+    """Count all there is in cells of shape (n, nodes, edges, 2)."""
     edges = cells.reshape(len(cells), len(space.places), 2)
-    rows = np.arange(len(cells))[:, None]
+    output = output_states(edges, space)
+    return _counted_edges(
+        edges, np.ones(edges.shape[:2], dtype=bool), space, output, output,
+        np.ones((len(cells), space.inputs), dtype=np.int64),
+    )  # fmt: skip
+
+
+def _counted_edges(
+    edges: Ints, live: Mask, space: SearchSpace, output: Mask, fed_output: Mask, inputs: Ints
+) -> _Counts:
+    """Count the edges that are live, shape (n, places), and the states of the output that are fed."""
     on_input = edges[..., 0] < space.inputs
-    by_operation = np.zeros((len(cells), 2, len(space.operations)), dtype=np.int64)
-    np.add.at(by_operation, (rows, on_input.astype(np.intp), edges[..., 1]), 1)
-    output = np.ones((len(cells), space.inputs + space.nodes), dtype=bool)
-    if space.rules.mixes:
-        output[rows, edges[..., 0]] = False
-    if space.rules.output != "loose ends":
-        output[:, : space.inputs] = False
+    by_operation = np.zeros((len(edges), 2, len(space.operations)), dtype=np.int64)
+    np.add.at(by_operation, (np.arange(len(edges))[:, None], on_input.astype(np.intp), edges[..., 1]), live)
     return _Counts(
         operations=by_operation[:, 0],
         strided=by_operation[:, 1],
         outputs=output.sum(1),
-        output_inputs=output[:, : space.inputs].sum(1),
+        output_inputs=fed_output[:, : space.inputs].sum(1),
+        inputs=inputs,
+        fed_outputs=fed_output.sum(1),
     )
 
 
+def _live_counts(kinds: Sequence[Flow], space: SearchSpace, network: NetworkConfig) -> list[_Counts]:
+    """Count at every place of the stack what carries something of the image to the classifier.
+
+    Args:
+        kinds: of the cells of each kind.
+        space, network: of the cells.
+    """
+    places = stack(network)
+    n = len(kinds[0].sources)
+    at = [kinds[place.reduction] for place in places]
+    # forwards: the image comes with both inputs, and a cell's output carries it on if a state of it does
+    carried: list[Mask] = [np.ones(n, dtype=bool)] * 2
+    fed: list[Mask] = []
+    for cell in at:
+        inputs = np.stack(carried[-2:], axis=1)
+        fed.append(cell.fed(inputs))
+        carried.append(np.any(fed[-1] & cell.outputs, axis=1, keepdims=False))
+    # backwards: the classifier reads the last output, and a cell that is read reads what its own output depends on
+    read = np.zeros((len(places) + 2, n), dtype=bool)
+    read[-1] = True
+    counts = []
+    for index in reversed(range(len(places))):
+        cell, wanted = at[index], read[index + 2][:, None]
+        needed = wanted & cell.passed & fed[index][:, : space.inputs]
+        read[index] |= needed[:, 0]
+        read[index + 1] |= needed[:, 1]
+        edges = np.stack([cell.sources, cell.operations], axis=-1)
+        counts.append(
+            _counted_edges(
+                edges, wanted & cell.live_edges(fed[index], space), space, cell.outputs,
+                wanted & cell.outputs & fed[index], needed.astype(np.int64),
+            )
+        )  # fmt: skip
+    return counts[::-1]
+
+
 @overload
-def count_parameters(genotypes: Genotype, network: NetworkConfig) -> int: ...
+def count_parameters(genotypes: Genotype, network: NetworkConfig, *, live: bool = False) -> int: ...
 @overload
-def count_parameters(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints: ...
-def count_parameters(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig) -> int | Ints:
+def count_parameters(genotypes: Sequence[Genotype], network: NetworkConfig, *, live: bool = False) -> Ints: ...
+def count_parameters(
+    genotypes: Genotype | Sequence[Genotype], network: NetworkConfig, *, live: bool = False
+) -> int | Ints:
     """Trainable parameters of the stand-alone network, auxiliary head excluded: ``size(x)`` of Eq. 3.
 
     Args:
         genotypes: one, or a sequence of n.
         network: channels C, cells N, classes and image; its space says what the genotypes are.
+        live: count of the cells only what carries something of the image to the classifier. An edge is dead where
+            nothing but ``none`` leads to it, or from it to the output; the fitting of an input is, where no node reads
+            it and it is not given out; and a cell is, where no later cell reads it. What stands around the cells
+            (stem, residual blocks, classifier) always counts. In ``nao`` and ``nao-large`` nothing can be dead.
 
     Returns:
         An int for one genotype, else shape (n,), int64; of dtype object, and as exact, if a count is beyond int64.
@@ -138,15 +188,21 @@ def count_parameters(genotypes: Genotype | Sequence[Genotype], network: NetworkC
     ...     "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1", SPACES["nao"])
     >>> count_parameters(published, NetworkConfig(channels=36, cells=6))
     4387654
+    >>> cell = parse("|none~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|none~1|none~2|", SPACES["nas-bench-201"])
+    >>> network = NetworkConfig(space="nas-bench-201", channels=16, cells=5)
+    >>> count_parameters(cell, network), count_parameters(cell, network, live=True)  # 73,306 lie around the cells
+    (344346, 73306)
     """
-    return _counted(genotypes, network, per_pixel=False)
+    return _counted(genotypes, network, per_pixel=False, live=live)
 
 
 @overload
-def count_multiply_adds(genotypes: Genotype, network: NetworkConfig) -> int: ...
+def count_multiply_adds(genotypes: Genotype, network: NetworkConfig, *, live: bool = False) -> int: ...
 @overload
-def count_multiply_adds(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints: ...
-def count_multiply_adds(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig) -> int | Ints:
+def count_multiply_adds(genotypes: Sequence[Genotype], network: NetworkConfig, *, live: bool = False) -> Ints: ...
+def count_multiply_adds(
+    genotypes: Genotype | Sequence[Genotype], network: NetworkConfig, *, live: bool = False
+) -> int | Ints:
     """Multiply-adds of one image's forward pass, convolutions and linear layers, one for each product.
 
     Args and errors as for ``parameters``; the auxiliary head, norms and pooling are not counted.
@@ -160,17 +216,19 @@ def count_multiply_adds(genotypes: Genotype | Sequence[Genotype], network: Netwo
     >>> round(count_multiply_adds(published, network) / 1e6, 2)
     570.13
     """
-    return _counted(genotypes, network, per_pixel=True)
+    return _counted(genotypes, network, per_pixel=True, live=live)
 
 
-def _counted(genotypes: Genotype | Sequence[Genotype], network: NetworkConfig, per_pixel: bool) -> int | Ints:
+def _counted(
+    genotypes: Genotype | Sequence[Genotype], network: NetworkConfig, per_pixel: bool, live: bool
+) -> int | Ints:
     given: object = network
     if not isinstance(given, NetworkConfig):
         raise ConfigError(f"network is {reprlib.repr(given)}; give a bnao.NetworkConfig")
     if isinstance(genotypes, Genotype):
-        return int(_total([genotypes], network, per_pixel)[0])
+        return int(_total([genotypes], network, per_pixel, live)[0])
     _check_are_genotypes(genotypes)
-    return _total(genotypes, network, per_pixel)
+    return _total(genotypes, network, per_pixel, live)
 
 
 def _check_are_genotypes(given: object) -> None:
@@ -182,42 +240,60 @@ def _check_are_genotypes(given: object) -> None:
             raise GenotypeError(f"genotypes[{index}] is {reprlib.repr(each)}, of type {type(each).__name__}; {right}")
 
 
-def _total(genotypes: Sequence[Genotype], network: NetworkConfig, per_pixel: bool) -> Ints:
+def _total(genotypes: Sequence[Genotype], network: NetworkConfig, per_pixel: bool, live: bool) -> Ints:
     space = space_named(network.space, network.nodes)
     rows = space.encode(genotypes)
-    kinds = [_counts(rows[:, number], space) for number in range(space.cells)]
+    kinds = [rows[:, number] for number in range(space.cells)]
+    if live and space.can_be_dead:
+        flows = [flow(kind, space) for kind in kinds]
+        if space.rules.residual:
+            counts = [_live_counts_of_one_cell(flows[0], space)]
+        else:
+            counts = _live_counts(flows, space, network)
+    else:
+        counts = [_counts(kind, space) for kind in kinds]
+        if not space.rules.residual:
+            counts = [counts[place.reduction] for place in stack(network)]
     summed = _sum_of_one_cell if space.rules.residual else _sum_of_two_cells
     if _most(network, per_pixel) <= _MOST_INT64:
-        return summed(kinds, space, network, per_pixel)
-    exact = summed([kind.exact() for kind in kinds], space, network, per_pixel)
+        return summed(counts, space, network, per_pixel)
+    exact = summed([each.exact() for each in counts], space, network, per_pixel)
     return exact.astype(np.int64) if all(count <= _MOST_INT64 for count in exact) else exact
 
 
 @lru_cache(maxsize=256)
 def _most(network: NetworkConfig, per_pixel: bool) -> int:
-    """More than any genotype's: as if each edge had every operation, and a cell gave out all its states."""
+    """Return an upper bound for any genotype: every operation on each edge, and all states as outputs."""
     space = space_named(network.space, network.nodes)
     each = np.full((1, len(space.operations)), len(space.places), dtype=object)
     states, inputs = (np.full(1, n, dtype=object) for n in (space.inputs + space.nodes, space.inputs))
-    summed = _sum_of_one_cell if space.rules.residual else _sum_of_two_cells
-    return int(summed([_Counts(each, each, states, inputs)] * space.cells, space, network, per_pixel)[0])
+    ones = np.ones((1, 2), dtype=object)
+    counts = [_Counts(each, each, states, inputs, ones, states)]
+    if space.rules.residual:
+        return int(_sum_of_one_cell(counts, space, network, per_pixel)[0])
+    return int(_sum_of_two_cells(counts * (3 * network.cells + 2), space, network, per_pixel)[0])
 
 
-def _sum_of_two_cells(kinds: Sequence[_Counts], space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
+def _sum_of_two_cells(counts: Sequence[_Counts], space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
+    """Add up the counts at each place of the stack, the stem and the classifier."""
     convolution = _per_pixel if per_pixel else _once
-    total = np.zeros_like(kinds[0].outputs)
+    total = np.zeros_like(counts[0].outputs)
     previous = network.image[2]
     for channels, size in zip(stem_channels(network), stem_sizes(network), strict=True):
         total += convolution(9 * previous * channels, channels, size)
         previous = channels
     before = last = np.full_like(total, previous)
+    fed_before, fed_last = before, last  # channels that carry something of the image
     always = space.rules.always_fits
-    for cell in stack(network):
-        c, kind = cell.channels, kinds[cell.reduction]
+    for cell, kind in zip(stack(network), counts, strict=True):
+        c = cell.channels
         # inputs are fitted to c channels, at the size of state 1, before the cell
-        for state, fits in ((before, always | cell.after_reduction | (before != c)), (last, always | (last != c))):
-            fitted = np.where(fits, state, np.zeros_like(state))
-            total += convolution(fitted * c, np.where(fitted, c, 0), cell.input_size)
+        for number, state, fed, fits in (
+            (0, before, fed_before, always | cell.after_reduction | (before != c)),
+            (1, last, fed_last, always | (last != c)),
+        ):
+            fitted = np.where(fits, kind.inputs[:, number], np.zeros_like(state))
+            total += convolution(fitted * fed * c, fitted * c, cell.input_size)
         for number, operation in enumerate(space.operations):
             for on_input, edges in ((False, kind.operations), (True, kind.strided)):
                 n, cost = edges[:, number], cost_of(operation, cell.reduction and on_input)
@@ -226,30 +302,39 @@ def _sum_of_two_cells(kinds: Sequence[_Counts], space: SearchSpace, network: Net
             n, reduce = kind.output_inputs, FACTORIZED_REDUCE
             total += convolution(n * reduce.weights(c), n * reduce.norms * c, cell.size)
         before, last = last, c * kind.outputs
+        fed_before, fed_last = fed_last, c * kind.fed_outputs
     # the classifier: one weight for each feature and class, and a bias
     return total + last * network.classes + (0 if per_pixel else network.classes)
 
 
 def _once(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, int]) -> Ints | int:
-    """Parameters of a convolution and the norm behind it."""
+    """Return the parameters of a convolution and the norm after it."""
     return weights + 2 * norm_channels
 
 
 def _per_pixel(weights: Ints | int, norm_channels: Ints | int, size: tuple[int, int]) -> Ints | int:
-    """Multiply-adds of a convolution at so many output pixels."""
+    """Return the multiply-adds of a convolution at so many output pixels."""
     return weights * (size[0] * size[1])
 
 
-def _sum_of_one_cell(kinds: Sequence[_Counts], space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
+def _live_counts_of_one_cell(cell: Flow, space: SearchSpace) -> _Counts:
+    """As ``_live_counts``, where all cells are alike: one that passes nothing on leaves none alive."""
+    reached = cell.passed
+    edges = np.stack([cell.sources, cell.operations], axis=-1)
+    live = cell.live_edges(cell.fed(reached), space)
+    return _counted_edges(edges, live, space, cell.outputs, cell.outputs, reached.astype(np.int64))
+
+
+def _sum_of_one_cell(counts: Sequence[_Counts], space: SearchSpace, network: NetworkConfig, per_pixel: bool) -> Ints:
     """The rules of NAS-Bench-201: residual blocks between the stacks, a norm in front of the classifier.
 
     At C = 16, N = 5 on CIFAR-10: 73,306 parameters, 243,040 more for each nor_conv_3x3 and 28,000 for each
     nor_conv_1x1.
     """
     convolution = _per_pixel if per_pixel else _once
-    (counts,) = kinds
-    edges = counts.operations + counts.strided
-    total = np.full_like(counts.outputs, _around_one_cell(network, per_pixel))
+    (cells,) = counts
+    edges = cells.operations + cells.strided
+    total = np.full_like(cells.outputs, _around_one_cell(network, per_pixel))
     for cell in stack(network):
         if cell.reduction:
             continue
@@ -260,7 +345,7 @@ def _sum_of_one_cell(kinds: Sequence[_Counts], space: SearchSpace, network: Netw
 
 
 def _around_one_cell(network: NetworkConfig, per_pixel: bool) -> int:
-    """Stem, residual blocks and head of NAS-Bench-201's network."""
+    """Return the cost of stem, residual blocks and head of NAS-Bench-201's network."""
     convolution = _per_pixel if per_pixel else _once
     total: Ints | int = 0
     c = network.image[2]
@@ -278,7 +363,7 @@ def _around_one_cell(network: NetworkConfig, per_pixel: bool) -> int:
 
 
 def supernet_parameters(network: NetworkConfig) -> int:
-    """Trainable parameters of the supernet: every edge holds every operation for every possible source.
+    """Count the trainable parameters of the supernet: every operation for every possible source of each edge.
 
     >>> supernet_parameters(NetworkConfig(channels=20, cells=3))
     7387350
@@ -329,7 +414,7 @@ _WIDTHS = range(2, MOST_CHANNELS + 1)
 
 
 def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None) -> NetworkConfig:
-    """The network's settings for one genotype, whose multiply-adds keep a budget.
+    """Return the network's settings for one genotype, whose multiply-adds keep a budget.
 
     Args:
         genotype: the architecture.
@@ -371,8 +456,18 @@ def within_budget(genotype: Genotype, network: NetworkConfig, budget: int | None
     return evolve(network, channels=_WIDTHS[place - 1])
 
 
+def _live_parameters(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints:
+    return count_parameters(genotypes, network, live=True)
+
+
+def _live_multiply_adds(genotypes: Sequence[Genotype], network: NetworkConfig) -> Ints:
+    return count_multiply_adds(genotypes, network, live=True)
+
+
 #: what ``--size`` may name
 SIZES: dict[str, Callable[[Sequence[Genotype], NetworkConfig], Ints]] = {
     "parameters": count_parameters,
     "multiply-adds": count_multiply_adds,
+    "live-parameters": _live_parameters,
+    "live-multiply-adds": _live_multiply_adds,
 }

@@ -33,7 +33,7 @@ class Position:
 
 
 def halved(size: tuple[int, int]) -> tuple[int, int]:
-    """The image size after a stride of 2, an odd size rounded up.
+    """Return the image size after a stride of 2, an odd size rounded up.
 
     >>> halved((14, 7))
     (7, 4)
@@ -43,7 +43,7 @@ def halved(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def stem_sizes(network: NetworkConfig) -> tuple[tuple[int, int], ...]:
-    """(height, width) behind each convolution of the stem, one for CIFAR and three for ImageNet."""
+    """Return (height, width) after each convolution of the stem, one for CIFAR and three for ImageNet."""
     height, width, _ = network.image
     if network.network == "cifar":
         return ((height, width),)
@@ -52,7 +52,7 @@ def stem_sizes(network: NetworkConfig) -> tuple[tuple[int, int], ...]:
 
 
 def stem_channels(network: NetworkConfig) -> tuple[int, ...]:
-    """Channels behind each convolution of the stem.
+    """Return the channels after each convolution of the stem.
 
     >>> stem_channels(NetworkConfig(channels=20)), stem_channels(NetworkConfig(channels=52, network="imagenet"))
     ((60,), (26, 52, 52))
@@ -64,7 +64,7 @@ def stem_channels(network: NetworkConfig) -> tuple[int, ...]:
 
 
 def rules(network: NetworkConfig) -> Rules:
-    """What surrounds the cells: the rules of the network's space.
+    """Return the rules of the network's space.
 
     Raises:
         GenotypeError: no such space.
@@ -76,7 +76,7 @@ def rules(network: NetworkConfig) -> Rules:
 
 
 def stack(network: NetworkConfig) -> list[Position]:
-    """The cells of the network from first to last.
+    """Return the cells of the network from first to last.
 
     >>> [(cell.channels, cell.size) for cell in stack(NetworkConfig(channels=8, cells=1))]
     [(8, (32, 32)), (16, (16, 16)), (16, (16, 16)), (32, (8, 8)), (32, (8, 8))]

@@ -43,7 +43,7 @@ def check_state(state: Mapping[str, NDArray[np.float32]], shapes: Mapping[str, t
 
 
 def without_momenta(state: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """The weights and statistics of a state, which are all that a finished network is.
+    """Return the weights and statistics of a state, which are all that a finished network is.
 
     >>> list(without_momenta({"kernel": np.zeros(1), "momentum.kernel": np.zeros(1)}))
     ['kernel']
@@ -54,7 +54,7 @@ def without_momenta(state: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArr
 def checked_state(
     state: Mapping[str, NDArray[np.float32]], shapes: Mapping[str, tuple[int, ...]], statistics: Shapes
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
-    """A network's state in two: weights and statistics, and momenta by their parameter's name.
+    """Return a network's state in two: weights and statistics, and momenta by their parameter's name.
 
     Args:
         state: what a network's ``state`` gave, or a weights file, which has no momenta.
@@ -78,7 +78,7 @@ _ABOUT = "bnao"
 
 
 def to_bytes(state: Mapping[str, NDArray[np.float32]], about: Mapping[str, Any] | None = None) -> bytes:
-    """The state as a safetensors file's content, the same bytes for the same state.
+    """Return the state as a safetensors file's content, the same bytes for the same state.
 
     Args:
         state: arrays by name.
@@ -91,7 +91,7 @@ def to_bytes(state: Mapping[str, NDArray[np.float32]], about: Mapping[str, Any] 
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, Any]]:
-    """The arrays of a safetensors file, and what else it says.
+    """Read the arrays of a safetensors file, and what else it says.
 
     Raises:
         WeightsError: no such file, not a whole safetensors file, or of a format this version does not know.

@@ -41,7 +41,7 @@ class Trained:
         class_names: one for each class.
         weights: parameters and running statistics by canonical name, of what its output depends on.
         seed: of its training, if that is known.
-        test_error: share of test images told wrong, in [0, 1], if that is known.
+        test_error: share of test images misclassified, in [0, 1], if that is known.
     """
 
     genotype: Genotype
@@ -65,17 +65,17 @@ class Trained:
 
     @property
     def parameters(self) -> int:
-        """How many trainable parameters its output depends on."""
+        """The number of trainable parameters that its output depends on."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
     def normalised(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Images of shape (n, height, width, channels), 0..1, as the network was trained on them."""
+        """Normalise images (n, height, width, channels), 0..1, like those the network was trained on."""
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         normalised: NDArray[np.float32] = (images - mean) / std
         return normalised
 
     def about(self) -> dict[str, Any]:
-        """What its file says of it, as plain data."""
+        """Return the metadata of its file, as plain data."""
         return {
             "genotype": str(self.genotype),
             "seed": self.seed,
@@ -87,11 +87,11 @@ class Trained:
         }
 
     def about_json(self) -> str:
-        """What ``about`` says as JSON, which exported files carry: genotype, network, normalisation, class names."""
+        """Return ``about`` as JSON, which exported files carry: genotype, network, normalisation, class names."""
         return json.dumps(self.about())
 
     def architecture(self) -> dict[str, Any]:
-        """How the network is built, as plain data that needs nothing of bnao to be read.
+        """Return the architecture as plain data that can be read without bnao.
 
         Cells are lists of nodes, a node the (state, operation) of its edges; ``output`` are the states that make a
         cell's output.
@@ -151,7 +151,7 @@ class Trained:
 def about_training(
     genotype: Genotype, network: NetworkConfig, dataset: LabelledImages, seed: int, test_error: float
 ) -> dict[str, Any]:
-    """What the weights file of a stand-alone training says of itself.
+    """Return the metadata of the weights file of a stand-alone training.
 
     Args:
         genotype: what was trained.
@@ -166,7 +166,7 @@ def about_training(
 
 
 def trained_of(state: State, about: Mapping[str, Any], where: str, *, whole: bool = True) -> Trained:
-    """The network of a weights file.
+    """Return the network of a weights file.
 
     Args:
         state: its arrays by canonical name; an auxiliary head's are left out.
@@ -207,7 +207,7 @@ def trained_of(state: State, about: Mapping[str, Any], where: str, *, whole: boo
 
 
 def with_statistics(shapes: Shapes) -> Shapes:
-    """The shapes with those of the running means and variances of their norms.
+    """Return the shapes with those of the running means and variances of their norms.
 
     >>> with_statistics({"norm.scale": (4,), "norm.shift": (4,)})
     {'norm.scale': (4,), 'norm.shift': (4,), 'norm.mean': (4,), 'norm.variance': (4,)}
@@ -220,7 +220,7 @@ def with_statistics(shapes: Shapes) -> Shapes:
 
 
 def reaching(genotype: Genotype) -> Genotype:
-    """The genotype with ``none`` in place of every edge that does not reach its network's output.
+    """Return the genotype with ``none`` in place of every edge that does not reach its network's output.
 
     In a space of two cells every node reaches it, so nothing changes.
 

@@ -1,7 +1,7 @@
 """A stand-alone network as a walk over few plain layers, whatever makes them: an ONNX file's nodes, Keras' layers.
 
-SPEC section 3. Parameters are named, and a layer takes the trained ones of its name. PyTorch's own is the file
-``bnao/backends/torch/plain.py``, which is to be read by itself.
+docs/network.md describes the network. Parameters are named, and a layer takes the trained ones of its name. PyTorch
+has a file of its own, ``bnao/backends/torch/plain.py``, which can be read by itself.
 """
 
 from __future__ import annotations
@@ -13,61 +13,61 @@ T = TypeVar("T")
 
 
 class Layers(Protocol[T]):
-    """What a format can do to a state T, of shape (b, channels, height, width) in whatever order it has."""
+    """Operations of an export format on a state T, of shape (b, channels, height, width) in the format's own order."""
 
     def convolution(
         self, x: T, name: str, *, stride: tuple[int, int] = (1, 1), dilation: int = 1, depthwise: bool = False
     ) -> T:
-        """The convolution whose kernel has that name, without a bias, padded by half its kernel on each side."""
+        """Return the convolution whose kernel has that name, without a bias, padded by half its kernel on each side."""
         ...
 
     def norm(self, x: T, name: str) -> T:
-        """The batch norm of that name by its running statistics."""
+        """Return the batch norm of that name by its running statistics."""
         ...
 
     def relu(self, x: T) -> T:
-        """max(x, 0)."""
+        """Return max(x, 0)."""
         ...
 
     def average_pool(self, x: T, kernel: int, stride: int) -> T:
-        """Averages of windows about each pixel (an even one begins at it) that do not count what lies outside."""
+        """Return averages of windows around each pixel (an even one begins at it), padding not counted."""
         ...
 
     def max_pool(self, x: T, kernel: int, stride: int) -> T:
-        """Maxima of such windows."""
+        """Return maxima of such windows."""
         ...
 
     def quarter(self, x: T) -> T:
-        """The average of each 2 x 2 pixels, at an odd edge of those there are."""
+        """Return the average of each 2 x 2 pixels, at an odd edge of those there are."""
         ...
 
     def shifted(self, x: T) -> T:
-        """Each pixel's lower right neighbour, zero behind the last ones."""
+        """Return each pixel's lower right neighbour, zero behind the last ones."""
         ...
 
     def zeros(self, x: T, stride: int) -> T:
-        """Zeros in the shape of every stride-th pixel."""
+        """Return zeros in the shape of every stride-th pixel."""
         ...
 
     def total(self, states: Sequence[T]) -> T:
-        """The sum of states of one shape, at least two."""
+        """Return the sum of states of one shape, at least two."""
         ...
 
     def joined(self, states: Sequence[T]) -> T:
-        """States side by side as channels, at least two."""
+        """Concatenate at least two states along the channels."""
         ...
 
     def normalised(self, images: T, mean: Sequence[float], std: Sequence[float]) -> T:
-        """Images minus a mean, divided by a standard deviation, one for each channel."""
+        """Return images minus a mean, divided by a standard deviation, each per channel."""
         ...
 
     def linear(self, x: T, name: str) -> T:
-        """The linear layer of that name, with a bias, of the mean over all pixels: (b, classes)."""
+        """Return the linear layer of that name, with a bias, of the mean over all pixels: (b, classes)."""
         ...
 
 
 def logits(architecture: Mapping[str, Any], layers: Layers[T], images: T) -> T:
-    """What the network makes of images, (b, classes).
+    """Return the network's logits of images, (b, classes).
 
     Args:
         architecture: what ``Trained.architecture`` tells.
@@ -168,7 +168,7 @@ def _nodes(
     reduction: bool,
     relu_before_reduce: bool,
 ) -> list[T]:
-    """The inputs, and the output of each node."""
+    """Return the inputs, and the output of each node."""
     states = list(inputs)
     for index, edges in enumerate(cell["nodes"]):
         outputs = []
@@ -187,7 +187,7 @@ def _nodes(
 
 
 def _two_inputs(architecture: Mapping[str, Any], layers: Layers[T], before: T, last: T) -> T:
-    """The output of the last of 3N + 2 cells; what comes before the first cell is of one size with a stem of one."""
+    """Return the output of the last of the 3N + 2 cells, given the states before the first cell."""
     stem, n, channels = architecture["stem"]["channels"], architecture["cells"], architecture["channels"]
     halve_before = len(stem) > 1
     before = before if halve_before else last
@@ -215,7 +215,7 @@ def _two_inputs(architecture: Mapping[str, Any], layers: Layers[T], before: T, l
 
 
 def _one_input(architecture: Mapping[str, Any], layers: Layers[T], before: T, last: T) -> T:
-    """The output of the last of 3N + 2 places, two of them residual blocks, behind the head's norm and ReLU."""
+    """Return the output of the last of 3N + 2 places, two of them residual blocks, behind the head's norm and ReLU."""
     n = architecture["cells"]
     for index in range(3 * n + 2):
         name = f"cells.{index}"

@@ -1,1 +1,1 @@
-"""What may vary: genotypes, the spaces they come from, their notations, pictures and published ones (Sec. 2)."""
+"""Search spaces (Sec. 2): genotypes, their spaces, notations and drawings, and published cells."""

@@ -1,4 +1,4 @@
-"""What an architecture is: two cells of nodes, a node the sum of edges, an edge an operation on a state.
+"""Genotypes: two cells of nodes, a node the sum of its edges, an edge an operation on a state.
 
 Paper: Sec. 2; the cell space is the one of *Neural Architecture Optimization* and ENAS. States 0 and 1 are
 the outputs of the cell before the last and of the last cell; state 2 is the first node's output, and so on.
@@ -128,7 +128,7 @@ class Cell:
         return tuple(state for state in range(self.inputs + len(self.nodes)) if state not in read)
 
     def outputs(self, rule: str) -> tuple[int, ...]:
-        """The states that are concatenated to the cell's output, in order.
+        """Return the states that are concatenated to the cell's output, in order.
 
         Args:
             rule: one of OUTPUT_RULES; which is a matter of the search space.
@@ -166,7 +166,7 @@ class Cell:
         return frozenset(live)
 
     def state_name(self, state: int) -> str:
-        """What a state is.
+        """Return the name of a state.
 
         >>> cell = Cell([Node([Edge(0, "skip_connect")])])
         >>> cell.state_name(0), cell.state_name(1), cell.state_name(2)
@@ -194,7 +194,7 @@ class Genotype:
     """An architecture: the cell that keeps the image size and the one that halves it.
 
     In a space of one cell, such as NAS-Bench-201, it has no reduction cell (None), and its cell has one input.
-    ``output`` tells how its cells' outputs form, one of OUTPUT_RULES. The space says which
+    ``output`` is the rule of its cells' outputs, one of OUTPUT_RULES. The space says which
     (``SearchSpace.genotype_of`` and ``SearchSpace.parse`` know it), and no genotype is made without; comparisons leave
     it out, since genotypes are compared within a space.
 
@@ -248,7 +248,7 @@ class Genotype:
         return self.digest[:ID_DIGITS]
 
     def cell(self, reduction: bool) -> Cell:
-        """The cell at a place in the network; where there is but one, that.
+        """Return the cell at a place in the network; where there is but one, that.
 
         Args:
             reduction: whether the place halves the image.
@@ -256,7 +256,7 @@ class Genotype:
         return self.reduction if reduction and self.reduction is not None else self.normal
 
     def picture(self) -> Picture:
-        """Its cells laid out as graphs, which ``bnao.space.drawing`` writes as SVG, PNG or PDF.
+        """Return its cells laid out as graphs, which ``bnao.space.drawing`` writes as SVG, PNG or PDF.
 
         >>> picture = Genotype.parse("0:avg_pool_3x3;0:none+1:skip_connect", output="last node").picture()
         >>> sorted(label.lines[0] for label in picture.labels)
@@ -338,6 +338,6 @@ def _parse_cell(text: str, inputs: int = 2) -> Cell:
 
 
 def shortened(text: str, most: int = 60) -> str:
-    """A text as an error shows it: quoted, and cut where it is long."""
+    """Return a text as an error shows it: quoted, and cut where it is long."""
     text = text.strip()
     return repr(text if len(text) <= most else text[: most - 1] + "…")

@@ -30,7 +30,7 @@ def _finite_array(weights: object) -> NDArray[np.float64]:
 
 @frozen(eq=False)
 class Mixture:
-    """What each operation's output is multiplied by before a node sums the outputs of all its sources.
+    """Factors of the operations' outputs before a node sums the outputs of all its sources.
 
     Attributes:
         weights: shape (cells, places, operations), any finite numbers; cells, and a place's node and source, as
@@ -42,7 +42,7 @@ class Mixture:
 
 
 def mixture_places(space: SearchSpace) -> tuple[tuple[int, int], ...]:
-    """(node, source) of every place of a cell: each node with each state before it.
+    """Return (node, source) of every place of a cell: each node with each state before it.
 
     >>> from bnao.space.spaces import SPACES
     >>> len(mixture_places(SPACES["darts"])), mixture_places(SPACES["nas-bench-201"])
@@ -52,7 +52,7 @@ def mixture_places(space: SearchSpace) -> tuple[tuple[int, int], ...]:
 
 
 def mixture_shape(space: SearchSpace) -> tuple[int, int, int]:
-    """(cells, places, operations): the shape of a mixture's weights.
+    """Return the shape of a mixture's weights: (cells, places, operations).
 
     >>> from bnao.space.spaces import SPACES
     >>> mixture_shape(SPACES["darts"]), mixture_shape(SPACES["nas-bench-201"])

@@ -1,4 +1,4 @@
-"""What may vary: a search space's nodes, sources and operations, and its genotypes as integers.
+"""Search spaces: their nodes, sources and operations, and their genotypes as integers.
 
 Paper: Sec. 2; the space ``nao`` is the one of ENAS and of NAO with weight sharing.
 """
@@ -14,9 +14,11 @@ from attrs import evolve, field, frozen, validators
 from numpy.typing import NDArray
 
 from bnao.errors import GenotypeError
+from bnao.space.canonical import distinct_key
 from bnao.space.genotype import Cell, Edge, Genotype, Node, shortened
+from bnao.space.liveness import NONE, flow
 
-START = 0  # the token in front of every sequence
+START = 0  # the token before every sequence
 
 # random draws are repeated for distinct genotypes; past this many rounds the space is as good as exhausted
 _MOST_DRAWS = 200
@@ -28,7 +30,7 @@ def _in_order(operations: Iterable[str]) -> tuple[str, ...]:
 
 @frozen
 class Rules:
-    """What surrounds the cells of a space in its networks (SPEC section 3).
+    """Rules of a space's networks around the cells.
 
     Attributes:
         output: which states a cell concatenates, one of ``bnao.space.genotype.OUTPUT_RULES``.
@@ -87,7 +89,7 @@ class SearchSpace:
         return self.cells, self.nodes, self.edges, 2
 
     def edges_of(self, node: int) -> int:
-        """Edges that a node sums."""
+        """Return the number of edges that a node sums."""
         return self.edges
 
     @cached_property
@@ -96,7 +98,7 @@ class SearchSpace:
         return tuple((node, number) for node in range(self.nodes) for number in range(self.edges_of(node)))
 
     def sources(self, node: int, number: int) -> tuple[int, ...]:
-        """The states that an edge of a node may read."""
+        """Return the states that an edge of a node may read."""
         return tuple(range(self.inputs + node))
 
     @property
@@ -106,7 +108,7 @@ class SearchSpace:
 
     @property
     def genotypes(self) -> int:
-        """How many different genotypes there are: a node's edges have no order.
+        """The number of distinct genotypes; the edges of a node have no order.
 
         >>> SPACES["nao"].genotypes, SPACES["nas-bench-201"].genotypes
         (43873177410562500000000, 15625)
@@ -117,6 +119,37 @@ class SearchSpace:
             choices = (self.inputs + node) * len(self.operations)
             of_a_cell *= math.comb(choices + self.edges - 1, self.edges)
         return int(of_a_cell**self.cells)
+
+    @property
+    def can_be_dead(self) -> bool:
+        """Whether an edge, an input or a cell can be without effect on the output: by ``none``, or as nobody reads it.
+
+        >>> [name for name, space in SPACES.items() if space.can_be_dead]
+        ['darts', 'snas', 'nasnet', 'nas-bench-201']
+        """
+        return NONE in self.operations or self.rules.output != "loose ends"
+
+    def passes_on(self, genotypes: Sequence[Genotype]) -> NDArray[np.bool_]:
+        """Return whether each of a genotype's cells passes something of its inputs on to its output, shape (n,).
+
+        What does not, by edges of ``none``, computes the same logits for every image.
+
+        Raises:
+            GenotypeError: a genotype of another space.
+
+        >>> text = "0:none;0:none+1:none;0:{}+1:none+2:none"
+        >>> cells = [SPACES["nas-bench-201"].parse(text.format(last)) for last in ("none", "skip_connect")]
+        >>> SPACES["nas-bench-201"].passes_on(cells).tolist()
+        [False, True]
+        """
+        return self._passes_on(self.encode(genotypes))
+
+    def _passes_on(self, integers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        passes = np.ones(len(integers), dtype=bool)
+        if NONE in self.operations:
+            for number in range(self.cells):
+                passes &= flow(integers[:, number], self).passed.any(1)
+        return passes
 
     @property
     def readable_states(self) -> int:
@@ -152,7 +185,7 @@ class SearchSpace:
         return self.check(Genotype.parse(text, output=self.rules.output))
 
     def check(self, genotype: Genotype) -> Genotype:
-        """The genotype itself, if it belongs to this space, with the space's rule of output.
+        """Return the genotype itself, if it belongs to this space, with the space's rule of output.
 
         Raises:
             GenotypeError: it has other nodes, another number of edges or an operation the space lacks.
@@ -198,7 +231,7 @@ class SearchSpace:
                 )
 
     def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.int64]:
-        """Genotypes as integers: shape (n, cells, nodes, edges, 2), an edge being (source, operation's number).
+        """Return genotypes as integers: shape (n, cells, nodes, edges, 2), an edge being (source, operation's number).
 
         Raises:
             GenotypeError: a genotype of another space, with its place in the sequence.
@@ -233,7 +266,7 @@ class SearchSpace:
         return {len(node.edges) for cell in cells for node in cell.nodes} <= {self.edges}
 
     def decode(self, integers: NDArray[np.integer]) -> list[Genotype]:
-        """The genotypes that ``encode`` made the integers from.
+        """Return the genotypes that ``encode`` made the integers from.
 
         Raises:
             GenotypeError: a source or an operation that does not exist.
@@ -253,13 +286,17 @@ class SearchSpace:
             )
         return Edge(source, self.operations[number])
 
-    def random_genotypes(self, n: int, rng: np.random.Generator, exclude: Iterable[Genotype] = ()) -> list[Genotype]:
-        """n distinct genotypes, every source and operation of each drawn uniformly.
+    def random_genotypes(
+        self, n: int, rng: np.random.Generator, exclude: Iterable[Genotype] = (), *, distinct: str = "text"
+    ) -> list[Genotype]:
+        """n distinct genotypes that pass something on, every source and operation of each drawn uniformly.
 
         Args:
             n: how many, >= 0.
             rng: where the randomness comes from; see ``bnao.streams.stream``.
             exclude: genotypes that must not come.
+            distinct: ``text``, or ``computed``: no two of them, and none with an excluded one, are the same network
+                (``bnao.space.canonical.computed_form``).
 
         Raises:
             GenotypeError: the space does not hold so many.
@@ -269,25 +306,27 @@ class SearchSpace:
         >>> len(set(pool))
         3
         """
-        barred, chosen = set(exclude), dict[Genotype, None]()
+        barred, chosen = {distinct_key(other, distinct) for other in exclude}, dict[object, Genotype]()
         for _ in range(_MOST_DRAWS):
             if len(chosen) >= n:
                 break
             drawn = np.empty((n, *self.shape), dtype=np.int64)
             drawn[..., 0] = self._random_sources(rng, drawn.shape[:-1])
             drawn[..., 1] = rng.integers(len(self.operations), size=drawn.shape[:-1])
-            for genotype in self.decode(drawn):
-                if len(chosen) < n and genotype not in barred:
-                    chosen[genotype] = None
+            for genotype in self.decode(drawn[self._passes_on(drawn)]):
+                key = distinct_key(genotype, distinct)
+                if len(chosen) < n and key not in barred:
+                    chosen.setdefault(key, genotype)
         if len(chosen) < n:
             raise GenotypeError(
-                f"space {self.name!r} with {self.nodes} nodes gave {len(chosen)} distinct genotypes where {n} "
-                f"are wanted; ask for fewer or for more nodes"
+                f"space {self.name!r} with {self.nodes} nodes gave {len(chosen)} distinct genotypes"
+                f"{', by what they compute,' if distinct == 'computed' else ''} where {n} are wanted; ask for fewer or "
+                f"for more nodes"
             )
-        return list(chosen)
+        return list(chosen.values())
 
     def tokens(self, genotypes: Sequence[Genotype]) -> NDArray[np.int64]:
-        """What the controller reads: shape (n, length), states as 1.., operations after them.
+        """Return the controller's token sequences: shape (n, length), states as 1.., operations after them.
 
         >>> from bnao.space.notation.notations import parse
         >>> genotype = parse("0 1 1 4 0 0 0 0", evolve(SPACES["nao"], nodes=1))
@@ -299,7 +338,7 @@ class SearchSpace:
         return shifted.reshape(len(genotypes), self.length)
 
     def from_tokens(self, tokens: NDArray[np.integer]) -> list[Genotype]:
-        """The genotypes of token sequences of shape (n, length)."""
+        """Read the genotypes of token sequences of shape (n, length)."""
         offsets = np.array([1, 1 + self.readable_states])
         return self.decode(np.asarray(tokens).reshape(-1, *self.shape) - offsets)
 
@@ -308,7 +347,7 @@ class SearchSpace:
         return rng.integers(states[:, None], size=shape)
 
     def token_mask(self) -> NDArray[np.bool_]:
-        """Which token may stand where: shape (length, vocabulary).
+        """Return which token is allowed at which position: shape (length, vocabulary).
 
         At a source position only the states that exist before that node, at an operation position only
         operations; the start token nowhere.
@@ -321,7 +360,7 @@ class SearchSpace:
         return mask.reshape(self.length, self.vocabulary)
 
     def swapped(self, tokens: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """The same architectures as other strings: in each node the edges are in random order.
+        """Return the same architectures as other strings: in each node the edges are in random order.
 
         Args:
             tokens: shape (n, length).
@@ -347,15 +386,15 @@ class CompleteSpace(SearchSpace):
 
     @property
     def genotypes(self) -> int:
-        """How many different genotypes there are: any operation on every edge."""
+        """The number of distinct genotypes: any operation on every edge."""
         return int(len(self.operations) ** (self.cells * len(self.places)))
 
     def edges_of(self, node: int) -> int:
-        """Edges that a node sums: one from every earlier state."""
+        """Return the number of edges that a node sums: one from every earlier state."""
         return self.inputs + node
 
     def sources(self, node: int, number: int) -> tuple[int, ...]:
-        """The one state that an edge of a node reads."""
+        """Return the one state that an edge of a node reads."""
         return (number,)
 
     def _random_sources(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -418,7 +457,7 @@ SPACES: dict[str, SearchSpace] = {
 
 
 def space_named(name: str, nodes: int | None = None) -> SearchSpace:
-    """The space of that name with that many nodes a cell; with its own number, where none is given.
+    """Return the space of that name with that many nodes a cell; with its own number, where none is given.
 
     >>> space_named("nao", 3).length, space_named("nao").nodes, space_named("nas-bench-201").nodes
     (24, 5, 3)
@@ -445,40 +484,3 @@ def parse_in(name: str, text: str) -> Genotype:
     """
     genotype = Genotype.parse(text, output=space_named(name).rules.output)
     return space_named(name, len(genotype.normal.nodes)).check(genotype)
-
-
-def neighbours(genotype: Genotype, space: SearchSpace) -> list[Genotype]:
-    """Return all genotypes that differ from this one in the source or the operation of one edge.
-
-    Args:
-        genotype: a genotype of the space.
-        space: which sources and operations there are.
-
-    Returns:
-        Distinct genotypes, never the given one, in the order of the cells, nodes and edges that change. A node's edges
-        have no order, so a change of either of two equal edges is one neighbour.
-
-    Raises:
-        GenotypeError: a genotype of another space.
-
-    >>> space = space_named("nas-bench-201")
-    >>> cell = space.random_genotypes(1, np.random.default_rng(0))[0]
-    >>> len(neighbours(cell, space))  # 4 other operations on each of 6 edges
-    24
-    """
-    genotype = space.check(genotype)
-    # edges of all cells in order, each (source, operation's number)
-    edges = space.encode([genotype]).reshape(space.cells * len(space.places), 2)
-    changed = []
-    for index, (source, number) in enumerate(edges.tolist()):
-        sources = space.sources(*space.places[index % len(space.places)])
-        others = [(other, number) for other in sources if other != source]
-        others += [(source, other) for other in range(len(space.operations)) if other != number]
-        for edge in others:
-            copy = edges.copy()
-            copy[index] = edge
-            changed.append(copy)
-    if not changed:
-        return []
-    found = dict.fromkeys(space.decode(np.stack(changed)))
-    return [other for other in found if other != genotype]

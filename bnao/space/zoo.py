@@ -24,7 +24,7 @@ _IMAGES = {"cifar10": ("cifar", 10, (32, 32, 3)), "imagenet": ("imagenet", 1000,
 
 @frozen
 class Claim:
-    """What was published of a cell's network.
+    """Published figures of a cell's network.
 
     Attributes:
         data: the images it was trained on, cifar10 or imagenet.
@@ -70,7 +70,7 @@ class Published:
     notes: tuple[str, ...]
 
     def network(self, claim: Claim | None = None) -> NetworkConfig | None:
-        """The network that a claim is about, or the one for CIFAR-10; None where that is not known.
+        """Return the network that a claim is about, or the one for CIFAR-10; None where that is not known.
 
         >>> published_cell("DARTS_V2").network().cells
         6
@@ -86,7 +86,7 @@ class Published:
 
 @cache
 def zoo() -> tuple[Published, ...]:
-    """All published cells, in the order of the file.
+    """Return all published cells, in the order of the file.
 
     >>> len(zoo()), sum(entry.genotype is not None for entry in zoo())
     (20, 16)
@@ -108,7 +108,7 @@ def _entry(
 
 
 def published_cell(name: str) -> Published:
-    """The published cell of a name; letters and digits alone count, capitals or not.
+    """Return the published cell of a name; letters and digits alone count, capitals or not.
 
     Raises:
         GenotypeError: there is none.

@@ -1,1 +1,1 @@
-"""How a search spends its steps: Algorithm 1 and those who propose."""
+"""Search strategies: Algorithm 1 and the controllers that propose genotypes."""

@@ -9,12 +9,13 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from bnao.strategies.result import Ranked, round_off
+from bnao.run import round_off
+from bnao.strategies.result import Ranked
 
 
 @frozen
 class Balance:
-    """How far the updates of a search are from what Eq. 4 expects.
+    """Deviation of a search's updates from the expectation of Eq. 4.
 
     Attributes:
         steps: all updates.

@@ -1,4 +1,4 @@
-"""What a search's ranking favours: size, and operations without parameters (Sec. 3.3)."""
+"""Bias of a search's ranking towards size and parameter-free operations (Sec. 3.3)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bnao.strategies.result import SearchResult
 
 @frozen
 class SizeBias:
-    """How a search's scores go with size, and what its best genotypes are made of.
+    """Correlation of a search's scores with size, and the share of parameter-free operations in its best genotypes.
 
     Attributes:
         by_size: Kendall's tau of score and size over all scored genotypes, with its bootstrap interval; below 0 where
@@ -32,7 +32,7 @@ class SizeBias:
     free_in_pool: float
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; what is not defined is null."""
+        """Return plain data; an undefined value is null."""
         return {
             "kendall_tau_of_score_and_size": self.by_size.to_json(),
             "top": self.top,

@@ -1,4 +1,4 @@
-"""Which genotypes a search may take: within its budgets, or in its table."""
+"""Genotypes that a search may propose: those within its budgets or in its table."""
 
 from __future__ import annotations
 

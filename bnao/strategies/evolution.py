@@ -30,12 +30,12 @@ class EvolutionController:
         self._scores = np.empty(0)
 
     def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
-        """Remember who scored what."""
+        """Remember the scores of the genotypes."""
         self._known, self._scores = list(genotypes), np.asarray(scores, dtype=np.float64)
         return iter(())
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
-        """At most n distinct children that ``accept`` admits; seeds are ignored: parents win their tournaments."""
+        """Propose up to n distinct children that ``accept`` admits; parents win tournaments, seeds are ignored."""
         rng = stream(self._seed, "evolution", round)
         chosen: dict[Genotype, None] = {}
         for _ in range(_TRIES * n if self._known else 0):
@@ -50,7 +50,7 @@ class EvolutionController:
 
 
 def mutate(genotype: Genotype, space: SearchSpace, rng: np.random.Generator) -> Genotype:
-    """The genotype with one edge's source or operation changed to another, drawn uniformly.
+    """Return the genotype with one edge's source or operation changed to another, drawn uniformly.
 
     >>> from bnao.space.spaces import SPACES
     >>> space = SPACES["nao"]
@@ -76,7 +76,7 @@ def mutate(genotype: Genotype, space: SearchSpace, rng: np.random.Generator) -> 
 
 
 def _random_place(space: SearchSpace, rng: np.random.Generator) -> tuple[int, int]:
-    """A node and one of its edges, every edge of a cell as likely."""
+    """Return a node and one of its edges, every edge of a cell as likely."""
     if len(space.places) == space.nodes * space.edges:
         return int(rng.integers(space.nodes)), int(rng.integers(space.edges))
     return space.places[rng.integers(len(space.places))]

@@ -1,4 +1,4 @@
-"""What a stand-alone network can take over from a supernet: the parameters of its own edges, where shapes agree."""
+"""Inheritance of supernet weights by a stand-alone network: the parameters of its edges, where shapes agree."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ class Inheritance:
 
     @property
     def parameters(self) -> int:
-        """How many numbers came over."""
+        """The number of inherited parameters."""
         return sum(value.size for value in self.weights.values())
 
     @property
     def of(self) -> int:
-        """How many the network has."""
+        """The number of parameters of the network."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as beside a training's result."""
+        """Return plain data, as stored beside a training's result."""
         return {
             "run": self.source,
             "parameters": self.parameters,
@@ -82,7 +82,7 @@ def inherit_weights(
     slots: str = "hashed",
     share_over: str = "edge",
 ) -> Inheritance:
-    """What a genotype's own network has in a supernet's state.
+    """Return the weights that a genotype's network inherits from a supernet's state.
 
     An operation's parameters are those of its edge and its source there. A network of more outputs a cell than the
     supernet's (spaces whose number of outputs varies) fits its inputs by other shapes, and its classifier is wider.
@@ -175,7 +175,7 @@ class SupernetWeights:
 
     @classmethod
     def of(cls, folder: str, network: NetworkConfig) -> SupernetWeights:
-        """The supernet of a run, for networks of the same space.
+        """Return the supernet of a run, for networks of the same space.
 
         Raises:
             RunError: the folder holds no run, or one that is not finished or trained nothing.
@@ -192,5 +192,5 @@ class SupernetWeights:
         return cls(folder, network.space, read_supernet(Path(folder)), network.slots, network.share_over)
 
     def inherited(self, genotype: Genotype, network: NetworkConfig) -> Inheritance:
-        """What a genotype's own network has in it."""
+        """Return the weights that a genotype's network inherits from it."""
         return inherit_weights(genotype, network, self.state, self.source, self.slots, self.share_over)

@@ -1,4 +1,4 @@
-"""What a search keeps in its run's folder, and where it goes on after it was killed.
+"""Files of a search in its run's folder, from which it resumes after it was killed.
 
 A round leaves its pool, then checkpoints of the supernet, then its scores. What comes after the last of
 these happens again, with the same bits, since every random draw is a function of the seed and of its place.
@@ -29,7 +29,7 @@ RERANK = "rerank.json"
 
 
 def pool_name(round: int) -> str:
-    """The file of a round's pool; rounds are counted from 0 here and from 1 in names.
+    """Return the file of a round's pool; rounds are counted from 0 here and from 1 in names.
 
     >>> pool_name(0), scores_name(0)
     ('round-1-pool.json', 'round-1-scores.json')
@@ -38,12 +38,12 @@ def pool_name(round: int) -> str:
 
 
 def scores_name(round: int) -> str:
-    """The file of a round's scores."""
+    """Return the file of a round's scores."""
     return f"round-{round + 1}-scores.json"
 
 
 def read_pool(folder: Path, round: int) -> list[Genotype]:
-    """The genotypes that were new in a round of the run in this folder.
+    """Read the genotypes that were new in a round of the run in this folder.
 
     Raises:
         RunError: the file is absent, or is not what a search wrote.
@@ -60,7 +60,7 @@ def rounds_begun(folder: Path) -> int:
 
 
 def read_supernet(folder: Path) -> State:
-    """The supernet's weights that the finished run in this folder left.
+    """Read the supernet's weights that the finished run in this folder left.
 
     Raises:
         RunError: it is not finished, or nothing was trained in it.
@@ -99,7 +99,7 @@ class Journal:
         self._rewind(run)
 
     def _rewind(self, run: Run) -> None:
-        """Cut the log back to where the search goes on: what follows will happen, and be logged, again."""
+        """Cut the log back to where the search resumes: what follows will happen, and be logged, again."""
         pools = rounds_begun(run.folder)
         scored = pools > 0 and run.has(scores_name(pools - 1))
         steps_made = self.steps_made(pools - 1)
@@ -115,7 +115,7 @@ class Journal:
         run.rewind_log(happened)
 
     def check_reached(self, round: int, steps: int) -> None:
-        """Raises RunError unless the last checkpoint is the end of the round's training, momenta included."""
+        """Raise RunError unless the last checkpoint is the end of the round's training, momenta included."""
         if self._run and self._place != (round, steps):
             raise RunError(
                 f"{self._run.folder} has no {CHECKPOINT} of the end of round {round + 1}, from which round {round + 2} "
@@ -123,7 +123,7 @@ class Journal:
             )
 
     def steps_made(self, round: int) -> int:
-        """Steps of this round that the last checkpoint holds."""
+        """Return the steps of this round that the last checkpoint includes."""
         return self._place[1] if self._place is not None and self._place[0] == round else 0
 
     def log(self, event: Mapping[str, Any]) -> None:
@@ -132,7 +132,7 @@ class Journal:
             self._run.log(event)
 
     def pool(self, round: int) -> list[Genotype] | None:
-        """The round's pool, if it was made before."""
+        """Return the round's pool, if it was made before."""
         if not (self._run and self._run.has(pool_name(round))):
             return None
         return read_pool(self._run.folder, round)
@@ -172,7 +172,7 @@ class Journal:
             return predicted, HeldOut(**content["held_out"]) if "held_out" in content else None
 
     def scores(self, round: int) -> dict[Genotype, float] | None:
-        """What the round's scoring gave, if it was done before."""
+        """Return the scores of a round if it was scored before."""
         if not (self._run and self._run.has(scores_name(round))):
             return None
         content = self._run.read_json(scores_name(round))
@@ -190,13 +190,13 @@ class Journal:
         return self._run is not None
 
     def checkpoint(self, round: int, step: int, state: State) -> None:
-        """Keep all that training goes on from after so many steps of the round."""
+        """Keep all that training resumes from after so many steps of the round."""
         if self._run:
             self._run.write(CHECKPOINT, to_bytes(state, {"round": round, "step": step}))
             self._place = round, step
 
     def reranked(self) -> dict[str, float]:
-        """Accuracies of the short trainings that were finished before."""
+        """Return the accuracies of the short trainings that were finished before."""
         if self._run and self._run.has(RERANK):
             content = self._run.read_json(RERANK)
             with understanding(self._run.folder / RERANK):

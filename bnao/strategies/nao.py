@@ -1,7 +1,7 @@
-"""What the NAO controller is, whatever framework computes it: parameters, first values, data, and whom it proposes.
+"""NAO controller without its framework: parameters, initial values, training data and proposals.
 
 Source: *Neural Architecture Optimization*, Luo et al., arXiv 1808.07233, Sec. 3, in the form *Balanced One-shot
-NAO* trains it (SPEC section 6): an encoder whose representation of a genotype a predictor turns into its score
+NAO* trains it (docs/algorithm.md): an encoder whose representation of a genotype a predictor turns into its score
 and a decoder turns back into the genotype.
 """
 
@@ -54,7 +54,7 @@ def _lstm_shapes(name: str, features: int, hidden: int) -> Shapes:
 
 
 def parameter_shapes(space: SearchSpace, config: ControllerConfig) -> Shapes:
-    """Every parameter of the controller.
+    """Return every parameter of the controller.
 
     >>> from bnao.space.spaces import SPACES
     >>> sum(math.prod(shape) for shape in parameter_shapes(SPACES["nao"], ControllerConfig()).values())
@@ -83,7 +83,7 @@ def features_of(genotypes: Sequence[Genotype], space: SearchSpace, config: Contr
 
 
 def initial_parameters(shapes: Shapes, hidden: int, seed: int, round: int) -> dict[str, NDArray[np.float32]]:
-    """First values, each a function of the seed, the round and the parameter's name alone.
+    """Return initial values, each a function of the seed, the round and the parameter's name alone.
 
     Embeddings are standard normal; an LSTM is uniform within 1 / sqrt(hidden), a linear layer within
     1 / sqrt(features).
@@ -114,7 +114,7 @@ TARGETS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {"sco
 
 @frozen(eq=False)
 class TrainingData:
-    """What a controller learns from in a round, in the same order in every framework.
+    """Training data of the controller in a round, in the same order in every framework.
 
     Attributes:
         tokens: shape (n, length): each sequence in ``config.swaps`` copies, the first as it is and the others with
@@ -140,7 +140,7 @@ class TrainingData:
         genotypes: Sequence[Genotype],
         targets: NDArray[np.float64],
     ) -> TrainingData:
-        """The data of genotypes, at least one, and their targets, from 0 to 1."""
+        """Make the data of at least one genotype and of targets from 0 to 1."""
         known = space.tokens(genotypes)
         swaps = [space.swapped(known, stream(seed, "controller swaps", round, copy)) for copy in range(1, config.swaps)]
         features = np.tile(features_of(genotypes, space, config), (config.swaps, 1))
@@ -188,7 +188,7 @@ class TrainingData:
 
 
 def _held_out(n: int, share: float, seed: int, round: int) -> NDArray[np.int64]:
-    """The places of a share of n genotypes, drawn at random, rising; none where they would be fewer than two."""
+    """Return the places of a share of n genotypes, drawn at random, rising; none where they would be fewer than two."""
     held = int(np.rint(share * n))
     if held < 2:
         return np.empty(0, np.int64)
@@ -196,7 +196,7 @@ def _held_out(n: int, share: float, seed: int, round: int) -> NDArray[np.int64]:
 
 
 def accepted(decoded: Iterable[Sequence[Genotype]], n: int, accept: Accept) -> list[Genotype]:
-    """At most n distinct genotypes that ``accept`` admits, in the order in which they come.
+    """Return up to n distinct genotypes that ``accept`` admits, in the order in which they come.
 
     Args:
         decoded: what the seeds moved by eta x 1, eta x 2, ... were decoded to, the best seed's first; no more of
@@ -238,11 +238,11 @@ class Nao(ABC):
 
     @property
     def parameters(self) -> int:
-        """How many numbers it learns."""
+        """The number of trainable parameters."""
         return sum(math.prod(shape) for shape in self._shapes.values())
 
     def state(self) -> dict[str, NDArray[np.float32]]:
-        """Its parameters by name."""
+        """Return its parameters by name."""
         ends = np.cumsum([math.prod(shape) for shape in self._shapes.values()])
         parts = np.split(self._row(), ends[:-1])
         return {
@@ -250,7 +250,7 @@ class Nao(ABC):
         }
 
     def load_state(self, state: Mapping[str, NDArray[np.float32]]) -> None:
-        """Become what ``state`` was taken from.
+        """Restore ``state``.
 
         Raises:
             WeightsError: a parameter is missing, unknown or of another shape.
@@ -311,7 +311,7 @@ class Nao(ABC):
             self._set_parameters(best_row)
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
-        """At most n distinct genotypes that ``accept`` admits, from the seeds' representations moved uphill.
+        """Propose up to n distinct genotypes that ``accept`` admits, by gradient ascent from the seeds.
 
         The encoder's outputs of each seed move by eta x 1, eta x 2, ... along the gradient of the predicted
         score, and are decoded; genotypes are taken in that order, and the best seed's first. With
@@ -332,12 +332,12 @@ class Nao(ABC):
         return accepted([[distinct[place] for place in order]], n, accept)
 
     def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """The predicted target of each, a scaled score or a rank: shape (n,), in [0, 1]."""
+        """Return the predicted target of each, a scaled score or a rank: shape (n,), in [0, 1]."""
         scores = (self._scores(*block) for block in self._blocks(genotypes))
         return np.concatenate([np.empty(0), *scores], dtype=np.float64)
 
     def held_out(self) -> HeldOut | None:
-        """Its figures on the genotypes that the last ``fit`` held out; None where that were none."""
+        """Return its figures on the genotypes that the last ``fit`` held out; None where that were none."""
         genotypes, scores = self._unseen
         if not genotypes:
             return None
@@ -352,12 +352,12 @@ class Nao(ABC):
         )
 
     def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """Their representations: shape (n, hidden), each of unit length."""
+        """Return the genotypes' representations: shape (n, hidden), each of unit length."""
         blocks = (self._representations(tokens) for tokens, _ in self._blocks(genotypes))
         return np.concatenate([np.empty((0, self._config.hidden)), *blocks], dtype=np.float64)
 
     def reconstruct(self, genotypes: Sequence[Genotype]) -> list[Genotype]:
-        """What the decoder makes of each one's representation; the same genotype, once it has learned."""
+        """Return each genotype decoded from its representation; the same genotype, once the decoder is trained."""
         blocks = (self._reconstructions(tokens) for tokens, _ in self._blocks(genotypes))
         return [genotype for tokens in blocks for genotype in self._space.from_tokens(tokens)]
 
@@ -365,7 +365,7 @@ class Nao(ABC):
         self.load_state(initial_parameters(self._shapes, self._config.hidden, self._seed, round))
 
     def _blocks(self, genotypes: Sequence[Genotype]) -> Iterator[Block]:
-        """Their sequences (b, length) and features (b, f), a block of b genotypes at a time."""
+        """Yield the genotypes' sequences (b, length) and features (b, f), a block of b genotypes at a time."""
         for start in range(0, len(genotypes), BLOCK):
             some = genotypes[start : start + BLOCK]
             yield self._space.tokens(some), features_of(some, self._space, self._config)
@@ -378,15 +378,15 @@ class Nao(ABC):
 
     @abstractmethod
     def _row(self) -> NDArray[np.float32]:
-        """All parameters in one row."""
+        """Return all parameters in one row."""
 
     @abstractmethod
     def _training_step(self, data: TrainingData) -> Callable[[NDArray[np.int64]], float]:
-        """What ``data.epochs`` asks for, with an optimizer that has seen nothing yet."""
+        """Return the function that ``data.epochs`` calls once per epoch, with a new optimizer."""
 
     @abstractmethod
     def _proposals(self, blocks: Sequence[Block]) -> Iterator[NDArray[np.int64]]:
-        """What sequences are decoded to, moved by eta x 1, eta x 2, ...
+        """Return the sequences decoded after moves of eta x 1, eta x 2, ...
 
         Args:
             blocks: the sequences, (b, length), and features, (b, f), each; n in all.
@@ -397,12 +397,12 @@ class Nao(ABC):
 
     @abstractmethod
     def _scores(self, tokens: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The predicted scores (b,) of sequences (b, length) with features (b, f)."""
+        """Return the predicted scores (b,) of sequences (b, length) with features (b, f)."""
 
     @abstractmethod
     def _representations(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The representations (b, hidden) of sequences (b, length)."""
+        """Return the representations (b, hidden) of sequences (b, length)."""
 
     @abstractmethod
     def _reconstructions(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        """What sequences (b, length) are decoded to, unmoved."""
+        """Return the sequences decoded from those of (b, length), unmoved."""

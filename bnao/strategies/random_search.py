@@ -30,11 +30,11 @@ class RandomController:
         self._space, self._seed = space, seed
 
     def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
-        """Nothing is learned."""
+        """Learn nothing."""
         return iter(())
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
-        """At most n distinct genotypes that ``accept`` admits; fewer where it is hard to please."""
+        """Propose up to n distinct random genotypes that ``accept`` admits; fewer if it admits few."""
         rng = stream(self._seed, "propose", round)
         chosen: dict[Genotype, None] = {}
         for _ in range(_TRIES * n):

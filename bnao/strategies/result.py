@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from bnao.protocols import (
     HeldOut,
 )
-from bnao.run import read_json, understanding
+from bnao.run import read_json, round_off, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in
+from bnao.strategies.fusion import Fusion
 from bnao.strategies.journal import RESULT
 
 
@@ -33,6 +35,8 @@ class Ranked:
         updates: steps its path was trained.
         expected_updates: what Eq. 4 says for them.
         reranked: accuracy after a short training of its own, where asked for.
+        fused: what it is ranked by where scores are joined (``bnao.strategies.fusion``); None where they are not.
+        parts: the scores that were joined, by name; None where one is not defined.
     """
 
     genotype: Genotype
@@ -45,11 +49,15 @@ class Ranked:
     updates: int
     expected_updates: float
     reranked: float | None = None
+    fused: float | None = None
+    parts: Mapping[str, float | None] = field(factory=dict, hash=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, the genotype in its text form and by its id."""
+        """Return plain data, the genotype in its text form and by its id; of joined scores nothing where none were."""
         about = {"genotype": str(self.genotype), "id": self.genotype.id}
-        return about | {name: value for name, value in attrs.asdict(self, recurse=False).items() if name != "genotype"}
+        left_out = ("genotype",) if self.fused is not None else ("genotype", "fused", "parts")
+        values = attrs.asdict(self, recurse=False) | {"parts": dict(self.parts)}
+        return about | {name: value for name, value in values.items() if name not in left_out}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], space: str) -> Ranked:
@@ -60,7 +68,7 @@ class Ranked:
 
 @frozen
 class Learning:
-    """What the controller had learned when it proposed a round's genotypes, and how these then scored.
+    """Accuracy of the controller's predictions for a round's proposals, and for held-out genotypes.
 
     Attributes:
         round: in which its proposals were trained, from 2.
@@ -78,7 +86,7 @@ class Learning:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Learning:
-        """The object of which ``attrs.asdict`` made the content."""
+        """Read the object of which ``attrs.asdict`` made the content."""
         held_out = content["held_out"]
         return cls(**{**content, "held_out": None if held_out is None else HeldOut(**held_out)})
 
@@ -87,13 +95,15 @@ class Learning:
 class SearchResult:
     """All genotypes of a search, best first, and what its controller had learned round by round.
 
-    A controller that predicts nothing and holds nothing out (random, evolution) leaves no ``learning``.
+    A controller that predicts nothing and holds nothing out (random, evolution) leaves no ``learning``, and a ranking
+    by the score alone no ``fusion``: the weights of the parts, and how many landmarks they are from.
     """
 
     space: str
     seed: int
     ranked: tuple[Ranked, ...]
     learning: tuple[Learning, ...] = ()
+    fusion: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def best(self) -> Genotype:
@@ -101,26 +111,45 @@ class SearchResult:
         return self.ranked[0].genotype
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in result.json."""
+        """Return plain data, as in result.json."""
         learning = {"learning": [attrs.asdict(entry) for entry in self.learning]} if self.learning else {}
         return {
             "space": self.space,
             "seed": self.seed,
             **learning,
+            **({} if self.fusion is None else {"fusion": dict(self.fusion)}),
             "ranked": [entry.to_json() for entry in self.ranked],
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SearchResult:
-        """What ``to_json`` was made from."""
+        """Return the object that ``to_json`` wrote."""
         space = content["space"]
         ranked = [Ranked.from_json(entry, space) for entry in content["ranked"]]
         learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
-        return cls(space, content["seed"], tuple(ranked), learning)
+        return cls(space, content["seed"], tuple(ranked), learning, content.get("fusion"))
+
+
+def rank_by_fusion(ranked: Sequence[Ranked], fusion: Fusion) -> list[Ranked]:
+    """Rank genotypes by their joined scores, and keep the parts beside them.
+
+    Args:
+        ranked: n of them, in the order of the fusion's values; equal values stay in it.
+        fusion: of n genotypes.
+    """
+    entries = [
+        evolve(
+            entry,
+            fused=round_off(value),
+            parts={name: None if math.isnan(part[at]) else float(part[at]) for name, part in fusion.parts.items()},
+        )
+        for at, (entry, value) in enumerate(zip(ranked, fusion.values.tolist(), strict=True))
+    ]
+    return [entries[at] for at in sorted(range(len(entries)), key=lambda at: -fusion.values[at])]
 
 
 def read_result(folder: Path) -> SearchResult:
-    """The result of the finished run in this folder.
+    """Read the result of the finished run in this folder.
 
     Raises:
         RunError: the run is not finished, or its result is not what a search wrote.
@@ -128,8 +157,3 @@ def read_result(folder: Path) -> SearchResult:
     content = read_json(folder / RESULT)
     with understanding(folder / RESULT):
         return SearchResult.from_json(content)
-
-
-def round_off(value: float, digits: int = 6) -> float:
-    """A value as files show it to people."""
-    return float(round(value, digits))

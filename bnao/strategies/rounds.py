@@ -25,6 +25,7 @@ from bnao.network.size import SIZES, count_multiply_adds, count_parameters
 from bnao.protocols import (
     Choosing,
     Controller,
+    Event,
     HeldOut,
     Listener,
     Measured,
@@ -35,15 +36,17 @@ from bnao.protocols import (
     check_provides,
 )
 from bnao.provenance import About, keep_about, origin
-from bnao.run import Run
+from bnao.run import Run, round_off
 from bnao.sampler import ProportionalSampler, sampler_of_round
+from bnao.space.canonical import distinct_key, distinct_ones
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
 from bnao.strategies.candidates import budgets_text, nearest, within_budgets
+from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import first_weights
 from bnao.strategies.journal import Journal
-from bnao.strategies.result import Learning, Ranked, SearchResult, round_off
+from bnao.strategies.result import Learning, Ranked, SearchResult, rank_by_fusion
 from bnao.streams import stream
 from bnao.training import loop
 
@@ -64,6 +67,7 @@ def search(
     about: About | None = None,
     size: SizeFunction | None = None,
     rerank: Callable[[Genotype], float] | None = None,
+    fuse: Fuse | None = None,
     listen: Listener = lambda event: None,
 ) -> SearchResult:
     """Balanced one-shot NAO from the first random pool to the ranking.
@@ -84,7 +88,9 @@ def search(
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
             the end, such as ``bnao.evaluation.trainings.short_training``; None: they stay in the order of their scores.
-        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+        fuse: joins the scores with what else is known, by which all are ranked at the end, such as
+            ``bnao.Fuser``; None: they are ranked by their scores.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
         Every genotype that was scored, best first.
@@ -94,7 +100,8 @@ def search(
         RunError: the folder cannot be written; what was finished is kept. Or it was begun with other data, or the run
             of ``config.from_supernet`` is not finished.
         ConfigError: the budget admits too few genotypes, or not those of ``config.pool_file``; the supernet of
-            ``config.from_supernet`` is another; ``config.sharing`` is none, and the supernet shares weights.
+            ``config.from_supernet`` is another; ``config.sharing`` is none, and the supernet shares weights;
+            ``config.rank_by`` is fused, and there is no ``fuse``.
         GenotypeError: a line of ``config.pool_file`` is not a genotype of the space.
         WeightsError: the weights of ``config.from_supernet`` are damaged, or of other shapes.
         SizeError: ``size`` gave one that is not finite and positive.
@@ -111,10 +118,12 @@ def search(
     >>> result.best == pool[-1]
     True
     """
+    if config.rank_by == "fused" and fuse is None:
+        raise ConfigError("rank_by is fused, and nothing is given that joins scores; give fuse=bnao.Fuser(...)")
     begun = _Search(config, supernet, controller, run, size, listen)
     if run is not None:
         keep_about(run, about or origin(None, config.machine))
-    return begun.result(rerank)
+    return begun.result(rerank, fuse)
 
 
 def check_start(config: SearchConfig, supernet: Scorer, controller: Controller) -> None:
@@ -174,6 +183,13 @@ class _Search:
         # an epoch of no steps: a table, which trains nothing
         self.steps = supernet.epoch_steps and (config.steps or config.epochs * supernet.epoch_steps)
         self.born: dict[Genotype, int] = {}
+        # what the genotypes so far are told apart by
+        self.keys: set[object] = set()
+        candidates = supernet.candidates
+        # of a table, those that pass something of the image on
+        self.candidates = (
+            None if candidates is None else list(itertools.compress(candidates, self.space.passes_on(candidates)))
+        )
         self.scores: dict[Genotype, float] = {}
         self.updates: Counter[Genotype] = Counter()
         self.expected: defaultdict[Genotype, float] = defaultdict(float)
@@ -182,7 +198,7 @@ class _Search:
         self.learning: list[Learning] = []
         self.has_trained = False
 
-    def result(self, rerank: Callable[[Genotype], float] | None) -> SearchResult:
+    def result(self, rerank: Callable[[Genotype], float] | None, fuse: Fuse | None) -> SearchResult:
         config = self.config
         if self.journal.state is not None:
             self.supernet.load_state(self.journal.state)
@@ -195,17 +211,28 @@ class _Search:
                 self.tell("exhausted", round=round + 1, message="every genotype there is has been scored")
                 break
             self.born |= dict.fromkeys(fresh, round)
+            self.keys |= {distinct_key(genotype, config.distinct) for genotype in fresh}
             everything = list(self.born)
             self.train(round, everything if config.sample_from == "all" else fresh)
             # new weights make last round's scores stale, so by default the whole pool is scored again
             self.score(round, everything if config.rescore == "all" else fresh)
-        result = SearchResult(self.space.name, config.seed, tuple(self.ranked(rerank)), tuple(self.learning))
+        ranked, fusion = self.ranked(), None
+        if fuse is not None:
+            scores = np.array([entry.score for entry in ranked])
+            fusion = fuse([entry.genotype for entry in ranked], scores, self.tell_event)
+            ranked = rank_by_fusion(ranked, fusion)
+        if rerank is not None:
+            ranked = self.reranked(ranked, rerank)
+        about = None if fusion is None else fusion.to_json()
+        result = SearchResult(self.space.name, config.seed, tuple(ranked), tuple(self.learning), about)
         self.tell("end", best=str(result.best), score=result.ranked[0].score)
         self.journal.finish(result.to_json(), self.supernet.state())
         return result
 
     def tell(self, kind: str, **values: Any) -> None:
-        event = {"event": kind, **values}
+        self.tell_event({"event": kind, **values})
+
+    def tell_event(self, event: Event) -> None:
         self.journal.log(event)
         self.listen(event)
 
@@ -394,6 +421,7 @@ class _Search:
             made = self.controller.propose(seeds, config.new, self.wanted, round=round)
         else:
             made = self.from_table(seeds, self.unseen(candidates), round)
+        made = distinct_ones(made, config.distinct)
         predicted = {}
         if made and isinstance(self.controller, Predicting):
             predicted = dict(zip(made, self.controller.predict(made).tolist(), strict=True))
@@ -410,27 +438,34 @@ class _Search:
         return nearest(self.space, wishes, left)
 
     def wanted(self, genotype: Genotype) -> bool:
-        """Whether a proposal is new and keeps the budgets."""
-        return genotype not in self.born and bool(within_budgets([genotype], self.config, self.network)[0])
+        """Whether a proposal is new, passes something of the image on and keeps the budgets."""
+        return (
+            genotype not in self.born
+            and distinct_key(genotype, self.config.distinct) not in self.keys
+            and bool(self.space.passes_on([genotype])[0])
+            and bool(within_budgets([genotype], self.config, self.network)[0])
+        )
 
     def random(self, n: int, round: int, barred: Sequence[Genotype] = ()) -> list[Genotype]:
         """n new random genotypes within the budgets; fewer only where there are no more, and never in round 0."""
         if not n:
             return []
         rng = stream(self.config.seed, "pool", round)
-        if self.supernet.candidates is not None:
-            left = self.unseen(self.supernet.candidates, barred)
+        if self.candidates is not None:
+            left = self.unseen(self.candidates, barred)
             if round == 0 and len(left) + len(barred) < 2:
                 raise ConfigError(
-                    f"only {len(left)} of the table's {len(self.supernet.candidates):,} genotypes keep the budget "
+                    f"only {len(left)} of the table's {len(self.candidates):,} genotypes keep the budget "
                     f"({budgets_text(self.config)}); a search needs two, allow more"
                 )
-            return [left[index] for index in rng.permutation(len(left))[:n]]
+            return distinct_ones([left[index] for index in rng.permutation(len(left))], self.config.distinct)[:n]
         chosen: list[Genotype] = []
         looked_at = 0
         while len(chosen) < n:
             try:
-                some = self.space.random_genotypes(n, rng, exclude=[*self.born, *barred, *chosen])
+                some = self.space.random_genotypes(
+                    n, rng, exclude=[*self.born, *barred, *chosen], distinct=self.config.distinct
+                )
                 looked_at += n
                 chosen += itertools.compress(some, within_budgets(some, self.config, self.network))
                 if looked_at > _TRIES * n and len(chosen) < n:
@@ -447,8 +482,9 @@ class _Search:
 
     def unseen(self, candidates: Sequence[Genotype], barred: Sequence[Genotype] = ()) -> list[Genotype]:
         """The candidates that are new and keep the budgets."""
-        known = {*self.born, *barred}
-        left = [genotype for genotype in candidates if genotype not in known]
+        distinct = self.config.distinct
+        known = self.keys | {distinct_key(genotype, distinct) for genotype in barred}
+        left = [genotype for genotype in candidates if distinct_key(genotype, distinct) not in known]
         return list(itertools.compress(left, within_budgets(left, self.config, self.network)))
 
     # --- sizes and the ranking
@@ -465,8 +501,8 @@ class _Search:
         images = self.supernet.scored_images
         return None if images is None else round_off((score * (1 - score) / images) ** 0.5)
 
-    def ranked(self, rerank: Callable[[Genotype], float] | None) -> list[Ranked]:
-        """Every scored genotype, best first; the top by their own short training where asked for."""
+    def ranked(self) -> list[Ranked]:
+        """Every scored genotype, best first."""
         order = sorted(self.scores, key=lambda genotype: -self.scores[genotype])
         counts = zip(
             self.sizes(order).tolist(),
@@ -474,7 +510,7 @@ class _Search:
             count_multiply_adds(order, self.network).tolist(),
             strict=True,
         )
-        ranked = [
+        return [
             Ranked(
                 genotype=genotype,
                 score=self.scores[genotype],
@@ -488,8 +524,9 @@ class _Search:
             )
             for genotype, (size, weights, products) in zip(order, counts, strict=True)
         ]
-        if rerank is None:
-            return ranked
+
+    def reranked(self, ranked: Sequence[Ranked], rerank: Callable[[Genotype], float]) -> list[Ranked]:
+        """The top by their own short training, then the others."""
         top, rest = ranked[: self.config.top], ranked[self.config.top :]
         accuracies = self.journal.reranked()
         for number, entry in enumerate(top):
@@ -499,4 +536,4 @@ class _Search:
                 self.journal.keep_reranked(accuracies)
             self.tell("rerank", trained=number + 1, of=len(top), accuracy=accuracies[text])
         top = [evolve(entry, reranked=accuracies[str(entry.genotype)]) for entry in top]
-        return sorted(top, key=lambda entry: -accuracies[str(entry.genotype)]) + rest
+        return [*sorted(top, key=lambda entry: -accuracies[str(entry.genotype)]), *rest]

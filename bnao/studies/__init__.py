@@ -1,1 +1,1 @@
-"""How far a ranking can be trusted: one-shot scores, controllers and predictors against what is known."""
+"""Studies of how far a ranking can be trusted: one-shot scores, controllers and predictors against known accuracies."""

@@ -10,19 +10,20 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from bnao.config.settings import NetworkConfig
 from bnao.data.tables import SIZE_COLUMNS, Rows
 from bnao.errors import ConfigError, DataError
-from bnao.metrics import Estimate, mean_ranks, pairwise_accuracy, rank_agreement, spearman
+from bnao.metrics import FIGURES, Estimate, mean_ranks, pairwise_accuracy, rank_agreement, spearman
+from bnao.run import round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
-from bnao.strategies.result import round_off
 from bnao.streams import stream
-from bnao.studies.ranking import plain_estimate, read_estimate
+from bnao.studies.ranking import SIZE_COUNTS, counted_sizes
 
 
 @frozen(eq=False)
 class Agreement:
-    """How one column of scores agrees with the truth.
+    """Agreement of one column of scores with the truth.
 
     Attributes:
         column: of scores.
@@ -59,14 +60,14 @@ class AgreementStudy:
     agreements: tuple[Agreement, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         columns = [
             {
                 "column": one.column,
                 "pairwise_accuracy_of_draws": round_off(one.of_draws[0]),
                 "deviation_of_draws": round_off(one.of_draws[1]),
                 "ranks_gained_by_size": None if one.gained_by_size is None else round_off(one.gained_by_size),
-                **{name: plain_estimate(estimate) for name, estimate in one.figures.items()},
+                **{name: estimate.to_entry() for name, estimate in one.figures.items()},
             }
             for one in self.agreements
         ]
@@ -75,12 +76,11 @@ class AgreementStudy:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> AgreementStudy:
-        """What ``to_json`` was made from."""
-        names = ("pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top")
+        """Read the object that ``to_json`` wrote."""
         agreements = tuple(
             Agreement(
                 entry["column"],
-                {name: read_estimate(entry[name]) for name in names},
+                {name: Estimate.from_entry(entry[name]) for name in FIGURES if name in entry},
                 (float(entry["pairwise_accuracy_of_draws"]), float(entry["deviation_of_draws"])),
                 entry["ranks_gained_by_size"],
             )
@@ -92,7 +92,7 @@ class AgreementStudy:
         )  # fmt: skip
 
 
-def agreement_study(
+def study_agreement(
     rows: Rows,
     truth_column: str,
     score_columns: Sequence[str],
@@ -103,13 +103,16 @@ def agreement_study(
     draws: int = 1000,
     resamples: int = 1000,
 ) -> AgreementStudy:
-    """How columns of scores agree with a column of accuracies.
+    """Compare columns of scores with a column of accuracies.
 
     Args:
         rows: the table.
         truth_column: its accuracies.
         score_columns: one or more.
-        space, among: only these genotypes of the space are looked at; None: all rows.
+        space: of the table's genotypes; then their live parameters are a ranking beside the others, and what partial
+            tau is given. None: the genotypes are not read, and partial tau is given the table's column of sizes, if
+            there is one.
+        among: only these genotypes of the space are looked at; None: all rows.
         draw, draws: so many random draws of so many genotypes get a pairwise accuracy each, as the paper's 50 do.
         resamples: behind each interval.
 
@@ -135,18 +138,27 @@ def agreement_study(
     truth = rows.numbers(rows.column("truth", truth_column))[chosen]
     size_name = next((name for name in SIZE_COLUMNS if name in rows.columns), None)
     sizes = None if size_name is None else rows.numbers(size_name, positive=True)[chosen]
+    live = None
+    if space is not None:
+        network = NetworkConfig(space=space.name, nodes=space.nodes)
+        of_rows = rows.genotypes(space)
+        genotypes = [of_rows[index] for index in chosen]
+        counted = counted_sizes(genotypes, network)
+        live = counted["live-parameters"]
+        sizes = counted["parameters"] if sizes is None else sizes
+    scores_of = {column: rows.numbers(rows.column("scores", column))[chosen] for column in score_columns}
+    for name, count in ((SIZE_COUNTS["parameters"], sizes), (SIZE_COUNTS["live-parameters"], live)):
+        if count is not None:
+            scores_of.setdefault(name, count)
+    drawn = [stream(0, "agreement draws", index).choice(n, draw, replace=False) for index in range(draws)]
     agreements = []
-    for column in score_columns:
-        scores = rows.numbers(rows.column("scores", column))[chosen]
-        each = []
-        for index in range(draws):
-            some = stream(0, "agreement draws", index).choice(n, draw, replace=False)
-            each.append(pairwise_accuracy(scores[some], truth[some]))
+    for column, scores in scores_of.items():
+        each = [pairwise_accuracy(scores[some], truth[some]) for some in drawn]
         gained = math.nan if sizes is None else spearman(sizes, mean_ranks(scores) - mean_ranks(truth))
         agreements.append(
             Agreement(
                 column,
-                rank_agreement(scores, truth, resamples=resamples),
+                rank_agreement(scores, truth, size=sizes if live is None else live, resamples=resamples),
                 (float(np.mean(each)), float(np.std(each, ddof=1))),
                 None if math.isnan(gained) else gained,
             )

@@ -20,11 +20,10 @@ from bnao.config.settings import SearchConfig
 from bnao.config.table_studies import ControllersConfig
 from bnao.errors import ConfigError, DataError
 from bnao.protocols import Controller, Listener
-from bnao.run import Folder
+from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.registry import make_controller
-from bnao.strategies.result import round_off
 from bnao.strategies.rounds import search
 from bnao.streams import stream
 
@@ -42,7 +41,7 @@ _TOP_SHARE = 0.001
 
 @frozen(eq=False)
 class ControllerCurve:
-    """What one controller found.
+    """Best results of one controller by number of queries.
 
     Attributes:
         controller: its name.
@@ -156,7 +155,7 @@ class ControllersStudy:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         curves = [
             {
                 "controller": curve.controller,
@@ -205,7 +204,7 @@ class ControllersStudy:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ControllersStudy:
-        """What ``to_json`` was made from."""
+        """Read the object that ``to_json`` wrote."""
         curves = tuple(
             ControllerCurve(
                 entry["controller"],
@@ -242,7 +241,7 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
     return low, high
 
 
-def compare_controllers(
+def study_controllers(
     config: ControllersConfig,
     genotypes: Sequence[Genotype],
     scores: NDArray[np.float64],
@@ -257,11 +256,11 @@ def compare_controllers(
     Args:
         config: all settings.
         genotypes: the table's n rows.
-        scores: what a search is told, shape (n,).
+        scores: what a search sees, shape (n,).
         tests: what it is judged by, shape (n,).
         makers: of the controllers that need a backend, by name; the others are known.
         folder: finished searches are kept there and not made again. None: nothing is kept.
-        listen: is told when a search is done.
+        listen: called when a search is done.
 
     Raises:
         ConfigError: more queries than rows, or a controller that is not known.
@@ -279,16 +278,16 @@ def compare_controllers(
     test_of = dict(zip(reversed(genotypes), reversed(tests.tolist()), strict=True))
     threshold = float(np.sort(scores)[-max(1, round(_TOP_SHARE * len(scores)))])
     curves = []
-    for entry in config.entries:
+    for entry in config.controllers:
         make = makers.get(entry.name, make_controller)
         even = np.linspace(config.pool, config.queries, _POINTS).round().astype(int).tolist()
         grid = tuple(sorted({*even, *(mark for mark in MARKS if config.pool <= mark <= config.queries)}))
         found = []
         for seed in range(config.seed, config.seed + entry.seeds):
-            name = f"searches/{entry.name}-{entry.new}-seed-{seed}.json"
+            name = f"searches/{entry.name}-{entry.proposals}-seed-{seed}.json"
             rows = None if folder is None else folder.known(name, _best_so_far)
             if rows is None:
-                settings = _search_config(config, entry.name, entry.new, seed)
+                settings = _search_config(config, entry.name, entry.proposals, seed)
                 queried = _queried(settings, supernet, make(settings))
                 rows = _best_tests(queried, score_of, test_of), _best_scores(queried, score_of)
                 if folder:
@@ -305,7 +304,7 @@ def compare_controllers(
             np.array([[rows[which][queries - 1] for queries in grid] for rows in found]) for which in (0, 1)
         )
         until_top = np.array([_first_at_least(rows[1], threshold) for rows in found])
-        curves.append(ControllerCurve(entry.name, entry.new, seeds, grid, best, scored, until_top))
+        curves.append(ControllerCurve(entry.name, entry.proposals, seeds, grid, best, scored, until_top))
     best_score = int(np.argmax(scores))
     return ControllersStudy(
         space.name, len(set(genotypes)), float(tests.max()), float(tests[best_score]), tuple(curves),
@@ -329,7 +328,7 @@ def _search_config(config: ControllersConfig, controller: str, new: int, seed: i
 
 
 def _queried(config: SearchConfig, supernet: TableSupernet, controller: Controller) -> list[Genotype]:
-    """The genotypes a search scored, in order."""
+    """Return the genotypes a search scored, in order."""
     asked: dict[Genotype, None] = {}
 
     class Watched:
@@ -349,7 +348,7 @@ def _queried(config: SearchConfig, supernet: TableSupernet, controller: Controll
 def _best_tests(
     queried: Sequence[Genotype], score_of: Mapping[Genotype, float], test_of: Mapping[Genotype, float]
 ) -> list[float]:
-    """After each query, the test accuracy of the genotype with the best score so far."""
+    """Return, after each query, the test accuracy of the genotype with the best score so far."""
     best, row = queried[0], []
     for genotype in queried:
         if score_of[genotype] > score_of[best]:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bnao.config.settings import NetworkConfig, StudyConfig
+from bnao.config.settings import NetworkConfig
+from bnao.config.studies import StudyConfig
 from bnao.errors import ConfigError, GenotypeError
 from bnao.network.size import count_multiply_adds, count_parameters
+from bnao.space.canonical import distinct_ones
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.streams import stream
@@ -32,6 +34,7 @@ def random_genotypes(
     seed: int = 0,
     max_parameters: int | None = None,
     max_multiply_adds: int | None = None,
+    distinct: str = "text",
 ) -> list[Genotype]:
     """Return n distinct random genotypes whose own networks keep the budgets.
 
@@ -42,6 +45,7 @@ def random_genotypes(
         network: the space, and the stack, classes and image that sizes are counted for.
         seed: decides every draw.
         max_parameters, max_multiply_adds: the budgets; None: any size.
+        distinct: ``text``, or ``computed``: no two are the same network.
 
     Raises:
         ConfigError: too few of the genotypes keep the budgets.
@@ -66,13 +70,13 @@ def random_genotypes(
             f"ask for fewer or for more nodes"
         )
     if not budgets:
-        return space.random_genotypes(n, rng)
+        return space.random_genotypes(n, rng, distinct=distinct)
     chosen: list[Genotype] = []
     seen: set[Genotype] = set()
     while len(chosen) < n:
         wanted = min(max(n, _AT_ONCE), space.genotypes - len(seen))
         try:
-            some = space.random_genotypes(wanted, rng, exclude=seen)
+            some = space.random_genotypes(wanted, rng, exclude=seen, distinct=distinct)
         except GenotypeError:  # all but a few were seen
             some = []
         seen.update(some)
@@ -91,7 +95,7 @@ def random_genotypes(
 def chosen_genotypes(
     config: StudyConfig, known: Sequence[Genotype] | None, sizes_of: Callable[..., Any]
 ) -> list[Genotype]:
-    """The genotypes that are ranked, random within what ``config.sizes`` asks for.
+    """Return the genotypes that are ranked, random within what ``config.sizes`` asks for.
 
     Args:
         config: how many, and of which sizes: ``diverse`` takes them as they come, ``similar`` those whose size is
@@ -105,19 +109,27 @@ def chosen_genotypes(
     """
     n, rng = config.genotypes, stream(config.seed, "study pool")
     space = space_named(config.network.space, config.network.nodes)
+    if known is not None:
+        known = list(itertools.compress(known, space.passes_on(known)))
 
     def random(wanted: int) -> list[Genotype]:
         if known is None:
-            return space.random_genotypes(wanted, rng)
-        return [known[index] for index in rng.permutation(len(known))[:wanted]]
+            return space.random_genotypes(wanted, rng, distinct=config.distinct)
+        return distinct_ones([known[index] for index in rng.permutation(len(known))], config.distinct)[:wanted]
 
     if known is not None and len(known) < n:
         raise ConfigError(f"genotypes is {n}, and the truth has {len(known)}; ask for fewer")
-    if config.sizes == "diverse":
-        return random(n)
+    if config.sizes == ("diverse",):
+        chosen_ones = random(n)
+        if len(chosen_ones) < n:
+            raise ConfigError(
+                f"genotypes is {n}, and the truth has {len(chosen_ones)} that are distinct by what they compute; ask "
+                f"for fewer, or take distinct text"
+            )
+        return chosen_ones
     some = random(max(_SAMPLE, n))
     sizes = np.asarray(sizes_of(some), dtype=np.float64)
-    if config.sizes == "similar":
+    if config.sizes == ("similar",):
         median = float(np.median(sizes))
         near: dict[Genotype, None] = {}
         for _ in range(_TRIES if known is None else 1):
@@ -162,11 +174,12 @@ def trained_genotypes(
         return list(ranked)
     rng = stream(config.seed, "study trained")
     barred = set(ranked)
+    space = space_named(config.network.space, config.network.nodes)
     others = [genotype for genotype in known or () if genotype not in barred]
+    others = list(itertools.compress(others, space.passes_on(others)))
     chosen = [*ranked, *(others[index] for index in rng.permutation(len(others))[:wanted])]
     missing = wanted + len(ranked) - len(chosen)
     if missing:
-        space = space_named(config.network.space, config.network.nodes)
         chosen += space.random_genotypes(missing, rng, exclude=chosen)
     return chosen
 
@@ -177,7 +190,7 @@ def ranked_genotypes(
     known: Sequence[Genotype] | None,
     sizes_of: Callable[..., Any],
 ) -> list[Genotype]:
-    """The genotypes that are ranked: those given, each once, or chosen ones.
+    """Return the genotypes that are ranked: those given, each once, or chosen ones.
 
     Raises:
         ConfigError: fewer than three.

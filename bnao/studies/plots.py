@@ -38,12 +38,12 @@ _COLUMN = 3.2  # inches
 
 
 def can_draw() -> bool:
-    """Whether matplotlib is installed."""
+    """Return whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
 def canvas(columns: int = 1, rows: int = 1, width: float = 1.0) -> tuple[Figure, list[Axes]]:
-    """An empty figure and its panels, from left to right and top to bottom.
+    """Return an empty figure and its panels, from left to right and top to bottom.
 
     Raises:
         BnaoError: matplotlib is not installed.
@@ -61,7 +61,7 @@ def canvas(columns: int = 1, rows: int = 1, width: float = 1.0) -> tuple[Figure,
 
 
 def titled(panel: Axes, title: str, x: str, y: str) -> None:
-    """Give a panel its words."""
+    """Set a panel's title and labels."""
     panel.set_title(title, fontsize=9)
     panel.set_xlabel(x, fontsize=8)
     panel.set_ylabel(y, fontsize=8)
@@ -89,7 +89,7 @@ def save(figures: Mapping[str, Figure], folder: Path, kind: str = "svg") -> list
 
 
 def ranking_figures(study: RankingStudy) -> dict[str, Figure]:
-    """The pictures of a ranking study by name."""
+    """Return the pictures of a ranking study by name."""
     return {
         "scores": scores_figure(study),
         "accuracy": accuracy_figure(study),
@@ -99,7 +99,7 @@ def ranking_figures(study: RankingStudy) -> dict[str, Figure]:
 
 
 def study_of(content: Mapping[str, Any]) -> Study:
-    """What a study's file was made from, whatever its kind.
+    """Read a study of any kind from the content of its file.
 
     Raises:
         RunError: a kind that is not known.
@@ -121,7 +121,7 @@ def study_of(content: Mapping[str, Any]) -> Study:
 
 
 def figures_of(study: Study) -> dict[str, Figure]:
-    """The pictures of a study by name; a comparison of published scores has none."""
+    """Return the pictures of a study by name; a comparison of published scores has none."""
     if isinstance(study, RankingStudy):
         return ranking_figures(study)
     if isinstance(study, RankingSets):
@@ -137,34 +137,34 @@ def figures_of(study: Study) -> dict[str, Figure]:
     return {} if isinstance(study, AgreementStudy) else {"size": size_figure(study)}
 
 
-def regret_figure(contest: ControllersStudy) -> Figure:
-    """Regret against queries: the median of the searches, and the band from the 10th to the 90th percentile.
+def regret_figure(study: ControllersStudy) -> Figure:
+    """Plot regret against queries: the median of the searches, and a band of the 10th to 90th percentile.
 
     It is the validation regret; of a study.json from before scores were kept, that of test accuracy.
     """
     figure, panels = canvas(1, width=1.5)
-    by_score = contest.best_score is not None
-    for curve, colour in zip(contest.curves, _colours(contest.curves), strict=True):
-        regret = contest.optimum - curve.best
-        if contest.best_score is not None and curve.scores is not None:
-            regret = contest.best_score - curve.scores
+    by_score = study.best_score is not None
+    for curve, colour in zip(study.curves, _colours(study.curves), strict=True):
+        regret = study.optimum - curve.best
+        if study.best_score is not None and curve.scores is not None:
+            regret = study.best_score - curve.scores
         low, middle, high = np.quantile(regret, [0.1, 0.5, 0.9], axis=0)
         label = f"{curve.controller} ({len(curve.seeds)} searches, rounds of {curve.new})"
         panels[0].plot(curve.queries, middle, color=colour, linewidth=1.2, label=label)
         panels[0].fill_between(curve.queries, low, high, color=colour, alpha=0.15, linewidth=0)
     if not by_score:
-        own = contest.optimum - contest.test_of_best_score
+        own = study.optimum - study.test_of_best_score
         panels[0].axhline(own, color="grey", linestyle=":", linewidth=1, label="the table's best score itself")
     panels[0].set_xscale("log")
     panels[0].set_ylim(bottom=0)
-    titled(panels[0], f"{contest.space}: median, 10 to 90 %", "genotypes scored",
+    titled(panels[0], f"{study.space}: median, 10 to 90 %", "genotypes scored",
            f"{'score' if by_score else 'test accuracy'} short of the best")  # fmt: skip
     panels[0].legend(fontsize=7, frameon=False)
     return figure
 
 
 def predictor_figure(studies: Sequence[PredictorStudy]) -> Figure:
-    """Kendall's tau on held-out genotypes against how many were learned from: mean and range over seeds."""
+    """Plot Kendall's tau on held-out genotypes against the training size: the mean and the range over seeds."""
     figure, panels = canvas(1, width=1.3)
     for study, colour in zip(studies, _colours(studies), strict=True):
         x = study.train_sizes
@@ -178,7 +178,7 @@ def predictor_figure(studies: Sequence[PredictorStudy]) -> Figure:
 
 
 def size_figure(correlations: Sequence[SizeCorrelation]) -> Figure:
-    """Spearman's rho of size and accuracy along training, with 95 % bands; a table of one epoch is a point."""
+    """Plot Spearman's rho of size and accuracy during training with 95 % bands; a point if there is one epoch."""
     figure, panels = canvas(1, width=2.4)
     for table, colour in zip(correlations, _colours(correlations), strict=True):
         share = [100 * epochs / table.epochs[-1] for epochs in table.epochs]
@@ -194,19 +194,26 @@ def size_figure(correlations: Sequence[SizeCorrelation]) -> Figure:
 
 
 def scores_figure(study: RankingStudy) -> Figure:
-    """One-shot against stand-alone scores at the last mark, mean over seeds, one panel a sampler, size as colour."""
+    """Plot mean one-shot scores at the last mark against stand-alone scores; a panel per sampler, size as colour."""
     figure, panels = canvas(len(study.arms))
     last = study.scored_epochs[-1]
     found = study.comparisons[last]
     points: Any = None
+    factor, unit = (100, " (%)") if study.score == "accuracy" else (1, "")
     for panel, arm in zip(panels, study.arms, strict=True):
         scores = study.scores(arm, last).mean(0)
         few = len(scores) <= 100
         points = panel.scatter(
-            100 * scores, _percent(study.truth), c=study.sizes / 1e3, s=16 if few else 5, cmap="viridis", linewidths=0
+            factor * scores,
+            _percent(study.truth),
+            c=study.sizes / 1e3,
+            s=16 if few else 5,
+            cmap="viridis",
+            linewidths=0,
         )
         tau = found.estimates[str(arm)]["kendall_tau"]
-        titled(panel, f"{arm}: Kendall {tau}", f"one-shot accuracy after {last} epochs (%)", "stand-alone accuracy (%)")
+        scored = f"one-shot {study.score} after {last} epochs{unit}"
+        titled(panel, f"{arm}: Kendall {tau}", scored, "stand-alone accuracy (%)")
     bar = figure.colorbar(points, ax=panels)
     bar.set_label("size (thousands)", fontsize=8)
     bar.ax.tick_params(labelsize=8)
@@ -214,7 +221,7 @@ def scores_figure(study: RankingStudy) -> Figure:
 
 
 def accuracy_figure(study: RankingStudy) -> Figure:
-    """Pairwise accuracy against epochs with 95 % bands (Table 6), and the difference from the first sampler.
+    """Plot pairwise accuracy against epochs with 95 % bands (Table 6), and the difference from the first sampler.
 
     Short stand-alone trainings have a line of their own.
     """
@@ -258,7 +265,7 @@ def accuracy_figure(study: RankingStudy) -> Figure:
 
 
 def updates_figure(study: RankingStudy) -> Figure:
-    """Updates each genotype got, mean over seeds, against its size, with what Eq. 4 expects as a line."""
+    """Plot each genotype's updates, mean over seeds, against its size, with the expectation of Eq. 4 as a line."""
     figure, panels = canvas(1, width=1.4)
     order = np.argsort(study.sizes)
     for arm, colour in zip(study.arms, _colours(study.arms), strict=True):
@@ -273,7 +280,7 @@ def updates_figure(study: RankingStudy) -> Figure:
 
 
 def ranks_figure(study: RankingStudy) -> Figure:
-    """Ranks gained under one-shot scores against size, at the first and last mark; a slope favours small or large."""
+    """Plot ranks gained by one-shot scores against size, at the first and last mark; a slope is a bias by size."""
     marks = tuple(dict.fromkeys((study.scored_epochs[0], study.scored_epochs[-1])))
     figure, panels = canvas(len(marks))
     for panel, epochs in zip(panels, marks, strict=True):
@@ -291,7 +298,7 @@ def ranks_figure(study: RankingStudy) -> Figure:
 
 
 def _band(panel: Axes, x: Sequence[float], estimates: Sequence[Any], colour: str, label: str) -> None:
-    """A line of estimates in percent and the band of their intervals."""
+    """Plot a line of estimates in percent with the band of their intervals."""
     value, low, high = ([100 * getattr(e, part) for e in estimates] for part in ("value", "low", "high"))
     panel.plot(x, value, color=colour, marker="o", markersize=3, linewidth=1.2, label=label)
     panel.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
@@ -302,5 +309,5 @@ def _colours(things: Sequence[object]) -> list[str]:
 
 
 def _percent(accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Accuracies in percent, whether given as shares or in percent already."""
+    """Return accuracies in percent, whether given as shares or in percent."""
     return accuracies * 100 if accuracies.max() <= 1 else accuracies

@@ -16,9 +16,8 @@ from bnao.config.table_studies import PredictorConfig
 from bnao.errors import ConfigError, DataError
 from bnao.metrics import kendall_tau, spearman
 from bnao.protocols import Listener, Predicting
-from bnao.run import Folder
+from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype
-from bnao.strategies.result import round_off
 from bnao.streams import stream
 
 #: makes a controller from its settings and a seed
@@ -50,7 +49,7 @@ class PredictorStudy:
     controller: str = "nao"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         table = [
             {
                 "train_size": size,
@@ -78,7 +77,7 @@ class PredictorStudy:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> PredictorStudy:
-        """What ``to_json`` was made from."""
+        """Read the object that ``to_json`` wrote."""
         table = content["predictor"]
         return cls(
             content["space"],
@@ -94,7 +93,7 @@ class PredictorStudy:
         )
 
 
-def predictor_study(
+def study_predictor(
     config: PredictorConfig,
     genotypes: Sequence[Genotype],
     scores: NDArray[np.float64],
@@ -113,7 +112,7 @@ def predictor_study(
         scores: shape (n,).
         make: makes an untrained controller.
         folder: finished trainings are kept there and not made again. None: nothing is kept.
-        listen: is told when a training is done.
+        listen: called when a training is done.
 
     Raises:
         ConfigError: a part is so large that fewer than three genotypes are held out.
@@ -121,15 +120,15 @@ def predictor_study(
     """
     if len(scores) and scores.min() == scores.max():
         raise DataError(f"all {len(scores)} scores are {scores[0]:g}; they have no order to predict")
-    n, largest = len(genotypes), max(config.parts)
+    n, largest = len(genotypes), max(config.sizes)
     if largest > n - 3:
         raise ConfigError(f"sizes has {largest}, and the table has {n} genotypes; at least 3 must be left to predict")
-    tau = np.empty((config.seeds, len(config.parts)))
+    tau = np.empty((config.seeds, len(config.sizes)))
     rho, seconds = np.empty_like(tau), np.empty_like(tau)
-    held_out = tuple(min(config.most_held_out, n - size) for size in config.parts)
+    held_out = tuple(min(config.most_held_out, n - size) for size in config.sizes)
     for row, seed in enumerate(range(config.seed, config.seed + config.seeds)):
         order = stream(seed, "predictor parts").permutation(n)
-        for column, (size, held) in enumerate(zip(config.parts, held_out, strict=True)):
+        for column, (size, held) in enumerate(zip(config.sizes, held_out, strict=True)):
             name = f"trainings/{size}-seed-{seed}.json"
             figures = None if folder is None else folder.known(name, _figures)
             if figures is None:
@@ -149,7 +148,7 @@ def predictor_study(
             tau[row, column], rho[row, column], seconds[row, column] = figures
             listen({"event": "training", "size": size, "seed": seed, "tau": figures[0]})
     return PredictorStudy(
-        config.space, n, config.parts, held_out, tau, rho, seconds, config.controller.controller
+        config.space, n, config.sizes, held_out, tau, rho, seconds, config.controller.controller
     )
 
 

@@ -7,26 +7,29 @@ sampler and seed and scored, and the orders are compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from bnao.config.arms import SamplerSpec
-from bnao.config.settings import StudyConfig
+from bnao.config.fields import build, listed
+from bnao.config.settings import NetworkConfig
+from bnao.config.studies import ProxiesConfig, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
-from bnao.metrics import Comparison, Estimate, compare_rankings, mean_ranks, rank_agreement
+from bnao.evaluation.proxies import zero_cost_scores
+from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
 from bnao.provenance import STUDY, keep_about, keep_study
-from bnao.run import Folder, Run
+from bnao.run import Folder, Run, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in, space_named
-from bnao.strategies.result import round_off
+from bnao.strategies.fusion import fuse
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
 from bnao.studies.supernets import TrainedSupernet, trained_supernet
 from bnao.studies.truth import ShortTrainings, about_study, known_truth, short_trainings, trained_truth
@@ -34,13 +37,18 @@ from bnao.studies.truth import ShortTrainings, about_study, known_truth, short_t
 POOL = "pool.json"
 RESULT = STUDY
 
+#: sizes that are rankings by themselves, without any training, and what tables call them
+SIZE_COUNTS = {"parameters": "size alone", "live-parameters": "live size alone"}
+
+#: what tables call scores that are joined with live size and zero-cost scores, before the sampler's name
+FUSED = "fused"
 #: what tables call a genotype trained by itself, where samplers have their names
 ALONE = "alone"
 
 
 @frozen(eq=False, slots=False)
 class RankingStudy:
-    """What a ranking study found.
+    """Result of a ranking study.
 
     Attributes:
         space: the genotypes' space.
@@ -54,6 +62,10 @@ class RankingStudy:
         top: the k of precision at the top.
         resamples: behind each interval.
         short: the genotypes trained alone for a few epochs, by length and then by seed.
+        counts: sizes that any ranking has to beat, each of shape (n,), by their names in ``SIZE_COUNTS``: all
+            parameters, and those that are alive. None where they are not known, in files of an early version.
+        score: what the one-shot scores are: ``accuracy`` or ``log-likelihood``.
+        proxies: zero-cost scores by name, each of shape (n,); NaN where one is not defined.
     """
 
     space: str
@@ -66,6 +78,14 @@ class RankingStudy:
     top: int
     resamples: int
     short: tuple[ShortTrainings, ...] = ()
+    counts: Mapping[str, NDArray[np.float64]] | None = None
+    score: str = "accuracy"
+    proxies: Mapping[str, NDArray[np.float64]] = field(factory=dict)
+
+    @property
+    def given_size(self) -> NDArray[np.float64]:
+        """What partial tau is given: live parameters, or where these are not known the sizes of the chances."""
+        return self.sizes if self.counts is None else self.counts["live-parameters"]
 
     @property
     def truth(self) -> NDArray[np.float64]:
@@ -84,7 +104,7 @@ class RankingStudy:
         return tuple(dict.fromkeys(trainings.epochs for trainings in self.short))
 
     def short_scores(self, epochs: int) -> NDArray[np.float64]:
-        """Dev accuracies of the genotypes trained alone for so many epochs, shape (seeds, n)."""
+        """Return the dev accuracies of the genotypes trained alone for so many epochs, shape (seeds, n)."""
         return np.array([trainings.scores for trainings in self.short if trainings.epochs == epochs])
 
     @property
@@ -93,20 +113,21 @@ class RankingStudy:
         return tuple(dict.fromkeys(supernet.arm for supernet in self.supernets))
 
     def supernets_of(self, arm: SamplerSpec, epochs: int) -> list[TrainedSupernet]:
-        """The supernets of a sampler that were scored after so many epochs, one a seed."""
+        """Return the supernets of a sampler that were scored after so many epochs, one a seed."""
         return [supernet for supernet in self.supernets if supernet.arm == arm and epochs in supernet.epochs]
 
     def scores(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
-        """One-shot scores of a sampler's supernets after so many epochs, shape (seeds, n)."""
+        """Return the one-shot scores of a sampler's supernets after so many epochs, shape (seeds, n)."""
         return np.array([s.scores[s.epochs.index(epochs)] for s in self.supernets_of(arm, epochs)])
 
     @cached_property
     def comparisons(self) -> dict[int, Comparison]:
-        """How the samplers' scores agree with the truth, by the epochs after which they were scored."""
+        """The agreement of the samplers' scores with the truth, by the epochs after which they were scored."""
         return {
             epochs: compare_rankings(
                 {str(arm): list(self.scores(arm, epochs)) for arm in self.arms},
                 self.truth,
+                size=self.given_size,
                 k=self.top,
                 resamples=self.resamples,
             )
@@ -115,10 +136,14 @@ class RankingStudy:
 
     @cached_property
     def short_comparisons(self) -> dict[int, Comparison]:
-        """How the order after short stand-alone trainings agrees with the truth, by their epochs; the way is ALONE."""
+        """The agreement of short stand-alone trainings with the truth, by their epochs; the way is ALONE."""
         return {
             epochs: compare_rankings(
-                {ALONE: list(self.short_scores(epochs))}, self.truth, k=self.top, resamples=self.resamples
+                {ALONE: list(self.short_scores(epochs))},
+                self.truth,
+                size=self.given_size,
+                k=self.top,
+                resamples=self.resamples,
             )
             for epochs in self.short_epochs
         }
@@ -132,18 +157,62 @@ class RankingStudy:
 
     @cached_property
     def reliability(self) -> dict[str, Estimate]:
-        """How far the first two repeats of the truth agree with each other; nothing where there is one."""
+        """The agreement of the first two repeats of the truth; empty if there is only one."""
         if len(self.truths) < 2:
             return {}
-        return rank_agreement(self.truths[0], self.truths[1], k=self.top, resamples=self.resamples)
+        return rank_agreement(
+            self.truths[0], self.truths[1], size=self.given_size, k=self.top, resamples=self.resamples
+        )
 
     @cached_property
     def by_size(self) -> Estimate:
         """Kendall's tau of size and truth: what ranking by size alone would give."""
         return rank_agreement(self.sizes, self.truth, resamples=self.resamples)["kendall_tau"]
 
+    @cached_property
+    def size_alone(self) -> dict[str, dict[str, Estimate]]:
+        """All figures of a ranking by size alone, without any training, by the names in ``SIZE_COUNTS``."""
+        counts = self.counts or {}
+        return {
+            name: rank_agreement(size, self.truth, size=self.given_size, k=self.top, resamples=self.resamples)
+            for name, size in counts.items()
+        }
+
+    @cached_property
+    def untrained(self) -> dict[str, dict[str, Estimate]]:
+        """All figures of each zero-cost score, and of these and live size joined (``FUSED``), by name."""
+        if not self.proxies:
+            return {}
+        joined = fuse({"size": self.given_size, **self.proxies}).values
+        ways = {name: _undefined_last(scores) for name, scores in self.proxies.items()} | {FUSED: joined}
+        return {
+            name: rank_agreement(scores, self.truth, size=self.given_size, k=self.top, resamples=self.resamples)
+            for name, scores in ways.items()
+        }
+
+    def fused_scores(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
+        """One-shot scores of a sampler's supernets, each joined with live size and zero-cost scores: (seeds, n)."""
+        others = {"size": self.given_size, **self.proxies}
+        return np.array([fuse({"score": scores, **others}).values for scores in self.scores(arm, epochs)])
+
+    @cached_property
+    def fused_comparisons(self) -> dict[int, Comparison]:
+        """As ``comparisons``, of one-shot scores joined with live size and zero-cost scores; empty without these."""
+        if not self.proxies:
+            return {}
+        return {
+            epochs: compare_rankings(
+                {f"{FUSED} {arm}": list(self.fused_scores(arm, epochs)) for arm in self.arms},
+                self.truth,
+                size=self.given_size,
+                k=self.top,
+                resamples=self.resamples,
+            )
+            for epochs in self.scored_epochs
+        }
+
     def ranks_gained(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
-        """How many places each genotype stands higher by its one-shot score, mean over seeds, than in truth: (n,)."""
+        """Return the ranks each genotype gains by its one-shot score, mean over seeds, over its true rank: (n,)."""
         return self._ranks_gained(self.scores(arm, epochs))
 
     def _ranks_gained(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -162,15 +231,18 @@ class RankingStudy:
         }
 
     def gained_by_size(self, arm: SamplerSpec, epochs: int) -> Estimate:
-        """Spearman's rho of size and ranks gained: below 0, the scores favour small genotypes (the paper's premise)."""
+        """Return Spearman's rho of size and ranks gained: below 0, scores favour small genotypes (the premise)."""
         return self._gains[arm, epochs]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         genotypes = [
             {"genotype": str(genotype), "size": size, "truth": truth}
             for genotype, size, truth in zip(self.genotypes, self.sizes.tolist(), self.truths.T.tolist(), strict=True)
         ]
+        for name, sizes in (self.counts or {}).items():
+            for entry, size in zip(genotypes, sizes.tolist(), strict=True):
+                entry[name.replace("-", "_")] = size
         supernets = [
             {
                 "sampler": s.arm.sampler,
@@ -191,11 +263,12 @@ class RankingStudy:
             for arm, figures in found.differences.items():
                 for figure, estimate in figures.items():
                     about = {"sampler": arm, "less": str(self.arms[0]), "epochs": epochs, "figure": figure}
-                    differences.append({**about, **plain_estimate(estimate)})
+                    differences.append({**about, **estimate.to_entry()})
         return {
             "kind": "ranking",
             "space": self.space,
             "marks": self.marks,
+            "score": self.score,
             "trained": self.trained,
             "top": self.top,
             "resamples": self.resamples,
@@ -203,17 +276,36 @@ class RankingStudy:
             "supernets": supernets,
             "agreement": agreement,
             "differences": differences,
-            "reliability": [
-                {"figure": figure, **plain_estimate(estimate)} for figure, estimate in self.reliability.items()
-            ],
+            "reliability": [{"figure": figure, **estimate.to_entry()} for figure, estimate in self.reliability.items()],
             "gained_by_size": [
-                {"sampler": str(arm), "epochs": epochs, **plain_estimate(self.gained_by_size(arm, epochs))}
+                {"sampler": str(arm), "epochs": epochs, **self.gained_by_size(arm, epochs).to_entry()}
                 for epochs in self.scored_epochs
                 for arm in self.arms
             ],
-            "size_alone": plain_estimate(self.by_size),
+            "size_alone": self.by_size.to_entry(),
+            "by_size": [
+                {"by": name, "figure": figure, **estimate.to_entry()}
+                for name, figures in self.size_alone.items()
+                for figure, estimate in figures.items()
+            ],
+            **({} if not self.proxies else self._proxies_to_json()),
             **({} if not self.short else self._short_to_json()),
         }
+
+    def _proxies_to_json(self) -> dict[str, Any]:
+        untrained = [
+            {"by": name, "figure": figure, **estimate.to_entry()}
+            for name, figures in self.untrained.items()
+            for figure, estimate in figures.items()
+        ]
+        fused = [
+            {"by": way, "epochs": epochs, **entry}
+            for epochs, found in self.fused_comparisons.items()
+            for way in found.estimates
+            for entry in _figures_of(found, way)
+        ]
+        scores = {name: [defined(value) for value in row.tolist()] for name, row in self.proxies.items()}
+        return {"proxies": scores, "untrained": untrained, "fused": fused}
 
     def _short_to_json(self) -> dict[str, Any]:
         agreement = [
@@ -228,13 +320,13 @@ class RankingStudy:
             ],
             "short_agreement": agreement,
             "short_gained_by_size": [
-                {"epochs": epochs, **plain_estimate(gain)} for epochs, gain in self.short_gained_by_size.items()
+                {"epochs": epochs, **gain.to_entry()} for epochs, gain in self.short_gained_by_size.items()
             ],
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> RankingStudy:
-        """What ``to_json`` was made from; figures are counted anew."""
+        """Read the study that ``to_json`` wrote; its figures are computed again."""
         supernets = tuple(
             TrainedSupernet(
                 SamplerSpec(entry["sampler"], float(entry["alpha"])),
@@ -261,7 +353,37 @@ class RankingStudy:
                 ShortTrainings(int(entry["epochs"]), int(entry["seed"]), np.array(entry["scores"], dtype=np.float64))
                 for entry in content.get("short", [])
             ),
+            _counts_of(content),
+            str(content.get("score", "accuracy")),
+            {
+                name: np.array([math.nan if value is None else value for value in row], dtype=np.float64)
+                for name, row in content.get("proxies", {}).items()
+            },
         )
+
+
+def _undefined_last(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores of which those that are not defined are the lowest."""
+    return np.where(np.isnan(scores), -np.inf, scores)
+
+
+def _counts_of(content: Mapping[str, Any]) -> dict[str, NDArray[np.float64]] | None:
+    """Return the sizes of the genotypes in a study.json; of an early version they are counted anew, if it says how."""
+    keys = {name: name.replace("-", "_") for name in SIZE_COUNTS}
+    if all(key in entry for entry in content["genotypes"] for key in keys.values()):
+        return {
+            name: np.array([entry[key] for entry in content["genotypes"]], dtype=np.float64)
+            for name, key in keys.items()
+        }
+    if "config" not in content:
+        return None
+    network = build(NetworkConfig, content["config"]["network"])
+    return counted_sizes([parse_in(content["space"], entry["genotype"]) for entry in content["genotypes"]], network)
+
+
+def counted_sizes(genotypes: Sequence[Genotype], network: NetworkConfig) -> dict[str, NDArray[np.float64]]:
+    """Return the sizes that any ranking has to beat, by the names in ``SIZE_COUNTS``."""
+    return {name: SIZES[name](genotypes, network).astype(np.float64) for name in SIZE_COUNTS}
 
 
 def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
@@ -269,31 +391,14 @@ def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
     return [
         {
             "figure": figure,
-            **plain_estimate(estimate),
-            "each_seed": [round_off(value) for value in found.each[way][figure]],
+            **estimate.to_entry(),
+            "each_seed": [defined(round_off(value)) for value in found.each[way][figure]],
         }
         for figure, estimate in found.estimates[way].items()
     ]
 
 
-def plain_estimate(estimate: Estimate) -> dict[str, float | int | None]:
-    """An estimate as study.json has it: rounded, without its level, which is the same for all."""
-    return {
-        name: round_off(value) if isinstance(value, float) else value
-        for name, value in estimate.to_json().items()
-        if name != "level"
-    }
-
-
-def read_estimate(content: Mapping[str, Any], level: float = 0.95) -> Estimate:
-    """What ``plain_estimate`` was made from."""
-    value, low, high = (
-        math.nan if content[name] is None else float(content[name]) for name in ("value", "low", "high")
-    )
-    return Estimate(value, low, high, int(content["n"]), level)
-
-
-def ranking_study(
+def study_ranking(
     config: StudyConfig,
     backend: Backend,
     dataset: Dataset,
@@ -317,9 +422,9 @@ def ranking_study(
         truth: known accuracies, in place of training: one of each genotype, or one of each repeat of its training.
         genotypes: those that are ranked; by default they are chosen at random.
         run: a folder for run.json, what is finished, and at the end study.json, as ``bnao study ranking`` has them; a
-            study that was killed goes on from it.
+            study that was killed resumes from it.
         store: a folder for stand-alone trainings, which many studies may share.
-        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Raises:
         ConfigError: too few genotypes for what is asked, or several sets of them.
@@ -327,8 +432,10 @@ def ranking_study(
         DivergedError: a training's loss is not finite; what was trained before is kept.
         RunError: the folder was begun with other images.
     """
-    if len(config.sets) > 1:
-        raise ConfigError(f"sizes is {config.sizes!r}, {len(config.sets)} sets of genotypes; see bnao.ranking_sets")
+    if len(config.sizes) > 1:
+        raise ConfigError(
+            f"sizes is {listed(config.sizes)!r}, {len(config.sizes)} sets of genotypes; see bnao.study_ranking_sets"
+        )
     network = dataset.network(config.network)
     space = space_named(network.space, network.nodes)
 
@@ -359,14 +466,32 @@ def ranking_study(
     for planned in config.supernets:
         supernets.append(trained_supernet(config, planned, ranked, trained, sizes, backend, dataset, run, tell))
         tell("supernet", sampler=str(planned.arm), seed=planned.seed, length=planned.epochs[-1])
-    supernets.sort(key=lambda supernet: (config.arms.index(supernet.arm), supernet.seed, supernet.epochs))
+    supernets.sort(key=lambda supernet: (config.samplers.index(supernet.arm), supernet.seed, supernet.epochs))
     short = short_trainings(config, ranked, backend, dataset, store, tell)
     short.sort(key=lambda trainings: (trainings.epochs, trainings.seed))
     study = RankingStudy(
         space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
-        len(trained), config.top, config.resamples, tuple(short),
+        len(trained), config.top, config.resamples, tuple(short), counted_sizes(ranked, network), config.score,
+        _proxies(config, ranked, backend, dataset, tell),
     )  # fmt: skip
     if run:
         keep_study(run, study.to_json(), config, data=dataset.describe())
     tell("end")
     return study
+
+
+def _proxies(
+    config: StudyConfig, genotypes: Sequence[Genotype], backend: Backend, dataset: Dataset, tell: Callable[..., None]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the zero-cost scores that the study compares, of networks of the supernet's size."""
+    if not config.proxy_names:
+        return {}
+    asked = ProxiesConfig(
+        seed=config.seed, proxies=config.proxies, batch=min(ProxiesConfig().batch, dataset.n_train),
+        repeats=config.seeds, network=config.network, data=config.data, machine=config.machine,
+    )  # fmt: skip
+    found = zero_cost_scores(
+        genotypes, asked, backend, dataset,
+        listen=lambda event: tell("probed", genotype=event["genotype"], of=event["of"]),
+    )  # fmt: skip
+    return {name: np.array([round_off(entry.mean(name)) for entry in found]) for name in config.proxy_names}

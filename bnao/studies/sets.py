@@ -9,13 +9,13 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from bnao.config.settings import StudyConfig
+from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.protocols import Backend, Listener
 from bnao.provenance import keep_about, keep_study
 from bnao.run import Folder, Run
 from bnao.space.genotype import Genotype
-from bnao.studies.ranking import RankingStudy, ranking_study
+from bnao.studies.ranking import RankingStudy, study_ranking
 from bnao.studies.truth import SETS, about_study, truth_sources
 
 
@@ -39,11 +39,11 @@ class RankingSets:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> RankingSets:
-        """Return what ``to_json`` was made from; figures are counted anew."""
+        """Read what ``to_json`` was made from; figures are counted anew."""
         return cls({str(entry["sizes"]): RankingStudy.from_json(entry) for entry in content["sets"]})
 
 
-def ranking_sets(
+def study_ranking_sets(
     config: StudyConfig,
     backend: Backend,
     dataset: Dataset,
@@ -57,31 +57,31 @@ def ranking_sets(
 ) -> RankingSets:
     """Make the ranking study of each set of genotypes that ``config.sizes`` names.
 
-    Paper: Table 3. A set's study is what ``ranking_study`` makes of it alone, with the same seeds.
+    Paper: Table 3. A set's study is what ``study_ranking`` makes of it alone, with the same seeds.
 
     Args:
         config: all settings.
-        backend, dataset, whole, store: as for ``bnao.ranking_study``; the store is shared.
+        backend, dataset, whole, store: as for ``bnao.study_ranking``; the store is shared.
         truths: known accuracies for each set by its name, in place of training.
         genotypes: those that are ranked of each set, by its name; by default they are chosen at random.
-        run: a folder; each set has a folder in it of its name, and is gone on with there.
+        run: a folder; each set has a folder in it of its name, and is resumed there.
         listen: is called with every event; it has the set's name as ``sizes`` besides.
 
     Raises:
-        BnaoError: as for ``bnao.ranking_study``.
+        BnaoError: as for ``bnao.study_ranking``.
     """
     if run:
         keep_about(run, about_study(config, backend, dataset))
     sources = truth_sources(config)
     studies = {}
-    for name in config.sets:
-        own = evolve(config, sizes=name, truth=str(sources[name]) if sources else None)
+    for name in config.sizes:
+        own = evolve(config, sizes=(name,), truth=str(sources[name]) if sources else None)
 
         def told(event: Mapping[str, Any], name: str = name) -> None:
             listen({**event, "sizes": name})
 
         with _folder_of_set(run, name, own) as folder:
-            studies[name] = ranking_study(
+            studies[name] = study_ranking(
                 own, backend, dataset, whole,
                 truth=None if truths is None else truths[name],
                 genotypes=None if genotypes is None else genotypes[name],

@@ -1,4 +1,4 @@
-"""The paper's premise in benchmark tables: how size goes with accuracy as training goes on (Sec. 3)."""
+"""The paper's premise in benchmark tables: correlation of size and accuracy during training (Sec. 3)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from bnao.data.tables import SIZE_COLUMNS, Rows
 from bnao.errors import DataError
 from bnao.metrics import Estimate, rank_agreement
-from bnao.studies.ranking import plain_estimate, read_estimate
 
 # accuracies after so many epochs, as benchmark tables name them
 _AT_EPOCH = re.compile(r"(?:.*_)?ep(?:och)?_?(\d+)|.*(?:test|valid)_(\d+)")
@@ -21,7 +20,7 @@ _AT_EPOCH = re.compile(r"(?:.*_)?ep(?:och)?_?(\d+)|.*(?:test|valid)_(\d+)")
 
 @frozen(eq=False)
 class SizeCorrelation:
-    """How size and accuracy go together in one table.
+    """Correlation of size and accuracy in one table.
 
     Attributes:
         name: the table's.
@@ -40,13 +39,13 @@ class SizeCorrelation:
     with_last: tuple[Estimate, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as in study.json."""
+        """Return plain data, as in study.json."""
         entries = [
             {
                 "epochs": epochs,
-                "spearman": plain_estimate(spearman),
-                "kendall_tau": plain_estimate(kendall),
-                "spearman_with_last": plain_estimate(last),
+                "spearman": spearman.to_entry(),
+                "kendall_tau": kendall.to_entry(),
+                "spearman_with_last": last.to_entry(),
             }
             for epochs, spearman, kendall, last in zip(
                 self.epochs, self.spearman, self.kendall, self.with_last, strict=True
@@ -56,11 +55,11 @@ class SizeCorrelation:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SizeCorrelation:
-        """What ``to_json`` was made from."""
+        """Read the object that ``to_json`` wrote."""
         entries = content["correlation"]
 
         def estimates(name: str) -> tuple[Estimate, ...]:
-            return tuple(read_estimate(entry[name]) for entry in entries)
+            return tuple(Estimate.from_entry(entry[name]) for entry in entries)
 
         return cls(
             content["table"], int(content["n"]), tuple(int(entry["epochs"]) for entry in entries),
@@ -69,10 +68,10 @@ class SizeCorrelation:
 
 
 def accuracy_columns(rows: Rows, wanted: Sequence[str]) -> dict[int, str]:
-    """The columns of accuracies after so many epochs, by epochs: those wanted, or all whose names tell epochs.
+    """Return the columns of accuracies after so many epochs, by epochs: those wanted, or all whose names tell epochs.
 
     Raises:
-        DataError: a column is not there, or no name tells epochs.
+        DataError: a column is not there, or no name has its epochs.
 
     >>> from pathlib import Path
     >>> rows = Rows(Path("t.csv"), ("params", "test_acc_ep5", "test_acc_ep50"), ())
@@ -87,17 +86,17 @@ def accuracy_columns(rows: Rows, wanted: Sequence[str]) -> dict[int, str]:
         if match:
             found.setdefault(int(match[1] or match[2]), name)
         elif wanted:
-            raise DataError(f"{rows.path}: the column {name!r} does not tell its epochs, as test_acc_ep50 does")
+            raise DataError(f"{rows.path}: the column {name!r} does not name its epochs, as test_acc_ep50 does")
     if not found:
         raise DataError(
-            f"{rows.path} has no column of accuracies whose name tells its epochs, such as test_acc_ep50; it has "
+            f"{rows.path} has no column of accuracies whose name has its epochs, such as test_acc_ep50; it has "
             f"{', '.join(rows.columns)}"
         )
     return dict(sorted(found.items()))
 
 
-def size_correlation(rows: Rows, size_column: str | None, columns: Sequence[str], resamples: int) -> SizeCorrelation:
-    """How size goes with accuracy along the epochs of a table.
+def study_size(rows: Rows, size_column: str | None, columns: Sequence[str], resamples: int) -> SizeCorrelation:
+    """Correlate size with accuracy after each number of epochs in a table.
 
     Args:
         rows: the table.
@@ -124,6 +123,6 @@ def size_correlation(rows: Rows, size_column: str | None, columns: Sequence[str]
     )
 
 
-def premise_json(correlations: Sequence[SizeCorrelation]) -> dict[str, Any]:
-    """A study of the premise as plain data, as in study.json."""
+def sizes_to_json(correlations: Sequence[SizeCorrelation]) -> dict[str, Any]:
+    """Return a study of the premise as plain data, as in study.json."""
     return {"kind": "size", "tables": [correlation.to_json() for correlation in correlations]}

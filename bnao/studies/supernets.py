@@ -1,4 +1,4 @@
-"""The supernets of a ranking study: each is trained, scored at its marks, and goes on after a stop (Sec. 3)."""
+"""The supernets of a ranking study: each is trained, scored at its marks, and resumes after a stop (Sec. 3)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao.config.arms import PlannedSupernet, SamplerSpec
-from bnao.config.settings import SearchConfig, StudyConfig
+from bnao.config.settings import SearchConfig
+from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
+from bnao.errors import ConfigError
 from bnao.network.state import read_weights, to_bytes
-from bnao.protocols import Backend, Step
+from bnao.protocols import Backend, Classifying, Scorer, Step
 from bnao.run import Folder, understanding
 from bnao.sampler import sampler_of_round
 from bnao.space.genotype import Genotype
@@ -24,7 +26,7 @@ _SCORED_AT_ONCE = 10
 
 
 def supernet_config(config: StudyConfig, planned: PlannedSupernet) -> SearchConfig:
-    """A supernet of the study as a search of one round."""
+    """Return a supernet of the study as a search of one round."""
     return SearchConfig(
         preset=config.preset,
         seed=planned.seed,
@@ -48,7 +50,7 @@ class TrainedSupernet:
         arm: its sampler.
         seed: its seed.
         epochs: after which it was scored, shape (m,).
-        scores: one-shot accuracies, shape (m, n).
+        scores: one-shot accuracies or log-likelihoods, shape (m, n).
         updates: steps each ranked genotype's path was trained, shape (n,).
         expected: what Eq. 4 says for them, shape (n,).
     """
@@ -81,9 +83,9 @@ def trained_supernet(
         trained: those that are drawn from; the first n are the ranked ones.
         sizes: of the trained ones.
         backend, dataset: what it is trained with and on; scored on the dev part.
-        folder: scores that stand in it are not made again, and a training that was killed goes on. None: nothing
+        folder: scores that stand in it are not made again, and a training that was killed resumes. None: nothing
             is kept.
-        tell: is told the kind of an event and its values.
+        tell: called with the kind of an event and its values.
     """
     arm, seed = planned.arm, planned.seed
     supernet = backend.supernet(supernet_config(config, planned), dataset)
@@ -102,7 +104,7 @@ def trained_supernet(
     def score(epoch: int) -> None:
         values: list[float] = []
         for at in range(0, len(ranked), _SCORED_AT_ONCE):
-            values += supernet.score(ranked[at : at + _SCORED_AT_ONCE]).tolist()
+            values += _scores(supernet, ranked[at : at + _SCORED_AT_ONCE], config.score)
             tell("score", **place, epochs=epoch, scored=len(values), of=len(ranked))
         scores[epoch] = values
         files.keep_scores(scores)
@@ -131,6 +133,23 @@ def trained_supernet(
     return TrainedSupernet(arm, seed, planned.epochs, table, counts, expected)
 
 
+def _scores(supernet: Scorer, genotypes: Sequence[Genotype], kind: str) -> list[float]:
+    """Return one score a genotype, by the name of its kind.
+
+    Raises:
+        ConfigError: it is not the accuracy, and the supernet says nothing else.
+    """
+    if kind == "accuracy":
+        scores: list[float] = supernet.score(genotypes).tolist()
+        return scores
+    if not isinstance(supernet, Classifying):
+        raise ConfigError(
+            f"score is {kind}, and the supernet, of class {type(supernet).__name__}, tells accuracies alone; "
+            "take accuracy"
+        )
+    return [found.score(kind) for found in supernet.classify(genotypes)]
+
+
 def _file_name(config: StudyConfig, planned: PlannedSupernet) -> str:
     """Name a supernet's files in the study's folder, without a suffix."""
     name = f"supernets/{str(planned.arm).replace(':', '-')}-seed-{planned.seed}"
@@ -145,7 +164,7 @@ class _SupernetFiles:
         self._folder, self._name = folder, name
 
     def scores(self) -> dict[int, list[float]]:
-        """What was scored before, by epoch."""
+        """Return the scores kept so far, by epoch."""
         if self._folder is None:
             return {}
         known = self._folder.known(

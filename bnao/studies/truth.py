@@ -1,4 +1,4 @@
-"""What a ranking is held against: each genotype's accuracy, trained alone, or from a file (Sec. 3).
+"""Truth that a ranking is compared with: each genotype's accuracy, trained alone or read from a file (Sec. 3).
 
 Stand-alone trainings are kept in a store by all that they depend on, so none is made twice, whichever study asks.
 """
@@ -16,8 +16,9 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from bnao.config.fields import read_toml, to_settings
-from bnao.config.settings import AS_SUPERNET, EvaluateConfig, StudyConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.fields import listed, read_toml, to_settings
+from bnao.config.studies import AS_SUPERNET, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.data.tables import read_truth
 from bnao.errors import ConfigError, DataError, GenotypeError
@@ -25,15 +26,14 @@ from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.evaluation.trainings import Training
 from bnao.protocols import Backend
 from bnao.provenance import STUDY, About, about_images, about_table, origin
-from bnao.run import CONFIG, Folder, read_json, understanding
+from bnao.run import CONFIG, Folder, read_json, round_off, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
-from bnao.strategies.result import round_off
 
 #: the kind that a study of several sets of genotypes says it is
 SETS = "ranking sets"
 
-#: is told the kind of an event and its values
+#: called with the kind of an event and its values
 Tell = Callable[..., None]
 
 
@@ -63,7 +63,7 @@ _AUGMENTATION = ("crop", "pad", "pad_with", "flip", "jitter", "hue", "cutout")
 def training_name(
     genotype: Genotype, config: EvaluateConfig, backend: Backend, dataset: Dataset, seed: int
 ) -> tuple[str, dict[str, Any]]:
-    """Where a store keeps a stand-alone training, and all that its result depends on.
+    """Return the name of a stand-alone training in a store, and all that its result depends on.
 
     The name changes with anything that the accuracy may depend on: genotype, network, images, augmentation, recipe,
     epochs, seed, backend and number format; not with folders, checkpoints, devices or threads.
@@ -100,7 +100,7 @@ def trained_truth(
     store: Folder | None,
     tell: Tell,
 ) -> NDArray[np.float64]:
-    """Test accuracy of each genotype trained alone, shape (repeats, n).
+    """Return the test accuracy of each genotype trained alone, shape (repeats, n).
 
     Args:
         config: the study.
@@ -108,7 +108,7 @@ def trained_truth(
         backend: trains the networks.
         dataset: without a dev part: they are trained on all that is not test.
         store: finished trainings are taken from here and kept here.
-        tell: is told the kind of an event and its values.
+        tell: called with the kind of an event and its values.
     """
     alone = alone_config(config)
     accuracies = np.empty((config.repeats, len(genotypes)))
@@ -168,7 +168,7 @@ def short_trainings(
     found = []
     # every length's first seed before any second one, as with the supernets
     for seed in range(config.seed, config.seed + config.seeds):
-        for epochs in config.short_epochs:
+        for epochs in config.short:
             alone = evolve(alone_config(config), epochs=epochs)
             scores = np.empty(len(genotypes))
             for index, genotype in enumerate(genotypes):
@@ -200,13 +200,13 @@ def _stored(
 
 
 def _tell_short_epochs(tell: Tell, place: Mapping[str, Any], kind: str, **values: Any) -> None:
-    """Hand on the epochs of a short training."""
+    """Report the epochs of a short training."""
     if kind == "epoch":
         tell("short_epoch", **place, **values)
 
 
 def _tell_epochs(tell: Tell, place: Mapping[str, Any], kind: str, **values: Any) -> None:
-    """Hand on what a training tells, but for its steps: in a study these are the supernets'."""
+    """Report a training's events except its steps, which in a study are the supernets'."""
     if kind != "step":
         tell(kind, **place, **values)
 
@@ -260,19 +260,21 @@ def truth_sources(config: StudyConfig) -> dict[str, Path]:
     if config.truth is None:
         return {}
     path = Path(config.truth)
-    if len(config.sets) == 1:
-        return {config.sizes: truth_file(path)}
+    if len(config.sizes) == 1:
+        return {config.sizes[0]: truth_file(path)}
     if path.is_dir():
-        missing = [name for name in config.sets if not (path / name).is_dir()]
+        missing = [name for name in config.sizes if not (path / name).is_dir()]
         if missing:
             raise DataError(
-                f"{path} has no folder {missing[0]}; for sizes {config.sizes} a truth is a CSV file, or the folder of "
-                f"a study of the same sets"
+                f"{path} has no folder {missing[0]}; for sizes {listed(config.sizes)} a truth is a CSV file, or the "
+                f"folder of a study of the same sets"
             )
-        return {name: truth_file(path / name) for name in config.sets}
+        return {name: truth_file(path / name) for name in config.sizes}
     if path.suffix == ".json":
-        raise DataError(f"{path} is one study's, and sizes are {config.sizes}; give a folder, or one of the sizes")
-    return dict.fromkeys(config.sets, path)
+        raise DataError(
+            f"{path} is one study's, and sizes are {listed(config.sizes)}; give a folder, or one of the sizes"
+        )
+    return dict.fromkeys(config.sizes, path)
 
 
 def about_study(config: StudyConfig, backend: Backend, dataset: Dataset) -> About:
@@ -285,7 +287,7 @@ def about_study(config: StudyConfig, backend: Backend, dataset: Dataset) -> Abou
     tables = {name: about_table(source) for name, source in truth_sources(config).items()}
     if not tables:
         return found
-    return {**found, "truth": tables if len(config.sets) > 1 else tables[config.sizes]}
+    return {**found, "truth": tables if len(config.sizes) > 1 else tables[config.sizes[0]]}
 
 
 def read_accuracies(path: Path, space: SearchSpace, column: str | None = None) -> dict[Genotype, tuple[float, ...]]:
@@ -308,7 +310,7 @@ def read_accuracies(path: Path, space: SearchSpace, column: str | None = None) -
     if path.suffix != ".json":
         return {genotype: (value,) for genotype, value in read_truth(path, space, column).items()}
     if column is not None:
-        raise ConfigError(f"truth_column is {column!r}, and {path} is no CSV file; leave it out")
+        raise ConfigError(f"truth_column is {column!r}, and {path} is not a CSV file; leave it out")
     content = read_json(path)
     kind = "evaluation" if "evaluations" in content else content.get("kind")
     if kind == SETS:

@@ -1,4 +1,4 @@
-"""What every backend must do, as tests that a backend's own tests inherit (needs pytest; imported by nothing).
+"""Contracts of a backend, as tests that its own tests inherit (needs pytest; imported by nothing).
 
 ::
 

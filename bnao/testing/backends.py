@@ -1,4 +1,4 @@
-"""What every backend must do with networks, as tests that a backend's own tests inherit."""
+"""Contract of a backend's networks, as tests that its own tests inherit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,8 @@ import pytest
 from attrs import evolve
 
 from bnao.classification import Classification
-from bnao.config.settings import (
-    DataConfig,
-    EvaluateConfig,
-    MachineConfig,
-    NetworkConfig,
-    SearchConfig,
-    TrainingConfig,
-)
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import DataConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.data.dataset import Dataset
 from bnao.data.imagenet import stream_dataset
 from bnao.errors import WeightsError
@@ -27,12 +21,14 @@ from bnao.network.parameters import stand_alone_shapes, supernet_shapes
 from bnao.network.size import count_parameters, supernet_parameters
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training, trained_of
-from bnao.protocols import Backend, Exporting, State
+from bnao.protocols import Backend, Exporting
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.streams import stream
 from bnao.testing.images import save_images, small_dataset
 from bnao.testing.paths import path_names
+from bnao.testing.probes import ProbeContract
+from bnao.testing.states import are_equal, copy_of
 from bnao.testing.supernets import SupernetContract
 from bnao.training.shared_weights import SharedWeights
 
@@ -40,22 +36,22 @@ _NODES = 3
 _IMAGES = ("x_train", "x_dev", "x_test")
 
 
-class BackendContract(SupernetContract):
-    """Tests that hold for every backend; a subclass gives the fixture ``backend``."""
+class BackendContract(SupernetContract, ProbeContract):
+    """Tests that hold for every backend; a subclass supplies the fixture ``backend``."""
 
     @pytest.fixture
     def dataset(self) -> Dataset:
-        """Images of four classes."""
+        """Return images of four classes."""
         return small_dataset()
 
     @pytest.fixture
     def network(self) -> NetworkConfig:
-        """The supernet's settings; its space is what is tested."""
+        """Return the supernet's settings; its space is what is tested."""
         return NetworkConfig(channels=4, cells=1, nodes=_NODES)
 
     @pytest.fixture
     def config(self, network: NetworkConfig) -> SearchConfig:
-        """A search small enough for a test."""
+        """Return a search small enough for a test."""
         return SearchConfig(
             rounds=2,
             network=network,
@@ -65,14 +61,14 @@ class BackendContract(SupernetContract):
 
     @pytest.fixture
     def short(self, config: SearchConfig) -> EvaluateConfig:
-        """A stand-alone training small enough for a test."""
+        """Return a stand-alone training small enough for a test."""
         base = EvaluateConfig()
         training = evolve(base.training, batch_size=32, learning_rate=0.1, dropout_keep=0.9)
         return evolve(base, epochs=3, network=config.network, data=config.data, training=training)
 
     @pytest.fixture
     def genotypes(self, config: SearchConfig) -> list[Genotype]:
-        """Random genotypes of the test's space."""
+        """Return random genotypes of the test's space."""
         space = space_named(config.network.space, config.network.nodes)
         return space.random_genotypes(6, stream(0, "contract"))
 
@@ -121,12 +117,12 @@ class BackendContract(SupernetContract):
     ) -> None:
         supernet = backend.supernet(config, dataset)
         first, second = genotypes[:2]
-        before = _copied(supernet.state())
+        before = copy_of(supernet.state())
 
         _train(supernet, [first], 1)
-        after_first = _copied(supernet.state())
+        after_first = copy_of(supernet.state())
         _train(supernet, [second], 2, start=1)
-        after_second = _copied(supernet.state())
+        after_second = copy_of(supernet.state())
 
         # a second genotype's step also shows that the first one's momentum does not move what is not drawn
         for state, earlier, genotype in ((after_first, before, first), (after_second, after_first, second)):
@@ -144,10 +140,10 @@ class BackendContract(SupernetContract):
         )
         supernet = backend.supernet(evolve(config, training=training), dataset)
         first, second = genotypes[:2]
-        begun = without_momenta(_copied(supernet.state()))
+        begun = without_momenta(copy_of(supernet.state()))
 
         _train(supernet, [first], 1)
-        before = _copied(supernet.state())
+        before = copy_of(supernet.state())
         _train(supernet, [second], 2, start=1)
         after = supernet.state()
 
@@ -168,17 +164,17 @@ class BackendContract(SupernetContract):
         _train(whole, genotypes, 4)
         _train(stopped, genotypes, 4, stop=2)
 
-        resumed.load_state(_copied(stopped.state()))
+        resumed.load_state(copy_of(stopped.state()))
         _train(resumed, genotypes, 4, start=2)
 
-        assert _equal(whole.state(), resumed.state())
+        assert are_equal(whole.state(), resumed.state())
 
     def test_edges_in_sorted_order_train_other_weights_than_by_hash(
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
     ) -> None:
         config = evolve(config, network=evolve(config.network, slots="sorted"))
         supernet = backend.supernet(config, dataset)
-        before = _copied(supernet.state())
+        before = copy_of(supernet.state())
 
         _train(supernet, genotypes[:1], 1)
 
@@ -202,10 +198,10 @@ class BackendContract(SupernetContract):
         for seed in (0, 0, 1):
             supernet = backend.supernet(evolve(config, seed=seed), dataset)
             _train(supernet, genotypes, 4)
-            states.append(_copied(supernet.state()))
+            states.append(copy_of(supernet.state()))
 
-        assert _equal(states[0], states[1])
-        assert not _equal(states[0], states[2])
+        assert are_equal(states[0], states[1])
+        assert not are_equal(states[0], states[2])
 
     def test_training_that_was_stopped_goes_on_bit_for_bit(
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
@@ -216,10 +212,10 @@ class BackendContract(SupernetContract):
         _train(stopped, genotypes, 6, stop=3)
         resumed = backend.supernet(config, dataset)
 
-        resumed.load_state(_copied(stopped.state()))
+        resumed.load_state(copy_of(stopped.state()))
         _train(resumed, genotypes, 6, start=3)
 
-        assert _equal(whole.state(), resumed.state())
+        assert are_equal(whole.state(), resumed.state())
 
     def test_the_learning_rate_falls_in_a_cosine_and_starts_again_each_round(
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
@@ -269,11 +265,11 @@ class BackendContract(SupernetContract):
     ) -> None:
         supernet = backend.supernet(config, dataset)
         _train(supernet, genotypes, 2)
-        before = _copied(supernet.state())
+        before = copy_of(supernet.state())
 
         supernet.score(genotypes)
 
-        assert _equal(before, supernet.state())
+        assert are_equal(before, supernet.state())
 
     # --- weights
 
@@ -317,7 +313,7 @@ class BackendContract(SupernetContract):
             pass
         other = backend.stand_alone(genotypes[0], short, dataset, seed=7)
 
-        other.load_state(_copied(network.state()))
+        other.load_state(copy_of(network.state()))
 
         assert (other.logits(dataset.x_test) == network.logits(dataset.x_test)).all()
 
@@ -365,11 +361,11 @@ class BackendContract(SupernetContract):
                 break
         resumed = backend.stand_alone(genotypes[0], short, dataset, seed=0)
 
-        resumed.load_state(_copied(stopped.state()))
+        resumed.load_state(copy_of(stopped.state()))
         steps = [step.step for step in resumed.train(start=7)]
 
         assert steps == list(range(7, 15))
-        assert _equal(whole.state(), resumed.state())
+        assert are_equal(whole.state(), resumed.state())
 
     @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
     def test_an_imagenet_network_trains_on_images_from_disk_and_goes_on_bit_for_bit(
@@ -393,11 +389,11 @@ class BackendContract(SupernetContract):
         for step in whole.train():
             assert np.isfinite(step.loss)
             if step.step == 1:
-                resumed.load_state(_copied(whole.state()))
+                resumed.load_state(copy_of(whole.state()))
         steps = [step.step for step in resumed.train(start=2)]
 
         assert steps == [2, 3]
-        assert _equal(whole.state(), resumed.state())
+        assert are_equal(whole.state(), resumed.state())
         for images, labels in stream_dataset(data, 0).test_batches(8):
             assert whole.logits(images).shape == (len(labels), 4)
             assert np.isfinite(whole.logits(images)).all()
@@ -417,11 +413,3 @@ def _train(supernet: Any, pool: Sequence[Genotype], steps: int, start: int = 0, 
         if stop is not None and step.step + 1 == stop:
             break
     return losses
-
-
-def _copied(state: State) -> dict[str, Any]:
-    return {name: np.array(value) for name, value in state.items()}
-
-
-def _equal(one: State, other: State) -> bool:
-    return set(one) == set(other) and all((one[name] == other[name]).all() for name in one)

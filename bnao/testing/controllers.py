@@ -1,4 +1,4 @@
-"""What every backend's NAO controller must do, as tests that a backend's own tests inherit."""
+"""Contract of a backend's NAO controller, as tests that its own tests inherit."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import pytest
 from attrs import evolve
 from numpy.typing import NDArray
 
-from bnao.config.settings import (
-    ControllerConfig,
-)
+from bnao.config.settings import ControllerConfig
 from bnao.errors import DivergedError, WeightsError
 from bnao.metrics import kendall_tau
 from bnao.space.genotype import Genotype
@@ -22,7 +20,7 @@ from bnao.streams import stream
 
 
 class ControllerContract:
-    """Tests that hold for the NAO controller of every backend; a subclass gives the fixture ``make``.
+    """Tests that hold for the NAO controller of every backend; a subclass supplies the fixture ``make``.
 
     They need ``predict``, ``encode``, ``reconstruct``, ``state`` and ``load_state`` beside ``Controller``'s methods.
     """
@@ -31,17 +29,17 @@ class ControllerContract:
 
     @pytest.fixture
     def make(self) -> Callable[[SearchSpace, ControllerConfig, int], Any]:
-        """Makes a controller of a space, settings and a seed."""
+        """Make a controller of a space, settings and a seed."""
         raise NotImplementedError
 
     @pytest.fixture
     def pool(self) -> list[Genotype]:
-        """Random genotypes."""
+        """Return random genotypes."""
         return space_named("nao", 5).random_genotypes(400, stream(0, "controller test"))
 
     @pytest.fixture
     def taught(self, make: Any, pool: list[Genotype]) -> tuple[Any, list[float]]:
-        """A controller that has learned from the first 300, and its losses; made once for each class."""
+        """Return a controller that has learned from the first 300, and its losses; made once for each class."""
         if "_taught" not in type(self).__dict__:
             controller = make(space_named("nao", 5), self.short, 0)
             losses = [epoch.loss for epoch in controller.fit(pool[:300], convolutions(pool[:300]), round=0)]
@@ -198,7 +196,7 @@ class ControllerContract:
 
 
 def convolutions(genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-    """A score that a controller can learn: the share of separable convolutions, those of the normal cell twice."""
+    """Return a learnable score: the fraction of separable convolutions, those of the normal cell counted twice."""
     cells = (space_named("nao", 5).encode(genotypes)[..., 1] < 2).mean((2, 3))
     weighted: NDArray[np.float64] = cells @ np.array([2 / 3, 1 / 3])
     return weighted

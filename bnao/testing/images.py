@@ -12,7 +12,7 @@ from bnao.streams import stream
 
 
 def learnable_images(n: int, part: str, size: int = 12, channels: int = 3, classes: int = 4) -> tuple[Any, Any]:
-    """Noisy images whose class is where they are bright: uint8 (n, size, size, channels), and labels."""
+    """Return noisy images whose class is their bright part: uint8 (n, size, size, channels), and labels."""
     rng = stream(0, f"images {part}")
     labels = rng.permutation(np.arange(n) % classes)
     images = rng.integers(0, 120, (n, size, size, channels))
@@ -24,7 +24,7 @@ def learnable_images(n: int, part: str, size: int = 12, channels: int = 3, class
 
 
 def small_dataset() -> Dataset:
-    """A data set of 12 x 12 images in four classes that a small network learns in seconds."""
+    """Return a data set of 12 x 12 images in four classes that a small network learns in seconds."""
     (x, y), (x_dev, y_dev), (x_test, y_test) = (
         learnable_images(n, part) for n, part in ((160, "train"), (64, "dev"), (64, "test"))
     )
@@ -35,7 +35,7 @@ def small_dataset() -> Dataset:
 
 
 def save_images(root: Path, size: int = 40, classes: int = 4) -> Path:
-    """The folder, with 32 such images in train/ and 8 in val/, as ``--dataset imagenet`` has them."""
+    """Return the folder, with 32 such images in train/ and 8 in val/, as ``--dataset imagenet`` has them."""
     from PIL import Image
 
     for part, n in (("train", 32), ("val", 8)):

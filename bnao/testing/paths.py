@@ -1,4 +1,4 @@
-"""Which of a supernet's parameters a genotype uses, by their names."""
+"""Names of the supernet parameters that a genotype uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bnao.space.spaces import space_named
 
 
 def path_names(genotype: Genotype, network: NetworkConfig) -> set[str]:
-    """The supernet's parameters that a genotype uses, from the names alone."""
+    """Return the supernet's parameters that a genotype uses, from the names alone."""
     path, rule = set(), space_named(network.space).rules.output
     for name in supernet_shapes(network):
         parts = name.split(".")

@@ -1,4 +1,4 @@
-"""What every backend's supernet must do in a step of several passes, as tests that a backend's own tests inherit."""
+"""Contract of a supernet's step of several passes, as tests that a backend's own tests inherit."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class SupernetContract:
 
     @pytest.fixture
     def mixing(self, backend: Backend, dataset: Dataset, config: SearchConfig) -> Supernet:
-        """A supernet whose places have one set of weights each, as a mixture needs them."""
+        """Return a supernet whose places have one set of weights each, as a mixture needs them."""
         if not self.mixtures:
             pytest.skip("no mixtures")
         plain = evolve(config.training, weight_decay=0.0, gradient_norm=0.0)
@@ -336,7 +336,7 @@ def _noise(shape: tuple[int, ...], purpose: str) -> NDArray[np.float64]:
 
 
 def _mixture(supernet: Supernet) -> Mixture:
-    """Positive weights of about two in three operations, and in every place of one, so that all states are read."""
+    """Return positive weights of about 2/3 of the operations, at least one at every place, so all states are read."""
     space = _space(supernet)
     weights = np.exp(_noise(mixture_shape(space), "weights")) * (_noise(mixture_shape(space), "computed") > -0.4)
     weights[:, :, space.operations.index("skip_connect")] = 0.5
@@ -344,7 +344,7 @@ def _mixture(supernet: Supernet) -> Mixture:
 
 
 def _steepness(supernet: Supernet, one: Pass, slope: NDArray[np.float64], by: float = 3e-4) -> float:
-    """The derivative of the loss in the direction of a slope, by two values of the loss.
+    """Return the derivative of the loss in the direction of a slope, by two values of the loss.
 
     Of a slope that is right it is the norm. Where a ReLU bends between the two values the difference is off, and by
     the less the closer they are; much closer, and float32 rounds what is left of it away.
@@ -360,7 +360,7 @@ def _steepness(supernet: Supernet, one: Pass, slope: NDArray[np.float64], by: fl
 
 
 def _after(supernet: Supernet, passes: Sequence[Pass]) -> tuple[dict[str, NDArray[np.float64]], list[Outcome]]:
-    """The gradients of a step of a fresh supernet, and its outcomes."""
+    """Return the gradients of a step of a fresh supernet, and its outcomes."""
     outcomes = supernet.step(passes, rate=0.1)
     return _gradients(supernet), outcomes
 

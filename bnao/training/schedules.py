@@ -1,6 +1,6 @@
 """What a training step needs and no framework decides: learning rates, and the masks of drop path and dropout.
 
-SPEC section 8. All masks are NumPy arrays from ``bnao.streams``, so every backend drops the same paths.
+Described in docs/training.md. All masks are NumPy arrays from ``bnao.streams``, so every backend drops the same paths.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bnao.config.settings import NetworkConfig, StandAloneTrainingConfig
+from bnao.config.evaluation import StandAloneTrainingConfig
+from bnao.config.settings import NetworkConfig
 from bnao.network.stack import stack
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named

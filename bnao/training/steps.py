@@ -15,7 +15,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages, epoch_batches, train_batch
 from bnao.errors import DivergedError
 from bnao.space.genotype import Genotype

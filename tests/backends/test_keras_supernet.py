@@ -1,6 +1,7 @@
 """The supernet as a Keras model: one graph for every architecture, in any Keras training; and against PyTorch."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,8 +11,10 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config.settings import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import SHARE_OVER, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.errors import BackendError, DivergedError, GenotypeError, WeightsError
+from bnao.network.parameters import shared_place
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
 from bnao.space.genotype import edge_slots
 from bnao.space.spaces import space_named
@@ -31,8 +34,10 @@ from bnao.backends.keras import ENGINE, PathSGD, Supernet, supernet
 from bnao.backends.keras.engine import check_engine, check_layout, value_and_gradients
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.operations import tensor
+from bnao.backends.keras.stacks import chosen_slots, stacks_of
 
 NETWORK = NetworkConfig(channels=4, cells=1, nodes=2, image=(12, 12, 3), classes=4)
+CELL = NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(12, 12, 3), classes=4)
 SPACE = space_named("nao", 2)
 B = 16
 
@@ -82,20 +87,25 @@ def said_by(code):
 
 
 @only_tensorflow
-def test_the_graph_of_all_architectures_gives_each_ones_logits_and_gradients():
+@pytest.mark.parametrize("share_over", ["edge", "node"])
+@pytest.mark.parametrize("network", [NETWORK, CELL], ids=lambda network: network.space)
+def test_the_graph_of_all_architectures_gives_each_ones_logits_and_gradients(network, share_over):
     import tensorflow as tf
 
-    forward, model = Forward(NETWORK), Supernet(NETWORK)
+    network = evolve(network, share_over=share_over)
+    forward, model = Forward(network), Supernet(network)
+    genotypes = covering() if network.space == "nao" else model.space.random_genotypes(30, stream(0, "keras cells"))
     values = [tensor(array) for array in model.arrays]
     images, labels = (tf.convert_to_tensor(each) for each in batch())
-    masks = tf.constant(stream(0, "masks").integers(0, 2, (5, 2, 2, B)).astype(np.float32) * 2)
+    shape = (5, model.space.nodes, model.space.edges, B)
+    masks = tf.constant(stream(0, "masks").integers(0, 2, shape).astype(np.float32) * 2)
 
     def loss(values, arch):
         return ops.mean(ops.sparse_categorical_crossentropy(labels, forward(values, images, arch, masks), True))
 
     graph = tf.function(lambda arch: value_and_gradients(loss, values, arch), autograph=False)
-    for genotype in covering():
-        arch = model.arch_of(genotype).reshape(SPACE.shape)
+    for genotype in genotypes:
+        arch = model.arch_of(genotype).reshape(model.space.shape)
         expected, gradients = value_and_gradients(loss, values, arch)
 
         computed, own = graph(tf.convert_to_tensor(arch))
@@ -142,16 +152,39 @@ def test_a_search_traces_its_step_once(monkeypatch):
     calls = []
     original = Forward.__call__
     monkeypatch.setattr(Forward, "__call__", lambda self, *a: calls.append(1) or original(self, *a))
-    supernet._trained.cache_clear()
-    net = load("keras").supernet(
-        SearchConfig(network=evolve(NETWORK, channels=2), training=TrainingConfig(batch_size=16)), small_dataset()
-    )
+    supernet._path_gradients.cache_clear()
+    supernet._path_stepped.cache_clear()
+    net = load("keras").supernet(SearchConfig(network=NETWORK, training=TrainingConfig(batch_size=B)), small_dataset())
     genotypes = pool(200)
 
     list(net.train(genotypes, np.arange(200), round=0))
 
-    supernet._trained.cache_clear()
+    supernet._path_gradients.cache_clear()
+    supernet._path_stepped.cache_clear()
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("share_over", SHARE_OVER)
+def test_an_edge_trains_the_weights_that_its_shared_name_says(share_over):
+    network = evolve(NETWORK, share_over=share_over)
+    stacks = stacks_of(network).values()
+    for genotype in covering():
+        (arch,) = SPACE.encode([genotype]).astype(np.int32)
+        chosen = set()
+        for stack in stacks:
+            if stack.kind == "edge":
+                slots, are = (np.asarray(each) for each in chosen_slots(network, arch, stack))
+                names = (stack.names[slot] for slot in slots[are])
+                chosen |= {re.sub(r"\.(depthwise|pointwise|norm|even|odd).*", "", name) for name in names}
+
+        expected = {
+            shared_place(share_over, f"cells.{index}", node, slot, edge.operation, edge.source)
+            for index in range(5)
+            for node, edges in enumerate(genotype.cell(index in (1, 3)).nodes)
+            for slot, edge in zip(edge_slots(edges), edges.edges, strict=True)
+            if (index in (1, 3) and edge.operation == "skip_connect" and edge.source < 2) or "conv" in edge.operation
+        }
+        assert chosen == expected
 
 
 # --- a Keras model
@@ -399,16 +432,38 @@ def test_a_loss_that_is_no_number_stops_with_step_genotype_and_rate():
 
 has_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch beside Keras")
 
+MIXTURES = """
+    from bnao.protocols import Pass
+    from bnao.space.mixture import Mixture, mixture_shape
+
+    def of_mixtures(backend, dataset):
+        found = {}
+        for name, nodes in (("nao", 2), ("nas-bench-201", 3)):
+            network = NetworkConfig(space=name, channels=4, cells=1, nodes=nodes, share_over="source")
+            net, space = backend.supernet(SearchConfig(network=network, seed=5), dataset), space_named(name, nodes)
+            weights = stream(0, "parity").random(mixture_shape(space))
+            mixture = Mixture(weights * (weights > 0.3))
+            images, labels = dataset.normalised(dataset.x_test[:16]), dataset.y_test[:16]
+            one = Pass(mixture, images, labels, slope="all", weight=0.5)
+            found[f"path {name}"] = net.logits(space.random_genotypes(1, stream(1, "parity"))[0], dataset.x_test[:16])
+            found[f"mixture {name}"] = net.logits(mixture, dataset.x_test[:16])
+            found[f"slope {name}"] = net.supernet.step([one], 0.1)[0].slope
+            found[f"mixture {name} after a step"] = net.logits(mixture, dataset.x_test[:16])
+        return found
+"""
+
 IN_TORCH = """
     import sys
     import numpy as np
     from attrs import evolve
     from bnao.backends import load
-    from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig, TrainingConfig
+    from bnao.config.evaluation import EvaluateConfig
+    from bnao.config.settings import NetworkConfig, SearchConfig, TrainingConfig
     from bnao.space.spaces import space_named
     from bnao.streams import stream
     from bnao.testing import small_dataset
     from bnao.network.state import read_weights, to_bytes
+    exec(sys.argv.pop(1))
 
     folder, space, dataset = sys.argv[1], space_named("nao", 2), small_dataset()
     network = NetworkConfig(channels=4, cells=1, nodes=2)
@@ -436,12 +491,13 @@ IN_TORCH = """
         open(folder + "/supernet-torch.safetensors", "wb").write(to_bytes(supernet.state()))
         for index, genotype in enumerate(pool):
             logits[f"supernet{index}"] = supernet.logits(genotype, dataset.x_test)
+        logits |= of_mixtures(load("torch"), dataset)
     np.savez(folder + "/logits.npz", **logits)
 """
 
 
 def in_torch(*arguments):
-    command = [sys.executable, "-c", textwrap.dedent(IN_TORCH), *map(str, arguments)]
+    command = [sys.executable, "-c", textwrap.dedent(IN_TORCH), textwrap.dedent(MIXTURES), *map(str, arguments)]
     subprocess.run(command, check=True, timeout=240)
     return dict(np.load(f"{arguments[0]}/logits.npz"))
 
@@ -466,6 +522,10 @@ def test_weights_trained_in_pytorch_give_the_same_logits_here(tmp_path):
             alone.load_state(read_weights(tmp_path / f"alone{index}-torch.safetensors")[0])
             logits = alone.logits(dataset.x_test)
             assert abs(logits - expected[f"alone{index}"]).max() < 1e-4
+    names = dict(globals())
+    exec(textwrap.dedent(MIXTURES), names)
+    for name, values in names["of_mixtures"](backend, dataset).items():
+        assert abs(values - expected[name]).max() < 1e-3 * max(1, abs(values).max()), name
 
 
 @has_torch

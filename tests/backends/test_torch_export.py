@@ -12,8 +12,10 @@ from attrs import evolve
 from trained_networks import some_weights, trained_network
 
 from bnao.backends import load
+from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import build
-from bnao.config.settings import EvaluateConfig, NetworkConfig, preset
+from bnao.config.presets import preset
+from bnao.config.settings import NetworkConfig
 from bnao.data.dataset import load_dataset
 from bnao.errors import GenotypeError, WeightsError
 from bnao.evaluation.trainings import evaluate

@@ -43,7 +43,7 @@ def test_a_genotype_as_a_mixture_gives_the_paths_logits_in_every_space(space, sh
 def test_two_equal_edges_are_a_weight_of_two():
     network = evolve(network_of("nao"), nodes=1)
     space = evolve(SPACES["nao"], nodes=1)
-    genotype = Genotype.parse("1:sep_conv_3x3+1:sep_conv_3x3|0:avg_pool_3x3+0:avg_pool_3x3")
+    genotype = Genotype.parse("1:sep_conv_3x3+1:sep_conv_3x3|0:avg_pool_3x3+0:avg_pool_3x3", output="loose ends")
     net = supernet.TorchSupernet(SearchConfig(network=network), network)
     mixture = mixture_of(genotype, space)
 

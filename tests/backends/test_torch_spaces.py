@@ -8,7 +8,8 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config.settings import EvaluateConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.trainings import evaluate, short_training
 from bnao.network.size import count_parameters
@@ -375,3 +376,19 @@ def test_a_search_without_sharing_trains_networks_of_their_own_and_scores_their_
     for entry in result.ranked:
         assert entry.score == pytest.approx(short_training(entry.genotype, config, backend, dataset, 2), abs=1e-6)
     assert not run.has("supernet.safetensors")
+
+
+@pytest.mark.parametrize("name", ["darts", "nasnet", "nas-bench-201"])
+def test_the_live_parameters_are_those_that_a_loss_has_a_gradient_by(name):
+    network = NetworkConfig(space=name, channels=4, cells=1, image=(16, 16, 3))
+    images = torch.from_numpy(stream(0, "live images").normal(size=(8, 3, 16, 16)).astype(np.float32))
+    for genotype in SPACES[name].random_genotypes(25, stream(0, "live")):
+        net = standalone.Network(genotype, network, seed=0)
+        logits, _ = net(images, training=True)
+        weights = list(net.layers.weights.values())
+        slopes = torch.autograd.grad(F.cross_entropy(logits, torch.arange(8)), weights, allow_unused=True)
+
+        # what has none is dead; NAS-Bench-201's networks leave it out, but for what reads a state of zeros
+        alive = sum(slope.numel() for slope in slopes if slope is not None and bool(slope.any()))
+
+        assert alive == count_parameters(genotype, network, live=True), str(genotype)

@@ -18,8 +18,10 @@ import pytest
 from click.testing import CliRunner
 
 from bnao.cli import COMMANDS, main
+from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import build, settings_of
-from bnao.config.settings import PRESETS, EvaluateConfig, SearchConfig, preset
+from bnao.config.presets import PRESETS, preset
+from bnao.config.settings import SearchConfig
 from bnao.data.dataset import load_dataset
 from bnao.network.state import read_weights
 from bnao.run import Run
@@ -194,9 +196,9 @@ def test_every_setting_has_one_option_with_its_help(command, kind, left_out):
 def test_help_tells_the_default_and_what_the_quick_preset_has_instead():
     text = " ".join(bnao("search", "--help").stdout.split())
 
-    assert "Random genotypes of the first round (n). [default: 1000; quick: 60]" in text
-    assert "Show the images at this height and width, pixels; else as they are. [quick: 14]" in text
-    assert "Augmentation: mirror half of the images. [default: yes]" in text
+    assert "Random genotypes in the first round (n). [default: 1000; quick: 60]" in text
+    assert "Resize the images to this height and width, in pixels; by default they keep their size. [quick: 14]" in text
+    assert "Augmentation: random horizontal flip, with probability 1/2. [default: yes]" in text
 
 
 def test_names_that_clash_bear_their_section():
@@ -418,7 +420,7 @@ def test_a_folder_that_holds_anything_is_refused_and_left_alone(on_table):
 def test_a_folder_that_holds_a_run_is_refused(on_table):
     bnao(*on_table, "--out", "run")
 
-    assert "run holds a run already; go on with it by --resume run" in refused(1, *on_table, "--out", "run")
+    assert "run already holds a run; resume it with --resume run" in refused(1, *on_table, "--out", "run")
 
 
 # --- a search that trains
@@ -429,14 +431,14 @@ def test_a_search_reports_its_updates_against_equation_4():
 
     assert result.exit_code == 0
     assert re.search(
-        r"^rank +score +parameters +multiply-adds +round +updates +expected \(Eq\. 4\)$", result.stdout, re.M
+        r"^rank +id +score +parameters +multiply-adds +round +updates +expected \(Eq\. 4\)$", result.stdout, re.M
     )
     # 12 + 6 genotypes in two rounds, each of which fixes the sum of its updates
     assert re.search(
         r"updates: 16 steps; against Eq\. 4 chi-square is \d+\.\d over 16 degrees of freedom \(\d\.\d\d each\)",
         result.stdout,
     )
-    assert re.search(r"^   1 +\d+\.\d % ± \d\.\d % +[\d,]+ ", result.stdout, re.M)
+    assert re.search(r"^   1 +[0-9a-f]{8} +\d+\.\d % ± \d\.\d % +[\d,]+ ", result.stdout, re.M)
     assert result.stdout.endswith("next: bnao evaluate run --top 5\n")
 
 
@@ -572,7 +574,7 @@ def test_a_stopped_search_says_how_to_go_on_and_ends_as_if_it_had_not_been(numbe
     assert process.returncode == 128 + number
     again = "bnao search --resume 'a b'"
     assert shlex.split(again)[-1] == "a b"
-    assert told.splitlines()[-1] == f"bnao: stopped; what was finished is kept; go on with: {again}"
+    assert told.splitlines()[-1] == f"bnao: stopped; finished work is kept; resume with: {again}"
     assert resumed.exit_code == 0
     assert (pathlib.Path("a b") / "result.json").read_bytes() == (finished / "result.json").read_bytes()
 
@@ -717,7 +719,7 @@ def test_the_table_of_an_evaluation_has_mean_deviation_and_size(genotypes):
     result = bnao(*EVALUATE, "--repeats", 2, *genotypes)
 
     assert "test error (mean ± sd, repeats)" in result.stdout
-    assert re.search(r"^1 +\d+\.\d\d % ± \d+\.\d\d % \(2\) +[\d,]+ +[\d,]+$", result.stdout, re.M)
+    assert re.search(r"^1 +[0-9a-f]{8} +\d+\.\d\d % ± \d+\.\d\d % \(2\) +[\d,]+ +[\d,]+$", result.stdout, re.M)
     assert "genotype 3/3  repeat 2/2  test error" in result.stderr
 
 
@@ -762,7 +764,7 @@ def test_an_evaluation_of_a_run_reports_the_rank_agreement(finished):
     assert "one-shot scores against stand-alone accuracies, n = 5" in result.stdout
     assert re.search(r"^  pairwise accuracy +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]$", result.stdout, re.M)
     assert re.search(r"^  precision at top +not defined for so few$", result.stdout, re.M)
-    assert re.search(r"^5 +\d+\.\d\d % +[\d,]+ +[\d,]+ +\d+\.\d % +rank 5$", result.stdout, re.M)
+    assert re.search(r"^5 +[0-9a-f]{8} +\d+\.\d\d % +[\d,]+ +[\d,]+ +\d+\.\d % +rank 5$", result.stdout, re.M)
 
 
 def test_an_evaluation_takes_the_space_images_and_backend_of_its_run_and_the_recipe_of_the_preset():
@@ -846,7 +848,7 @@ def test_an_evaluation_that_cannot_be_is_refused_before_a_folder_is_made(finishe
 def test_a_run_that_is_not_finished_is_not_evaluated(finished):
     (finished / "result.json").unlink()
 
-    assert "run is not finished; go on with: bnao search --resume run" in refused(1, "evaluate", finished)
+    assert "run is not finished; resume with: bnao search --resume run" in refused(1, "evaluate", finished)
 
 
 def test_genotypes_of_another_number_of_nodes_are_refused_at_once(genotypes):
@@ -868,7 +870,7 @@ def test_a_stopped_evaluation_goes_on_by_the_same_command(genotypes):
     result = bnao(*arguments, "--json")
 
     assert process.returncode == 130
-    assert told.splitlines()[-1].endswith("go on with: the same command with --out mine")
+    assert told.splitlines()[-1].endswith("resume with: the same command with --out mine")
     assert len(json.loads(result.stdout)["evaluations"]) == 2
 
 
@@ -976,8 +978,8 @@ def test_networks_are_evaluated_on_a_folder_of_imagenets_layout(on_photos, genot
 
     assert result.exit_code == 0
     assert "imagenet: 32 train, 8 test images of 32 x 32 x 3, 8 classes" in result.stderr
-    assert re.search(r"^ +test error +top-5 error +parameters +multiply-adds$", result.stdout, re.M)
-    assert re.search(r"^2 +\d+\.\d\d % +\d+\.\d\d % +[\d,]+ +[\d,]+$", result.stdout, re.M)
+    assert re.search(r"^ +id +test error +top-5 error +parameters +multiply-adds$", result.stdout, re.M)
+    assert re.search(r"^2 +[0-9a-f]{8} +\d+\.\d\d % +\d+\.\d\d % +[\d,]+ +[\d,]+$", result.stdout, re.M)
     assert "left out" not in result.stdout
     about = json.loads(pathlib.Path("mine/run.json").read_text())
     assert about["data"]["description"].startswith("imagenet: 32 train")
@@ -989,7 +991,7 @@ def test_the_widest_networks_within_a_budget_are_told_with_their_channels(on_pho
     result = bnao(*arguments, *genotypes[:2])
     content = json.loads(bnao(*arguments, *genotypes[:2], "--json").stdout)
 
-    assert re.search(r"^ +test error +top-5 error +C +parameters +multiply-adds$", result.stdout, re.M)
+    assert re.search(r"^ +id +test error +top-5 error +C +parameters +multiply-adds$", result.stdout, re.M)
     for entry in content["evaluations"]:
         assert 0 < entry["multiply_adds"] <= 2_000_000
         assert re.search(
@@ -1056,7 +1058,7 @@ def test_an_evaluation_on_imagenet_that_cannot_be_is_refused_before_a_folder_is_
 def test_without_its_folder_imagenet_says_what_that_must_look_like(genotypes):
     told = refused(1, "evaluate", "--preset", "imagenet", "--backend", "pretend", genotypes[0])
 
-    assert "imagenet cannot be fetched" in told
+    assert "imagenet cannot be downloaded" in told
     assert "--data-dir: train/<class>/*.JPEG and val/<class>/*.JPEG" in told
 
 
@@ -1175,8 +1177,8 @@ def test_a_run_is_scored_again_by_its_weights_and_nothing_in_it_is_changed(finis
 def test_the_scores_of_now_stand_beside_those_of_the_run(finished):
     said = bnao("score", finished, "--top", 4)
 
-    assert re.search(r"rank in the run +score by pretend +score in the run +log-likelihood", said.stdout)
-    assert re.search(r"^ +4 +\S+ % +\S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
+    assert re.search(r"rank in the run +id +score by pretend +score in the run +log-likelihood", said.stdout)
+    assert re.search(r"^ +4 +[0-9a-f]{8} +\S+ % +\S+ % +-\d\.\d{4} ± \d\.\d{4}$", said.stdout, re.M)
     assert "n = 4" in said.stdout
     assert "the largest difference of a score is 0.00 %" in said.stdout
 
@@ -1237,8 +1239,8 @@ def test_genotypes_of_a_table_have_its_scores_and_no_log_likelihood(on_table, ta
 
     said, as_json = bnao("score", "table", genotype), bnao("score", "table", genotype, "--json")
 
-    assert re.search(r"^ +1 +0\.56$", said.stdout, re.M)
-    assert "backend 'table' gives no logits, and so no log-likelihood" in said.stdout
+    assert re.search(r"^1 +[0-9a-f]{8} +0\.56$", said.stdout, re.M)
+    assert "backend 'table' returns no logits, so there is no log-likelihood" in said.stdout
     (entry,) = json.loads(as_json.stdout)["scores"]
     assert (entry["score"], entry["standard_error"], entry["log_likelihood"]) == (0.56, None, None)
     assert "the table has no row for 0:sep_conv" in refused(1, "score", "table", "NAONet-V2")

@@ -13,15 +13,17 @@ from bnao.cli.figures import duration, percent
 from bnao.cli.progress import EvaluationTrack, SearchTrack, Smoothed, Speeds, line, picture
 from bnao.cli.reports import balance_line, pool_line, random_line, table
 from bnao.cli.study_track import StudyTrack
+from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import build
-from bnao.config.settings import ControllerConfig, EvaluateConfig, SearchConfig, StudyConfig
+from bnao.config.settings import ControllerConfig, SearchConfig
+from bnao.config.studies import StudyConfig
 from bnao.evaluation.comparison import against_random
 from bnao.space.spaces import SPACES
 from bnao.strategies.balance import balance
 from bnao.strategies.result import Ranked, SearchResult
 from bnao.streams import stream
-from bnao.studies.ranking import ranking_study
-from bnao.studies.sets import ranking_sets
+from bnao.studies.ranking import study_ranking
+from bnao.studies.sets import study_ranking_sets
 from bnao.testing import small_dataset
 
 GENOTYPES = SPACES["nao"].random_genotypes(4, stream(0, "progress"))
@@ -280,7 +282,7 @@ def test_the_work_left_of_a_study_falls_to_nothing_by_what_its_events_tell(marks
         lines.append(track.update(event, now=float(len(lines))))
         lefts.append(dict(track._left))
 
-    study = ranking_sets if sets > 1 else ranking_study
+    study = study_ranking_sets if sets > 1 else study_ranking
     study(config, BACKEND, dataset, dataset.joined(), listen=listen)
 
     for kind in begun:

@@ -1,4 +1,5 @@
 import math
+import pkgutil
 import tomllib
 
 import attrs
@@ -7,9 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import bnao
 from bnao.config import settings as configs
+from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import build, kinds_of, merge, read_toml, setting, settings_of, to_settings, to_toml
-from bnao.config.settings import PRESETS, EvaluateConfig, NetworkConfig, SearchConfig, preset
+from bnao.config.presets import PRESETS, preset
+from bnao.config.settings import NetworkConfig, SearchConfig
+from bnao.config.studies import StudyConfig
 from bnao.config.table_studies import ControllersConfig, PredictorConfig
 from bnao.errors import BnaoError, ConfigError
 from bnao.sampler import SAMPLERS
@@ -55,8 +60,13 @@ def test_the_defaults_are_the_papers():
     assert (search.rerank_epochs, search.rerank_drop_path_epochs) == (10, 50)  # as the authors always re-rank
     assert (search.network.channels, search.network.cells) == (20, 3)
     assert space_named(search.network.space, search.network.nodes).nodes == 5
-    assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9)
-    assert (search.sampler, search.size, search.alpha, search.sample_from) == ("proportional", "parameters", 1.0, "new")
+    assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9, "none")
+    assert (search.sampler, search.size, search.alpha, search.sample_from) == (
+        "proportional",
+        "live-parameters",
+        1.0,
+        "new",
+    )  # in nao, the paper's space, all parameters are alive
     assert (alone.epochs, alone.network.channels, alone.network.cells, alone.data.cutout) == (600, 36, 6, 16)
     assert attrs.astuple(alone.training) == (
         128, 0.025, 0.0, "cosine", 0.97, 0.9, 5e-4, 5.0, 0.8, None, 0.6, 0.4, 0.0,
@@ -126,7 +136,7 @@ def test_a_network_beyond_all_that_is_trained_is_refused(settings, told):
 
 def test_a_whole_number_beyond_any_float_is_not_a_finite_number():
     with pytest.raises(ConfigError, match="band is a number of about 400 digits; it must be a finite number"):
-        configs.StudyConfig(band=10**400)
+        StudyConfig(band=10**400)
 
 
 def test_a_file_with_a_number_of_too_many_digits_is_refused(tmp_path):
@@ -137,7 +147,7 @@ def test_a_file_with_a_number_of_too_many_digits_is_refused(tmp_path):
 
 
 @given(
-    st.sampled_from([SearchConfig, EvaluateConfig, configs.StudyConfig, ControllersConfig]),
+    st.sampled_from([SearchConfig, EvaluateConfig, StudyConfig, ControllersConfig]),
     st.sampled_from(["channels", "cells", "nodes"]),
     st.integers(-(2**70), 2**70) | st.just(10**5000),
 )
@@ -304,7 +314,9 @@ def test_a_config_error_is_a_value_error_and_one_of_bnaos():
 
 def test_the_settings_name_the_spaces_samplers_and_controllers_that_there_are():
     assert set(configs.SPACE_NAMES) == set(SPACES)
-    assert set(configs.SAMPLERS) == set(SAMPLERS)
+    assert "proportional" in SAMPLERS and attrs.fields(configs.SearchConfig).sampler.metadata["choices"] == tuple(
+        SAMPLERS
+    )
     assert set(configs.CONTROLLERS) == {"nao", *CONTROLLERS}
 
 
@@ -322,7 +334,7 @@ def test_the_settings_name_the_spaces_samplers_and_controllers_that_there_are():
         (SearchConfig, "table", "t.csv", "a TableConfig, such as TableConfig(table='t.csv')"),
         (SearchConfig, "network", None, "network is None; it must be a NetworkConfig"),
         (EvaluateConfig, "training", configs.TrainingConfig(), "training is a TrainingConfig; it must be a StandAlone"),
-        (configs.StudyConfig, "alone", 5, "alone is 5; it must be a AloneConfig"),
+        (StudyConfig, "alone", 5, "alone is 5; it must be a AloneConfig"),
         (ControllersConfig, "controller", "nao", "a ControllerConfig, such as ControllerConfig(controller='nao')"),
         (PredictorConfig, "machine", "cuda", "machine is 'cuda'; it must be a MachineConfig"),
     ],
@@ -343,3 +355,28 @@ def test_every_section_of_every_config_refuses_another_type():
                         ConfigError, match=f"^{attribute.name} is 7; it must be a {attribute.type.__name__}"
                     ):
                         kind(**{attribute.name: 7})
+
+
+def test_settings_that_are_lists_are_tuples_in_python_and_lists_in_toml_and_may_be_texts_with_commas():
+    config = StudyConfig(epochs=[1, 3], samplers=["uniform", "proportional:0.5"], sizes="diverse, similar")
+
+    assert (config.epochs, config.sizes, config.short) == ((1, 3), ("diverse", "similar"), ())
+    assert [str(sampler) for sampler in config.samplers] == ["uniform", "proportional:0.5"]
+    written = tomllib.loads(to_toml(config))
+    assert (written["epochs"], written["samplers"]) == ([1, 3], ["uniform", "proportional:0.5"])
+    assert build(StudyConfig, written) == config
+
+
+@pytest.mark.parametrize("epochs", [5, "", (), (1, 2.5), (True,), (3, 1), None])
+def test_a_list_of_other_values_is_refused_by_name(epochs):
+    with pytest.raises(ConfigError, match=r"^epochs is .*; it must be whole numbers >= 1 that rise, such as 5,10,20$"):
+        StudyConfig(epochs=epochs)
+
+
+def test_a_user_needs_no_import_from_deep_inside_and_no_public_name_is_a_modules():
+    assert bnao.preset(bnao.StudyConfig, "quick").data.dataset == bnao.DataConfig(dataset="fashion-mnist").dataset
+    modules = {module.name for module in pkgutil.iter_modules(bnao.__path__)}
+    assert not modules & set(bnao.__all__)
+    assert {"to_text", "compare_rankings", "published_cell", "preset", "load_dataset", "load_backend"} <= set(
+        bnao.__all__
+    )

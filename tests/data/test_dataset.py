@@ -234,9 +234,9 @@ def test_dev_images_scores_on_a_part_of_the_dev_part_and_leaves_the_train_part_a
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"train_images": 31}, r"train_images is 31; it can be 3 \(one image a class\) to 30 \(all train images\)"),
+        ({"train_images": 31}, r"train_images is 31; it can be 3 \(one image per class\) to 30 \(all train images\)"),
         ({"train_images": 2}, r"train_images is 2; it can be 3"),
-        ({"dev_share": 0.2, "dev_images": 7}, r"dev_images is 7; it can be 3 \(one image a class\) to 6 \(all dev"),
+        ({"dev_share": 0.2, "dev_images": 7}, r"dev_images is 7; it can be 3 \(one image per class\) to 6 \(all dev"),
         ({"dev_share": 0.2, "dev_images": 1}, r"dev_images is 1; it can be 3"),
         ({"dev_share": 0.01}, r"leaves 0 for the dev part and 30 to train on"),
         ({"dev_share": 0.05}, r"leaves 2 for the dev part .* at least one image for each of the 3 classes"),

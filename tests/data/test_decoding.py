@@ -182,7 +182,7 @@ def test_what_cannot_be_read_is_black_and_told_with_its_place(tmp_path, photos):
 
     assert list(unreadable) == [1, 2, 3, 4, 5]
     assert unreadable[1].startswith(f"{truncated} cannot be read as an image: image file is truncated")
-    assert unreadable[4].startswith(f"{deep} has more than 8 bits a channel")
+    assert unreadable[4].startswith(f"{deep} has more than 8 bits per channel")
     assert unreadable[5].endswith(f"No such file or directory: '{tmp_path}/absent.jpeg'")
     assert (out[1:6] == 0).all()
     assert out[0].any() and out[6].any()

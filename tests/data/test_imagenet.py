@@ -150,13 +150,11 @@ def test_a_class_without_test_images_is_told(root, caplog):
 
     streamed(root)
 
-    assert caplog.messages == [
-        f"{root}/val has no images of 1 of 3 classes, such as n02; the test says nothing of them"
-    ]
+    assert caplog.messages == [f"{root}/val has no images of 1 of 3 classes, such as n02; they are not tested"]
 
 
 def test_without_a_folder_the_message_says_what_it_must_look_like(tmp_path):
-    with pytest.raises(DataError, match=r"imagenet cannot be fetched.*--data-dir: train/<class>/\*.JPEG and val/"):
+    with pytest.raises(DataError, match=r"imagenet cannot be downloaded.*--data-dir: train/<class>/\*.JPEG and val/"):
         stream_dataset(settings("", data_dir=None))
     with pytest.raises(DataError, match=rf"there is no folder {tmp_path}/none; --data-dir must hold train/<class>/"):
         streamed(tmp_path / "none")

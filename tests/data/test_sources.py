@@ -50,7 +50,7 @@ def npz(folder, **changes):
 def test_class_names_of_impossible_characters_are_refused(tmp_path):
     impossible = np.frombuffer(np.array([0x7FFFFFFF, 65], np.uint32).tobytes(), dtype="<U1")
 
-    with pytest.raises(DataError, match="classes holds numbers that are no characters"):
+    with pytest.raises(DataError, match="classes holds numbers that are not characters"):
         read(npz(tmp_path, classes=impossible))
 
 
@@ -111,9 +111,9 @@ def test_two_and_a_thousand_classes_are_allowed(tmp_path):
         ({"y_train": np.array([0, 1, 3, 0, 1, 3])}, r"labels out of range: y_train has labels up to 3, but none is 2"),
         ({"y_train": np.array([1, 2, 3, 1, 2, 3])}, r"y_train has labels up to 3, but none is 0"),
         ({"y_test": np.array([0, 1, 3])}, r"labels out of range: y_test\[2\] is 3; with 3 classes it can be 0..2"),
-        ({"y_train": np.zeros(6, int)}, r"y_train has the one label 0; two classes at least"),
-        ({"y_train": np.full(6, 5)}, r"y_train has the one label 5; two classes at least"),
-        ({"y_train": GOOD["y_train"] * 1.0}, r"y_train is float64; labels must be whole numbers"),
+        ({"y_train": np.zeros(6, int)}, r"y_train has the one label 0; at least two classes"),
+        ({"y_train": np.full(6, 5)}, r"y_train has the one label 5; at least two classes"),
+        ({"y_train": GOOD["y_train"] * 1.0}, r"y_train is float64; labels must be integers"),
         ({"x_train": GOOD["x_train"][:0], "y_train": GOOD["y_train"][:0]}, r"x_train is empty"),
         ({"x_test": GOOD["x_test"][:0], "y_test": GOOD["y_test"][:0]}, r"x_test is empty"),
         ({"x_test": random_images(3, 9, 8, 3)}, r"x_train has images of 8 x 9 x 3, x_test of 9 x 8 x 3"),
@@ -151,7 +151,7 @@ def test_a_file_that_is_a_pickle_is_refused_and_never_loaded(tmp_path):
     path = tmp_path / "mine.npz"
     np.array([Trap()], object).dump(path)
 
-    with pytest.raises(DataError, match=r"is no whole \.npz"):
+    with pytest.raises(DataError, match=r"is not a complete \.npz"):
         read(path)
     assert not Trap.sprung
 
@@ -162,7 +162,7 @@ def test_an_npz_cut_anywhere_is_refused(tmp_path):
 
     for length in [0, 1, 100, len(content) // 2, len(content) - 30, len(content) - 1]:
         path.write_bytes(content[:length])
-        with pytest.raises(DataError, match=f"^{path} is no whole .npz"):
+        with pytest.raises(DataError, match=f"^{path} is not a complete .npz"):
             read(path)
 
 
@@ -198,7 +198,7 @@ def test_a_member_that_is_no_array_is_named(tmp_path):
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("y_test", b"2, 0, 1")
 
-    with pytest.raises(DataError, match="y_test is no NumPy array"):
+    with pytest.raises(DataError, match="y_test is not a NumPy array"):
         read(path)
 
 
@@ -317,7 +317,7 @@ def remove(path):
         (lambda root: (root / "train/bee/a.png").write_bytes(b"GIF89a"), r"train/bee/a.png cannot be read as an image"),
         (
             lambda root: Image.fromarray(np.zeros((8, 10), np.uint16)).save(root / "train/bee/a.png"),
-            r"train/bee/a.png has more than 8 bits a channel",
+            r"train/bee/a.png has more than 8 bits per channel",
         ),
     ],
 )
@@ -537,7 +537,7 @@ def test_offline_the_error_names_the_file_the_folder_and_the_address(no_network,
         cifar("cifar100", tmp_path)
 
     assert str(caught.value) == (
-        "cannot fetch cifar-100-binary.tar.gz (ConnectionError: no route to host); get it from "
+        "cannot download cifar-100-binary.tar.gz (ConnectionError: no route to host); get it from "
         f"https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz and put it into {tmp_path}, "
         "or name the folder that holds it (--data-dir)"
     )
@@ -561,7 +561,7 @@ def test_without_a_data_dir_the_users_cache_is_named(no_network, tmp_path, monke
 def test_the_python_version_is_said_to_hold_pickles(no_network, tmp_path, dataset, found):
     (tmp_path / found).mkdir()
 
-    with pytest.raises(DataError, match=rf"{found} holds pickles, which bnao never reads: .*cannot fetch .*-binary"):
+    with pytest.raises(DataError, match=rf"{found} holds pickles, which bnao never reads: .*cannot download .*-binary"):
         cifar(dataset, tmp_path)
 
 
@@ -628,7 +628,7 @@ def test_a_server_that_lacks_the_file_is_told_in_one_line(archive, server, tmp_p
     expect(monkeypatch, "cifar10", archive, url=f"{server[1]}/cifar-10-binary.tar.gz")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
-    with pytest.raises(DataError, match=r"^cannot fetch cifar-10-binary.tar.gz \(HTTPError: 404[^\n]*$"):
+    with pytest.raises(DataError, match=r"^cannot download cifar-10-binary.tar.gz \(HTTPError: 404[^\n]*$"):
         cifar("cifar10", tmp_path)
 
 

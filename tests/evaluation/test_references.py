@@ -5,7 +5,8 @@ import json
 import pytest
 
 from bnao.backends.table import TableSupernet
-from bnao.config.settings import ControllerConfig, EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.errors import GenotypeError, RunError
 from bnao.evaluation import references
 from bnao.evaluation.references import Reference, read_genotype, reference

@@ -9,7 +9,8 @@ import pytest
 from attrs import evolve
 from PIL import Image
 
-from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import load_dataset
 from bnao.data.imagenet import stream_dataset
 from bnao.errors import ConfigError, DataError, RunError
@@ -63,6 +64,9 @@ class School:
 
     def __init__(self):
         self.log, self.datasets, self.configs = [], [], []
+
+    def versions(self):
+        return {"school": "1.0"}
 
     def stand_alone(self, genotype, config, dataset, *, seed):
         self.datasets.append(dataset)
@@ -396,7 +400,8 @@ def test_with_given_channels_nothing_is_told_of_them_or_of_five_guesses(config, 
         content = run.read_json(RESULT)
 
     assert set(entry) == {
-        "genotype", "test_error", "standard_deviation", "test_errors", "parameters", "multiply_adds", "class_errors",
+        "genotype", "id", "test_error", "standard_deviation", "test_errors", "parameters", "multiply_adds",
+        "class_errors",
     }  # fmt: skip
     assert set(content) == {"format", "class_names", "evaluations"}
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.errors import BackendError, ExportError, GenotypeError, RunError, WeightsError
 from bnao.export.files import FORMATS, default_name, export, exporter_of, find_trained, largest_difference
 from bnao.network.parameters import initial_weights, stand_alone_shapes
@@ -182,7 +183,7 @@ def test_a_name_without_a_suffix_gets_the_formats(trained, tmp_path):
 @pytest.mark.parametrize("error", [2e-2, float("nan"), float("inf")])
 def test_a_file_that_gives_other_logits_is_an_error_and_not_kept(trained, tmp_path, error):
     # sums over 144 pixels of 0..1 are about 72, so that 2e-2 is 2.8e-4 of the largest
-    with pytest.raises(ExportError, match=r"out.txt gives other logits than the network: the largest difference is "):
+    with pytest.raises(ExportError, match=r"does not reproduce the network's logits: the largest difference is "):
         export(trained, "sums", Sums(error), tmp_path / "out.txt")
 
     assert [path.name for path in tmp_path.iterdir()] == ["evaluation"]

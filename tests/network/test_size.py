@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bnao.config.settings import AUTO, MOST_CELLS, MOST_CHANNELS, MOST_CLASSES, MOST_PIXELS, NetworkConfig
 from bnao.errors import ConfigError, GenotypeError
+from bnao.metrics import better_tau, kendall_tau
 from bnao.network.parameters import stand_alone_shapes
 from bnao.network.size import SIZES, count_multiply_adds, count_parameters, supernet_parameters, within_budget
 from bnao.space.genotype import Cell, Edge, Genotype, Node
@@ -392,3 +393,85 @@ def test_a_cell_whose_output_is_all_nodes_takes_its_inputs_through_a_convolution
     stem = 27 * 6 + 12
     fits = 2 * (6 + 6) + 4 * (6 + 2) + 4 * (2 + 4) + 8 * (4 + 4) + 8 * (4 + 8) + 2 * 2 * (2 + 4 + 4 + 8 + 8)
     assert count_parameters(genotype, network) == stem + fits + 8 * 2 + 2
+
+
+# --- live sizes: what carries something of the image to the classifier
+
+
+@pytest.mark.parametrize("name", ["nao", "nao-large"])
+@pytest.mark.parametrize("count", [count_parameters, count_multiply_adds])
+def test_where_every_state_is_read_or_given_out_all_is_alive(name, count):
+    pool = SPACES[name].random_genotypes(50, stream(0, "live"))
+    network = NetworkConfig(space=name, channels=4, cells=2)
+
+    assert count(pool, network, live=True).tolist() == count(pool, network).tolist()
+
+
+def test_dead_edges_of_a_nas_bench_201_cell_do_not_count():
+    def sizes(text):
+        cell = parse(text, BENCH)
+        return count_parameters(cell, BENCH_NETWORK), count_parameters(cell, BENCH_NETWORK, live=True)
+
+    # node 2 is read by none alone; node 1 is zero and read by a convolution; nothing reaches the output
+    assert sizes("|skip_connect~0|+|nor_conv_3x3~0|none~1|+|none~0|nor_conv_1x1~1|none~2|") == (
+        73_306 + 243_040 + 28_000, 73_306 + 28_000,
+    )  # fmt: skip
+    assert sizes("|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|skip_connect~2|") == (
+        73_306 + 243_040 + 28_000, 73_306 + 28_000,
+    )  # fmt: skip
+    assert sizes("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|none~0|none~1|none~2|") == (
+        73_306 + 3 * 243_040, 73_306,
+    )  # fmt: skip
+
+
+def test_live_parameters_order_nas_bench_201_as_published_tables_say(shared_data):
+    path = shared_data / "tables" / "nasbench201" / "nasbench201.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    cells = [parse(row["arch_str"], BENCH) for row in rows]
+    truth = np.array([float(row["c10_test_200"]) for row in rows])
+
+    live = count_parameters(cells, BENCH_NETWORK, live=True)
+
+    assert round(kendall_tau(live, truth), 3) == 0.654
+    assert round(better_tau(live, truth), 3) == 0.419
+    assert round(better_tau(live, truth, 0.1), 3) == 0.093
+    assert round(kendall_tau(count_parameters(cells, BENCH_NETWORK), truth), 3) == 0.578
+
+
+def test_an_input_that_no_node_reads_needs_no_fitting_in_darts_network():
+    # every normal cell reads the cell before the last alone, both reductions the last
+    normal, reduction = "0:max_pool_3x3+0:avg_pool_3x3", "1:max_pool_3x3+1:avg_pool_3x3"
+    genotype = parse(f"{normal}|{reduction}", space_named("darts", 1))
+    network = NetworkConfig(space="darts", nodes=1, channels=2, cells=1, classes=2)
+
+    # places: 0 normal, 1 reduction, 2 normal, 3 reduction, 4 normal. 4 reads 2, 2 reads 0, 0 reads the stem: the
+    # reductions, places 1 and 3, are read by nobody. Fits: 6 to 2, 2 to 4 (a reduce), 4 to 8 (a reduce)
+    stem = 27 * 6 + 12
+    fits = (6 * 2 + 4) + (2 * 4 + 8) + (4 * 8 + 16)
+    assert count_parameters(genotype, network, live=True) == stem + fits + 8 * 2 + 2
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_a_pools_live_sizes_are_those_of_its_genotypes_and_no_larger_than_all(name):
+    pool = SPACES[name].random_genotypes(30, stream(0, "live pool"))
+    network = NetworkConfig(space=name, channels=4, cells=2, network="imagenet", image=(64, 64, 3))
+
+    for count in (count_parameters, count_multiply_adds):
+        live, whole = count(pool, network, live=True), count(pool, network)
+        assert live.tolist() == [count(genotype, network, live=True) for genotype in pool]
+        assert (live > 0).all() and (live <= whole).all()
+
+
+def test_live_sizes_beyond_int64_are_exact():
+    pool = SPACES["nasnet"].random_genotypes(3, stream(0, "large"))
+    network = NetworkConfig(
+        space="nasnet", channels=MOST_CHANNELS, cells=MOST_CELLS, image=(MOST_PIXELS, MOST_PIXELS, 3)
+    )
+    half = evolve(network, image=(MOST_PIXELS // 2, MOST_PIXELS // 2, 3))
+
+    many, few = (count_multiply_adds(pool, each, live=True) for each in (network, half))
+
+    assert many.dtype == object and all(most > 2**63 for most in many)
+    # all but the classifier's products, fewer than 1e9, goes with the pixels
+    assert all(abs(most - 4 * least) < 10**9 for most, least in zip(many, few, strict=True))

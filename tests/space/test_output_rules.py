@@ -6,7 +6,8 @@ from pretend_backend import _Backend as PretendBackend
 
 from bnao.backends.table import TableSupernet
 from bnao.config.fields import build
-from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig, StudyConfig
+from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
+from bnao.config.studies import StudyConfig
 from bnao.errors import GenotypeError
 from bnao.run import Run
 from bnao.space.genotype import Genotype
@@ -17,7 +18,7 @@ from bnao.strategies.journal import Journal, read_pool
 from bnao.strategies.result import read_result
 from bnao.strategies.rounds import search
 from bnao.streams import stream
-from bnao.studies.ranking import RankingStudy, ranking_study
+from bnao.studies.ranking import RankingStudy, study_ranking
 from bnao.testing import small_dataset
 
 TEXT = "0:skip_connect+1:skip_connect"
@@ -115,7 +116,7 @@ def test_the_genotypes_of_a_study_read_from_its_file_have_the_rule_of_its_space(
     )  # fmt: skip
     dataset = small_dataset()
 
-    study = ranking_study(config, PretendBackend(), dataset, dataset)
+    study = study_ranking(config, PretendBackend(), dataset, dataset)
 
     assert rules_of(RankingStudy.from_json(study.to_json()).genotypes) == {"nodes"}
     assert rules_of(study.genotypes) == {"nodes"}

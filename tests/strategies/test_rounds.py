@@ -18,6 +18,7 @@ from bnao.sampler import ProportionalSampler
 from bnao.space.notation.notations import to_text
 from bnao.space.spaces import SPACES
 from bnao.strategies.evolution import EvolutionController
+from bnao.strategies.fusion import Fusion
 from bnao.strategies.journal import add_rounds
 from bnao.strategies.random_search import RandomController
 from bnao.strategies.result import Learning, Ranked, SearchResult, read_result
@@ -220,6 +221,44 @@ def test_the_best_are_reranked_by_their_own_training(config, controller):
     assert result.ranked[5:] == plain.ranked[5:]
 
 
+def by_size_alone(genotypes, scores, listen):
+    listen({"event": "probed", "genotype": len(genotypes), "of": len(genotypes)})
+    sizes = np.array([str(genotype).count("sep_conv") for genotype in genotypes], dtype=np.float64)
+    undefined = np.where(np.arange(len(genotypes)) == 0, np.nan, 1.0)
+    return Fusion(sizes, {"score": scores, "size": sizes, "naswot": undefined}, {"size": 1.0})
+
+
+def test_a_fused_ranking_is_by_the_joined_scores_and_shows_the_parts(config, controller):
+    plain = search(config, CountingSupernet(), controller)
+
+    result = search(config, CountingSupernet(), controller, fuse=by_size_alone)
+
+    counts = [str(entry.genotype).count("sep_conv") for entry in result.ranked]
+    assert counts == sorted(counts, reverse=True)
+    assert [entry.fused for entry in result.ranked] == counts
+    assert {entry.genotype: entry.parts["score"] for entry in result.ranked} == {
+        entry.genotype: entry.score for entry in plain.ranked
+    }
+    assert [entry.genotype for entry in result.ranked if entry.parts["naswot"] is None] == [plain.best]
+    assert result.fusion == {"weights": {"size": 1.0}, "landmarks": 0}
+    assert SearchResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+    assert "fused" not in json.dumps(plain.to_json())
+
+
+def test_the_top_of_a_fused_ranking_is_what_is_reranked(config, controller):
+    fused = search(config, CountingSupernet(), controller, fuse=by_size_alone)
+    worst_first = {entry.genotype: number / 10 for number, entry in enumerate(fused.ranked)}
+
+    result = search(config, CountingSupernet(), controller, fuse=by_size_alone, rerank=worst_first.__getitem__)
+
+    assert [e.genotype for e in result.ranked[:5]] == [e.genotype for e in fused.ranked[:5]][::-1]
+
+
+def test_a_fused_ranking_needs_something_that_joins_the_scores(config, controller):
+    with pytest.raises(ConfigError, match="rank_by is fused, and nothing is given that joins scores"):
+        search(evolve(config, rank_by="fused"), CountingSupernet(), controller)
+
+
 # --- tables
 
 
@@ -393,9 +432,9 @@ def test_a_file_of_more_genotypes_than_the_pools_size_is_the_pool(config, contro
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        (["x"], r"pool.txt, line 2: 'x' is no genotype"),
+        (["x"], r"pool.txt, line 2: 'x' is not a genotype"),
         (["DARTS_V2"], r"pool.txt, line 2: DARTS_V2 is of space 'darts'"),
-        ([], "pool.txt has no genotype; it must have one a line"),
+        ([], "pool.txt has no genotype; it must have one per line"),
     ],
 )
 def test_a_line_of_the_pools_file_that_is_no_genotype_of_the_space_is_named(config, controller, tmp_path, lines, told):

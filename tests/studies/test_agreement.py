@@ -10,7 +10,7 @@ from bnao.errors import ConfigError, DataError
 from bnao.metrics import mean_ranks
 from bnao.space.spaces import SPACES
 from bnao.streams import stream
-from bnao.studies.agreement import AgreementStudy, agreement_study
+from bnao.studies.agreement import AgreementStudy, study_agreement
 
 SPACE = SPACES["nas-bench-201"]
 
@@ -30,9 +30,10 @@ def rows(tmp_path):
 
 
 def test_scores_that_hold_size_against_the_large_show_it(rows):
-    found = agreement_study(rows, "truth", ["biased", "right"], draws=20, resamples=100)
+    found = study_agreement(rows, "truth", ["biased", "right"], draws=20, resamples=100)
 
-    biased, right = found.agreements
+    biased, right, size = found.agreements
+    assert size.column == "size alone"
     assert right.figures["kendall_tau"].value == 1
     assert right.of_draws == (1, 0)
     assert biased.figures["kendall_tau"].value < 1
@@ -44,14 +45,14 @@ def test_scores_that_hold_size_against_the_large_show_it(rows):
 def test_only_the_genotypes_asked_for_are_looked_at(rows):
     some = rows.genotypes(SPACE)[10:20]
 
-    found = agreement_study(rows, "truth", ["right"], space=SPACE, among=some, draw=5, draws=5, resamples=100)
+    found = study_agreement(rows, "truth", ["right"], space=SPACE, among=some, draw=5, draws=5, resamples=100)
 
     assert found.n == 10
     with pytest.raises(ConfigError, match="a draw has 50 genotypes, and there are 10"):
-        agreement_study(rows, "truth", ["right"], space=SPACE, among=some)
+        study_agreement(rows, "truth", ["right"], space=SPACE, among=some)
     (stranger,) = SPACE.random_genotypes(1, stream(1, "stranger"), exclude=rows.genotypes(SPACE))
     with pytest.raises(DataError, match=r"has no row for 1 of the 11 genotypes; the first is 0:"):
-        agreement_study(rows, "truth", ["right"], space=SPACE, among=[*some, stranger])
+        study_agreement(rows, "truth", ["right"], space=SPACE, among=[*some, stranger])
 
 
 def test_tied_scores_share_their_mean_rank():
@@ -60,13 +61,19 @@ def test_tied_scores_share_their_mean_rank():
 
 def test_the_published_one_shot_scores_have_the_published_agreement(shared_data):
     path = shared_data / "tables" / "nasbench201_oneshot" / "nasbench201_oneshot.csv"
-    found = agreement_study(
-        read_rows(path), "standalone_test_200", ["oneshot_supernet", "fewshot_supernet"], draws=300, resamples=2
-    )
+    found = study_agreement(
+        read_rows(path), "standalone_test_200", ["oneshot_supernet", "fewshot_supernet"],
+        space=SPACE, draws=300, resamples=2,
+    )  # fmt: skip
 
-    one, few = found.agreements
+    one, few, size, live = found.agreements
     assert found.n == 15_625
     assert round(one.figures["kendall_tau"].value, 3) == 0.485
     assert round(few.figures["kendall_tau"].value, 3) == 0.551
+    assert round(one.figures["tau_in_better_half"].value, 2) == -0.05
+    assert round(one.figures["partial_tau_given_size"].value, 2) == 0.26
+    assert round(size.figures["kendall_tau"].value, 3) == 0.578
+    assert round(live.figures["kendall_tau"].value, 3) == 0.654
+    assert round(live.figures["tau_in_better_half"].value, 3) == 0.419
     # 0.746 over other draws of 50
     assert one.of_draws[0] == pytest.approx(0.746, abs=4 * one.of_draws[1] / 300**0.5)

@@ -11,7 +11,7 @@ from bnao.run import Folder
 from bnao.space.spaces import SPACES
 from bnao.strategies.random_search import RandomController
 from bnao.streams import stream
-from bnao.studies.controllers import ControllersStudy, compare_controllers
+from bnao.studies.controllers import ControllersStudy, study_controllers
 
 SPACE = SPACES["nas-bench-201"]
 POOL = SPACE.random_genotypes(400, stream(0, "contest"))
@@ -25,7 +25,7 @@ CONFIG = build(
 
 
 def held(config=CONFIG, folder=None, scores=SCORES, tests=TESTS, makers=None, listen=lambda event: None):
-    return compare_controllers(config, POOL, scores, tests, makers or {}, folder=folder, listen=listen)
+    return study_controllers(config, POOL, scores, tests, makers or {}, folder=folder, listen=listen)
 
 
 def test_the_best_found_never_gets_worse_where_test_and_score_agree_and_starts_with_the_same_pool():

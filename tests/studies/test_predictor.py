@@ -10,7 +10,7 @@ from bnao.errors import ConfigError, DataError
 from bnao.run import Folder
 from bnao.space.spaces import SPACES
 from bnao.streams import stream
-from bnao.studies.predictor import Predicting, PredictorStudy, predictor_study
+from bnao.studies.predictor import Predicting, PredictorStudy, study_predictor
 
 SPACE = SPACES["nas-bench-201"]
 POOL = SPACE.random_genotypes(100, stream(0, "predictor"))
@@ -43,7 +43,7 @@ class Knowing:
 def test_what_is_learned_from_is_not_predicted_and_each_training_has_about_the_same_steps():
     MADE.clear()
 
-    study = predictor_study(CONFIG, POOL, SCORES, Knowing)
+    study = study_predictor(CONFIG, POOL, SCORES, Knowing)
 
     assert study.tau.tolist() == [[1, 1], [1, 1]]
     assert study.held_out == (90, 50)
@@ -56,10 +56,10 @@ def test_what_is_learned_from_is_not_predicted_and_each_training_has_about_the_s
 def test_finished_trainings_are_not_made_again(tmp_path):
     MADE.clear()
     folder = Folder(tmp_path)
-    whole = predictor_study(CONFIG, POOL, SCORES, Knowing, folder=folder)
+    whole = study_predictor(CONFIG, POOL, SCORES, Knowing, folder=folder)
     made = len(MADE)
 
-    again = predictor_study(CONFIG, POOL, SCORES, Knowing, folder=folder)
+    again = study_predictor(CONFIG, POOL, SCORES, Knowing, folder=folder)
 
     assert (made, len(MADE)) == (4, 4)
     assert again.to_json() == whole.to_json()
@@ -67,7 +67,7 @@ def test_finished_trainings_are_not_made_again(tmp_path):
 
 def test_a_part_that_leaves_nothing_to_predict_is_refused():
     with pytest.raises(ConfigError, match="sizes has 98, and the table has 100 genotypes; at least 3 must be left"):
-        predictor_study(evolve(CONFIG, sizes="98"), POOL, SCORES, Knowing)
+        study_predictor(evolve(CONFIG, sizes="98"), POOL, SCORES, Knowing)
 
 
 @pytest.mark.parametrize("sizes", ["", "5,x", "1,5"])
@@ -78,11 +78,11 @@ def test_sizes_that_cannot_be_are_refused(sizes):
 
 def test_scores_that_are_all_equal_have_no_order_to_predict():
     with pytest.raises(DataError, match="all 100 scores are 0; they have no order to predict"):
-        predictor_study(CONFIG, POOL, np.zeros(100), Knowing)
+        study_predictor(CONFIG, POOL, np.zeros(100), Knowing)
 
 
 def test_the_seconds_of_each_training_are_kept_and_older_studies_are_read_without():
-    study = predictor_study(CONFIG, POOL, SCORES, Knowing)
+    study = study_predictor(CONFIG, POOL, SCORES, Knowing)
     content = study.to_json()
     older = {
         **content,

@@ -7,20 +7,25 @@ import pytest
 from attrs import evolve
 from pretend_backend import _Backend as PretendBackend
 
+from bnao.cli.reports import ranking_report
 from bnao.config.arms import PlannedSupernet, SamplerSpec
 from bnao.config.fields import build
-from bnao.config.settings import NetworkConfig, StudyConfig, preset
+from bnao.config.presets import preset
+from bnao.config.settings import NetworkConfig
+from bnao.config.studies import StudyConfig
 from bnao.data.dataset import load_dataset
 from bnao.errors import ConfigError, DataError
-from bnao.metrics import pairwise_accuracy
+from bnao.metrics import FIGURES, mean_ranks, pairwise_accuracy
 from bnao.network.size import count_parameters
 from bnao.run import Folder, Run
+from bnao.space.canonical import computed_form
+from bnao.space.genotype import Genotype
 from bnao.space.spaces import SPACES, space_named
 from bnao.streams import stream
 from bnao.studies import plots
 from bnao.studies.genotypes import chosen_genotypes, trained_genotypes
-from bnao.studies.ranking import RankingStudy, ranking_study
-from bnao.studies.sets import ranking_sets
+from bnao.studies.ranking import RankingStudy, study_ranking
+from bnao.studies.sets import study_ranking_sets
 from bnao.studies.supernets import supernet_config
 from bnao.studies.truth import alone_config, known_truth, training_name
 from bnao.testing import small_dataset
@@ -69,7 +74,7 @@ def test_a_sampler_is_named_with_its_power_of_the_size(text, arm):
         ({"epochs": "5,3"}, r"epochs is '5,3'"),
         (
             {"sizes": "diverse,tall"},
-            r"sizes is 'diverse,tall'; it can be diverse, similar, spread, or several by commas",
+            r"sizes is 'diverse,tall'; it must be one or several of diverse, similar, spread",
         ),
         ({"sizes": "diverse,diverse"}, r"sizes is 'diverse,diverse'"),
         ({"short": "3,1"}, r"short is '3,1'; it must be whole numbers >= 1 that rise"),
@@ -86,8 +91,8 @@ def test_settings_that_cannot_be_are_refused_in_words(settings, message):
 
 
 def test_several_sizes_may_have_spaces_between_them():
-    assert build(StudyConfig, {"sizes": "diverse, similar"}).sets == ("diverse", "similar")
-    assert build(StudyConfig, {"sizes": " spread"}).sizes == "spread"
+    assert build(StudyConfig, {"sizes": "diverse, similar"}).sizes == ("diverse", "similar")
+    assert build(StudyConfig, {"sizes": " spread"}).sizes == ("spread",)
 
 
 def test_genotypes_of_similar_sizes_are_near_the_median_and_spread_ones_are_not():
@@ -204,7 +209,7 @@ class Counting(PretendBackend):
 def studied(config, backend, folder, **more):
     dataset = small_dataset()
     with Run.open(folder / "study") if (folder / "study").exists() else Run.create(folder / "study", config) as run:
-        return ranking_study(
+        return study_ranking(
             config, backend, dataset, dataset.joined(), run=run, store=Folder(folder / "store"), **more
         )
 
@@ -413,7 +418,7 @@ def test_a_supernet_of_a_study_has_its_sampler_and_seed():
 
 
 def test_the_presets_are_settings_that_can_be():
-    assert preset(StudyConfig, "paper").scored_epochs == (5, 10, 20, 30, 50)  # Table 6
+    assert preset(StudyConfig, "paper").epochs == (5, 10, 20, 30, 50)  # Table 6
     assert preset(StudyConfig, "quick").genotypes < 50
     assert set(SPACES) >= {"nao", "nas-bench-201"}
     assert load_dataset(preset(StudyConfig, "quick").data).describe().startswith("fashion-mnist: 1,200 train, 300 dev")
@@ -493,31 +498,144 @@ def test_several_sets_are_the_studies_of_each_alone(tmp_path):
     dataset = small_dataset()
     config = evolve(SMALL, sizes="diverse,spread")
     with Run.create(tmp_path / "sets", config) as run:
-        found = ranking_sets(config, PretendBackend(), dataset, dataset.joined(), run=run)
+        found = study_ranking_sets(config, PretendBackend(), dataset, dataset.joined(), run=run)
 
     for name, study in found.studies.items():
-        alone = ranking_study(evolve(SMALL, sizes=name), PretendBackend(), dataset, dataset.joined())
+        alone = study_ranking(evolve(SMALL, sizes=name), PretendBackend(), dataset, dataset.joined())
         assert study.to_json() == alone.to_json()
         assert json.loads((tmp_path / "sets" / name / "study.json").read_text())["kind"] == "ranking"
     content = json.loads((tmp_path / "sets" / "study.json").read_text())
     assert [entry["sizes"] for entry in content["sets"]] == ["diverse", "spread"]
     assert plots.study_of(content).to_json() == found.to_json()
-    with pytest.raises(ConfigError, match=r"sizes is 'diverse,spread', 2 sets of genotypes; see bnao.ranking_sets"):
-        ranking_study(config, PretendBackend(), dataset, dataset.joined())
+    with pytest.raises(
+        ConfigError, match=r"sizes is 'diverse,spread', 2 sets of genotypes; see bnao.study_ranking_sets"
+    ):
+        study_ranking(config, PretendBackend(), dataset, dataset.joined())
 
 
 @pytest.mark.parametrize("after", [5, 20, 30])
 def test_several_sets_that_are_stopped_go_on_to_the_same_figures(tmp_path, after):
     dataset = small_dataset()
     config = evolve(SMALL, sizes="diverse,spread", short="1")
-    whole = ranking_sets(config, Counting(), dataset, dataset.joined())
+    whole = study_ranking_sets(config, Counting(), dataset, dataset.joined())
     store = Folder(tmp_path / "store")
     with Run.create(tmp_path / "cut", config) as run, pytest.raises(KeyboardInterrupt):
-        ranking_sets(config, Counting(most=after), dataset, dataset.joined(), run=run, store=store)
+        study_ranking_sets(config, Counting(most=after), dataset, dataset.joined(), run=run, store=store)
     again = Counting()
 
     with Run.open(tmp_path / "cut") as run:
-        resumed = ranking_sets(config, again, dataset, dataset.joined(), run=run, store=store)
+        resumed = study_ranking_sets(config, again, dataset, dataset.joined(), run=run, store=store)
 
     assert resumed.to_json() == whole.to_json()
     assert again.trained == 2 * (6 * 2 + 6 * 2) - after
+
+
+# --- zero-cost scores
+
+
+def test_zero_cost_scores_and_fused_ones_have_rows_of_their_own_and_survive_json(tiny_dataset):
+    config = evolve(SMALL, proxies="snip,grad-norm", repeats=1)
+
+    study = study_ranking(config, PretendBackend(), tiny_dataset, tiny_dataset.joined())
+
+    assert set(study.untrained) == {"snip", "grad-norm", "fused"}
+    assert {way for found in study.fused_comparisons.values() for way in found.estimates} == {
+        "fused uniform", "fused proportional",
+    }  # fmt: skip
+    # a fused score is the mean of the ranks of one-shot score, live size and the two
+    ranks = [
+        mean_ranks(row) / 5 for row in (study.scores(study.arms[0], 1)[0], study.given_size, *study.proxies.values())
+    ]
+    assert study.fused_scores(study.arms[0], 1)[0] == pytest.approx(np.mean(ranks, 0))
+    written = json.loads(json.dumps(study.to_json()))
+    assert {entry["by"] for entry in written["fused"]} == {"fused uniform", "fused proportional"}
+    again = RankingStudy.from_json(written)
+    assert str(again.untrained) == str(study.untrained)
+    report = "\n".join(ranking_report(study))
+    assert all(row in report for row in ("snip", "grad-norm", "fused proportional"))
+
+
+# --- size alone, and what a score is
+
+
+def test_size_alone_is_in_every_study_with_all_figures():
+    config = evolve(SMALL, network=NetworkConfig(space="nas-bench-201", channels=4, cells=1), genotypes=30, seeds=1)
+    space = SPACES["nas-bench-201"]
+    cells = space.random_genotypes(30, stream(0, "truth"))
+    network = small_dataset().network(config.network)
+    live = count_parameters(cells, network, live=True)
+    # the truth is live size itself, so live size orders it perfectly and all parameters do not
+    study = study_ranking(
+        config, PretendBackend(), small_dataset(), truth=dict(zip(cells, live / 1e6, strict=True)), genotypes=cells
+    )
+
+    assert set(study.size_alone) == {"parameters", "live-parameters"}
+    assert study.size_alone["live-parameters"]["kendall_tau"].value == pytest.approx(1)
+    assert study.size_alone["parameters"]["kendall_tau"].value < 1
+    rows = study.to_json()["by_size"]
+    assert {row["figure"] for row in rows if row["by"] == "parameters"} == set(FIGURES)
+    again = RankingStudy.from_json(study.to_json())
+    assert again.to_json() == study.to_json()
+    lines = "\n".join(ranking_report(study))
+    assert "live size alone" in lines and "partial tau given live size" in lines
+
+
+def test_a_file_without_live_sizes_has_them_counted_anew_from_its_settings(tmp_path):
+    study = studied(SMALL, PretendBackend(), tmp_path / "accuracy")
+    content = {**study.to_json(), "config": {"network": {"channels": 4, "cells": 1, "nodes": 2}}}
+    for entry in content["genotypes"]:
+        del entry["parameters"], entry["live_parameters"]
+
+    again = RankingStudy.from_json(content)
+
+    assert again.counts is not None
+    assert again.counts["parameters"].tolist() == again.counts["live-parameters"].tolist()  # space nao
+    del content["config"]
+    assert RankingStudy.from_json(content).counts is None
+
+
+def test_supernets_can_be_asked_for_log_likelihoods(tmp_path):
+    by_accuracy = studied(SMALL, PretendBackend(), tmp_path / "accuracy")
+    study = studied(evolve(SMALL, score="log-likelihood"), PretendBackend(), tmp_path / "other")
+
+    scores = np.array([supernet.scores for supernet in study.supernets])
+
+    assert (scores < 0).all()
+    # the pretended logits are 1 for the label in a share of the images that is the accuracy: log p goes with it
+    for found, other in zip(study.supernets, by_accuracy.supernets, strict=True):
+        assert pairwise_accuracy(found.scores[-1], other.scores[-1]) == 1
+    assert study.to_json()["score"] == "log-likelihood"
+    assert "one-shot log-likelihood against" in ranking_report(study)[0]
+
+
+def test_a_supernet_that_tells_accuracies_alone_has_no_log_likelihoods(monkeypatch, tmp_path):
+    monkeypatch.delattr("pretend_backend._Supernet.classify")
+
+    with pytest.raises(ConfigError, match="score is log-likelihood, and the supernet, of class _Supernet, tells accur"):
+        studied(evolve(SMALL, score="log-likelihood"), PretendBackend(), tmp_path / "other")
+
+
+def test_the_presets_score_on_1000_dev_images_where_the_data_have_them():
+    dataset = load_dataset(preset(StudyConfig, "quick").data)
+
+    assert len(dataset.y_dev) >= 1000
+
+
+def test_genotypes_of_a_truth_that_pass_nothing_on_are_not_ranked():
+    config = evolve(SMALL, network=NetworkConfig(space="nas-bench-201", channels=4, cells=1), genotypes=3)
+    dead = SPACES["nas-bench-201"].check(
+        Genotype.parse("0:none;0:none+1:none;0:none+1:none+2:none", output="last node")
+    )
+    known = [dead, *SPACES["nas-bench-201"].random_genotypes(3, stream(0, "known"))]
+
+    assert set(chosen_genotypes(config, known, sizes_of)) == set(known[1:])
+    with pytest.raises(ConfigError, match="genotypes is 4, and the truth has 3; ask for fewer"):
+        chosen_genotypes(evolve(config, genotypes=4), known, sizes_of)
+
+
+def test_genotypes_that_are_ranked_can_be_distinct_by_what_they_compute():
+    config = evolve(
+        SMALL, network=NetworkConfig(space="nas-bench-201", channels=4, cells=1), genotypes=2_000, distinct="computed"
+    )
+
+    assert len({computed_form(g) for g in chosen_genotypes(config, None, sizes_of)}) == 2_000

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from bnao.config.settings import StandAloneTrainingConfig
+from bnao.config.evaluation import StandAloneTrainingConfig
 from bnao.training.schedules import cosine, drop_path_masks, dropout_mask, keep_probabilities, stand_alone_rate
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SPACES
 from bnao.streams import stream

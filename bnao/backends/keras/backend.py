@@ -12,7 +12,8 @@ from bnao.backends.keras.machine import devices
 from bnao.backends.keras.plain import EXPORTERS, network_logits
 from bnao.backends.keras.standalone import KerasStandAlone
 from bnao.backends.keras.supernet import KerasSupernet
-from bnao.config.settings import EvaluateConfig, NetworkConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import BackendError
 from bnao.network.trained import Trained
@@ -46,7 +47,6 @@ class KerasBackend:
         """A freshly initialised supernet with its images."""
         if dataset is None:
             raise BackendError("backend 'keras' trains on images; give it a data set")
-        _check_space(config.network)
         return SharedWeights(KerasSupernet(config, dataset.network(config.network)), config, dataset)
 
     def controller(self, config: SearchConfig) -> NaoController:
@@ -63,16 +63,6 @@ class KerasBackend:
     def logits(self, trained: Trained) -> Logits:
         """What a trained network computes."""
         return network_logits(trained)
-
-
-def _check_space(network: NetworkConfig) -> None:
-    if network.space != "nao":
-        raise BackendError(f"backend 'keras' has no supernet of space {network.space!r} yet; take --backend torch")
-    if network.share_over != "edge":
-        raise BackendError(
-            f"share_over is {network.share_over!r}; in backend 'keras' each edge has weights of its own (edge); "
-            "take --backend torch"
-        )
 
 
 BACKEND = KerasBackend()

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 
 from keras import ops
 
+from bnao.backends.keras.mixed import Mixed
 from bnao.backends.keras.operations import (
     CONVOLUTION,
     REDUCE,
     Norm,
     Tensor,
+    by_batch,
     edge,
     edge_layers,
     mixed,
@@ -22,7 +24,9 @@ from bnao.backends.keras.operations import (
     zeros,
 )
 from bnao.config.settings import NetworkConfig
+from bnao.network.parameters import shared_place
 from bnao.network.stack import Position, stem_channels
+from bnao.network.stack import rules as rules_of
 from bnao.space.genotype import Cell, edge_slots
 from bnao.space.spaces import Rules
 
@@ -71,6 +75,7 @@ def states_of(
     norm: Norm,
     masks: Tensor | None,
     slots: str | None,
+    share_over: str = "edge",
 ) -> list[Tensor]:
     """The states that the cell gives out, in order, all of one size and of the cell's channels.
 
@@ -84,6 +89,7 @@ def states_of(
         masks: of drop path, shape (nodes, edges, b), of each node's edges in their order; None: nothing is dropped.
         slots: in a supernet, where an edge holds an operation for each source, how a node's edges choose their weights
             (``bnao.space.genotype.edge_slots``); None in a stand-alone network.
+        share_over: in a supernet, which edges share an operation's weights.
     """
     name = f"cells.{position.index}"
     states = list(inputs)
@@ -94,9 +100,8 @@ def states_of(
             if each.operation == "none":
                 continue
             stride = 2 if position.reduction and each.source < cell.inputs else 1
-            place = f"{name}.nodes.{index}.edges.{slot}.{each.operation}"
-            if slots is not None:
-                place = f"{place}.source.{each.source}"
+            reads = None if slots is None else each.source
+            place = shared_place(share_over, name, index, slot, each.operation, reads)
             parameters = layer(weights, place, edge_layers(each.operation, stride))
             output = edge(states[each.source], parameters, each.operation, stride, rules, norm, place)
             if masks is not None:
@@ -106,12 +111,72 @@ def states_of(
             source = node.edges[0].source
             total = zeros(states[source], 2 if position.reduction and source < cell.inputs else 1)
         states.append(total)
+    return _given_out(position, states, cell.outputs(rules.output), weights, norm)
+
+
+def mixed_states_of(
+    position: Position, mixed: Mixed, network: NetworkConfig, inputs: tuple[Tensor, Tensor], weights: Weights
+) -> list[Tensor]:
+    """Return the states that a cell gives out in which each node sums the terms of a mixture.
+
+    Args:
+        position: the cell's place in the stack.
+        mixed: the mixture.
+        network: the supernet's settings.
+        inputs: the fitted inputs.
+        weights: parameters by canonical name.
+    """
+    states, cell = list(inputs), mixed.cell(position.reduction)
+    for index in range(len(cell.nodes)):
+        total = mixed_node(position, index, mixed, network, states, weights)
+        states.append(zeros(states[0], 2 if position.reduction else 1) if total is None else total)
+    return _given_out(position, states, cell.outputs(rules_of(network).output), weights, by_batch)
+
+
+def mixed_node(
+    position: Position,
+    index: int,
+    mixed: Mixed,
+    network: NetworkConfig,
+    states: Mapping[int, Tensor] | Sequence[Tensor],
+    weights: Weights,
+) -> Tensor | None:
+    """Return the sum of the terms of a mixture's node, each times its weight; None if there is none.
+
+    Args:
+        position, mixed, network, weights: as for ``mixed_states_of``.
+        index: 0-based, the node.
+        states: of the cell so far.
+    """
+    total, cell = None, mixed.cell(position.reduction)
+    for term in cell.nodes[index]:
+        source, operation = term.edge.source, term.edge.operation
+        stride = 2 if position.reduction and source < cell.inputs else 1
+        place = term.place(network, f"cells.{position.index}", index)
+        parameters = layer(weights, place, edge_layers(operation, stride))
+        output = edge(states[source], parameters, operation, stride, rules_of(network), by_batch, place)
+        # a term whose weight is 0 has a part in the slope, and in no other gradient
+        output = scaled(ops.stop_gradient(output) if term.idle else output, mixed.weights[term.factor])
+        total = output if total is None else total + output
+    return total
+
+
+def _given_out(
+    position: Position, states: Sequence[Tensor], outputs: Sequence[int], weights: Weights, norm: Norm
+) -> list[Tensor]:
+    """The states of these numbers; inputs of a reduction cell are brought to the nodes' size."""
+    name = f"cells.{position.index}.loose"
     return [
-        reduced(states[state], layer(weights, f"{name}.loose.{state}", REDUCE), norm, f"{name}.loose.{state}")
-        if position.reduction and state < cell.inputs
+        reduced(states[state], layer(weights, f"{name}.{state}", REDUCE), norm, f"{name}.{state}")
+        if position.reduction and state < 2
         else states[state]
-        for state in cell.outputs(rules.output)
+        for state in outputs
     ]
+
+
+def scaled(x: Tensor, factor: Tensor) -> Tensor:
+    """A state times a number."""
+    return x * ops.cast(factor, x.dtype)
 
 
 def dropped(x: Tensor, mask: Tensor) -> Tensor:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from attrs import frozen
 from keras import ops
-from numpy.typing import NDArray
 
-from bnao.backends.keras.cell import Weights, fitted, states_of, stem_states
+from bnao.backends.keras.cell import Weights, fitted, layer, mixed_states_of, states_of, stem_states
 from bnao.backends.keras.engine import ENGINE, compiled
+from bnao.backends.keras.mixed import Mixed
+from bnao.backends.keras.one_cell import mixed_one_cell, one_cell, residual
 from bnao.backends.keras.operations import REDUCE, Tensor, by_batch, convolution, linear, pooled, relu
-from bnao.backends.keras.stacks import Stack, chosen_slots, stacks_of
+from bnao.backends.keras.stacks import Stack, stacks_of
+from bnao.backends.keras.used import Used, used_slots
 from bnao.config.settings import NetworkConfig
 from bnao.network.stack import Position
 from bnao.network.stack import stack as cells_of
+from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
 
 if ENGINE == "tensorflow":
@@ -52,7 +55,9 @@ class Forward:
         """Its arrays, in the order in which it takes them."""
         return list(stacks_of(self.network).values())
 
-    def __call__(self, values: Sequence[Tensor], images: Tensor, arch: Tensor, masks: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, values: Sequence[Tensor], images: Tensor, arch: Tensor | Mixed, masks: Tensor | None = None
+    ) -> Tensor:
         """Logits (b, classes), float32.
 
         Args:
@@ -60,22 +65,34 @@ class Forward:
             images: (b, height, width, channels), normalised.
             arch: (cells, nodes, edges, 2), valid, edges in canonical order. As a NumPy array it is known, and only
                 its path is built; as a TensorFlow tensor it is data, and one graph serves all. JAX must know it.
+                Or a mixture, which is computed operation by operation.
             masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
         """
         arrays = {each.name: self._cast(each.name, value) for each, value in zip(self.stacks, values, strict=True)}
         images = ops.cast(images, self.dtype)
         weights: Weights
         output: Output
-        if isinstance(arch, np.ndarray):
-            weights = self._path(arrays, arch)
-            output = _Dispatched(self, weights, arch, masks)
+        if isinstance(arch, Mixed):
+            weights = _by_name(self, arrays, used_slots(self.network, arch.cells, idle=True))
+            output = _Summed(self, weights, arch)
+        elif isinstance(arch, np.ndarray):
+            (genotype,) = self.space.decode(arch)
+            weights = _by_name(self, arrays, used_slots(self.network, genotype))
+            output = _Dispatched(self, weights, genotype, masks)
         else:
             weights, output = arrays, _Interpreted(self, arrays, arch, masks)
         before, last = stem_states(self.network, images, weights, by_batch)
         for position in self.positions:
+            if self.space.rules.residual:
+                last = output(position, (last, last))
+                continue
             inputs = fitted(position, before, last, weights, by_batch)
-            scale, shift = (weights[f"cells.{position.index}.output.norm.{part}"] for part in ("scale", "shift"))
-            before, last = last, by_batch(output(position, inputs), scale, shift)
+            new = output(position, inputs)
+            if self.space.rules.mixes:
+                new = by_batch(new, *layer(weights, f"cells.{position.index}.output.norm", ("scale", "shift")))
+            before, last = last, new
+        if self.space.rules.residual:
+            last = relu(by_batch(last, *layer(weights, "head.norm", ("scale", "shift"))))
         features = ops.cast(pooled(last), "float32")
         return linear(features, weights["classifier.weight"], weights["classifier.bias"])
 
@@ -83,30 +100,23 @@ class Forward:
         stays = name.endswith((".scale", ".shift")) or name.startswith("classifier.")
         return value if stays else ops.cast(value, self.dtype)
 
-    def _path(self, arrays: Weights, arch: NDArray[np.int32]) -> dict[str, Tensor]:
-        """The parameters of a known architecture's path by canonical name."""
-        path = {}
-        for stack, slots in _known_slots(self, arch.tobytes()):
-            array = arrays[stack.name]
-            if stack.kind == "single":
-                path[stack.name] = array
-            else:
-                path |= zip((stack.names[slot] for slot in slots), _rows(array, slots), strict=True)
-        return path
+    @property
+    def has_graph(self) -> bool:
+        """Whether one graph serves every path: TensorFlow's, where cells give out loose ends or their last node."""
+        return ENGINE == "tensorflow" and self.space.rules.output in ("loose ends", "last node")
 
 
-@lru_cache(maxsize=4096)
-def _known_slots(forward: Forward, arch: bytes) -> list[tuple[Stack, NDArray[np.int32]]]:
-    """The stacks of a known architecture's path, and which slots of each it uses."""
-    edges = np.frombuffer(arch, np.int32).reshape(forward.space.shape)
-    known = []
-    for stack in forward.stacks:
-        chosen = chosen_slots(forward.space, forward.network.slots, edges, stack)
-        if chosen is None:
-            known.append((stack, np.empty(0, np.int32)))
-        elif (used := np.asarray(chosen[1])).any():
-            known.append((stack, np.asarray(chosen[0])[used]))
-    return known
+def _by_name(forward: Forward, arrays: Weights, used: Used) -> dict[str, Tensor]:
+    """The parameters of an architecture by canonical name, of the slots it uses."""
+    path = {}
+    for stack, slots in zip(forward.stacks, used, strict=True):
+        array = arrays[stack.name]
+        if stack.kind == "single":
+            path[stack.name] = array
+        elif slots.any():
+            chosen = np.flatnonzero(slots).astype(np.int32)
+            path |= zip((stack.names[slot] for slot in chosen), _rows(array, chosen), strict=True)
+    return path
 
 
 @compiled
@@ -119,32 +129,64 @@ Output = Callable[[Position, tuple[Tensor, Tensor]], Tensor]
 
 
 class _Dispatched:
-    """A cell's output in front of its norm, of an architecture that is known."""
+    """A cell's output in front of its norm, of an architecture that is known; of NAS-Bench-201's the whole of it."""
 
-    def __init__(self, forward: Forward, weights: Weights, arch: NDArray[np.int32], masks: Tensor | None) -> None:
-        self._rules = forward.space.rules
-        self._slots, self._weights, self._masks = forward.network.slots, weights, masks
-        (self._genotype,) = forward.space.decode(arch)
+    def __init__(self, forward: Forward, weights: Weights, genotype: Genotype, masks: Tensor | None) -> None:
+        self._rules, self._network = forward.space.rules, forward.network
+        self._weights, self._genotype, self._masks = weights, genotype, masks
 
     def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
-        cell = self._genotype.cell(position.reduction)
+        cell, rules, weights = self._genotype.cell(position.reduction), self._rules, self._weights
         masks = None if self._masks is None else self._masks[position.index]
-        states = states_of(position, cell, self._rules, inputs, self._weights, by_batch, masks, self._slots)
-        kernels = [self._weights[f"cells.{position.index}.output.state.{state}"] for state in cell.loose_ends]
-        return convolution(relu(ops.concatenate(states, -1)), ops.concatenate(kernels, 2))
+        slots, share_over = self._network.slots, self._network.share_over
+        if rules.residual:
+            return one_cell(position, cell, rules, inputs[1], weights, by_batch, masks, share_over)
+        states = states_of(position, cell, rules, inputs, weights, by_batch, masks, slots, share_over)
+        return _joined(position, states, cell.outputs(rules.output) if rules.mixes else None, weights)
+
+
+class _Summed:
+    """The same of a mixture."""
+
+    def __init__(self, forward: Forward, weights: Weights, mixed: Mixed) -> None:
+        self._rules, self._network = forward.space.rules, forward.network
+        self._weights, self._mixed = weights, mixed
+
+    def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        rules, weights = self._rules, self._weights
+        if rules.residual:
+            return mixed_one_cell(position, self._mixed, self._network, inputs[1], weights)
+        states = mixed_states_of(position, self._mixed, self._network, inputs, weights)
+        outputs = self._mixed.cell(position.reduction).outputs(rules.output)
+        return _joined(position, states, outputs if rules.mixes else None, weights)
+
+
+def _joined(position: Position, states: Sequence[Tensor], mixes: Sequence[int] | None, weights: Weights) -> Tensor:
+    """The states concatenated; and their ReLU and 1x1 convolution, where it mixes them, states of these numbers."""
+    whole = ops.concatenate(states, -1)
+    if mixes is None:
+        return whole
+    kernels = [weights[f"cells.{position.index}.output.state.{state}"] for state in mixes]
+    return convolution(relu(whole), ops.concatenate(kernels, 2))
 
 
 class _Interpreted:
     """The same of an architecture that is data in a TensorFlow graph."""
 
     def __init__(self, forward: Forward, arrays: Weights, arch: Tensor, masks: Tensor | None) -> None:
-        self._space, self._slots = forward.space, forward.network.slots
+        self._space, self._network = forward.space, forward.network
         self._arrays, self._arch, self._masks = arrays, arch, masks
 
     def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
         space, arrays, name = self._space, self._arrays, f"cells.{position.index}"
         masks = tf.zeros(()) if self._masks is None else self._masks[position.index]
-        kind = interpreter.Kind(space, self._slots, position.reduction, masked=self._masks is not None)
+        slots, share_over = self._network.slots, self._network.share_over
+        kind = interpreter.Kind(space, slots, share_over, position.reduction, masked=self._masks is not None)
+        if space.rules.residual:
+            if position.reduction:
+                return residual(inputs[1], arrays, f"{name}.residual", by_batch)
+            stacks = [arrays[f"{name}.{owner}.{part}"] for owner, part in kind.layers()]
+            return interpreter.one_cell(kind)(inputs[1], self._arch[0, :, 0, 1], masks, *stacks)
         layers = [("loose", part) for part in REDUCE] if position.reduction else []
         stacks = [arrays[f"{name}.{owner}.{part}"] for owner, part in (*layers, *kind.layers())]
         edges = self._arch[int(position.reduction)]

@@ -41,12 +41,14 @@ class Kind:
     Attributes:
         space: states, nodes and operations.
         slots: how the edges of a node choose their weights, as in ``bnao.space.genotype.edge_slots``.
+        share_over: which edges share weights.
         reduction: whether the cell halves the image: edges from its inputs have stride 2.
         masked: whether there are drop-path masks.
     """
 
     space: SearchSpace
     slots: str
+    share_over: str
     reduction: bool
     masked: bool
 
@@ -141,15 +143,108 @@ def _backward(kind: Kind) -> Callable[..., Tensors]:
             *by_sources, by_edge = _edge_backward(kind)(by_node, *sources, *place.case, *stacks[ends:])
             by_states[:state] = _added(kind, state)(place.source, *by_sources, *by_states[:state])
             by_edges.append(by_edge)
-        slots, strided = (
-            each[::-1] for each in (edge_slots(space, kind.slots, edges), edge_slots(space, kind.slots, edges, True))
-        )
+        slots, strided = (each[::-1] for each in _slots(kind, edges))
         by_stacks = []
         for (operation, _), stack, rows in zip(kind.layers(), stacks[ends:], zip(*by_edges, strict=True), strict=True):
             at = strided if operation == "skip_connect" else slots
             by_stacks.append(tf.scatter_nd(at[:, None], tf.stack(rows), stack.shape))
         by_inputs = [tf.broadcast_to(by_states[i], tf.shape(states[i])) for i in range(space.inputs)]
         return *by_inputs, by_kernels, *by_reduces, *by_stacks
+
+    return backward
+
+
+# --- the cell of NAS-Bench-201
+
+
+@cache
+def one_cell(kind: Kind) -> Callable[..., Tensor]:
+    """Return the function of a cell whose nodes read every state before them, by one edge each.
+
+    It takes the input, the number of each edge's operation (places,), masks (nodes, edges, b) and the stacks of
+    ``Kind.layers``; and gives the last node. Edges that do not reach it are left out.
+    """
+    forward, backward = _one_cell_forward(kind), _one_cell_backward(kind)
+
+    def whole(last: Tensor, operations: Tensor, masks: Tensor, *stacks: Tensor) -> Tensor:
+        operations = _live_operations(kind.space, operations)
+
+        @tf.custom_gradient
+        def own(last: Tensor, *stacks: Tensor) -> tuple[Tensor, object]:
+            nodes = forward(last, operations, masks, *stacks)
+
+            def gradient(by_output: Tensor) -> Tensors:
+                return backward([last, *nodes], operations, masks, by_output, *stacks)
+
+            return nodes[-1], gradient
+
+        return own(last, *stacks)
+
+    return whole
+
+
+def _live_operations(space: SearchSpace, operations: Tensor) -> Tensor:
+    """The same operations with ``none`` on every edge of a node that does not reach the last."""
+    none = space.operations.index("none")
+    live = [tf.constant(False)] * (space.nodes - 1) + [tf.constant(True)]
+    kept = []
+    for place, (node, source) in reversed(list(enumerate(space.places))):
+        operation = tf.where(live[node], operations[place], none)
+        kept.append(operation)
+        if source >= space.inputs:
+            live[source - space.inputs] |= operation != none
+    return tf.stack(kept[::-1])
+
+
+def _fixed_slots(kind: Kind) -> list[Tensor]:
+    """The slot of each edge, whose source is fixed."""
+    shared = {"node": [node for node, _ in kind.space.places], "cell": [0] * len(kind.space.places)}
+    return [tf.constant(slot) for slot in shared.get(kind.share_over, range(len(kind.space.places)))]
+
+
+def _one_cell_forward(kind: Kind) -> Callable[..., Sequence[Tensor]]:
+    space = kind.space
+
+    @compiled
+    def forward(last: Tensor, operations: Tensor, masks: Tensor, *stacks: Tensor) -> Sequence[Tensor]:
+        states, outputs = [last], []
+        for place, ((node, source), slot) in enumerate(zip(space.places, _fixed_slots(kind), strict=True)):
+            state = states[source]
+            output = _edge_forward(kind)(state, state, operations[place], slot, slot, *stacks)
+            output = tf.ensure_shape(output, last.shape)
+            outputs.append(dropped(output, masks[node, source]) if kind.masked else output)
+            if len(outputs) == space.edges_of(node):
+                states.append(tf.add_n(outputs))
+                outputs = []
+        return states[1:]
+
+    return forward
+
+
+def _one_cell_backward(kind: Kind) -> Callable[..., Tensors]:
+    space = kind.space
+
+    @compiled
+    def backward(
+        states: Sequence[Tensor], operations: Tensor, masks: Tensor, by_output: Tensor, *stacks: Tensor
+    ) -> Tensors:
+        by_states = [_nothing(by_output)] * (len(states) - 1) + [by_output]
+        slots, by_edges = _fixed_slots(kind), []
+        for place, (node, source) in reversed(list(enumerate(space.places))):
+            by_node = tf.broadcast_to(by_states[space.inputs + node], tf.shape(states[0]))
+            by_node = tf.ensure_shape(by_node, states[0].shape)
+            if kind.masked:
+                by_node = dropped(by_node, masks[node, source])
+            case = operations[place], slots[place], slots[place]
+            by_source, _, by_edge = _edge_backward(kind)(by_node, states[source], states[source], *case, *stacks)
+            by_states[source] = by_states[source] + by_source
+            by_edges.append(by_edge)
+        at = tf.stack(slots[::-1])[:, None]
+        by_stacks = [
+            tf.scatter_nd(at, tf.stack(rows), stack.shape)
+            for stack, rows in zip(stacks, zip(*by_edges, strict=True), strict=True)
+        ]
+        return tf.broadcast_to(by_states[0], tf.shape(states[0])), *by_stacks
 
     return backward
 
@@ -186,7 +281,7 @@ class _Place:
 
 def _places(kind: Kind, edges: Tensor) -> list[_Place]:
     space = kind.space
-    slots, strided = edge_slots(space, kind.slots, edges), edge_slots(space, kind.slots, edges, True)
+    slots, strided = _slots(kind, edges)
     sources, cases = edges[..., 0], edges[..., 1]
     if kind.reduction:  # the branches of stride 2 come first
         cases += len(space.operations) * tf.cast(sources >= space.inputs, tf.int32)
@@ -195,6 +290,12 @@ def _places(kind: Kind, edges: Tensor) -> list[_Place]:
         node, number = divmod(at, space.edges)
         places.append(_Place(node, number, sources[node, number], (cases[node, number], slots[at], strided[at])))
     return places
+
+
+def _slots(kind: Kind, edges: Tensor) -> tuple[Tensor, Tensor]:
+    """The slot of every edge, and among those of the inputs alone."""
+    slots, strided = (edge_slots(kind.space, kind.slots, edges, only, kind.share_over) for only in (False, True))
+    return slots, strided
 
 
 def _sources(kind: Kind, states: Sequence[Tensor], place: _Place) -> Tensors:
@@ -256,6 +357,8 @@ def _edge_forward(kind: Kind) -> Callable[..., Tensor]:
         def branch(operation: str, side: int, stride: int) -> Tensor:
             at = strided if operation == "skip_connect" else slot
             weights = [stacks[index][at] for index in _own(kind, operation, stride)]
+            if operation == "none":
+                return tf.zeros_like(large)
             return tf.identity(edge((large, small)[side], weights, operation, stride, kind.space.rules, by_batch))
 
         return tf.switch_case(case, [lambda case=case: branch(*case) for case in _cases(kind)])
@@ -274,6 +377,9 @@ def _edge_backward(kind: Kind) -> Callable[..., tuple[Tensor, Tensor, Sequence[T
         def branch(operation: str, side: int, stride: int) -> Tensors:
             at, own = strided if operation == "skip_connect" else slot, _own(kind, operation, stride)
             inputs = [tf.identity((large, small)[side]), *(stacks[index][at] for index in own)]
+            if operation == "none":
+                zeros = (tf.zeros(stack.shape[1:], stack.dtype) for stack in stacks)
+                return _nothing(large), _nothing(large), *zeros
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(inputs)
                 output = edge(inputs[0], inputs[1:], operation, stride, kind.space.rules, by_batch)

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from keras import ops
 
-from bnao.backends.keras.cell import Weights, dropped, layer, mixed_by_name
-from bnao.backends.keras.operations import Norm, Tensor, convolution, edge, edge_layers, relu, zeros
+from bnao.backends.keras.cell import Weights, dropped, layer, mixed_by_name, mixed_node
+from bnao.backends.keras.mixed import Mixed
+from bnao.backends.keras.operations import Norm, Tensor, by_batch, convolution, edge, edge_layers, relu, zeros
+from bnao.config.settings import NetworkConfig
+from bnao.network.parameters import shared_place
 from bnao.network.stack import Position
 from bnao.space.genotype import Cell
 from bnao.space.spaces import Rules
 
 
 def one_cell(
-    position: Position, cell: Cell, rules: Rules, last: Tensor, weights: Weights, norm: Norm, masks: Tensor | None
+    position: Position,
+    cell: Cell,
+    rules: Rules,
+    last: Tensor,
+    weights: Weights,
+    norm: Norm,
+    masks: Tensor | None,
+    share_over: str = "edge",
 ) -> Tensor:
     """The output at a place: a residual block's, or the cell's last node.
 
@@ -26,10 +36,11 @@ def one_cell(
         weights: parameters by canonical name.
         norm: how batch norms are computed.
         masks: of drop path, shape (nodes, edges, b), of each node's edges in their order; None: nothing is dropped.
+        share_over: in a supernet, which edges share an operation's weights.
     """
     name = f"cells.{position.index}"
     if position.reduction:
-        return _residual(last, weights, f"{name}.residual", norm)
+        return residual(last, weights, f"{name}.residual", norm)
     states = {0: last}
     for index, node in enumerate(cell.nodes):
         if cell.inputs + index not in cell.live_states:
@@ -38,7 +49,7 @@ def one_cell(
         for number, each in enumerate(node.edges):
             if each.operation == "none":
                 continue
-            place = f"{name}.nodes.{index}.edges.{number}.{each.operation}"
+            place = shared_place(share_over, name, index, number, each.operation)
             parameters = layer(weights, place, edge_layers(each.operation, 1))
             output = edge(states[each.source], parameters, each.operation, 1, rules, norm, place)
             if masks is not None:
@@ -48,8 +59,28 @@ def one_cell(
     return states[cell.inputs + len(cell.nodes) - 1]
 
 
-def _residual(x: Tensor, weights: Weights, name: str, norm: Norm) -> Tensor:
-    """Two 3x3 convolutions, the first of stride 2, beside an average of 2 x 2 pixels and a 1x1 convolution."""
+def mixed_one_cell(position: Position, mixed: Mixed, network: NetworkConfig, last: Tensor, weights: Weights) -> Tensor:
+    """Return the output at a place where each node sums the terms of a mixture.
+
+    Args:
+        position: the place in the stack.
+        mixed: the mixture.
+        network: the supernet's settings.
+        last: output of the place before.
+        weights: parameters by canonical name.
+    """
+    if position.reduction:
+        return residual(last, weights, f"cells.{position.index}.residual", by_batch)
+    states, cell = {0: last}, mixed.cell(reduction=False)
+    for index in range(len(cell.nodes)):
+        if cell.inputs + index in cell.live_states:
+            total = mixed_node(position, index, mixed, network, states, weights)
+            states[cell.inputs + index] = zeros(last, 1) if total is None else total
+    return states[cell.inputs + len(cell.nodes) - 1]
+
+
+def residual(x: Tensor, weights: Weights, name: str, norm: Norm) -> Tensor:
+    """Return two 3x3 convolutions, the first of stride 2, plus an average of 2 x 2 pixels and a 1x1 convolution."""
     # at an odd edge it averages the pixels there are
     beside = convolution(ops.average_pool(x, 2, 2, "same"), weights[f"{name}.shortcut.kernel"])
     x = mixed_by_name(relu(x), weights, f"{name}.0", norm, stride=2)

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from bnao.backends.keras.engine import ENGINE, compiled
 from bnao.backends.keras.operations import Tensor, tensor
 from bnao.backends.keras.stacks import Stack, chosen_slots
+from bnao.backends.keras.used import used_slots
 
 if ENGINE == "tensorflow":
     import tensorflow as tf
@@ -26,8 +29,11 @@ def _replicas() -> int:
 
 def clipping(gradients: Sequence[Tensor], most: float) -> Tensor:
     """What gradients are multiplied by, all alike, so that their norm is at most so much; 1 if it is 0."""
-    if not most:
-        return ops.convert_to_tensor(1.0)
+    return bounding(gradients, most) if most else ops.convert_to_tensor(1.0)
+
+
+def bounding(gradients: Sequence[Tensor], most: float | Tensor) -> Tensor:
+    """The same where there is a bound, which may be a tensor."""
     norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
     return ops.minimum(most / (norm + 1e-6), 1.0)
 
@@ -45,7 +51,7 @@ def moved(
 def _moved_slots(
     weight: Tensor, momentum: Tensor, gradient: Tensor, slots: Tensor, chosen: Tensor, *numbers: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The same of a stack: of these slots, all different, those that are chosen."""
+    """The same of a stack: of these slots, those that are chosen; a slot given twice is moved once."""
     rows = [ops.take(each, slots, 0) for each in (weight, momentum, gradient)]
     used = ops.reshape(chosen, (-1, *(1,) * (len(weight.shape) - 1)))
     at = ops.expand_dims(slots, -1)
@@ -56,6 +62,16 @@ def _moved_slots(
     )
 
 
+@compiled
+def moved_where(
+    weight: Tensor, momentum: Tensor, gradient: Tensor, used: Tensor, *numbers: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same of the slots of an array that are used, shape (slots,)."""
+    where = ops.reshape(used, (-1, *(1,) * (len(weight.shape) - 1)))
+    new_weight, new_momentum = moved(weight, momentum, gradient, *numbers)
+    return ops.where(where, new_weight, weight), ops.where(where, new_momentum, momentum)
+
+
 class PathUpdate:
     """One step of SGD over the path of one architecture: what an array and its momentum become.
 
@@ -64,7 +80,7 @@ class PathUpdate:
 
     Args:
         forward: the supernet's forward pass.
-        arch: (cells, nodes, edges, 2).
+        arch: (cells, nodes, edges, 2); it must be a NumPy array in a space whose cells do not give out loose ends.
         idle: what parameters off the path do: keep value and momentum (path), or go on with momentum and weight decay
             as if their gradient were 0 (dense).
         factor: what all gradients are multiplied by; see ``clipping``.
@@ -85,16 +101,23 @@ class PathUpdate:
         self._forward, self._arch, self._dense = forward, arch, idle == "dense"
         self._numbers = factor, rate, momentum, decay
         self._slots: dict[tuple[object, ...], tuple[Tensor, Tensor] | None] = {}
+        self._used: dict[str, NDArray[np.bool_]] | None = None
+        if forward.space.rules.output != "loose ends":
+            (genotype,) = forward.space.decode(arch)
+            used = used_slots(forward.network, genotype)
+            self._used = {each.name: slots for each, slots in zip(forward.stacks, used, strict=True)}
 
     def __call__(self, stack: Stack, weight: Tensor, momentum: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """The array and its momentum after the step."""
         if self._dense:
             return moved(weight, momentum, gradient, *self._numbers)
+        if self._used is not None:
+            used = ops.convert_to_tensor(self._used[stack.name])
+            return moved_where(weight, momentum, gradient, used, *self._numbers)
         # stacks of one kind have the same slots chosen
         key = stack.kind, stack.reduction, stack.operation, len(stack.names)
         if key not in self._slots:
-            forward = self._forward
-            self._slots[key] = chosen_slots(forward.space, forward.network.slots, self._arch, stack)
+            self._slots[key] = chosen_slots(self._forward.network, self._arch, stack)
         chosen = self._slots[key]
         if chosen is None:
             return moved(weight, momentum, gradient, *self._numbers)

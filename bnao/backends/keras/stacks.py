@@ -1,8 +1,8 @@
 """The supernet's parameters in few arrays: those of one cell, operation and layer are the rows of a stack.
 
-A row is a *slot*. An edge's stack has one for each (node, edge, source), in that order; an architecture chooses
-one for each edge. A state's stack has one for each state, and an architecture chooses its loose ends. On disk
-every slot is a parameter by its canonical name, as in every backend.
+A row is a *slot*. An edge's stack has one for each (node, edge, source), in that order, or fewer where edges share
+weights (``share_over``); an architecture chooses one for each edge. A state's stack has one for each state, and an
+architecture chooses its loose ends. On disk every slot is a parameter by its canonical name, as in every backend.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bnao.space.genotype import Edge, Node
 from bnao.space.genotype import edge_slots as slots_of
 from bnao.space.spaces import SearchSpace, space_named
 
-_EDGE = re.compile(r"(cells\.\d+)\.nodes\.\d+\.edges\.\d+\.(\w+)\.source\.\d+\.(.+)")
+_EDGE = re.compile(r"(cells\.\d+)(?:\.nodes\.\d+)?(?:\.edges\.\d+)?\.(\w+)(?:\.source\.\d+)?\.(.+)")
 _STATE = re.compile(r"(cells\.\d+)\.(loose|output\.state)\.\d+(\..+)?")
 
 
@@ -85,7 +85,7 @@ def stacks_of(network: NetworkConfig) -> dict[str, Stack]:
     reductions = {f"cells.{cell.index}" for cell in cells_of(network) if cell.reduction}
     groups: dict[tuple[str, str, str, int], list[str]] = {}
     for name in supernet_shapes(network):
-        if match := _EDGE.fullmatch(name):
+        if (match := _EDGE.fullmatch(name)) and match[2] in space.operations:
             cell, operation, layer = match.groups()
             key = f"{cell}.{operation}.{layer}", "edge", cell, space.operations.index(operation)
         elif match := _STATE.fullmatch(name):
@@ -113,33 +113,39 @@ def _swaps(space: SearchSpace, rule: str) -> NDArray[np.int32]:
     )
 
 
-def edge_slots(space: SearchSpace, rule: str, edges: Any, strided: bool = False) -> Any:
-    """The slot of every edge of a cell, shape (nodes x edges,), in a stack of all sources.
+def edge_slots(space: SearchSpace, rule: str, edges: Any, strided: bool = False, share_over: str = "edge") -> Any:
+    """Return the slot of every edge of a cell, shape (nodes x edges,), in a stack of all sources.
 
     Args:
         space: the space.
         rule: how the edges of a node choose their weights, as in ``bnao.space.genotype.edge_slots``.
         edges: (nodes, edges, 2): sources and operations' numbers, in canonical order.
         strided: in a stack of the cell's inputs alone; another source gets the slot of the last input.
+        share_over: which edges share a slot, one of ``bnao.config.settings.SHARE_OVER``.
 
     >>> space = space_named("nao", 2)
     >>> edges = np.array([[[0, 0], [1, 0]], [[0, 0], [2, 0]]])
     >>> np.asarray(edge_slots(space, "sorted", edges)).tolist()
     [0, 3, 4, 9]
+    >>> np.asarray(edge_slots(space, "sorted", edges, share_over="source")).tolist()
+    [0, 1, 2, 4]
     """
     node = np.arange(space.nodes)[:, None]
-    edge = np.arange(space.edges, dtype=np.int32)[None]
     sources = ops.cast(edges[..., 0], "int32")
-    if rule != "sorted" and space.edges > 1:
+    if share_over in ("node", "cell"):
+        return ops.reshape(0 * sources + (node * (share_over == "node")).astype(np.int32), (-1,))
+    sets = space.edges if share_over == "edge" else 1  # of weights that a node has for each source
+    edge = np.arange(space.edges, dtype=np.int32)[None] % sets
+    if rule != "sorted" and sets > 1:
         options = len(space.operations) * (space.inputs + space.nodes - 1)
         powers = options ** np.arange(space.edges - 1, -1, -1, dtype=np.int32)
         numbers = ops.sum((sources * len(space.operations) + ops.cast(edges[..., 1], "int32")) * powers, -1)
-        edge = (ops.expand_dims(ops.take(_swaps(space, rule), numbers, 0), -1) + edge) % space.edges
+        edge = (ops.expand_dims(ops.take(_swaps(space, rule), numbers, 0), -1) + edge) % sets
     if strided:
-        offsets = (node.astype(np.int32) * space.edges + edge) * space.inputs
+        offsets = (node.astype(np.int32) * sets + edge) * space.inputs
         sources = ops.minimum(sources, space.inputs - 1)
     else:
-        before = (space.edges * (space.inputs * node + node * (node - 1) // 2)).astype(np.int32)
+        before = (sets * (space.inputs * node + node * (node - 1) // 2)).astype(np.int32)
         offsets = before + edge * (space.inputs + node).astype(np.int32)
     return ops.reshape(sources + offsets, (-1,))
 
@@ -151,29 +157,35 @@ def loose_ends(space: SearchSpace, edges: Any) -> Any:
     return ops.logical_not(ops.any(ops.equal(sources, states), 0))
 
 
-def chosen_slots(space: SearchSpace, rule: str, arch: Any, stack: Stack) -> tuple[Any, Any] | None:
-    """Which slots of a stack an architecture may choose, and which of these it does; None: all, always.
+def chosen_slots(network: NetworkConfig, arch: Any, stack: Stack) -> tuple[Any, Any] | None:
+    """Return which slots of a stack an architecture may choose, and which of these it does; None: all, always.
 
     Args:
-        space: the space.
-        rule: how the edges of a node choose their weights, as in ``bnao.space.genotype.edge_slots``.
+        network: the supernet's settings; its space and the weights that edges share follow from them.
         arch: (cells, nodes, edges, 2): sources and operations' numbers, edges in canonical order.
         stack: which array.
 
     Returns:
-        Slots, shape (k,) and all different, and whether each is chosen, shape (k,).
+        Slots, shape (k,), and whether each is chosen, shape (k,). A slot stands there twice only where edges share
+        it, and is then chosen in either place or in none.
     """
     if stack.kind == "single":
         return None
+    space = space_named(network.space, network.nodes)
     edges, slots = arch[int(stack.reduction)], len(stack.names)
     if stack.kind == "state":
         return np.arange(slots, dtype=np.int32), loose_ends(space, edges)[:slots]
     chosen = ops.equal(ops.cast(edges[..., 1], "int32"), stack.operation)
     # a reduction cell's factorized reduces are there for the inputs alone
-    strided = stack.reduction and slots == space.nodes * space.edges * space.inputs
+    strided = stack.reduction and space.operations[stack.operation] == "skip_connect"
     if strided:
         chosen = ops.logical_and(chosen, ops.less(ops.cast(edges[..., 0], "int32"), space.inputs))
-    return edge_slots(space, rule, edges, strided), ops.reshape(chosen, (-1,))
+    chosen = ops.reshape(chosen, (-1,))
+    chosen_at = edge_slots(space, network.slots, edges, strided, network.share_over)
+    if network.share_over != "edge":
+        same = ops.equal(ops.expand_dims(chosen_at, 1), ops.expand_dims(chosen_at, 0))
+        chosen = ops.any(ops.logical_and(same, chosen), 1)
+    return chosen_at, chosen
 
 
 def canonical(space: SearchSpace, arch: Any) -> Any:

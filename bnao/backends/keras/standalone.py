@@ -17,7 +17,8 @@ from bnao.backends.keras.one_cell import one_cell
 from bnao.backends.keras.operations import RunningNorm, Tensor, linear, pooled, relu, to_numpy, unpadded_convolution
 from bnao.backends.keras.optimizer import clipping, moved
 from bnao.backends.keras.stacks import to_canonical, to_keras
-from bnao.config.settings import EvaluateConfig, NetworkConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import NetworkConfig
 from bnao.data.dataset import LabelledImages
 from bnao.network.parameters import auxiliary_cell, initial_weights, stand_alone_shapes
 from bnao.network.stack import rules, stack

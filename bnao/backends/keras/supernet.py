@@ -9,17 +9,20 @@ from typing import Any
 
 import keras
 import numpy as np
+from attrs import frozen
 from keras import ops
 from numpy.typing import NDArray
 
 from bnao.backends.keras.engine import ENGINE, traced, value_and_gradients
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.machine import Machine
+from bnao.backends.keras.mixed import Mixed, MixedCells, mixed_cells
 from bnao.backends.keras.operations import Tensor, tensor, to_numpy
-from bnao.backends.keras.optimizer import PathUpdate, clipping
+from bnao.backends.keras.optimizer import PathUpdate, bounding, moved, moved_where
 from bnao.backends.keras.stacks import Stack, canonical
+from bnao.backends.keras.used import used_slots
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.errors import BackendError, GenotypeError
+from bnao.errors import GenotypeError
 from bnao.network.parameters import initial_weights, supernet_shapes
 from bnao.network.state import MOMENTUM, checked_state
 from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
@@ -37,8 +40,8 @@ class Supernet(keras.Model):
     It is called with ``{"image": images, "arch": arch}``: images (b, height, width, channels), normalised; arch
     (b, length) whole numbers, one genotype as ``SearchSpace.encode`` gives it, in equal rows (a strategy splits a
     batch by rows; row 0 counts). It gives logits (b, classes). Under TensorFlow one graph serves every
-    architecture: nothing is traced again. Under JAX each operation is compiled, and ``compile`` makes Keras run the
-    network step by step (``run_eagerly``).
+    architecture of the spaces ``nao`` and ``nao-large``: nothing is traced again. In other spaces, and under JAX,
+    where each operation is compiled, ``compile`` makes Keras run the network step by step (``run_eagerly``).
 
     What an arch is not allowed to hold - a source or operation that does not exist, unequal rows - is refused:
     where values are known with a GenotypeError, within a TensorFlow graph by an assertion that stops the step.
@@ -80,8 +83,8 @@ class Supernet(keras.Model):
         return np.repeat(row, b, axis=0)
 
     def compile(self, *arguments: Any, **options: Any) -> None:
-        """As any Keras model's; under JAX networks that depend on values run step by step."""
-        if ENGINE == "jax":
+        """As any Keras model's; where no graph serves all architectures, networks run step by step."""
+        if not self._takes_arch_as_data:
             options["run_eagerly"] = True
         super().compile(*arguments, **options)
 
@@ -90,9 +93,13 @@ class Supernet(keras.Model):
         arch = self._checked(inputs["arch"])
         values = [tensor(array) for array in self.arrays]
         if arch is None:  # Keras asks for shapes, or someone traces what must not be traced
-            return ops.full((inputs["image"].shape[0], self.network.classes), float("nan"))
+            return ops.full((ops.shape(inputs["image"])[0], self.network.classes), float("nan"))
         self.arch = arch
         return self.forward(values, inputs["image"], arch)
+
+    @property
+    def _takes_arch_as_data(self) -> bool:
+        return self.forward.has_graph and not self.space.rules.residual
 
     def _checked(self, arch: Any) -> Any:
         """The architecture (cells, nodes, edges, 2), edges in canonical order; None where values cannot be known."""
@@ -105,6 +112,8 @@ class Supernet(keras.Model):
         if ENGINE == "jax" and isinstance(arch, jax.core.Tracer):
             return None
         if ENGINE == "tensorflow" and not tf.executing_eagerly():
+            if not self._takes_arch_as_data:
+                return None
             rows = ops.cast(arch, "int32")
             with tf.control_dependencies(self._assertions(rows)):
                 return canonical(self.space, ops.reshape(tf.identity(rows[0]), self.space.shape))
@@ -118,7 +127,7 @@ class Supernet(keras.Model):
         except GenotypeError as error:
             raise GenotypeError(f"arch is no genotype: {error}") from None
         known: NDArray[np.int32] = self.space.encode([genotype])[0].astype(np.int32)
-        return ops.convert_to_tensor(known) if ENGINE == "tensorflow" else known
+        return ops.convert_to_tensor(known) if self._takes_arch_as_data else known
 
     def _assertions(self, rows: Tensor) -> list[Any]:
         """What stops a step within a graph whose architecture is none."""
@@ -166,7 +175,10 @@ def _constant(value: NDArray[np.float32]) -> Callable[..., Tensor]:
 
 
 class KerasSupernet:
-    """The supernet's arithmetic in Keras, for one path a step; see ``bnao.protocols.Supernet``.
+    """The supernet's arithmetic in Keras; see ``bnao.protocols.Supernet``.
+
+    Under TensorFlow one graph serves every path of the spaces ``nao``, ``nao-large`` and ``nas-bench-201``; paths of
+    other spaces and mixtures are computed operation by operation, and under JAX all are, each operation compiled.
 
     Args:
         config: the search; seed, optimizer and machine follow from it.
@@ -180,38 +192,93 @@ class KerasSupernet:
         self.network = network
         self.machine = Machine(config.machine)
         training = config.training
-        self._constants = training.momentum, training.weight_decay, training.gradient_norm, training.idle_momentum
+        self._idle = training.idle_momentum
+        # given to an update as data, so that one program serves all settings
+        self._numbers = [np.float32(number) for number in (training.momentum, training.weight_decay)]
+        self._most = np.float32(training.gradient_norm)
         with self.machine.scope():
             #: the network as a Keras model, with the weights that are trained here
             self.net = Supernet(network, config.seed, dtype=self.machine.policy)
             self._momenta = [ops.zeros(array.shape) for array in self.net.arrays]
 
     def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
-        """Update once by the gradient of one path."""
+        """Make the passes, sum the gradients of those that learn, and update once."""
         check_passes(passes)
-        genotype, one = _only_path(passes)
-        arrays = self.net.arrays
+        made: list[_Made] = []
+        learned: list[Genotype | MixedCells] = []
+        total: Sequence[Tensor] | None = None
         with self.machine.scope():
-            given = (one.images, one.labels.astype(np.int32), self._arch(genotype), one.masks, np.float32(rate))
-            values = [tensor(array) for array in arrays]
-            loss, right, values, momenta = _trained(self.net.forward, *self._constants)(values, self._momenta, *given)
-            outcome = Outcome(float(loss), float(right) / len(one.labels))
-            if math.isfinite(outcome.loss):
-                for array, value in zip(arrays, values, strict=True):
-                    array.assign(value)
-                self._momenta = momenta
-        return [outcome]
+            values = [tensor(array) for array in self.net.arrays]
+            if self._is_one_program(passes):
+                return [self._stepped(values, passes[0], rate)]
+            for each in passes:
+                architecture = self._known(each.architecture, each.slope)
+                made.append(_made(self.net.forward, values, each, architecture, made))
+                if each.learn:
+                    learned.append(architecture.cells if isinstance(architecture, Mixed) else each.architecture)
+                    total = _added(total, made[-1].gradients, made[-1].factor)
+            outcomes = [each.outcome for each in made]
+            if total is not None and all(math.isfinite(outcome.loss) for outcome in outcomes):
+                self._update(values, total, learned, rate)
+        return outcomes
+
+    def _is_one_program(self, passes: Sequence[Pass]) -> bool:
+        """Whether a step is that of one path, for which gradients and update are one graph."""
+        forward, first = self.net.forward, passes[0]
+        plain = len(passes) == 1 and first.learn and first.weight == 1 and isinstance(first.architecture, Genotype)
+        return plain and forward.has_graph and forward.space.rules.output == "loose ends"
+
+    def _stepped(self, values: Sequence[Tensor], one: Pass, rate: float) -> Outcome:
+        """Make a step of one path."""
+        given = one.images, one.labels.astype(np.int32), self._known(one.architecture), one.masks
+        program = _path_stepped(self.net.forward, bool(self._most), self._idle)
+        loss, logits, values, momenta = program(values, self._momenta, *given, *self._numbers_at(rate))
+        outcome = Outcome(float(loss), _accuracy(logits, one.labels))
+        if math.isfinite(outcome.loss):
+            self._assign(values, momenta)
+        return outcome
+
+    def _numbers_at(self, rate: float) -> tuple[np.float32, ...]:
+        return np.float32(rate), *self._numbers, self._most
+
+    def _assign(self, values: Sequence[Tensor], momenta: Sequence[Tensor]) -> None:
+        self._momenta = momenta
+        for array, value in zip(self.net.arrays, values, strict=True):
+            array.assign(value)
+
+    def _update(
+        self,
+        values: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        learned: Sequence[Genotype | MixedCells],
+        rate: float,
+    ) -> None:
+        """Update what has a part in the architectures that have learned."""
+        forward, given, numbers = self.net.forward, (values, self._momenta, gradients), self._numbers_at(rate)
+        first, *others = learned
+        if isinstance(first, Genotype) and not others and forward.space.rules.output == "loose ends":
+            update = _path_updated(forward, bool(self._most), self._idle)
+            self._assign(*update(*given, self._known(first), *numbers))
+        else:
+            each_uses = [used_slots(self.network, each) for each in learned]
+            used = [ops.convert_to_tensor(np.any(slots, 0)) for slots in zip(*each_uses, strict=True)]
+            update = _union_updated(bool(self._most), self._idle)
+            self._assign(*update(*given, used, *numbers))
 
     def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Shape (b, classes) for one batch (b, height, width, channels), normalised by its own statistics."""
-        arch = self._arch(_path_of(architecture))
+        known = self._known(architecture)
         with self.machine.scope():
             values = [tensor(array) for array in self.net.arrays]
-            computed: NDArray[np.float32] = to_numpy(_tested(self.net.forward)(values, images, arch))
+            computed: NDArray[np.float32] = to_numpy(_tested(self.net.forward, values, images, known, None))
         return computed
 
-    def _arch(self, genotype: Genotype) -> NDArray[np.int32]:
-        return self.net.arch_of(genotype).reshape(self.net.space.shape)
+    def _known(self, architecture: Architecture, slope: str = "no") -> NDArray[np.int32] | Mixed:
+        """An architecture as the network takes it."""
+        if isinstance(architecture, Mixture):
+            cells = mixed_cells(architecture, self.network, slope)
+            return Mixed(cells, ops.convert_to_tensor(architecture.weights, "float32"))
+        return self.net.arch_of(architecture).reshape(self.net.space.shape)
 
     def state(self) -> State:
         """Weights, and the momenta that are not zero."""
@@ -226,34 +293,106 @@ class KerasSupernet:
             self._momenta = [ops.convert_to_tensor(each.of({**zeros, **momenta})) for each in self.net.forward.stacks]
 
 
-def _path_of(architecture: Architecture) -> Genotype:
-    if isinstance(architecture, Mixture):
-        raise BackendError("backend 'keras' computes no mixtures yet; give it a genotype, or take --backend torch")
-    return architecture
+@frozen(eq=False)
+class _Made:
+    """A pass that has been made, as later passes and the update of its step refer to it.
+
+    Attributes:
+        logits: shape (b, classes).
+        outcome: what came out of it.
+        factor: of its gradients: its weight, or 0 where its loss is not above the other that it should not exceed.
+        gradients: of its own loss by the arrays; none where it does not learn.
+    """
+
+    logits: Tensor
+    outcome: Outcome
+    factor: float
+    gradients: Sequence[Tensor]
 
 
-def _only_path(passes: Sequence[Pass]) -> tuple[Genotype, Pass]:
-    """The one pass that this backend makes a step, and its path."""
-    one, *others = passes
-    genotype = _path_of(one.architecture)
-    if others or not one.learn or one.weight != 1:
-        raise BackendError(
-            "backend 'keras' makes one pass a step yet, which learns with weight 1; give it one, or take "
-            "--backend torch"
-        )
-    return genotype, one
+def _made(
+    forward: Forward,
+    values: Sequence[Tensor],
+    one: Pass,
+    architecture: NDArray[np.int32] | Mixed,
+    earlier: Sequence[_Made],
+) -> _Made:
+    """Make a pass by the arrays as they are."""
+    targets = one.labels.astype(np.int32) if one.teacher is None else ops.softmax(earlier[one.teacher].logits)
+    by_values: Sequence[Tensor] = ()
+    by_mixture: Tensor | None = None
+    if isinstance(architecture, Mixed) and (one.learn or one.slope != "no"):
+        found = _mixture_gradients(forward, values, one.images, targets, architecture, learn=one.learn)
+        loss, logits, by_values, by_mixture = found
+    elif one.learn:
+        loss, logits, by_values = _path_gradients(forward)(values, one.images, targets, architecture, one.masks)
+    else:
+        logits = _tested(forward, values, one.images, architecture, one.masks)
+        loss = _loss(ops.convert_to_tensor(targets), logits)
+    own = float(loss)
+    factor = one.weight if one.above is None or own > earlier[one.above].outcome.loss else 0.0
+    slope = None if one.slope == "no" else factor * to_numpy(by_mixture).astype(np.float64)
+    return _Made(logits, Outcome(own, _accuracy(logits, one.labels), slope), factor, by_values)
+
+
+def _accuracy(logits: Tensor, labels: NDArray[np.int64]) -> float:
+    return float((to_numpy(logits).argmax(1) == labels).mean())
+
+
+def _loss(targets: Tensor, logits: Tensor) -> Tensor:
+    """Mean cross-entropy with labels (b,), or with probabilities (b, classes)."""
+    of_labels = len(targets.shape) == 1
+    cross_entropy = ops.sparse_categorical_crossentropy if of_labels else ops.categorical_crossentropy
+    return ops.mean(cross_entropy(targets, logits, from_logits=True))
 
 
 @cache
-def _trained(forward: Forward, momentum: float, decay: float, most: float, idle: str) -> Callable[..., Any]:
-    """A training step: the loss, how many images are classified rightly, and what arrays and momenta become."""
+def _path_gradients(forward: Forward) -> Callable[..., tuple[Tensor, Tensor, list[Tensor]]]:
+    """A path's loss and logits, and its loss's gradients by the arrays."""
 
     def loss_of(
-        values: Sequence[Tensor], images: Tensor, labels: Tensor, arch: Tensor, masks: Tensor | None
+        values: Sequence[Tensor], images: Tensor, targets: Tensor, arch: Tensor, masks: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         logits = forward(values, images, arch, masks)
-        right = ops.sum(ops.cast(ops.equal(ops.argmax(logits, -1), ops.cast(labels, "int64")), "float32"))
-        return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)), right
+        return _loss(targets, logits), logits
+
+    def gradients_of(values: Sequence[Tensor], *others: Tensor | None) -> tuple[Tensor, Tensor, list[Tensor]]:
+        (loss, logits), gradients = value_and_gradients(loss_of, values, *others, has_more=True)
+        return loss, logits, gradients
+
+    # JAX must know the path: its parts are compiled
+    return traced(gradients_of) if forward.has_graph else gradients_of
+
+
+def _mixture_gradients(
+    forward: Forward, values: Sequence[Tensor], images: Tensor, targets: Tensor, mixed: Mixed, *, learn: bool
+) -> tuple[Tensor, Tensor, Sequence[Tensor], Tensor]:
+    """A mixture's loss and logits, and its loss's gradients by the arrays, where it learns, and by its weights."""
+
+    def loss_of(given: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        *arrays, weights = given if learn else (*values, *given)
+        logits = forward(arrays, images, Mixed(mixed.cells, weights))
+        return _loss(ops.convert_to_tensor(targets), logits), logits
+
+    given = [*(values if learn else ()), mixed.weights]
+    (loss, logits), (*by_values, by_mixture) = value_and_gradients(loss_of, given, has_more=True)
+    return loss, logits, by_values, by_mixture
+
+
+@traced
+def _sum(total: Sequence[Tensor] | None, gradients: Sequence[Tensor], factor: Tensor) -> list[Tensor]:
+    scaled = [factor * gradient for gradient in gradients]
+    return scaled if total is None else [one + other for one, other in zip(total, scaled, strict=True)]
+
+
+def _added(total: Sequence[Tensor] | None, gradients: Sequence[Tensor], factor: float) -> Sequence[Tensor]:
+    """The sum of gradients so far, and a pass's, times its factor."""
+    return gradients if total is None and factor == 1 else _sum(total, gradients, np.float32(factor))
+
+
+@cache
+def _path_updated(forward: Forward, clips: bool, idle: str) -> Callable[..., Any]:
+    """What arrays and momenta become by the gradients of one path."""
 
     def update(
         values: Sequence[Tensor],
@@ -261,30 +400,71 @@ def _trained(forward: Forward, momentum: float, decay: float, most: float, idle:
         gradients: Sequence[Tensor],
         arch: Tensor,
         rate: Tensor,
+        momentum: Tensor,
+        decay: Tensor,
+        most: Tensor,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        constants = [ops.convert_to_tensor(number, "float32") for number in (momentum, decay)]
-        of_stack = PathUpdate(forward, arch, idle, clipping(gradients, most), rate, *constants)
-        moved = [of_stack(*arrays) for arrays in zip(forward.stacks, values, momenta, gradients, strict=True)]
-        return [value for value, _ in moved], [momentum for _, momentum in moved]
+        factor = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0)
+        of_stack = PathUpdate(forward, arch, idle, factor, rate, momentum, decay)
+        new = [of_stack(*arrays) for arrays in zip(forward.stacks, values, momenta, gradients, strict=True)]
+        return [value for value, _ in new], [momentum for _, momentum in new]
 
-    updated = traced(update)
+    return traced(update)
 
-    def step(
+
+@cache
+def _path_stepped(forward: Forward, clips: bool, idle: str) -> Callable[..., Any]:
+    """A path's loss and logits, and what arrays and momenta become, as one program."""
+    gradients_of, update = _path_gradients(forward), _path_updated(forward, clips, idle)
+
+    def stepped(
         values: Sequence[Tensor],
         momenta: Sequence[Tensor],
         images: Tensor,
         labels: Tensor,
         arch: Tensor,
         masks: Tensor | None,
-        rate: Tensor,
-    ) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
-        (loss, right), gradients = value_and_gradients(loss_of, values, images, labels, arch, masks, has_more=True)
-        return loss, right, *updated(values, momenta, gradients, arch, rate)
+        *numbers: Tensor,
+    ) -> tuple[Tensor, Tensor, Sequence[Tensor], Sequence[Tensor]]:
+        loss, logits, gradients = gradients_of(values, images, labels, arch, masks)
+        return loss, logits, *update(values, momenta, gradients, arch, *numbers)
 
-    # JAX must know the path: its parts are compiled, and the update, which takes any
-    return traced(step) if ENGINE == "tensorflow" else step
+    return traced(stepped)
 
 
 @cache
-def _tested(forward: Forward) -> Callable[..., Tensor]:
-    return traced(forward) if ENGINE == "tensorflow" else forward
+def _union_updated(clips: bool, idle: str) -> Callable[..., Any]:
+    """The same by the gradients of any architectures, given which slots of each array they use."""
+
+    def update(
+        values: Sequence[Tensor],
+        momenta: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        used: Sequence[Tensor],
+        rate: Tensor,
+        momentum: Tensor,
+        decay: Tensor,
+        most: Tensor,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        factor = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0)
+        numbers = factor, rate, momentum, decay
+        new = [
+            moved(*arrays, *numbers) if idle == "dense" else moved_where(*arrays, slots, *numbers)
+            for *arrays, slots in zip(values, momenta, gradients, used, strict=True)
+        ]
+        return [value for value, _ in new], [momentum for _, momentum in new]
+
+    return traced(update)
+
+
+def _tested(
+    forward: Forward, values: Sequence[Tensor], images: Tensor, arch: NDArray[np.int32] | Mixed, masks: Tensor | None
+) -> Tensor:
+    """Logits alone."""
+    known = isinstance(arch, Mixed) or not forward.has_graph
+    return (forward if known else _graph(forward))(values, images, arch, masks)
+
+
+@cache
+def _graph(forward: Forward) -> Callable[..., Tensor]:
+    return traced(forward)

@@ -7,9 +7,11 @@ import torch
 from bnao.backends.torch.controller import NaoController
 from bnao.backends.torch.exports import EXPORTERS, network_logits
 from bnao.backends.torch.machine import devices, prepare
+from bnao.backends.torch.probe import TorchProbe
 from bnao.backends.torch.standalone import TorchStandAlone
 from bnao.backends.torch.supernet import TorchSupernet
-from bnao.config.settings import EvaluateConfig, SearchConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import BackendError
 from bnao.network.trained import Trained
@@ -49,6 +51,10 @@ class TorchBackend:
     ) -> TorchStandAlone:
         """A freshly initialised network of one genotype."""
         return TorchStandAlone(genotype, config, dataset, seed)
+
+    def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> TorchProbe:
+        """One genotype's untrained network, for zero-cost scores."""
+        return TorchProbe(genotype, network, machine, seed)
 
     def logits(self, trained: Trained) -> Logits:
         """What a trained network computes."""

@@ -1,4 +1,4 @@
-"""One cell's forward pass, the same in the supernet and in a stand-alone network (SPEC section 3)."""
+"""One cell's forward pass, the same in the supernet and in a stand-alone network (docs/network.md)."""
 
 from __future__ import annotations
 
@@ -130,13 +130,15 @@ def _mixed(
 
 
 class _Active(dict[int, Tensor]):
-    """States behind their ReLU, made once for all edges that begin with one."""
+    """States behind their ReLU, made once for all edges that begin with one, unless the operations ask for each."""
 
     def __init__(self, operations: Operations, states: Sequence[Tensor] | Mapping[int, Tensor]) -> None:
         self._operations, self._states = operations, states
 
     def __missing__(self, state: int) -> Tensor:
-        active = self[state] = self._operations.relu(self._states[state])
+        active = self._operations.relu(self._states[state])
+        if self._operations.shares_relu:
+            self[state] = active
         return active
 
 

@@ -1,4 +1,4 @@
-"""The cell's operations in PyTorch (SPEC section 3), on any device and in any precision.
+"""The cell's operations in PyTorch (docs/network.md), on any device and in any precision.
 
 ``kernels.py`` computes the same functions faster on a CPU; this module is what it is tested against.
 """
@@ -64,6 +64,9 @@ class Operations:
         training: batch norms use the batch's own statistics, and update the running ones where there are any;
             otherwise they use the running ones. A supernet has none and always trains.
     """
+
+    #: whether the edges that begin with a ReLU of one state have it from one call
+    shares_relu = True
 
     def __init__(self, training: bool = True) -> None:
         self.training = training

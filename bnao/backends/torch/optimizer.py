@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from bnao.config.settings import StandAloneTrainingConfig, TrainingConfig
+from bnao.config.evaluation import StandAloneTrainingConfig
+from bnao.config.settings import TrainingConfig
 
 
 class PathSGD:

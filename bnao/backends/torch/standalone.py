@@ -1,4 +1,4 @@
-"""One genotype's own network in PyTorch, and its training by the paper's recipe (SPEC sections 3 and 8)."""
+"""One genotype's own network in PyTorch, and its training by the paper's recipe (docs/network.md, docs/training.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from bnao.backends.torch.machine import Machine, prepare
 from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
 from bnao.backends.torch.supernet import gradients_of, head, images_of, stem_states
-from bnao.config.settings import EvaluateConfig, NetworkConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import NetworkConfig
 from bnao.data.dataset import LabelledImages
 from bnao.network.parameters import auxiliary_cell, stand_alone_shapes
 from bnao.network.stack import stack
@@ -62,6 +63,7 @@ class Network:
         training: bool = False,
         masks: NDArray[np.float32] | None = None,
         dropout: NDArray[np.float32] | None = None,
+        operations: Operations | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Logits (b, classes) of images (b, channels, height, width), and the auxiliary head's in training.
 
@@ -70,8 +72,10 @@ class Network:
             training: norms use the batch's statistics and update the running ones.
             masks: of drop path, shape (cells, nodes, edges, b).
             dropout: what the features in front of the classifier are multiplied by, shape (b, features).
+            operations: how layers are computed; None: as is quickest here.
         """
-        operations = operations_for(self.machine, images, self.network.channels, training, self._groups)
+        if operations is None:
+            operations = operations_for(self.machine, images, self.network.channels, training, self._groups)
         auxiliary = None
         used: list[Tensor] = []  # all parameters are the path here; the list is not needed
         with self.machine.forward_pass():

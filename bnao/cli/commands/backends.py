@@ -23,7 +23,7 @@ _ASK = "import sys; from bnao.cli.commands.backends import answer; answer(sys.ar
 @click.command("backends")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object with a list of all backends.")
 def command(as_json: bool) -> None:
-    """List the backends: which are installed, in which versions, on which devices, and how to install the others."""
+    """List the backends: installed ones with versions and devices, others with the command that installs them."""
     found = ask(available())
     if as_json:
         click.echo(json.dumps({"format": 1, "backends": found}))
@@ -39,7 +39,7 @@ def command(as_json: bool) -> None:
 
 
 def ask(names: list[str]) -> list[dict[str, Any]]:
-    """What each backend says of itself, in the order given."""
+    """Return each backend's own description, in the order given."""
     ask_of = [sys.executable, "-P", "-c", _ASK]
     pipe = subprocess.PIPE
     asked = [subprocess.Popen([*ask_of, name], stdout=pipe, stderr=pipe, text=True) for name in names]

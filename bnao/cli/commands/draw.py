@@ -23,15 +23,15 @@ _WITHOUT = {path for path, _ in settings_of(NetworkConfig)} - {("space",), ("nod
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    help="File for the picture: .svg, .png or .pdf.  [default: an SVG on stdout]",
+    help="File of the picture: .svg, .png or .pdf.  [default: an SVG on stdout]",
 )
 @click.pass_context
 def command(context: click.Context, genotypes: tuple[str, ...], file: Path | None, out: Path | None) -> None:
-    """Draw the cells of GENOTYPE as graphs: what each node sums, and what makes the output.
+    """Draw the cells of GENOTYPE as graphs: the inputs of each node, and the states that form the output.
 
     GENOTYPE is in any notation that bnao show reads, in quotes, or the name of a published cell (bnao zoo); - reads it
-    from standard input. A thick frame marks a loose end, which no node reads, and thick lines run into the output. PNG
-    and PDF need matplotlib.
+    from standard input. A thick frame marks a loose end, a state that no node reads; thick lines lead to the output.
+    PNG and PDF need matplotlib.
     """
     readings = Given.of(genotypes, file).readings(space_asked_for(given_settings(context)))
     if len(readings) > 1:

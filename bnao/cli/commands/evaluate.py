@@ -38,8 +38,10 @@ from bnao.cli.reports import (
     spent_line,
 )
 from bnao.cli.stopping import going_on
+from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import to_toml
-from bnao.config.settings import PRESETS, STREAMED, EvaluateConfig, SearchConfig
+from bnao.config.presets import PRESETS
+from bnao.config.settings import STREAMED, SearchConfig
 from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
 from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
@@ -64,19 +66,19 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
 @click.argument("targets", nargs=-1, metavar="GENOTYPE... | RUN")
 @layer_options(EvaluateConfig)
 @file_option
-@click.option("--top", type=click.IntRange(min=1), help=f"Of a RUN: how many of its best.  [default: {_TOP}]")
+@click.option("--top", type=click.IntRange(min=1), help=f"With RUN: number of its best genotypes.  [default: {_TOP}]")
 @click.option(
     "--random", "n_random", metavar="N", type=click.IntRange(min=1),
-    help="Of a RUN: as many random genotypes of its first pool beside the best.",
+    help="With RUN: number of random genotypes of its first pool, trained for comparison.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(path_type=Path),
-    help="Folder for weights and results; one of the same settings is gone on with.  "
+    help="Folder of weights and results; an evaluation with the same settings is resumed.  "
     "[default: RUN/evaluate-<preset>-<settings>, or runs/evaluate-<date>-<time>]",
 )  # fmt: skip
 @long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress, only warnings and the results.")
+@click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the results.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -92,13 +94,13 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train genotypes from scratch by the paper's recipe, and test them.
+    """Train genotypes from scratch with the paper's recipe, and test them.
 
-    Give GENOTYPEs in any notation that bnao show reads, in quotes, or names of published cells (bnao zoo); or the
-    folder of one finished RUN of bnao search, whose best are taken, on its images; or some of its genotypes, as RUN:1
-    (by rank) or RUN:3f9a (by the first digits of the id), on its images too. In the help, "default" is the
-    paper's setting and "quick" what that preset has instead; with a RUN its own preset is the usual one, and with
-    --dataset imagenet the preset of that name.
+    Each GENOTYPE is in any notation that bnao show reads, in quotes, or the name of a published cell (bnao zoo). Given
+    the folder of a finished RUN of bnao search instead, its best genotypes are trained on its images; so are single
+    genotypes of it, named RUN:1 (by rank) or RUN:3f9a (by the first digits of the id). Below, "default" is the paper's
+    setting and "quick" that of the preset quick. The default preset is quick, that of the RUN if one is given, and
+    imagenet with --dataset imagenet.
     """
     searched, named = _searched(targets, file)
     nothing = searched is not None or (show_config and not targets and file is None)
@@ -137,7 +139,7 @@ def command(
 
 
 def _usual_preset(context: click.Context, otherwise: str) -> str:
-    """The preset where none is named: that of the data set, if it has one."""
+    """Return the preset where none is named: that of the data set, if it has one."""
     dataset = given_settings(context).get("data", {}).get("dataset")
     return dataset if dataset in PRESETS[EvaluateConfig] else otherwise
 
@@ -149,7 +151,7 @@ def _refuse_of_run(top: int | None, n_random: int | None) -> None:
 
 
 def _searched(targets: Sequence[str], file: Path | None) -> tuple[Path | None, tuple[Reference, ...]]:
-    """The search's folder, if that is what was given, or genotypes of one search alone; and these."""
+    """Return the search's folder, if that is what was given, or genotypes of one search alone; and these."""
     # os.path's, which takes a genotype that is too long for a file name as no folder
     folders = [target for target in targets if os.path.isdir(target)]
     if not folders:
@@ -165,7 +167,7 @@ def _searched(targets: Sequence[str], file: Path | None) -> tuple[Path | None, t
 
 
 def _settings_of_run(config: SearchConfig, base: EvaluateConfig) -> dict[str, dict[str, Any]]:
-    """What an evaluation takes over from its search: the space, the images and the machine, not the recipe.
+    """Return the settings an evaluation takes from its search: space, images and machine, not the recipe.
 
     A preset for images that no search is made on (``base``) keeps its images and the stem for them.
     """
@@ -185,7 +187,7 @@ def _settings_of_run(config: SearchConfig, base: EvaluateConfig) -> dict[str, di
 
 
 def _digest(config: EvaluateConfig) -> str:
-    """Six digits that change with any setting, but for those that work which was begun may go on without."""
+    """Return six digits that change with every setting except those that may change on resume."""
     return hashlib.blake2b(to_toml(config, fixed=True).encode(), digest_size=3).hexdigest()
 
 
@@ -194,7 +196,7 @@ def _digest(config: EvaluateConfig) -> str:
 
 @frozen
 class _Chosen:
-    """What is evaluated.
+    """Genotypes to evaluate.
 
     Attributes:
         genotypes: all of them, each once.
@@ -214,7 +216,7 @@ class _Chosen:
 
     @classmethod
     def given(cls, genotypes: Sequence[Genotype]) -> _Chosen:
-        """Genotypes by themselves."""
+        """Return genotypes that come from no run."""
         once = tuple(dict.fromkeys(genotypes))
         if len(once) < len(genotypes):
             click.echo(f"of {len(genotypes)} genotypes {len(once)} differ; each of these is trained once", err=True)
@@ -222,7 +224,7 @@ class _Chosen:
 
     @classmethod
     def named(cls, folder: Path, references: Sequence[Reference]) -> _Chosen:
-        """Some genotypes of a run, by rank or id."""
+        """Return some genotypes of a run, by rank or id."""
         ranked = read_result(folder).ranked
         ranks = {entry.genotype: f"rank {rank}" for rank, entry in enumerate(ranked, start=1)}
         genotypes = tuple(dict.fromkeys(each.reading().genotype for each in references))
@@ -232,14 +234,14 @@ class _Chosen:
 
     @classmethod
     def of_run(cls, folder: Path, top: int | None, n_random: int, seed: int) -> _Chosen:
-        """The best of a run, and random ones of its first pool.
+        """Return the best of a run, and random ones of its first pool.
 
         Raises:
             RunError: the run is not finished.
             click.UsageError: there are not so many.
         """
         if not (folder / SEARCH_RESULT).is_file():
-            raise RunError(f"{folder} is not finished; go on with: bnao search --resume {shlex.quote(str(folder))}")
+            raise RunError(f"{folder} is not finished; resume with: bnao search --resume {shlex.quote(str(folder))}")
         ranked = read_result(folder).ranked
         if top is None:
             top = min(_TOP, len(ranked))
@@ -285,7 +287,7 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
 def _print(
     done: Sequence[Evaluation], chosen: _Chosen, folder: Path, as_json: bool, long: bool, spent: Mapping[str, Any]
 ) -> None:
-    """Test errors, the agreement with the one-shot scores, and the best beside random ones."""
+    """Print test errors, the agreement with the one-shot scores, and the best beside random ones."""
     beside = _beside_random(done, chosen)
     if as_json:
         content = read_json(folder / RESULT)

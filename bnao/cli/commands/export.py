@@ -21,27 +21,27 @@ _SHOWN = 10
 @click.argument("source", metavar="RUN|WEIGHTS")
 @click.argument("genotype", required=False, metavar="[GENOTYPE]")
 @click.option(
-    "--to", "format", required=True, metavar="FORMAT",
-    help=f"{', '.join(FORMATS)}; with --backend a format of its own too.",
+    "--to", "file_format", required=True, metavar="FORMAT",
+    help=f"{', '.join(FORMATS)}; with --backend, also formats of that backend.",
 )  # fmt: skip
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path, dir_okay=False),
-    help="The file to write; where a format is two files, the other stands beside it.  "
-    "[default: bnao_<genotype's digits> here]",
+    help="File to write; a format of two files writes the second beside it.  "
+    "[default: bnao_<genotype's digest> in this folder]",
 )  # fmt: skip
 @click.option(
     "--backend", metavar="NAME",
-    help="Whose network the file is held against.  [default: keras for keras, else torch]",
+    help="Backend whose logits the file must reproduce.  [default: keras for keras, else torch]",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print a description of the files as JSON.")
 def command(
-    source: str, genotype: str | None, format: str, out: Path | None, backend: str | None, as_json: bool
+    source: str, genotype: str | None, file_format: str, out: Path | None, backend: str | None, as_json: bool
 ) -> None:
-    """Write a trained stand-alone network in another format, with the normalisation of its images inside.
+    """Write a trained stand-alone network in another format, including the normalisation of its images.
 
-    WEIGHTS is a file in trainings/ of a folder of bnao evaluate, or an .onnx file that this command wrote; RUN that
-    folder, or that of a search with one evaluation in it. Of a folder the network with the lowest test error is
-    taken, or that of GENOTYPE. A file must be GENOTYPE's, where that is given.
+    WEIGHTS is a file in trainings/ of a folder of bnao evaluate, or an .onnx file written by this command. RUN is the
+    folder of an evaluation, or of a search with one evaluation in it; its network with the lowest test error is
+    written, or that of GENOTYPE. If WEIGHTS and GENOTYPE are both given, they must match.
 
     \b
     onnx    NAME.onnx, for onnxruntime and others; the batch may have any size
@@ -49,13 +49,13 @@ def command(
     keras   NAME.keras, for keras.saving.load_model
     python  NAME.py, which builds the network with PyTorch alone, and NAME.safetensors
 
-    What is written is read again and must give bnao's own logits to 1e-4.
+    Each file is read again and must reproduce bnao's logits to 1e-4.
     """
-    if backend is None and format not in FORMATS:
-        raise click.UsageError(f"no format {format!r}; --to can be {', '.join(FORMATS)}")
+    if backend is None and file_format not in FORMATS:
+        raise click.UsageError(f"no format {file_format!r}; --to can be {', '.join(FORMATS)}")
     trained, file = find_trained(source, genotype)
     path = out or Path(default_name(trained.genotype))
-    done = export(trained, format, backends.load(backend or FORMATS[format]), path)
+    done = export(trained, file_format, backends.load(backend or FORMATS[file_format]), path)
     if as_json:
         click.echo(json.dumps(_as_json(trained, file, done)))
     else:
@@ -63,7 +63,7 @@ def command(
 
 
 def _image(trained: Trained, done: Exported) -> list[int]:
-    """The shape of an image as the file takes it."""
+    """Return the shape of an image as the file takes it."""
     height, width, channels = trained.network.image
     return [channels, height, width] if done.channels_first else [height, width, channels]
 

@@ -10,15 +10,15 @@ from bnao.cli.listing import NETWORK, genotype_lines, image_options, list_option
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.config.fields import build
 from bnao.config.settings import NetworkConfig
-from bnao.space.spaces import neighbours
+from bnao.space.edits import neighbours
 
 
 @click.command("neighbours", cls=SectionedCommand, params=options_of(NetworkConfig, "Network", defaults=NETWORK))
 @click.argument("genotype", metavar="GENOTYPE")
 @image_options
 @list_options
-@click.option("--limit", type=click.IntRange(min=1), help="Print the first so many.  [default: all]")
-@click.option("--count", is_flag=True, help="Print how many there are, and nothing else.")
+@click.option("--limit", type=click.IntRange(min=1), help="Print at most this many.  [default: all]")
+@click.option("--count", is_flag=True, help="Print only their number.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -30,10 +30,10 @@ def command(
     limit: int | None,
     count: bool,
 ) -> None:
-    """Print all genotypes that differ from GENOTYPE in one edge's source or operation, one a line.
+    """Print all genotypes that differ from GENOTYPE in the source or operation of one edge, one per line.
 
     GENOTYPE is in any notation that bnao show reads, in quotes, or the name of a published cell (bnao zoo); - reads it
-    from standard input. Each neighbour is printed once, however its edges are ordered.
+    from standard input. Each neighbour is printed once, whatever the order of its edges.
     """
     beside = [name for name, given in (("--limit", limit), ("--as", notation), ("--json", as_json)) if given]
     if count and beside:

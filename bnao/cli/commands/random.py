@@ -13,7 +13,7 @@ from bnao.space.spaces import space_named
 from bnao.studies.genotypes import random_genotypes
 
 _BASE = SearchConfig(network=NETWORK)
-_SETTINGS = {("seed",), ("max_parameters",), ("max_multiply_adds",)}
+_SETTINGS = {("seed",), ("distinct",), ("max_parameters",), ("max_multiply_adds",)}
 _WITHOUT = {path for path, _ in settings_of(SearchConfig) if path not in _SETTINGS and path[0] != "network"}
 # more at once would not fit a memory
 _MOST = 1_000_000
@@ -31,10 +31,10 @@ _MOST = 1_000_000
 def command(
     context: click.Context, n: int, classes: int, image: tuple[int, int, int], as_json: bool, notation: str | None
 ) -> None:
-    """Print N distinct random genotypes, one a line, every source and operation drawn uniformly.
+    """Print N distinct random genotypes, one per line, with sources and operations drawn uniformly.
 
-    What is printed can be read again: bnao random 20 > pool.txt, then bnao evaluate --file pool.txt. Budgets hold for
-    each genotype's own network, which bnao evaluate trains.
+    The output can be read again: bnao random 20 > pool.txt, then bnao evaluate --file pool.txt. Budgets apply to the
+    network that bnao evaluate trains for each genotype.
     """
     config = build(SearchConfig, given_settings(context), _BASE)
     network = attrs.evolve(config.network, classes=classes, image=image)
@@ -42,6 +42,7 @@ def command(
     genotypes = random_genotypes(
         n, network,
         seed=config.seed, max_parameters=config.max_parameters, max_multiply_adds=config.max_multiply_adds,
+        distinct=config.distinct,
     )  # fmt: skip
     space = space_named(network.space, network.nodes)
     for line in genotype_lines(genotypes, space, network, as_json=as_json, notation=notation):

@@ -20,18 +20,29 @@ from bnao.cli.figures import duration, percent, plain_score, plus_minus
 from bnao.cli.genotypes import Given, file_option, long_option
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.progress import INTERVAL, telling
-from bnao.cli.reports import agreement_lines, numbered, peak_memory, spent_line, table
+from bnao.cli.reports import (
+    agreement_lines,
+    numbered,
+    part_cells,
+    part_heads,
+    peak_memory,
+    spent_line,
+    table,
+    weights_line,
+)
 from bnao.config.fields import build
-from bnao.config.settings import MachineConfig, SearchConfig
+from bnao.config.settings import PROXIES, RANKINGS, MachineConfig, SearchConfig
 from bnao.data.dataset import load_dataset
 from bnao.errors import ConfigError
+from bnao.evaluation.fused import Fuser
 from bnao.evaluation.scoring import OneShotScore, score_genotypes
-from bnao.metrics import Estimate, rank_agreement
+from bnao.metrics import Estimate, defined, rank_agreement
 from bnao.protocols import Scorer, State
 from bnao.provenance import ABOUT, about_images, check_same_data
 from bnao.run import read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
+from bnao.strategies.fusion import Fusion
 from bnao.strategies.journal import read_supernet
 from bnao.strategies.result import read_result
 
@@ -45,10 +56,23 @@ _AT_ONCE = 10
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("genotypes", nargs=-1, metavar="[GENOTYPE...]")
 @file_option
-@click.option("--top", type=click.IntRange(min=1), help="Of its own: how many of the best.  [default: all]")
+@click.option(
+    "--top", type=click.IntRange(min=1), help="Without GENOTYPE: number of the run's best to score.  [default: all]"
+)
+@click.option(
+    "--rank-by", type=click.Choice(RANKINGS),
+    help="Order them by the one-shot score, or by it joined with live size and zero-cost scores (fused), which are "
+    "shown beside it.  [default: the run's]",
+)  # fmt: skip
+@click.option("--proxies", help=f"Rank by fused: zero-cost scores, by commas, or none: {', '.join(PROXIES)}.")
+@click.option(
+    "--landmarks", type=click.IntRange(min=0),
+    help="Rank by fused: genotypes trained alone, from which the parts' weights are learned (>= 5); 0 = equal weights.",
+)  # fmt: skip
+@click.option("--landmark-epochs", type=click.IntRange(min=1), help="Epochs of each of these trainings.")
 @long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -59,19 +83,28 @@ def command(
     long: bool,
     as_json: bool,
     quiet: bool,
+    rank_by: str | None,
+    proxies: str | None,
+    landmarks: int | None,
+    landmark_epochs: int | None,
 ) -> None:
-    """Score genotypes by the shared weights of a finished RUN of bnao search, on its dev images.
+    """Score genotypes with the shared weights of a finished RUN of bnao search, on its dev images.
 
-    Any GENOTYPEs of the run's space are scored, in any notation that bnao show reads, or named as published cells (bnao
-    zoo): by accuracy and by mean log-likelihood (the mean log p(label) of the dev images), each with its standard
-    error. With none the run's own are scored again.
+    Each GENOTYPE of the run's space is in any notation that bnao show reads, in quotes, or the name of a published cell
+    (bnao zoo). Scores are accuracy and mean log-likelihood (the mean log p(label) of the dev images), each with its
+    standard error. Without GENOTYPE, the run's own genotypes are scored again.
 
-    A run of one backend is scored in any other (--backend): the weights travel, and the scores say whether the
-    ranking does. Settings that are not given are the run's. Nothing in the run is changed.
+    --backend may be another than the run's: the weights are converted, and the scores show whether the ranking stays
+    the same. With --rank-by fused the scores are joined with live size and zero-cost scores, and all parts are shown.
+    Settings that are not given are the run's. The run itself is not changed.
     """
     config = read_config(run, SearchConfig)
     machine = build(MachineConfig, given_settings(context), config.machine)
-    config = attrs.evolve(config, machine=machine)
+    ranking = {
+        "rank_by": rank_by, "proxies": proxies, "landmarks": landmarks, "landmark_epochs": landmark_epochs
+    }  # fmt: skip
+    asked = {name: value for name, value in ranking.items() if value is not None}
+    config = attrs.evolve(build(SearchConfig, asked, config), machine=machine)
     given = None
     if genotypes or file is not None:
         if top is not None:
@@ -86,7 +119,7 @@ def command(
     if as_json:
         click.echo(json.dumps(scored.content(run, config) | spent))
     else:
-        lines = [*scored.lines(config, long=long), spent_line(seconds, memory)]
+        lines = [*scored.lines(config, long=long), *_joined_lines(scored.fusion), spent_line(seconds, memory)]
         click.echo("\n".join(lines))
 
 
@@ -94,7 +127,7 @@ def command(
 
 
 def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
-    """The run's supernet with its weights and images, in the backend that is asked for."""
+    """Return the run's supernet with its weights and images, in the backend that is asked for."""
     backend = backends.load(config.machine.backend)
     if backend.name == "table":
         raise ConfigError("backend 'table' has no weights; name a framework with --backend")
@@ -110,7 +143,7 @@ def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
 
 
 def _told(supernet: Scorer, genotypes: Sequence[Genotype]) -> list[OneShotScore]:
-    """The scores, with a line now and then."""
+    """Return the scores, with a line now and then."""
     scores: list[OneShotScore] = []
     start = last = time.monotonic()
     while len(scores) < len(genotypes):
@@ -121,6 +154,49 @@ def _told(supernet: Scorer, genotypes: Sequence[Genotype]) -> list[OneShotScore]
             log.info("scored %d/%d  left %s", len(scores), len(genotypes), duration(left))
             last = now
     return scores
+
+
+def _joined(scores: Sequence[OneShotScore], config: SearchConfig) -> Fusion | None:
+    """The scores joined with what else is known of the genotypes; None where that is not asked for."""
+    if config.rank_by == "score":
+        return None
+    backend = backends.load(config.machine.backend)
+    fuser = Fuser(config, backend, None if backend.name == "table" else load_dataset(config.data))
+    return fuser([entry.genotype for entry in scores], [entry.score for entry in scores])
+
+
+def _with_parts(entries: Sequence[dict[str, Any]], fusion: Fusion | None) -> dict[str, Any]:
+    """Entries of JSON, each with its joined score and the parts of it."""
+    if fusion is None:
+        return {"scores": entries}
+    joined = [
+        {**entry, "fused": value, "parts": {name: defined(float(part[at])) for name, part in fusion.parts.items()}}
+        for at, (entry, value) in enumerate(zip(entries, fusion.values.tolist(), strict=True))
+    ]
+    return {"fusion": fusion.to_json(), "scores": joined}
+
+
+def _order(n: int, fusion: Fusion | None) -> list[int]:
+    """The places of n genotypes as they are shown: as they came, or by their joined scores."""
+    return list(range(n)) if fusion is None else sorted(range(n), key=lambda at: -fusion.values[at])
+
+
+def _part_heads(fusion: Fusion | None) -> list[str]:
+    return [] if fusion is None else [*part_heads([name for name in fusion.parts if name != "score"]), "fused"]
+
+
+def _part_cells(fusion: Fusion | None, at: int) -> list[str]:
+    if fusion is None:
+        return []
+    parts = {name: defined(float(part[at])) for name, part in fusion.parts.items() if name != "score"}
+    return [*part_cells(parts, list(parts)), f"{fusion.values[at]:.3f}"]
+
+
+def _joined_lines(fusion: Fusion | None) -> list[str]:
+    """What joined scores are made of."""
+    if fusion is None:
+        return []
+    return [weights_line(fusion.weights, len(fusion.landmarks)), *fusion.undefined_lines()]
 
 
 def _log_likelihood(entry: OneShotScore) -> str:
@@ -138,10 +214,11 @@ class _Given:
 
     scores: Sequence[OneShotScore]
     images: int | None
+    fusion: Fusion | None
 
     def content(self, run: Path, config: SearchConfig) -> dict[str, Any]:
         about = {"format": 1, "run": str(run), "backend": config.machine.backend, "images": self.images}
-        return {**about, "scores": [entry.to_json() for entry in self.scores]}
+        return {**about, **_with_parts([entry.to_json() for entry in self.scores], self.fusion)}
 
     def lines(self, config: SearchConfig, *, long: bool) -> list[str]:
         heads, rows = ["", "id", f"score by {config.machine.backend}"], []
@@ -152,10 +229,12 @@ class _Given:
             rows.append(
                 [str(number), entry.genotype.id, f"{score}{error}", *([_log_likelihood(entry)] if known else [])]
             )
-        lines = ["", *table([*heads, *(["log-likelihood"] if known else [])], rows), ""]
+        heads += ["log-likelihood"] * known + _part_heads(self.fusion)
+        rows = [[*rows[at], *_part_cells(self.fusion, at)] for at in _order(len(rows), self.fusion)]
+        lines = ["", *table(heads, rows), ""]
         lines += numbered([entry.genotype for entry in self.scores]) if long else []
         if not known:
-            lines.append(f"backend {config.machine.backend!r} gives no logits, and so no log-likelihood")
+            lines.append(f"backend {config.machine.backend!r} returns no logits, so there is no log-likelihood")
         if self.images is not None:
             errors = "errors are standard errors" if known else "the error is the standard error"
             lines.append(f"on {self.images:,} dev images; {errors}")
@@ -168,7 +247,8 @@ def _scored_given(run: Path, config: SearchConfig, genotypes: Sequence[Genotype]
         supernet = backends.load("table").supernet(config, None)
     else:
         supernet = _supernet(run, config, read_supernet(run))
-    return _Given(_told(supernet, genotypes), supernet.scored_images)
+    scores = _told(supernet, genotypes)
+    return _Given(scores, supernet.scored_images, _joined(scores, config))
 
 
 # --- of a run's own genotypes
@@ -180,6 +260,7 @@ class _Own:
 
     scores: Sequence[OneShotScore]
     before: Sequence[float]
+    fusion: Fusion | None
 
     def content(self, run: Path, config: SearchConfig) -> dict[str, Any]:
         entries = [
@@ -187,24 +268,19 @@ class _Own:
         ]
         estimates = {name: attrs.asdict(estimate) for name, estimate in self._agreement().items()}
         about = {"format": 1, "run": str(run), "backend": config.machine.backend}
-        return {**about, "scores": entries, "agreement": estimates}
+        return {**about, **_with_parts(entries, self.fusion), "agreement": estimates}
 
     def lines(self, config: SearchConfig, *, long: bool) -> list[str]:
         known = any(entry.log_likelihood is not None for entry in self.scores)
-        shown = self.scores[: config.top]
-        rows = [
-            [
-                str(rank),
-                entry.genotype.id,
-                percent(entry.score),
-                percent(before),
-                *([_log_likelihood(entry)] if known else []),
-            ]
-            for rank, (entry, before) in enumerate(zip(shown, self.before, strict=False), start=1)
-        ]
+        rows, genotypes = [], []
+        for at in _order(len(self.scores), self.fusion)[: config.top]:
+            entry = self.scores[at]
+            row = [str(at + 1), entry.genotype.id, percent(entry.score), percent(self.before[at])]
+            rows.append([*row, *[_log_likelihood(entry)] * known, *_part_cells(self.fusion, at)])
+            genotypes.append(f"{at + 1:>4}  {entry.genotype}")
         heads = ["rank in the run", "id", f"score by {config.machine.backend}", "score in the run"]
-        lines = ["", *table([*heads, *(["log-likelihood"] if known else [])], rows), ""]
-        lines += numbered([entry.genotype for entry in shown]) if long else []
+        heads += ["log-likelihood"] * known + _part_heads(self.fusion)
+        lines = ["", *table(heads, rows), "", *(genotypes if long else [])]
         agreement = self._agreement()
         if agreement:
             lines += agreement_lines(agreement, "scores of now against those of the run")
@@ -224,4 +300,4 @@ def _scored_own(run: Path, config: SearchConfig, top: int | None) -> _Own:
         raise click.UsageError(f"--top is {top}; {run} has {len(ranked)} genotypes")
     supernet = _supernet(run, config, state)
     scores = _told(supernet, [entry.genotype for entry in ranked[:top]])
-    return _Own(scores, [entry.score for entry in ranked[:top]])
+    return _Own(scores, [entry.score for entry in ranked[:top]], _joined(scores, config))

@@ -1,4 +1,4 @@
-"""``bnao search``: from nothing to a ranking of genotypes, in a folder that a killed search goes on from."""
+"""``bnao search``: from nothing to a ranking of genotypes, in a folder from which a killed search resumes."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ log = logging.getLogger("bnao.cli")
 @layer_options(SearchConfig)
 @click.option(
     "--out", type=click.Path(path_type=Path),
-    help="Folder of the run, new or empty.  [default: runs/<date>-<time>-<data>-seed<seed>]",
+    help="Folder of the run; it must be new or empty.  [default: runs/<date>-<time>-<data>-seed<seed>]",
 )  # fmt: skip
 @click.option(
     "--resume", metavar="RUN", type=click.Path(path_type=Path),
-    help="Go on with the run in this folder; with --rounds N to N rounds, also if it is finished.",
+    help="Resume the run in this folder; with --rounds N, extend it to N rounds even if it is finished.",
 )  # fmt: skip
 @click.option(
     "--controller-backend", metavar="NAME",
-    help="Backend that provides the NAO controller.  [default: that of --backend]",
+    help="Backend of the NAO controller.  [default: that of --backend]",
 )  # fmt: skip
 @long_option
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, all genotypes, best first.")
-@click.option("--quiet", is_flag=True, help="No progress, only warnings and the result.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON: all genotypes, best first.")
+@click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -63,10 +63,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Search by Balanced NAO: train a supernet by size, score, learn from the scores, propose, and again.
+    """Search by Balanced NAO: train a supernet, score genotypes, propose better ones, and repeat.
 
-    With no options it is a whole small search (preset quick) on images that ship in the package. In the help,
-    "default" is the paper's setting and "quick" what that preset has instead.
+    Without options, run a complete small search (preset quick) on images included in the package. Below, "default" is
+    the paper's setting and "quick" that of the preset quick.
     """
     rounds = given_settings(context).get("rounds")
     if resume is None:
@@ -95,7 +95,7 @@ def command(
 
 
 def _refuse_beside_resume(context: click.Context) -> None:
-    """A resumed run takes every setting from its folder, but for the rounds that may be added."""
+    """Refuse options beside --resume, which takes every setting but the number of rounds from the folder."""
     others = ("preset_name", "config_file", "out", "controller_backend")
     names = {parameter.name: parameter.opts[0] for parameter in context.command.params}
     settings = [option for option in given_options(context) if option != "--rounds"]
@@ -107,7 +107,7 @@ def _refuse_beside_resume(context: click.Context) -> None:
 
 
 def _configured(context: click.Context, preset_name: str | None, config_file: Path | None) -> SearchConfig:
-    """The settings of a new run; a pool from a file is as large as the file, unless a larger size is given."""
+    """Return the settings of a new run; a pool from a file is as large as the file, unless a larger size is given."""
     config = configured(context, SearchConfig, preset_name, config_file)
     # what the preset says of re-ranking is not for a table, which trains nothing, nor for those trained alone already
     shares = config.machine.backend != "table" and config.sharing == "weights"
@@ -123,7 +123,7 @@ def _configured(context: click.Context, preset_name: str | None, config_file: Pa
 
 
 def _new_folder(config: SearchConfig) -> Path:
-    """A folder that does not exist yet, named by the time, the data, the seed and the split if that is another."""
+    """Return a new folder's name, made of the time, the data, the seed and the split if it is not the usual one."""
     data, table = config.data.data, config.table.table
     if config.machine.backend == "table" and table is not None:
         name = Path(table).stem
@@ -155,7 +155,7 @@ def _searched(prepared: PreparedSearch, run: Run, quiet: bool) -> SearchResult:
     config = prepared.config
     again = f"bnao search --resume {shlex.quote(str(run.folder))}"
     log.info("%s", prepared.about["data"]["description"])
-    log.info("run folder: %s  (after a stop go on with: %s)", run.folder, again)
+    log.info("run folder: %s  (after a stop resume with: %s)", run.folder, again)
     track = SearchTrack(
         config,
         learns=config.controller.controller in OF_A_BACKEND,
@@ -177,7 +177,7 @@ def _print(
     long: bool,
     spent: Mapping[str, Any] | None = None,
 ) -> None:
-    """The best genotypes, where everything is, and what to do next."""
+    """Print the best genotypes, the files and the next commands."""
     if as_json:
         found = balance(result.ranked)
         about = {

@@ -24,7 +24,7 @@ from bnao.space.notation.notations import to_text
 @image_options
 @click.option(
     "--max-multiply-adds", "budget", type=WholeNumber(),
-    help="Refuse networks of more multiply-adds; with --channels auto each is as wide as keeps it.",
+    help="Refuse networks with more multiply-adds; with --channels auto, make each as wide as this allows.",
 )  # fmt: skip
 @list_options
 @click.pass_context
@@ -38,15 +38,14 @@ def command(
     as_json: bool,
     notation: str | None,
 ) -> None:
-    """Say what each GENOTYPE is: in words, as a drawing, and the size of its own network.
+    """Describe each GENOTYPE: its cells in words and as a drawing, and the size of its network.
 
-    A genotype is bnao's text form, the name of a published cell (bnao zoo), the authors' integers, ENAS' arcs, a
-    DARTS Genotype(...), a NAS-Bench-201 string or JSON, in quotes; or RUN:1, the first of a finished search or an
-    evaluation in the folder RUN, or RUN:3f9a, by the first digits of its id there (at least 4); - reads genotypes from
-    standard input, one a line.
-    Each notation is told apart by itself; only the numbers of NAO's first version need their name: "nao-v1: 0 7 1 15
-    ...". Sizes are exact, by arithmetic: trainable parameters without the auxiliary head, and multiply-adds of one
-    image.
+    A genotype is bnao's text form, the name of a published cell (bnao zoo), the authors' integers, ENAS' arcs, a DARTS
+    Genotype(...), a NAS-Bench-201 string or JSON, in quotes; or RUN:1, the first of a finished search or an evaluation
+    in the folder RUN, or RUN:3f9a, by the first digits of its id there (at least 4); - reads genotypes from standard
+    input, one per line. The notation is recognised; only the integers of NAO's first version need a prefix: "nao-v1: 0
+    7 1 15 ...". Sizes are exact and computed without building the network: trainable parameters without the auxiliary
+    head, and multiply-adds for one image.
     """
     if as_json and notation is not None:
         raise click.UsageError("--json and --as exclude each other; --as json prints the genotype alone")

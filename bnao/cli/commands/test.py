@@ -20,8 +20,9 @@ from bnao.cli.figures import percent, plus_minus
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.progress import telling
 from bnao.cli.reports import peak_memory, spent_line, table
+from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import Settings, build, settings_of
-from bnao.config.settings import STREAMED, EvaluateConfig
+from bnao.config.settings import STREAMED
 from bnao.data.dataset import LabelledImages
 from bnao.data.imagenet import stand_alone_images
 from bnao.evaluation.scoring import check_fits, classify_test_images
@@ -49,18 +50,18 @@ _WITHOUT = {
 @click.argument("source", metavar="WEIGHTS|RUN")
 @click.argument("genotype", required=False, metavar="[GENOTYPE]")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@click.option("--quiet", is_flag=True, help="Only warnings and the result.")
+@click.option("--quiet", is_flag=True, help="Show only warnings and the result.")
 @click.pass_context
 def command(context: click.Context, source: str, genotype: str | None, as_json: bool, quiet: bool) -> None:
     """Test a trained network again: test error, mean log-likelihood, and the accuracy of each class.
 
-    WEIGHTS is a file in trainings/ of a folder of bnao evaluate, or an .onnx file that bnao export wrote; RUN that
-    folder, or that of a search with one evaluation in it, of which the network with the lowest test error is taken,
+    WEIGHTS is a file in trainings/ of a folder of bnao evaluate, or an .onnx file written by bnao export. RUN is the
+    folder of an evaluation, or of a search with one evaluation in it; its network with the lowest test error is tested,
     or that of GENOTYPE.
 
-    Settings that are not given are those of the network's evaluation, so with none it is tested on the same images
-    again. Others need --data or --dataset; they are normalised as the network's own. Of a data set the test part alone
-    is used.
+    Settings that are not given are those of the network's evaluation, so by default it is tested on the same images
+    again. For other images give --data or --dataset; they are normalised like those the network was trained on. Only
+    the test part of a data set is used.
     """
     trained, file = find_trained(source, genotype)
     config = _config(file, given_settings(context))
@@ -94,7 +95,7 @@ def command(context: click.Context, source: str, genotype: str | None, as_json: 
 
 
 def _config(file: Path, given: Settings) -> EvaluateConfig:
-    """The settings of the evaluation that a weights file is of, under those that are given.
+    """Return the settings of the evaluation that a weights file is of, under those that are given.
 
     Raises:
         click.UsageError: there is no such evaluation, and no images are named.

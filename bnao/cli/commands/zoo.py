@@ -16,12 +16,12 @@ from bnao.space.zoo import Published, published_cell, zoo
 
 @click.command("zoo")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a cell, each on a line of its own.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per cell, each on its own line.")
 def command(names: tuple[str, ...], as_json: bool) -> None:
-    """List published cells; with NAMEs, tell all that is known of these.
+    """List published cells; with NAMEs, show all that is known about them.
 
-    What papers and repositories claim stands beside what is counted by arithmetic in the same setting. A name may stand
-    wherever bnao takes a genotype: bnao show DARTS_V2, bnao evaluate DARTS_V2.
+    Sizes claimed by papers and repositories are shown beside those counted by bnao for the same network. A name can be
+    used wherever bnao takes a genotype: bnao show DARTS_V2, bnao evaluate DARTS_V2.
     """
     entries = [published_cell(name) for name in names] if names else list(zoo())
     if as_json:
@@ -45,7 +45,7 @@ def _listed(entries: Sequence[Published]) -> list[str]:
 
 
 def _figures(each: Counted) -> list[str]:
-    """Data, C, N, claimed and counted parameters, multiply-adds and the claimed test error."""
+    """Return data, C, N, claimed and counted parameters, multiply-adds and the claimed test error."""
     claim = each.claim
     claimed = "-" if claim is None or claim.parameters is None else f"{claim.parameters:g}"
     channels, cells = (each.network.channels, each.network.cells) if each.network else ("-", "-")
@@ -61,7 +61,7 @@ def _figures(each: Counted) -> list[str]:
 
 
 def _told(entry: Published) -> list[str]:
-    """All of one cell."""
+    """Return all of one cell."""
     lines = [entry.name, f"  from {entry.source}"]
     if entry.genotype is not None and entry.space is not None:
         lines += [f"  space {entry.space.name}", f"  {entry.genotype}"]

@@ -32,7 +32,7 @@ class Port:
 
 @define(eq=False)
 class Place:
-    """What stands in a column: a state with all that it reads, or a state's line that passes.
+    """Entry of a column: a state with all that it reads, or the line of a state that passes.
 
     Args:
         state: its number.
@@ -54,7 +54,7 @@ class Place:
         return not self.height
 
     def port_y(self, number: int) -> float:
-        """The height of a port."""
+        """Return the height of a port."""
         return self.y + self._offset(number)
 
     def _offset(self, number: int) -> float:
@@ -65,7 +65,7 @@ Column = list[Place]
 
 
 def arrange(places: Sequence[Place]) -> list[Column]:
-    """Columns from left to right, each from top to bottom, with the lines that pass them.
+    """Arrange states in columns from left to right, each from top to bottom, with the lines that pass them.
 
     Args:
         places: every state's, a state being its place in the sequence, behind all that it reads. What reads nothing
@@ -140,7 +140,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _crossings(columns: Sequence[Column]) -> int:
-    """How many lines cross, each place's ports being in their best order."""
+    """Return the number of crossing lines, with each place's ports in their best order."""
     crossings = 0
     for before, column in pairwise(columns):
         position = _positions(before)
@@ -187,7 +187,7 @@ def _settle(columns: Sequence[Column]) -> None:
 
 
 def _wish(place: Place, links: Sequence[tuple[Place, float, float]]) -> tuple[float, float]:
-    """The height that a place wishes for, and how much its wish counts."""
+    """Return the height that a place wishes for, and how much its wish counts."""
     if not links:
         return place.y, 1.0
     total = sum(weight for _, _, weight in links)
@@ -217,7 +217,7 @@ def _spread(column: Column, wishes: Sequence[tuple[float, float]]) -> None:
 
 
 def _apart(above: Place, below: Place) -> float:
-    """The least distance of the middles of neighbours in a column."""
+    """Return the least distance of the middles of neighbours in a column."""
     return (above.height + below.height) / 2 + _GAP
 
 
@@ -233,7 +233,7 @@ def _straighten(columns: Sequence[Column]) -> None:
 
 
 def _rooms(column: Column) -> dict[int, tuple[Place, float, float]]:
-    """The lines that pass a column, and between which heights each may do so."""
+    """Return the lines that pass a column, and between which heights each may do so."""
     lowest = [-math.inf, *(above.y + _apart(above, below) for above, below in pairwise(column))]
     highest = [*(below.y - _apart(above, below) for above, below in pairwise(column)), math.inf]
     return {room[0].state: room for room in zip(column, lowest, highest, strict=True) if room[0].passes}

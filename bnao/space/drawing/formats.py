@@ -33,7 +33,7 @@ _ROUND = 0.5523
 
 @frozen
 class _Style:
-    """How a frame or a line is drawn: colours, width and, if it is dashed, the length of a dash and of a gap."""
+    """Style of a frame or a line: colours, width and, if dashed, the length of a dash and of a gap."""
 
     stroke: str
     width: float
@@ -66,7 +66,7 @@ _ROUND_FRAMES = {
 
 
 def svg(picture: Picture) -> str:
-    """A picture as the text of an SVG, the same text for the same picture.
+    """Return a picture as the text of an SVG, the same text for the same picture.
 
     >>> from bnao.space.genotype import Genotype
     >>> svg(Genotype.parse("0:skip_connect", output="last node").picture()).splitlines()[1:3]
@@ -87,7 +87,7 @@ def save(picture: Picture, path: str | PathLike[str]) -> None:
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise ConfigError(
-            f"{path} is no name for a picture; it must end in {', '.join('.' + each for each in FORMATS)}"
+            f"{path} is not a valid name for a picture; it must end in {', '.join('.' + each for each in FORMATS)}"
         )
     content = svg(picture).encode() if kind == "svg" else _by_matplotlib(picture, kind)
     try:
@@ -99,13 +99,13 @@ def save(picture: Picture, path: str | PathLike[str]) -> None:
 
 
 def _way(line: Line) -> tuple[tuple[Point, ...], tuple[Point, Point, Point]]:
-    """A line's points, and the arrowhead at its end, which hides the end of a thick line."""
+    """Return a line's points, and the arrowhead at its end, which hides the end of a thick line."""
     (x, y), width = line.points[-1], 3 + _LINES[line.kind].width / 2
     return (*line.points[:-1], (x - width, y)), ((x, y), (x - 2 * width, y - width), (x - 2 * width, y + width))
 
 
 def _style(box: Box) -> tuple[_Style, float]:
-    """How a box is drawn, and the radius of its corners."""
+    """Return the style of a box and the radius of its corners."""
     if box.kind in _FRAMES:
         return _FRAMES[box.kind], _CORNER
     return _ROUND_FRAMES[box.kind], box.height / 2
@@ -182,7 +182,7 @@ def _figure(picture: Picture) -> Figure:
     axes.set_axis_off()
 
     def draw(curve: Curve, style: _Style, fill: str) -> None:
-        # dashes are told in widths of the line
+        # dashes are measured in widths of the line
         dashes = "solid" if style.dashes is None else (0, tuple(length / style.width for length in style.dashes))
         axes.add_patch(
             PathPatch(curve, facecolor=fill, edgecolor=style.stroke, linewidth=style.width * _POINTS, linestyle=dashes)
@@ -215,7 +215,7 @@ def _codes(points: Sequence[Point]) -> list[int]:
 
 
 def _outline(box: Box, radius: float) -> tuple[Point, ...]:
-    """A rectangle with round corners as cubic curves, from the upper left corner clockwise."""
+    """Return a rectangle with round corners as cubic curves, from the upper left corner clockwise."""
     left, top, right, bottom, far = box.x, box.y, box.right, box.y + box.height, radius * (1 - _ROUND)
     corners = (
         ((left, top + radius), (left, top + far), (left + far, top), (left + radius, top)),

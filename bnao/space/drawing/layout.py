@@ -34,7 +34,7 @@ _BOLD = 1.2  # how much wider
 
 
 def text_width(text: str, font: float = FONT) -> float:
-    """At least the width of a text in any usual font without serifs.
+    """Return an upper bound of a text's width in usual sans-serif fonts.
 
     >>> round(text_width("sep_conv_3x3", font=10), 1)  # twelve letters of usual width
     77.4
@@ -69,7 +69,7 @@ class Graph:
 
     @property
     def inputs(self) -> int:
-        """How many states the cell is given."""
+        """The number of input states of the cell."""
         return len(self.names) - len(self.nodes)
 
     @property
@@ -78,7 +78,7 @@ class Graph:
         return frozenset(source for edges in self.nodes for source, _ in edges)
 
     def stride(self, state: int) -> str:
-        """The sign of stride 2, where what reads a state does so at stride 2."""
+        """Return the sign of stride 2, where what reads a state does so at stride 2."""
         return "/2" if self.halves and state < self.inputs else ""
 
 
@@ -165,7 +165,7 @@ class Picture:
 
 
 def picture(graphs: Sequence[Graph], told: str) -> Picture:
-    """Cells laid out one under the other.
+    """Lay out cells one below the other.
 
     Args:
         graphs: at least one.
@@ -191,7 +191,7 @@ def picture(graphs: Sequence[Graph], told: str) -> Picture:
     )  # fmt: skip
 
 
-# what tells an operation's kind, if it is in its name; the first does
+# an operation's kind by what its name contains; the first match counts
 _SIGNS = {
     "sep_": "separable",
     "dil_": "dilated",
@@ -203,7 +203,7 @@ _SIGNS = {
 
 
 def kind_of(operation: str) -> str:
-    """What an operation is: "separable", "dilated" or another "convolution", "pooling", "skip", "none" or "other".
+    """Return an operation's kind: "separable", "dilated", "convolution", "pooling", "skip", "none" or "other".
 
     >>> kind_of("sep_conv_5x5"), kind_of("conv_7x1_1x7"), kind_of("avg_pool_3x3")
     ('separable', 'convolution', 'pooling')
@@ -215,7 +215,7 @@ def kind_of(operation: str) -> str:
 
 @define
 class _Sheet:
-    """What is laid out so far."""
+    """Partial layout."""
 
     lines: list[Line] = field(factory=list)
     boxes: list[Box] = field(factory=list)
@@ -284,7 +284,7 @@ class _Sheet:
 
 
 def _room(column: Column, ways: Mapping[int, tuple[Point, ...]]) -> float:
-    """The room in front of a column that its lines need to change their heights."""
+    """Return the room in front of a column that its lines need to change their heights."""
     climbs = [
         abs(place.port_y(number) - ways[port.source][-1][1])
         for place in column
@@ -294,7 +294,7 @@ def _room(column: Column, ways: Mapping[int, tuple[Point, ...]]) -> float:
 
 
 def _on(way: tuple[Point, ...], *ends: Point) -> tuple[Point, ...]:
-    """A way and where it goes on to, level at every end."""
+    """Return a line and its continuation, level at every end."""
     for end in ends:
         (begin, y), (at, end_y) = way[-1], end
         way = (*way, ((begin + at) / 2, y), ((begin + at) / 2, end_y), end)
@@ -302,7 +302,7 @@ def _on(way: tuple[Point, ...], *ends: Point) -> tuple[Point, ...]:
 
 
 def _boxes(graph: Graph) -> list[Box]:
-    """Every state's box, and the output's; where they stand is not known yet."""
+    """Return every state's box, and the output's; where they stand is not known yet."""
     boxes = []
     for state, name in enumerate(graph.names):
         if state in graph.read:
@@ -322,7 +322,7 @@ def _framed(lines: tuple[str, ...], kind: str, told: str) -> Box:
 
 
 def _broken(name: str) -> tuple[str, ...]:
-    """A name of more than three words on two lines.
+    """Return a name of more than three words on two lines.
 
     >>> _broken("the cell before the last"), _broken("the last cell")
     (('the cell', 'before the last'), ('the last cell',))
@@ -332,7 +332,7 @@ def _broken(name: str) -> tuple[str, ...]:
 
 
 def _place(graph: Graph, state: int, box: Box) -> Place:
-    """What a state's place needs; behind the graph's states comes its output."""
+    """Return the space that a state needs; after the graph's states comes its output."""
     if state == len(graph.names):
         # an input is halved on its way into the output of a cell that halves
         ports = [

@@ -1,1 +1,1 @@
-"""Genotypes as text: a file for each notation, and how each is told apart."""
+"""Genotypes as text: a file for each notation, and how each is recognised."""

@@ -22,7 +22,7 @@ _OF_DARTS = ("darts", "snas", "nasnet", "nao", "nao-large")
 
 @define
 class Tokens:
-    """What a text consists of, read from the left, each with its place.
+    """Tokens of a text, read from the left, each with its place.
 
     >>> tokens = Tokens.of("f(1)")
     >>> tokens.take("f"), tokens.take("("), tokens.number()
@@ -34,7 +34,7 @@ class Tokens:
 
     @classmethod
     def of(cls, text: str) -> Tokens:
-        """The tokens of a text: numbers, names, quoted texts and single signs."""
+        """Return the tokens of a text: numbers, names, quoted texts and single signs."""
         kinds = ("number", "name", "text", "text", "sign")
         found = []
         for match in _TOKEN.finditer(text):
@@ -48,7 +48,7 @@ class Tokens:
         return self.tokens[self.at][1]
 
     def take(self, *wanted: str) -> str:
-        """The next token, which must be one of these; it is passed."""
+        """Return the next token, which must be one of these; it is passed."""
         kind, token, _ = self.tokens[self.at]
         if kind == "text" or token not in wanted:
             raise self.unexpected(" or ".join(map(repr, wanted)))
@@ -56,15 +56,15 @@ class Tokens:
         return token
 
     def number(self) -> int:
-        """The next token, which must be a whole number; it is passed."""
+        """Return the next token, which must be a whole number; it is passed."""
         return int(self._of_kind("number", "a whole number")[:9])
 
     def name(self) -> str:
-        """The next token, which must be a name; it is passed."""
+        """Return the next token, which must be a name; it is passed."""
         return self._of_kind("name", "Genotype(...)")
 
     def quoted(self) -> str:
-        """The next token, which must be a text in quotes; it is passed."""
+        """Return the next token, which must be a text in quotes; it is passed."""
         return self._of_kind("text", "a text in quotes")
 
     def _of_kind(self, wanted: str, told: str) -> str:
@@ -75,13 +75,13 @@ class Tokens:
         return token
 
     def unexpected(self, wanted: str) -> GenotypeError:
-        """What to raise where something else stands."""
+        """Return the error for an unexpected token."""
         kind, token, place = self.tokens[self.at]
         found = token if kind == "end" else shortened(token)
         return GenotypeError(f"Genotype(...): {found} at character {place}, where {wanted} is expected")
 
     def items(self, opening: str, closing: str) -> Iterator[None]:
-        """For each item of a list between two signs; a comma may follow the last."""
+        """Yield once per item of a list between two signs; a comma may follow the last."""
         self.take(opening)
         while self.next != closing:
             yield
@@ -91,7 +91,7 @@ class Tokens:
 
 
 def from_darts(text: str, space: SearchSpace | None) -> tuple[Genotype, SearchSpace]:
-    """The cells of a DARTS ``Genotype(...)``, and their space.
+    """Read the cells of a DARTS ``Genotype(...)``, and their space.
 
     Args:
         text: ``Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=..., reduce=[...], reduce_concat=...)``.
@@ -120,7 +120,7 @@ def from_darts(text: str, space: SearchSpace | None) -> tuple[Genotype, SearchSp
             return _of_space(cells, concats, known), known
         except GenotypeError as error:
             refusals.append(error)
-    # of an operation that is in no space the widest of DARTS' spaces tells; else the first that has all of them
+    # of an operation that is in no space the widest of DARTS' spaces decides; else the first that has all of them
     operations = {edge.operation for cell in cells for node in cell.nodes for edge in node.edges}
     place = next((i for i, name in enumerate(_OF_DARTS) if operations <= set(SPACES[name].operations)), 2)
     raise refusals[place]
@@ -176,7 +176,7 @@ def _states(tokens: Tokens) -> list[int]:
 
 
 def to_darts(genotype: Genotype) -> str:
-    """The DARTS ``Genotype(...)`` of a genotype.
+    """Return the DARTS ``Genotype(...)`` of a genotype.
 
     Raises:
         GenotypeError: it has one cell, or a node that does not sum two edges.

@@ -25,12 +25,12 @@ def _integers_of(text: str) -> list[int]:
 
 
 def from_integers(text: str, space: SearchSpace) -> Genotype:
-    """Source and operation of every edge of the normal cell, then of the reduction cell, by the space's numbers."""
+    """Read source and operation of every edge of the normal, then of the reduction cell, as the space's numbers."""
     return _from_numbers(_integers_of(text), space)
 
 
 def _from_numbers(numbers: Sequence[int], space: SearchSpace, first: int = 0) -> Genotype:
-    """The genotype of integers whose operations are counted from ``first`` on."""
+    """Return the genotype of integers whose operations are counted from ``first`` on."""
     if len(numbers) != space.length:
         raise GenotypeError(
             f"{len(numbers)} integers; a genotype of space {space.name!r} with {space.nodes} nodes has {space.length}"
@@ -51,7 +51,7 @@ def _from_numbers(numbers: Sequence[int], space: SearchSpace, first: int = 0) ->
 
 
 def to_integers(genotype: Genotype, space: SearchSpace) -> str:
-    """The integers of a genotype, separated by blanks.
+    """Return the integers of a genotype, separated by blanks.
 
     >>> from bnao.space.spaces import space_named
     >>> space = space_named("nao", 1)
@@ -62,7 +62,7 @@ def to_integers(genotype: Genotype, space: SearchSpace) -> str:
 
 
 def first_version_space(text: str) -> SearchSpace:
-    """The space whose operations integers of NAO's first version number: the small one's 0..4 or the large one's 5..15.
+    """Return the space of integers of NAO's first version: 0..4 are operations of the small one, 5..15 of the large.
 
     Raises:
         GenotypeError: numbers of both.
@@ -86,7 +86,7 @@ def _first_number(space: SearchSpace) -> int:
 
 
 def from_first_version(text: str, space: SearchSpace) -> Genotype:
-    """As ``from_integers``, by the numbers of NAO's first version.
+    """Read what ``from_integers`` does, from the integers of NAO's first version.
 
     >>> from bnao.space.spaces import space_named
     >>> text = "0 7 1 15 0 5 0 5"
@@ -97,7 +97,7 @@ def from_first_version(text: str, space: SearchSpace) -> Genotype:
 
 
 def to_first_version(genotype: Genotype, space: SearchSpace) -> str:
-    """The integers of NAO's first version.
+    """Return the integers of NAO's first version.
 
     Raises:
         GenotypeError: the space has no numbers there.
@@ -107,7 +107,7 @@ def to_first_version(genotype: Genotype, space: SearchSpace) -> str:
 
 
 def to_arcs(genotype: Genotype, space: SearchSpace) -> str:
-    """ENAS' arcs: the integers of each cell in brackets.
+    """Return ENAS' arcs: the integers of each cell in brackets.
 
     Raises:
         GenotypeError: an operation that ENAS has no number for.
@@ -126,7 +126,7 @@ def to_arcs(genotype: Genotype, space: SearchSpace) -> str:
 
 
 def to_authors_integers(genotype: Genotype, space: SearchSpace) -> str:
-    """The authors' integers (second version).
+    """Return the authors' integers (second version).
 
     Raises:
         GenotypeError: an operation that they have no number for.
@@ -137,7 +137,7 @@ def to_authors_integers(genotype: Genotype, space: SearchSpace) -> str:
 
 
 def _numbers(genotype: Genotype, operations: Sequence[str], whose: str) -> Mapping[str, int]:
-    """The number of each operation; raises GenotypeError where an edge's has none."""
+    """Return the number of each operation; raises GenotypeError where an edge's has none."""
     check_two_cells(genotype, whose)
     for name, cell in genotype.named_cells:
         for index, node in enumerate(cell.nodes):

@@ -14,7 +14,7 @@ FORMAT = 1
 
 
 def to_json(genotype: Genotype, space: SearchSpace) -> str:
-    """One line of JSON that says all of itself: format version, space, rule of output, and each cell's edges.
+    """Return one self-contained line of JSON: format version, space, output rule and each cell's edges.
 
     >>> from bnao.space.notation.integers import from_integers
     >>> print(to_json(from_integers("0 0 1 4 0 1 0 4", space_named("nao", 1)), space_named("nao", 1)))
@@ -29,7 +29,7 @@ def to_json(genotype: Genotype, space: SearchSpace) -> str:
 
 
 def from_json(text: str) -> tuple[Genotype, SearchSpace]:
-    """The genotype and the space of the JSON.
+    """Read the genotype and the space of the JSON.
 
     Raises:
         GenotypeError: it is none, or of a format, space or output that is not known.
@@ -39,7 +39,9 @@ def from_json(text: str) -> tuple[Genotype, SearchSpace]:
     except (ValueError, RecursionError) as error:
         raise GenotypeError(f"the JSON cannot be read: {str(error)[:60]}") from None
     if not isinstance(content, dict):
-        raise GenotypeError("the JSON is no object; it must be an object with format, space, output, normal, reduction")
+        raise GenotypeError(
+            "the JSON is not an object; it must be an object with format, space, output, normal, reduction"
+        )
     if content.get("format", FORMAT) != FORMAT or isinstance(content.get("format"), bool):
         raise GenotypeError(f"the JSON has format {content['format']!r:.20}; this version of bnao reads {FORMAT}")
     for name in ("format", "space", "normal"):
@@ -64,7 +66,7 @@ def from_json(text: str) -> tuple[Genotype, SearchSpace]:
 
 def _json_cell(name: str, content: Any, inputs: int) -> Cell:
     if not isinstance(content, list) or not all(isinstance(node, list) for node in content):
-        raise GenotypeError(f"the JSON's {name} is no list of nodes; a node is a list of [state, operation]")
+        raise GenotypeError(f"the JSON's {name} is not a list of nodes; a node is a list of [state, operation]")
     if len(content) > 64:
         raise GenotypeError(f"the JSON's {name} has {len(content)} nodes; a cell has at most 64")
     nodes = []
@@ -76,7 +78,7 @@ def _json_cell(name: str, content: Any, inputs: int) -> Cell:
                     edges.append(Edge(max(-1, min(source, 10**9)), operation))  # more cannot be, and is long to tell
                 case _:
                     raise GenotypeError(
-                        f"the JSON's {name}, node {index}: {shortened(str(edge))} is no edge; it is "
+                        f"the JSON's {name}, node {index}: {shortened(str(edge))} is not an edge; it is "
                         f'[state, operation], such as [0, "sep_conv_3x3"]'
                     )
         nodes.append(Node(edges))

@@ -11,7 +11,7 @@ _BENCH_EDGE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*~\s*(\d+)\s*")
 
 
 def from_nas_bench_201(text: str) -> Genotype:
-    """The one cell of a NAS-Bench-201 string."""
+    """Read the one cell of a NAS-Bench-201 string."""
     nodes = []
     for index, part in enumerate(text.strip().split("+")):
         part = part.strip()
@@ -31,7 +31,7 @@ def from_nas_bench_201(text: str) -> Genotype:
 
 
 def to_nas_bench_201(genotype: Genotype) -> str:
-    """The NAS-Bench-201 string of a genotype of one cell.
+    """Return the NAS-Bench-201 string of a genotype of one cell.
 
     Raises:
         GenotypeError: it has two cells, or a cell of two inputs, which the notation cannot tell.
@@ -42,7 +42,7 @@ def to_nas_bench_201(genotype: Genotype) -> str:
     """
     if len(genotype.cells) != 1 or genotype.normal.inputs != 1:
         raise GenotypeError(
-            "a NAS-Bench-201 string tells one cell of one input; this genotype has "
+            "a NAS-Bench-201 string describes one cell of one input; this genotype has "
             f"{len(genotype.cells)} cells of {genotype.normal.inputs} inputs"
         )
     nodes = ("|".join(f"{edge.operation}~{edge.source}" for edge in node.edges) for node in genotype.normal.nodes)

@@ -37,7 +37,7 @@ _MOST_CHARACTERS = 20_000
 
 @frozen
 class Reading:
-    """What a text was found to be.
+    """Genotype read from a text, with its notation and space.
 
     Attributes:
         genotype: the architecture.
@@ -51,7 +51,7 @@ class Reading:
 
 
 def parse(text: str, space: SearchSpace | None = None) -> Genotype:
-    """The genotype that a text means, whatever its notation; the notation is told by the text itself.
+    """Read the genotype that a text means, whatever its notation; the notation is recognised.
 
     Args:
         text: bnao's text form; the name of a published cell (see ``bnao.space.zoo``); the authors' integers (source,
@@ -60,7 +60,7 @@ def parse(text: str, space: SearchSpace | None = None) -> Genotype:
             (``|operation~source|+|operation~source|operation~source|+...``); or JSON (``to_text(..., "json")``).
             A notation's name and a colon may stand in front; the numbers of NAO's first version are read only so:
             ``nao-v1: 0 7 1 15 ...``.
-        space: the space it must belong to; None: the one that the text tells, else ``nao``.
+        space: the space it must belong to; None: the one that the text names, else ``nao``.
 
     Raises:
         GenotypeError: none of these notations, or not a genotype of the space.
@@ -75,7 +75,7 @@ def parse(text: str, space: SearchSpace | None = None) -> Genotype:
 
 
 def read(text: str, space: SearchSpace | None = None) -> Reading:
-    """As ``parse``, with the space that was found.
+    """Read a genotype like ``parse``, and return the space that was found as well.
 
     >>> read("DARTS_V2").space.name, read("0:skip_connect+0:skip_connect|0:skip_connect+0:skip_connect").told
     Traceback (most recent call last):
@@ -110,12 +110,12 @@ def read(text: str, space: SearchSpace | None = None) -> Reading:
     if notation == "text":
         return Reading(_of_space(Genotype.parse(body, output=found.rules.output), found), found, told=False)
     if not _INTEGERS.fullmatch(body):
-        raise GenotypeError(f"{shortened(body)} are no integers; {notation} is {found.length} of them")
+        raise GenotypeError(f"{shortened(body)} are not integers; {notation} is {found.length} of them")
     return Reading(from_integers(body, found), found, told=False)
 
 
 def read_lines(path: str | Path, space: SearchSpace) -> list[tuple[str, Genotype]]:
-    """Read a file of genotypes, one a line in any notation; blank lines and lines that begin with # are skipped.
+    """Read a file of genotypes, one per line in any notation; blank lines and lines that begin with # are skipped.
 
     Args:
         path: the file, UTF-8.
@@ -143,12 +143,12 @@ def read_lines(path: str | Path, space: SearchSpace) -> list[tuple[str, Genotype
             except GenotypeError as error:
                 raise GenotypeError(f"{where}: {error}") from None
     if not found:
-        raise ConfigError(f"{path} has no genotype; it must have one a line")
+        raise ConfigError(f"{path} has no genotype; it must have one per line")
     return found
 
 
 def _of_space(genotype: Genotype, space: SearchSpace) -> Genotype:
-    """The genotype, if it is of the space; the refusal names the spaces that it would be of."""
+    """Return the genotype, if it is of the space; the refusal names the spaces that it would be of."""
     try:
         return space.check(genotype)
     except GenotypeError as error:
@@ -178,7 +178,7 @@ def _notation_of(text: str, space: SearchSpace | None) -> str:
         return "zoo"
     length = (SPACES["nao"] if space is None else space).length
     raise GenotypeError(
-        f"{shortened(text)} is no genotype; give '0:sep_conv_3x3+1:skip_connect;...|...', {length} integers, a "
+        f"{shortened(text)} is not a genotype; give '0:sep_conv_3x3+1:skip_connect;...|...', {length} integers, a "
         f"published cell's name (bnao zoo), a DARTS Genotype(...), a NAS-Bench-201 string or JSON"
     )
 
@@ -187,9 +187,9 @@ def _read_published(name: str, space: SearchSpace | None) -> Reading:
     try:
         entry = published_cell(name)
     except GenotypeError as error:
-        raise GenotypeError(f"{shortened(name)} is no genotype; {error}") from None
+        raise GenotypeError(f"{shortened(name)} is not a genotype; {error}") from None
     if entry.genotype is None or entry.space is None:
-        raise GenotypeError(f"{entry.name} is no genotype of any space of bnao. {' '.join(entry.notes)}")
+        raise GenotypeError(f"{entry.name} is not a genotype of any space of bnao. {' '.join(entry.notes)}")
     _check_same(entry.space, space, entry.name)
     return Reading(entry.genotype, entry.space, told=True)
 
@@ -203,7 +203,7 @@ def _check_same(found: SearchSpace, wanted: SearchSpace | None, what: str) -> No
 
 
 def to_text(genotype: Genotype, space: SearchSpace, notation: str) -> str:
-    """A genotype's text in a notation; ``parse`` reads it again.
+    """Return a genotype's text in a notation; ``parse`` reads it again.
 
     Args:
         genotype: a genotype of the space.

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from bnao.cli import main
 
-# SPEC section 3: the published cell, NAONet-V2
+# the published cell, NAONet-V2
 PUBLISHED = "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1"
 ONE_NODE = "0:sep_conv_3x3+1:skip_connect|0:skip_connect+0:max_pool_3x3"
 
@@ -84,7 +84,7 @@ def test_a_genotype_in_a_file_can_be_drawn():
 
 def test_a_picture_that_cannot_be_written_is_refused_with_the_reason(monkeypatch):
     assert refused(2, PUBLISHED, "-o", "cell.jpg") == (
-        "cell.jpg is no name for a picture; it must end in .svg, .png, .pdf"
+        "cell.jpg is not a valid name for a picture; it must end in .svg, .png, .pdf"
     )
     assert refused(1, PUBLISHED, "-o", "no/cell.svg") == "cannot write no/cell.svg: there is no folder no"
     monkeypatch.setitem(sys.modules, "matplotlib", None)
@@ -100,7 +100,7 @@ def test_a_picture_that_cannot_be_written_is_refused_with_the_reason(monkeypatch
         (2, (), "no genotype; give one"),
         (2, (PUBLISHED, PUBLISHED), "2 genotypes; a picture shows one"),
         (2, tuple(PUBLISHED.split()), "40 single integers; put a genotype's integers in quotes"),
-        (1, ("hello",), "'hello' is no genotype"),
+        (1, ("hello",), "'hello' is not a genotype"),
         (1, (ONE_NODE,), "the normal cell has 1 node; a cell of space 'nao' with 5 nodes needs 5"),
         (2, ("--space", "nasnett", PUBLISHED), "'nasnett' is not"),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bnao.config.settings import EvaluateConfig
+from bnao.config.evaluation import EvaluateConfig
 from bnao.run import Run
 from tests.cli.test_cli import bnao, refused, workplace  # noqa: F401  # the fixture is used by its name
 from tests.export.test_files import FIRST, NETWORK, SECOND, keep_training
@@ -99,5 +99,5 @@ def test_an_onnx_file_whose_logits_are_not_the_networks_is_not_kept(evaluation):
 
     told = refused(1, "export", evaluation, "--to", "onnx", "--backend", "pretend", "-o", "net.onnx")
 
-    assert told.startswith("error: net.onnx gives other logits than the network: the largest difference is ")
+    assert told.startswith("error: net.onnx does not reproduce the network's logits: the largest difference is ")
     assert [path.name for path in Path().iterdir()] == ["evaluation"]

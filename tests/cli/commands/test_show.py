@@ -15,7 +15,7 @@ from bnao.space.genotype import Cell, Edge, Node
 from bnao.space.spaces import SPACES
 from bnao.streams import stream
 
-# SPEC section 3: the published cell, NAONet-V2
+# the published cell, NAONet-V2
 PUBLISHED = "1 1 0 1 2 4 0 0 0 0 2 1 0 0 0 2 0 3 0 0 0 2 0 2 2 2 1 0 0 0 0 1 0 0 0 3 0 0 0 1"
 ONE_NODE = "0:sep_conv_3x3+1:skip_connect|0:skip_connect+0:max_pool_3x3"
 
@@ -170,7 +170,7 @@ def test_where_only_ascii_can_be_shown_the_drawing_is_ascii(monkeypatch):
             PUBLISHED[:-1] + "5",
             "integer 39 (the second operation of node 4 in the reduction cell) is 5; it can be 0..4",
         ),
-        ("hello", "'hello' is no genotype; no published cell 'hello'"),
+        ("hello", "'hello' is not a genotype; no published cell 'hello'"),
         (ONE_NODE, "the normal cell has 1 node; a cell of space 'nao' with 5 nodes needs 5"),
     ],
 )
@@ -217,7 +217,7 @@ def test_a_file_that_is_absent_or_no_text_is_refused(tmp_path):
     [
         ((), "no genotype; give one or more, --file FILE, or - for standard input"),
         (tuple(PUBLISHED.split()), "40 single integers; put a genotype's integers in quotes"),
-        (("--image", "32x32", PUBLISHED), "'32x32' is no image shape; give HxWxC, such as 32x32x3"),
+        (("--image", "32x32", PUBLISHED), "'32x32' is not an image shape; give HxWxC, such as 32x32x3"),
         (("--image", "4x4x3", PUBLISHED), "images are 4 x 4 pixels"),
         (
             ("--channels", 0, PUBLISHED),

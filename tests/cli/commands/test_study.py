@@ -325,7 +325,7 @@ def test_diverse_and_similar_sizes_are_one_command_with_one_table():
         assert f"{sizes}: size alone and the truth: Kendall tau" in done.stdout
         assert Path(f"s/{sizes}-accuracy.svg").is_file()
     content = json.loads(Path("s/study.json").read_text())
-    assert (content["kind"], content["config"]["sizes"]) == ("ranking sets", "diverse,spread")
+    assert (content["kind"], content["config"]["sizes"]) == ("ranking sets", ["diverse", "spread"])
     assert content["sets"][1]["agreement"] == single["agreement"]
     assert bnao("study", "draw", "s", "--out", "drawn").exit_code == 0
     assert Path("drawn/spread-scores.svg").read_bytes() == Path("s/spread-scores.svg").read_bytes()
@@ -385,7 +385,8 @@ def test_controllers_are_compared_on_a_table(bench):
 def test_validation_regret_is_reported_with_intervals(bench):
     done = bnao(
         "study", "controllers", "--table", bench, "--space", "nas-bench-201", "--test-column", "test",
-        "--controllers", "evolution:50:3,ridge:45:3,local-search:45:3", "--pool", "10", "--queries", "100", "--out", "s",
+        "--controllers", "evolution:50:3,ridge:45:3,local-search:45:3", "--pool", "10", "--queries", "100",
+        "--out", "s",
     )  # fmt: skip
 
     assert done.exit_code == 0, done.output

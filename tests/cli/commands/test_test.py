@@ -9,7 +9,8 @@ import pytest
 from attrs import evolve
 from trained_networks import some_weights, trained_network
 
-from bnao.config.settings import DataConfig, EvaluateConfig, MachineConfig
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.settings import DataConfig, MachineConfig
 from bnao.network.parameters import stand_alone_shapes
 from bnao.network.state import to_bytes
 from bnao.network.trained import with_statistics
@@ -100,7 +101,7 @@ def test_images_of_another_size_are_resized_where_that_is_asked_for(evaluation):
     assert told.exit_code == 1
     assert told.stderr == (
         "bnao: error: the images are 16 x 16 pixels; the network was trained on 12 x 12; "
-        "show them so with --image-size 12\n"
+        "resize them with --image-size 12\n"
     )
     assert json.loads(done.stdout)["images"] == 40
 

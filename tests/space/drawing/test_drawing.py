@@ -393,7 +393,9 @@ def test_without_matplotlib_png_and_pdf_are_refused_with_the_way_to_get_it(tmp_p
 
 @pytest.mark.parametrize("file", ["cell.jpg", "cell", ".svg", "cell.svg.gz"])
 def test_another_suffix_is_refused_by_naming_the_three(tmp_path, file):
-    with pytest.raises(ConfigError, match=rf"{file} is no name for a picture; it must end in \.svg, \.png, \.pdf"):
+    with pytest.raises(
+        ConfigError, match=rf"{file} is not a valid name for a picture; it must end in \.svg, \.png, \.pdf"
+    ):
         save(Genotype.parse("0:skip_connect", output="loose ends").picture(), tmp_path / file)
 
     assert list(tmp_path.iterdir()) == []

@@ -197,7 +197,11 @@ def test_a_darts_cell_tells_its_space_in_darts_notation(nodes, seed):
         ),
         ("NAONet-A", "enas", "node 0 of the normal cell has the operation 'conv_3x3', for which ENAS has no number"),
         ("DARTS_V1", "nao-v1", "space 'darts' has no numbers in NAO's first version; nao and nao-large have"),
-        ("DARTS_V1", "nas-bench-201", "a NAS-Bench-201 string tells one cell of one input; this genotype has 2 cells"),
+        (
+            "DARTS_V1",
+            "nas-bench-201",
+            "a NAS-Bench-201 string describes one cell of one input; this genotype has 2 cells",
+        ),
     ],
 )
 def test_a_notation_that_cannot_express_a_genotype_says_which_edge_or_rule(name, notation, told):
@@ -266,10 +270,13 @@ def test_a_darts_genotype_of_a_space_that_was_asked_for_must_have_its_output():
         ({"space": "dart"}, "the JSON is of space 'dart'; there is nao, nao-large, darts"),
         ({"space": ["darts"]}, "the JSON is of space \"['darts']\"; there is"),
         ({"output": "loose ends"}, "the JSON's output is 'loose ends'; in space 'darts' it is 'nodes'"),
-        ({"normal": 7}, "the JSON's normal is no list of nodes"),
-        ({"normal": [7]}, "the JSON's normal is no list of nodes"),
-        ({"normal": [[["skip_connect", 0]]]}, "the JSON's normal, node 0: \"['skip_connect', 0]\" is no edge; it is"),
-        ({"normal": [[[True, "skip_connect"]]]}, "is no edge"),
+        ({"normal": 7}, "the JSON's normal is not a list of nodes"),
+        ({"normal": [7]}, "the JSON's normal is not a list of nodes"),
+        (
+            {"normal": [[["skip_connect", 0]]]},
+            "the JSON's normal, node 0: \"['skip_connect', 0]\" is not an edge; it is",
+        ),
+        ({"normal": [[[True, "skip_connect"]]]}, "is not an edge"),
         ({"normal": [[[9, "skip_connect"]]]}, "the JSON's normal: node 0 reads state 9, but only states 0..1"),
         ({"normal": [[]]}, "the JSON's normal: node 0 has no edge"),
         ({"normal": []}, "the JSON's normal: a cell has no node"),

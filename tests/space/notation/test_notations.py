@@ -68,10 +68,10 @@ def test_integers_may_be_separated_by_blanks_or_commas_and_stand_in_brackets(sep
             f"{'9' * 5000}{INTEGERS[1:]}",
             "integer 0 (the first state of node 0 in the normal cell) is 9999999999; it can be 0..1",
         ),
-        ("", f"'' is no genotype; {CAN_BE}"),
-        ("1 1 0 x", f"'1 1 0 x' is no genotype; {CAN_BE}"),
-        ("hello", "'hello' is no genotype; no published cell 'hello'; see: bnao zoo"),
-        ("NAONet-W2", "'NAONet-W2' is no genotype; no published cell 'NAONet-W2'; did you mean NAONet-V2?"),
+        ("", f"'' is not a genotype; {CAN_BE}"),
+        ("1 1 0 x", f"'1 1 0 x' is not a genotype; {CAN_BE}"),
+        ("hello", "'hello' is not a genotype; no published cell 'hello'; see: bnao zoo"),
+        ("NAONet-W2", "'NAONet-W2' is not a genotype; no published cell 'NAONet-W2'; did you mean NAONet-V2?"),
         (
             TEXT.replace("0:sep_conv_5x5+1", "0:conv_7x7+1"),
             "normal cell: node 0 has the operation 'conv_7x7'; "
@@ -159,7 +159,7 @@ def test_what_is_no_genotype_of_the_benchmark_is_refused_with_the_place(text, me
 def test_a_cell_of_the_benchmark_is_no_genotype_of_nao_and_has_its_own_notation():
     with pytest.raises(GenotypeError, match="1 cell; a genotype of space 'nao' has 2"):
         parse(BENCH_TEXT[0], NAO)
-    with pytest.raises(GenotypeError, match="a NAS-Bench-201 string tells one cell of one input"):
+    with pytest.raises(GenotypeError, match="a NAS-Bench-201 string describes one cell of one input"):
         to_nas_bench_201(parse(TEXT, NAO))
 
 

@@ -8,12 +8,12 @@ from bnao.cli.lazy import LazyGroup
 
 #: every kind of study and what it does; a module here has its name
 STUDIES = {
-    "ranking": "One-shot scores against stand-alone truth, under each sampler (Tables 2, 3 and 6).",
-    "controllers": "The controllers compared on a benchmark table: best found and regret, by queries.",
-    "predictor": "A controller's predictor alone, on a benchmark table.",
-    "size": "How size goes with accuracy along training, in benchmark tables.",
+    "ranking": "One-shot scores against stand-alone accuracies, for each sampler (Tables 2, 3 and 6).",
+    "controllers": "Controllers on a benchmark table: best accuracy and regret by number of queries.",
+    "predictor": "A controller's predictor on a benchmark table.",
+    "size": "Correlation of size and accuracy during training, in benchmark tables.",
     "agreement": "Published scores against published accuracies.",
-    "draw": "Draw the pictures of a study again.",
+    "draw": "Draw the pictures of a study again from its study.json.",
 }
 
 
@@ -21,5 +21,5 @@ STUDIES = {
 def command() -> None:
     """Measure how far a ranking can be trusted.
 
-    Each study writes study.json and, with matplotlib (pip install 'bnao[plot]'), pictures.
+    Each study writes study.json and, if matplotlib is installed (pip install 'bnao[plot]'), pictures.
     """

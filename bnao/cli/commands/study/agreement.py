@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
+from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.reports import agreement_report
 from bnao.cli.studies import Output, study_folder, study_options
-from bnao.config.settings import SPACE_NAMES
+from bnao.config.fields import build
 from bnao.config.table_studies import AgreementConfig
 from bnao.data.tables import read_rows
 from bnao.errors import RunError
@@ -16,47 +17,35 @@ from bnao.provenance import keep_study
 from bnao.run import read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SPACES, parse_in
-from bnao.studies.agreement import AgreementStudy, agreement_study
+from bnao.studies.agreement import AgreementStudy, study_agreement
 from bnao.studies.ranking import RESULT
 
+# the table is an argument, and the columns are options that must be there
+_GIVEN_APART = (("table",), ("truth_column",), ("score_columns",))
 
-@click.command("agreement")
-@click.argument("table", type=click.Path(path_type=Path))
-@click.option("--truth-column", required=True, help="Column of accuracies.")
-@click.option(
-    "--score-column", "columns", multiple=True, required=True, help="Column of scores; as often as there are."
-)
-@click.option("--among", type=click.Path(path_type=Path), help="Only the genotypes of this study.")
-@click.option("--space", type=click.Choice(SPACE_NAMES), default="nao", show_default=True, help="With --among: theirs.")
-@click.option("--draw", type=click.IntRange(min=2), default=50, show_default=True, help="Genotypes of a random draw.")
-@click.option("--draws", type=click.IntRange(min=2), default=1000, show_default=True, help="How many of these.")
-@click.option("--resamples", type=click.IntRange(min=100), default=1000, show_default=True, help="Of the bootstrap.")
+
+@click.command("agreement", cls=SectionedCommand, params=options_of(AgreementConfig, "Study", without=_GIVEN_APART))
+@click.argument("table")
+@click.option("--truth-column", required=True, help="Column of the accuracies.")
+@click.option("--score-column", "columns", multiple=True, required=True, help="Column of scores; can be repeated.")
 @study_options()
-def command(
-    table: Path,
-    truth_column: str,
-    columns: tuple[str, ...],
-    among: Path | None,
-    space: str,
-    draw: int,
-    draws: int,
-    resamples: int,
-    output: Output,
-) -> None:
-    """Compare the scores in a TABLE with the accuracies beside them: a check of the metrics on known ground."""
-    config = AgreementConfig(
-        table=str(table), truth_column=truth_column, score_columns=",".join(columns),
-        among=None if among is None else str(among), draw=draw, draws=draws, resamples=resamples,
-    )  # fmt: skip
+@click.pass_context
+def command(context: click.Context, table: str, truth_column: str, columns: tuple[str, ...], output: Output) -> None:
+    """Compare the scores in a TABLE with the accuracies in the same table, as a check of the metrics."""
+    apart = {"table": table, "truth_column": truth_column, "score_columns": columns}
+    config, path = build(AgreementConfig, {**given_settings(context), **apart}), Path(table)
+
+    named = config.space or (None if config.among is None else "nao")
 
     def study() -> AgreementStudy:
-        found = agreement_study(
-            read_rows(table), truth_column, columns,
-            space=SPACES[space], among=None if among is None else _genotypes_of(among),
-            draw=draw, draws=draws, resamples=resamples,
+        found = study_agreement(
+            read_rows(path), truth_column, columns,
+            space=None if named is None else SPACES[named],
+            among=None if config.among is None else _genotypes_of(Path(config.among)),
+            draw=config.draw, draws=config.draws, resamples=config.resamples,
         )  # fmt: skip
         with study_folder(output.folder, config) as run:
-            keep_study(run, found.to_json(), config, data=table.name)
+            keep_study(run, found.to_json(), config, data=path.name)
         return found
 
     output.told(study, agreement_report)

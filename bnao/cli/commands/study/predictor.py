@@ -21,7 +21,7 @@ from bnao.protocols import Predicting
 from bnao.provenance import about_table, keep_study, origin
 from bnao.space.spaces import SPACES
 from bnao.strategies.registry import make_controller
-from bnao.studies.predictor import PredictorStudy, predictor_study
+from bnao.studies.predictor import PredictorStudy, study_predictor
 
 log = logging.getLogger("bnao.cli")
 
@@ -33,7 +33,7 @@ _WITHOUT = (("controller", "epochs"),)
 @study_options()
 @click.pass_context
 def command(context: click.Context, output: Output) -> None:
-    """Train a controller on parts of a benchmark table, and rank genotypes that it has not seen."""
+    """Train a controller on samples of a benchmark table and rank genotypes that it has not seen."""
     config = build(PredictorConfig, given_settings(context))
     output.told(lambda: _studied(config, output.folder), predictor_report)
 
@@ -60,11 +60,11 @@ def _studied(config: PredictorConfig, folder: Path) -> PredictorStudy:
         return controller
 
     make(config.controller, config.seed)  # what cannot be made is told before there is a folder
-    listen = counting(config.seeds * len(config.parts), "{size} genotypes, seed {seed}: tau {tau:.3f}")
+    listen = counting(config.seeds * len(config.sizes), "{size} genotypes, seed {seed}: tau {tau:.3f}")
     facts = origin(about_table(path), config.machine, [] if backend is None else [backend])
     with study_folder(folder, config, facts) as run:
         genotypes = list(score_of)
         scores = np.array(list(score_of.values()))
-        found = predictor_study(config, genotypes, scores, make, folder=run, listen=listen)
+        found = study_predictor(config, genotypes, scores, make, folder=run, listen=listen)
         keep_study(run, found.to_json(), config, data=f"table {path.name}")
     return found

@@ -15,13 +15,13 @@ from bnao.cli.reports import ranking_report
 from bnao.cli.studies import Output, framework, study_folder, study_options
 from bnao.cli.study_track import StudyTrack
 from bnao.config.fields import to_toml
-from bnao.config.settings import StudyConfig
+from bnao.config.studies import StudyConfig
 from bnao.data.dataset import epoch_batches, load_dataset
 from bnao.errors import RunError
 from bnao.run import Folder
 from bnao.space.spaces import space_named
-from bnao.studies.ranking import RankingStudy, ranking_study
-from bnao.studies.sets import RankingSets, ranking_sets
+from bnao.studies.ranking import RankingStudy, study_ranking
+from bnao.studies.sets import RankingSets, study_ranking_sets
 from bnao.studies.truth import read_accuracies, truth_sources
 
 log = logging.getLogger("bnao.cli")
@@ -33,11 +33,11 @@ _STORE = Path("runs") / "store"
 @layer_options(StudyConfig)
 @click.option(
     "--genotypes-file", "file", type=click.Path(path_type=Path),
-    help="Rank these genotypes, one a line, in place of random ones; - for standard input.",
+    help="File of genotypes to rank, one per line, instead of random ones; - for standard input.",
 )  # fmt: skip
 @click.option(
     "--store", type=click.Path(path_type=Path), default=_STORE, show_default=True,
-    help="Folder of stand-alone trainings, which studies share: none is trained twice.",
+    help="Folder of stand-alone trainings that all studies share, so that none is repeated.",
 )  # fmt: skip
 @study_options()
 @click.pass_context
@@ -50,11 +50,11 @@ def command(
     store: Path,
     output: Output,
 ) -> None:
-    """Compare the order of one-shot scores with that of stand-alone accuracies, under each sampler.
+    """Compare the ranking by one-shot scores with that by stand-alone accuracies, for each sampler.
 
-    Genotypes are trained alone, or have a --truth of a table or of another folder; then supernets over just these are
-    trained under each of --samplers and scored. In the help, "default" is the paper's setting and "quick" what that
-    preset has instead. A study that was stopped goes on with the same command and --out.
+    Genotypes are trained alone, or their accuracies are read from --truth; then supernets of these genotypes are
+    trained with each of --samplers and scored. Below, "default" is the paper's setting and "quick" that of the preset
+    quick. The same command with the same --out resumes a study.
     """
     config = configured(context, StudyConfig, preset_name, config_file)
     if show_config:
@@ -67,10 +67,10 @@ def _studied(
     config: StudyConfig, folder: Path, store: Path, file: Path | None, quiet: bool
 ) -> RankingStudy | RankingSets:
     space = space_named(config.network.space, config.network.nodes)
-    several = len(config.sets) > 1
+    several = len(config.sizes) > 1
     if several and file is not None:
-        raise click.UsageError(f"--genotypes-file is one set of genotypes, and --sizes {config.sizes} are several")
-    given = None if file is None else {config.sizes: Given.of((), file).genotypes(space)}
+        raise click.UsageError(f"--genotypes-file is one set of genotypes, but --sizes has {len(config.sizes)}")
+    given = None if file is None else {config.sizes[0]: Given.of((), file).genotypes(space)}
     sources = truth_sources(config)
     truths = {name: read_accuracies(source, space, config.truth_column) for name, source in sources.items()} or None
     if truths is not None and given is None and all(source.suffix == ".json" for source in sources.values()):
@@ -88,21 +88,21 @@ def _studied(
         scored_images=len(dataset.y_dev),
         start=time.monotonic(),
     )
-    kept = _store(store, truths is None or bool(config.short_epochs))
+    kept = _store(store, truths is None or bool(config.short))
     with study_folder(folder, config) as run:
         log.info("%s", dataset.describe())
         study: RankingStudy | RankingSets
         with following(track, "study", quiet) as listen:
             if several:
-                study = ranking_sets(
+                study = study_ranking_sets(
                     config, backend, dataset, whole,
                     truths=truths, genotypes=given, run=run, store=kept, listen=listen,
                 )  # fmt: skip
             else:
-                study = ranking_study(
+                study = study_ranking(
                     config, backend, dataset, whole,
-                    truth=None if truths is None else truths[config.sizes],
-                    genotypes=None if given is None else given[config.sizes],
+                    truth=None if truths is None else truths[config.sizes[0]],
+                    genotypes=None if given is None else given[config.sizes[0]],
                     run=run, store=kept, listen=listen,
                 )  # fmt: skip
         log.info("counting how far they agree")

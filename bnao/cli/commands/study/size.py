@@ -1,4 +1,4 @@
-"""``bnao study size``: how size goes with accuracy as training goes on, in benchmark tables."""
+"""``bnao study size``: correlation of size and accuracy during training, in benchmark tables."""
 
 from __future__ import annotations
 
@@ -6,39 +6,36 @@ from pathlib import Path
 
 import click
 
+from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.reports import size_report
 from bnao.cli.studies import Output, study_folder, study_options
+from bnao.config.fields import build
 from bnao.config.table_studies import SizeConfig
 from bnao.data.tables import read_rows
 from bnao.provenance import keep_study
-from bnao.studies.size import SizeCorrelation, premise_json, size_correlation
+from bnao.studies.size import SizeCorrelation, sizes_to_json, study_size
+
+# the tables are arguments, and a column is an option that may be repeated
+_GIVEN_APART = (("tables",), ("columns",))
 
 
-@click.command("size")
-@click.argument("tables", metavar="TABLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--size-column", help="Column of sizes.  [default: size, params, or one that begins with params]")
+@click.command("size", cls=SectionedCommand, params=options_of(SizeConfig, "Study", without=_GIVEN_APART))
+@click.argument("tables", metavar="TABLE...", nargs=-1, required=True)
 @click.option(
     "--column", "columns", multiple=True,
-    help="A column of accuracies, as often as there are.  [default: all whose names tell epochs, as test_acc_ep50]",
+    help="Column of accuracies; can be repeated.  [default: all whose names have epochs, such as test_acc_ep50]",
 )  # fmt: skip
-@click.option("--resamples", type=click.IntRange(min=100), default=1000, show_default=True, help="Of the bootstrap.")
 @study_options()
-def command(
-    tables: tuple[Path, ...],
-    size_column: str | None,
-    columns: tuple[str, ...],
-    resamples: int,
-    output: Output,
-) -> None:
-    """Correlate size with accuracy along training, in each TABLE: the paper's premise, in others' data."""
-    config = SizeConfig(
-        tables=",".join(map(str, tables)), size_column=size_column, columns=",".join(columns), resamples=resamples
-    )
+@click.pass_context
+def command(context: click.Context, tables: tuple[str, ...], columns: tuple[str, ...], output: Output) -> None:
+    """Correlate size with accuracy during training, in each TABLE: the paper's premise, tested on published data."""
+    config = build(SizeConfig, {**given_settings(context), "tables": tables, "columns": columns})
 
     def study() -> list[SizeCorrelation]:
-        found = [size_correlation(read_rows(table), size_column, columns, resamples) for table in tables]
+        paths = [Path(table) for table in tables]
+        found = [study_size(read_rows(path), config.size_column, config.columns, config.resamples) for path in paths]
         with study_folder(output.folder, config) as run:
-            keep_study(run, premise_json(found), config, data=", ".join(table.name for table in tables))
+            keep_study(run, sizes_to_json(found), config, data=", ".join(path.name for path in paths))
         return found
 
     output.told(study, size_report)
