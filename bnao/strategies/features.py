@@ -70,7 +70,7 @@ def features_length(space: SearchSpace) -> int:
     >>> features_length(SPACES["nas-bench-201"])
     47
     """
-    return structure((), space).shape[1]
+    return int(structure((), space).shape[1])
 
 
 def standardised(genotypes: Sequence[Genotype], space: SearchSpace) -> Floats:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from bnao.config.settings import ControllerConfig
 from bnao.protocols import Accept, Epoch
+from bnao.space.edits import neighbours
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import SearchSpace, neighbours
+from bnao.space.spaces import SearchSpace
 from bnao.streams import stream
 
 

@@ -20,8 +20,9 @@ from bnao.errors import DivergedError
 from bnao.metrics import defined, kendall_tau, pairwise_accuracy
 from bnao.network.state import check_state
 from bnao.protocols import Accept, Epoch, HeldOut
+from bnao.space.edits import neighbours
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import SearchSpace, neighbours
+from bnao.space.spaces import SearchSpace
 from bnao.strategies.features import features_length, standardised
 from bnao.strategies.targets import can_learn, check_finite, rank_targets, scaled
 from bnao.streams import stream

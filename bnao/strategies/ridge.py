@@ -83,7 +83,8 @@ class _Fitted:
         half = np.linalg.solve(factor, targets)
         # the prior's scale of which the targets are likeliest
         variance = float(half @ half) / len(targets)
-        return cls(features, kernel, width, variance, factor, np.linalg.solve(factor.T, half))
+        coefficients: Floats = np.linalg.solve(factor.T, half).astype(np.float64)
+        return cls(features, kernel, width, variance, factor, coefficients)
 
     def expected(self, features: Floats) -> tuple[Floats, Floats]:
         of = KERNELS[self.kernel]

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from bnao.config.settings import ControllerConfig
 from bnao.metrics import defined, kendall_tau, pairwise_accuracy
 from bnao.protocols import Accept, Epoch, HeldOut
+from bnao.space.edits import neighbours
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import SearchSpace, neighbours
+from bnao.space.spaces import SearchSpace
 from bnao.strategies.features import structure
 from bnao.strategies.random_search import RandomController
 from bnao.strategies.targets import can_learn, check_finite, normal_targets

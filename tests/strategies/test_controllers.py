@@ -3,7 +3,8 @@ import pytest
 
 from bnao.config.settings import ControllerConfig, NetworkConfig
 from bnao.network.size import count_parameters
-from bnao.space.spaces import SPACES, SearchSpace, neighbours, space_named
+from bnao.space.edits import neighbours
+from bnao.space.spaces import SPACES, SearchSpace, space_named
 from bnao.strategies.ageing_evolution import AgeingEvolutionController
 from bnao.strategies.evolution import EvolutionController, mutate
 from bnao.strategies.local_search import LocalSearchController
