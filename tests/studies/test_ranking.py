@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 from pretend_backend import _Backend as PretendBackend
 
-from bnao.cli.reports import ranking_report
+from bnao.cli.study_reports import ranking_report
 from bnao.config.arms import PlannedSupernet, SamplerSpec
 from bnao.config.fields import build
 from bnao.config.presets import preset

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.reports import controllers_report
 from bnao.cli.studies import Output, counting, framework, required, study_folder, study_options
+from bnao.cli.study_reports import controllers_report
 from bnao.config.fields import build
 from bnao.config.settings import OF_A_BACKEND
 from bnao.config.table_studies import ControllersConfig

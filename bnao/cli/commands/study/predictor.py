@@ -10,8 +10,8 @@ import click
 import numpy as np
 
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.reports import predictor_report
 from bnao.cli.studies import Output, counting, framework, required, study_folder, study_options
+from bnao.cli.study_reports import predictor_report
 from bnao.config.fields import build
 from bnao.config.settings import OF_A_BACKEND, ControllerConfig, NetworkConfig, SearchConfig
 from bnao.config.table_studies import PredictorConfig
