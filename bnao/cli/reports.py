@@ -484,7 +484,18 @@ def random_line(found: AgainstRandom) -> str:
     return (
         f"test error: {percent(found.first, 2)} for the genotype ranked first, {percent(found.top_mean, 2)} on "
         f"average over the top {found.top}; the median of {found.random} random ones of the first pool is "
-        f"{percent(found.random_median, 2)}"
+        f"{percent(found.random_median, 2)}{_gain(found)}"
+    )
+
+
+def _gain(found: AgainstRandom) -> str:
+    if found.gain is None:
+        return ""
+    value, low, high = (f"{100 * each:.2f}" for each in (found.gain.value, found.gain.low, found.gain.high))
+    shows = "" if found.gain.low > 0 or found.gain.high < 0 else ", which includes zero: it shows nothing yet"
+    return (
+        f"\ngain over random: the top {found.top} have {value} [{low}, {high}] points less test error on average than "
+        f"the {found.random} random ones (95% bootstrap interval over genotypes{shows})"
     )
 
 
