@@ -86,9 +86,7 @@ class PredictorStudy:
             tuple(int(entry["held_out"]) for entry in table),
             np.array([entry["each_tau"] for entry in table], dtype=np.float64).T,
             np.array([entry["each_rho"] for entry in table], dtype=np.float64).T,
-            np.array(
-                [entry.get("each_seconds", [None] * entry["trainings"]) for entry in table], dtype=np.float64
-            ).T,
+            np.array([entry.get("each_seconds", [None] * entry["trainings"]) for entry in table], dtype=np.float64).T,
             content.get("controller", "nao"),
         )
 
@@ -147,9 +145,7 @@ def study_predictor(
                     folder.write_json(name, {"kendall_tau": figures[0], "spearman": figures[1], "seconds": taken})
             tau[row, column], rho[row, column], seconds[row, column] = figures
             listen({"event": "training", "size": size, "seed": seed, "tau": figures[0]})
-    return PredictorStudy(
-        config.space, n, config.sizes, held_out, tau, rho, seconds, config.controller.controller
-    )
+    return PredictorStudy(config.space, n, config.sizes, held_out, tau, rho, seconds, config.controller.controller)
 
 
 def _figures(content: Mapping[str, Any]) -> tuple[float, float, float]:
