@@ -79,7 +79,7 @@ class _Fitted:
     @classmethod
     def of(cls, features: Floats, targets: Floats, kernel: str, width: float, penalty: float) -> _Fitted:
         matrix = KERNELS[kernel](features, features, width) + penalty * np.eye(len(features))
-        factor: Floats = np.linalg.cholesky(matrix).astype(np.float64)
+        factor: Floats = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
         half = np.linalg.solve(factor, targets)
         # the prior's scale of which the targets are likeliest
         variance = float(half @ half) / len(targets)
