@@ -15,57 +15,12 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import ProtocolError
+from bnao.events import Event as Event
+from bnao.events import Listener as Listener
 from bnao.network.state import State as State
 from bnao.network.trained import Trained
 from bnao.space.genotype import Genotype
 from bnao.space.mixture import Mixture as Mixture
-
-#: something happened: its kind under "event", and plain values
-Event = Mapping[str, Any]
-#: is told every event
-Listener = Callable[[Event], None]
-
-_TRAINING = ("genotype", "of", "repeat")
-_SUPERNET = ("sampler", "seed", "length")
-_HELD_OUT = ("learned_from", "n", "pairwise_accuracy", "kendall_tau", "reconstruction_distance")
-#: every event of search, evaluate and study_ranking by its kind, with its fields besides "event"; docs/events.md says
-#: when each is told and what its fields mean
-EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "search": {
-        "pool": ("round", "genotypes", "sources", "duplicates"),
-        "step": ("round", "step", "steps", "loss", "rate", "genotype", "seconds"),
-        "alone": ("round", "genotype", "epoch", "epochs", "loss", "rate", "seconds"),
-        "score": ("round", "scored", "of", "best"),
-        "proposals": ("round", "proposals", "pairwise_accuracy", "kendall_tau"),
-        "round": ("round", "rounds", "best", "genotype"),
-        "controller": ("round", "epoch", "epochs", "loss", "rate"),
-        "measured": ("round", *_HELD_OUT),
-        "exhausted": ("round", "message"),
-        "probed": ("genotype", "of"),
-        "landmark": ("trained", "of", "accuracy"),
-        "rerank": ("trained", "of", "accuracy"),
-        "end": ("best", "score"),
-    },
-    "evaluate": {
-        "step": (*_TRAINING, "epoch", "epochs", "step", "steps", "loss", "rate"),
-        "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
-        "trained": (*_TRAINING, "test_error"),
-    },
-    "zero_cost_scores": {
-        "probed": ("genotype", "of"),
-    },
-    "study_ranking": {
-        "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
-        "trained": (*_TRAINING, "test_error", "known"),
-        "step": (*_SUPERNET, "step", "steps", "loss", "rate", "seconds"),
-        "score": (*_SUPERNET, "epochs", "scored", "of"),
-        "supernet": _SUPERNET,
-        "probed": ("genotype", "of"),
-        "short_epoch": ("genotype", "of", "seed", "epoch", "epochs", "loss", "rate", "seconds"),
-        "short": ("genotype", "of", "seed", "epochs", "error", "known"),
-        "end": (),
-    },
-}
 
 
 @frozen
@@ -328,6 +283,15 @@ class Predicting(Controller, Protocol):
         ...
 
 
+@runtime_checkable
+class Choosing(Controller, Protocol):
+    """A controller that can also choose among given genotypes: asked where only some genotypes have scores."""
+
+    def choose(self, candidates: Sequence[Genotype], n: int, *, round: int) -> list[Genotype]:
+        """The n of the candidates that it would propose."""
+        ...
+
+
 @frozen
 class HeldOut:
     """How a controller does on scored genotypes it did not learn from; None is what is not defined for so few.
@@ -338,14 +302,14 @@ class HeldOut:
         pairwise_accuracy: share of their pairs that predicted and found scores order alike.
         kendall_tau: of predicted and found scores.
         reconstruction_distance: mean share of tokens that differ between a genotype and what its representation is
-            decoded to (Hamming), in [0, 1].
+            decoded to (Hamming), in [0, 1]; None for a controller that decodes nothing.
     """
 
     learned_from: int
     n: int
     pairwise_accuracy: float | None
     kendall_tau: float | None
-    reconstruction_distance: float
+    reconstruction_distance: float | None
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.fused import Fuser
 from bnao.evaluation.proxies import zero_cost_scores
 from bnao.evaluation.trainings import evaluate
-from bnao.protocols import EVENTS
+from bnao.events import EVENTS
 from bnao.space.spaces import space_named
 from bnao.strategies.rounds import search
 from bnao.streams import stream

@@ -120,7 +120,7 @@ class TableBackend:
         """None: the NAO controller needs gradients."""
         raise BackendError(
             "backend 'table' has no NAO controller, which needs gradients; "
-            "choose --controller evolution or random, or --controller-backend torch"
+            "choose --controller ridge, evolution or random, or --controller-backend torch"
         )
 
     def stand_alone(

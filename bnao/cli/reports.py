@@ -391,6 +391,36 @@ def controllers_report(study: ControllersStudy) -> list[str]:
         f"{study.rows:,} genotypes of space {study.space}; the best test accuracy is {study.optimum:.3f}, and "
         f"that of the genotype with the best score {study.test_of_best_score:.3f}",
         *table(heads, rows, left=["controller"]),
+        *_validation_regret(study),
+    ]
+
+
+def _validation_regret(study: ControllersStudy) -> list[str]:
+    """How far the best score found lies below the table's best, and what each controller differs by."""
+    found, until_top = study.validation_regret(), study.until_top()
+    if not found or study.best_score is None:
+        return []
+    heads = ["controller", "searches", "queries", "validation regret", "95 %", f"less {study.baseline.controller}'s",
+             "95 % "]  # fmt: skip
+    rows = [
+        [
+            row.controller, str(row.searches), f"{row.queries:,}", f"{row.regret:.3f}",
+            f"{row.low:.3f} to {row.high:.3f}",
+            *(
+                ("-", "")
+                if row.difference is None
+                else (f"{row.difference:+.3f}", f"{row.difference_low:+.3f} to {row.difference_high:+.3f}")
+            ),
+        ]
+        for row in sorted(found, key=lambda row: [curve.controller for curve in study.curves].index(row.controller))
+    ]  # fmt: skip
+    most = f"more than {study.curves[0].queries[-1]:,}"
+    medians = ", ".join(f"{name} {most if math.isinf(value) else f'{value:g}'}" for name, value in until_top.items())
+    return [
+        "",
+        f"validation regret: how far the best score found lies below the table's best, {study.best_score:.3f}",
+        *table(heads, rows, left=["controller"]),
+        f"queries until one of the table's best 0.1 % is found (median): {medians}",
     ]
 
 
@@ -399,12 +429,14 @@ def predictor_report(study: PredictorStudy) -> list[str]:
     rows = [
         [
             f"{size:,}", f"{held:,}", str(len(tau)), f"{tau.mean():.3f}", f"{tau.min():.3f} to {tau.max():.3f}",
-            f"{rho.mean():.3f}",
+            f"{rho.mean():.3f}", "-" if np.isnan(seconds).any() else f"{seconds.mean():.1f}",
         ]
-        for size, held, tau, rho in zip(study.train_sizes, study.held_out, study.tau.T, study.rho.T, strict=True)
+        for size, held, tau, rho, seconds in zip(
+            study.train_sizes, study.held_out, study.tau.T, study.rho.T, study.seconds.T, strict=True
+        )
     ]  # fmt: skip
-    heads = ["learned from", "held out", "trainings", "Kendall tau", "range", "Spearman"]
-    return [f"space {study.space}, {study.rows:,} genotypes", *table(heads, rows)]
+    heads = ["learned from", "held out", "trainings", "Kendall tau", "range", "Spearman", "seconds"]
+    return [f"{study.controller} in space {study.space}, {study.rows:,} genotypes", *table(heads, rows)]
 
 
 def agreement_report(study: AgreementStudy) -> list[str]:
@@ -452,7 +484,18 @@ def random_line(found: AgainstRandom) -> str:
     return (
         f"test error: {percent(found.first, 2)} for the genotype ranked first, {percent(found.top_mean, 2)} on "
         f"average over the top {found.top}; the median of {found.random} random ones of the first pool is "
-        f"{percent(found.random_median, 2)}"
+        f"{percent(found.random_median, 2)}{_gain(found)}"
+    )
+
+
+def _gain(found: AgainstRandom) -> str:
+    if found.gain is None:
+        return ""
+    value, low, high = (f"{100 * each:.2f}" for each in (found.gain.value, found.gain.low, found.gain.high))
+    shows = "" if found.gain.low > 0 or found.gain.high < 0 else ", which includes zero: it shows nothing yet"
+    return (
+        f"\ngain over random: the top {found.top} have {value} [{low}, {high}] points less test error on average than "
+        f"the {found.random} random ones (95% bootstrap interval over genotypes{shows})"
     )
 
 

@@ -14,6 +14,23 @@ from bnao.errors import ConfigError
 
 C = TypeVar("C")
 
+#: the NAO controller for rounds of a few dozen genotypes; the defaults are the paper's
+RANKED_NAO: Settings = {"targets": "ranks", "features": "structure", "patience": 30, "selection": "neighbours"}
+#: the same for rounds of 25 on a table of NAS-Bench-201, in seconds: nodes' edges cannot change places there
+TABLE_NAO: Settings = {
+    **RANKED_NAO,
+    "embedding": 16,
+    "hidden": 32,
+    "mlp_layers": 1,
+    "mlp_hidden": 64,
+    "epochs": 60,
+    "batch_size": 50,
+    "learning_rate": 0.01,
+    "swaps": 1,
+    "most_steps": 10,
+    "patience": 10,
+}
+
 SEARCH_PRESETS: dict[str, Settings] = {
     "quick": {
         "rounds": 3,
@@ -26,7 +43,7 @@ SEARCH_PRESETS: dict[str, Settings] = {
         "network": {"channels": 8, "cells": 1},
         "data": {"dataset": "fashion-mnist", "image_size": 14, "dev_share": 0.2, "pad": 2},
         "training": {"learning_rate": 0.15},
-        "controller": {"epochs": 60},
+        "controller": {**RANKED_NAO, "epochs": 60},
     },
     "cifar10-small": {
         "rounds": 3,
@@ -39,7 +56,7 @@ SEARCH_PRESETS: dict[str, Settings] = {
         "network": {"channels": 8, "cells": 1},
         "data": {"dataset": "cifar10", "train_images": 10_000},
         "training": {"learning_rate": 0.1},
-        "controller": {"epochs": 200},
+        "controller": {**RANKED_NAO, "epochs": 200},
     },
     "paper": {},
 }

@@ -230,7 +230,7 @@ def zero_cost_scores(
         config: which scores, the network, the images of a batch, the seed and the repeats.
         backend: computes gradients and ReLU codes; ``torch`` and ``keras`` do.
         dataset: the batches are of its train part, without augmentation.
-        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
         One entry a genotype, in the order given. A function of the seed: repeat r has the first weights and the images

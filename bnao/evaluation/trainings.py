@@ -133,7 +133,7 @@ def evaluate(
         run: a folder for weights and results. What it holds of finished trainings is not done again, and a
             training that was killed resumes from its last checkpoint. None: nothing is kept.
         scores: one-shot scores of the genotypes; with them the folder also gets the rank agreement.
-        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
         One evaluation a genotype, in the order given.

@@ -23,6 +23,7 @@ from bnao.errors import ConfigError, GenotypeError, WeightsError
 from bnao.metrics import defined, kendall_tau, pairwise_accuracy
 from bnao.network.size import SIZES, count_multiply_adds, count_parameters
 from bnao.protocols import (
+    Choosing,
     Controller,
     Event,
     HeldOut,
@@ -89,7 +90,7 @@ def search(
             the end, such as ``bnao.evaluation.trainings.short_training``; None: they stay in the order of their scores.
         fuse: joins the scores with what else is known, by which all are ranked at the end, such as
             ``bnao.Fuser``; None: they are ranked by their scores.
-        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
         Every genotype that was scored, best first.
@@ -414,11 +415,12 @@ class _Search:
         if held_out is not None:
             self.tell("measured", round=round, **attrs.asdict(held_out))
         seeds = [known[index] for index in np.argsort(-scores, kind="stable")[: config.n_seeds]]
-        if self.supernet.candidates is None:
+        candidates = self.supernet.candidates
+        # a table of the whole space has whatever is proposed
+        if candidates is None or len(candidates) == self.space.genotypes:
             made = self.controller.propose(seeds, config.new, self.wanted, round=round)
         else:
-            wishes = self.controller.propose(seeds, config.new, lambda g: g not in self.born, round=round)
-            made = nearest(self.space, wishes, self.unseen(self.candidates or ()))
+            made = self.from_table(seeds, self.unseen(candidates), round)
         made = distinct_ones(made, config.distinct)
         predicted = {}
         if made and isinstance(self.controller, Predicting):
@@ -426,6 +428,14 @@ class _Search:
         filled = self.random(config.new - len(made), round, barred=made)
         sources = {config.controller.controller: len(made), "random": len(filled)}
         return _Pool([*made, *filled], sources, predicted=predicted, held_out=held_out)
+
+    def from_table(self, seeds: Sequence[Genotype], left: Sequence[Genotype], round: int) -> list[Genotype]:
+        """The controller's choice among a table's unseen genotypes, or the nearest ones to what it proposes."""
+        n = self.config.new
+        if isinstance(self.controller, Choosing):
+            return self.controller.choose(left, n, round=round)
+        wishes = self.controller.propose(seeds, n, lambda genotype: genotype not in self.born, round=round)
+        return nearest(self.space, wishes, left)
 
     def wanted(self, genotype: Genotype) -> bool:
         """Whether a proposal is new, passes something of the image on and keeps the budgets."""
@@ -438,6 +448,8 @@ class _Search:
 
     def random(self, n: int, round: int, barred: Sequence[Genotype] = ()) -> list[Genotype]:
         """n new random genotypes within the budgets; fewer only where there are no more, and never in round 0."""
+        if not n:
+            return []
         rng = stream(self.config.seed, "pool", round)
         if self.candidates is not None:
             left = self.unseen(self.candidates, barred)

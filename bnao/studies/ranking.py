@@ -424,7 +424,7 @@ def study_ranking(
         run: a folder for run.json, what is finished, and at the end study.json, as ``bnao study ranking`` has them; a
             study that was killed resumes from it.
         store: a folder for stand-alone trainings, which many studies may share.
-        listen: is called with every event; ``bnao.protocols.EVENTS`` lists them.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Raises:
         ConfigError: too few genotypes for what is asked, or several sets of them.
@@ -487,14 +487,9 @@ def _proxies(
     if not config.proxy_names:
         return {}
     asked = ProxiesConfig(
-        seed=config.seed,
-        proxies=config.proxies,
-        batch=min(ProxiesConfig().batch, dataset.n_train),
-        repeats=config.seeds,
-        network=config.network,
-        data=config.data,
-        machine=config.machine,
-    )
+        seed=config.seed, proxies=config.proxies, batch=min(ProxiesConfig().batch, dataset.n_train),
+        repeats=config.seeds, network=config.network, data=config.data, machine=config.machine,
+    )  # fmt: skip
     found = zero_cost_scores(
         genotypes, asked, backend, dataset,
         listen=lambda event: tell("probed", genotype=event["genotype"], of=event["of"]),

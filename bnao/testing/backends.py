@@ -21,12 +21,14 @@ from bnao.network.parameters import stand_alone_shapes, supernet_shapes
 from bnao.network.size import count_parameters, supernet_parameters
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training, trained_of
-from bnao.protocols import Backend, Exporting, Probe, Probing, State
+from bnao.protocols import Backend, Exporting
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.streams import stream
 from bnao.testing.images import save_images, small_dataset
 from bnao.testing.paths import path_names
+from bnao.testing.probes import ProbeContract
+from bnao.testing.states import are_equal, copy_of
 from bnao.testing.supernets import SupernetContract
 from bnao.training.shared_weights import SharedWeights
 
@@ -34,7 +36,7 @@ _NODES = 3
 _IMAGES = ("x_train", "x_dev", "x_test")
 
 
-class BackendContract(SupernetContract):
+class BackendContract(SupernetContract, ProbeContract):
     """Tests that hold for every backend; a subclass supplies the fixture ``backend``."""
 
     @pytest.fixture
@@ -115,12 +117,12 @@ class BackendContract(SupernetContract):
     ) -> None:
         supernet = backend.supernet(config, dataset)
         first, second = genotypes[:2]
-        before = _copied(supernet.state())
+        before = copy_of(supernet.state())
 
         _train(supernet, [first], 1)
-        after_first = _copied(supernet.state())
+        after_first = copy_of(supernet.state())
         _train(supernet, [second], 2, start=1)
-        after_second = _copied(supernet.state())
+        after_second = copy_of(supernet.state())
 
         # a second genotype's step also shows that the first one's momentum does not move what is not drawn
         for state, earlier, genotype in ((after_first, before, first), (after_second, after_first, second)):
@@ -138,10 +140,10 @@ class BackendContract(SupernetContract):
         )
         supernet = backend.supernet(evolve(config, training=training), dataset)
         first, second = genotypes[:2]
-        begun = without_momenta(_copied(supernet.state()))
+        begun = without_momenta(copy_of(supernet.state()))
 
         _train(supernet, [first], 1)
-        before = _copied(supernet.state())
+        before = copy_of(supernet.state())
         _train(supernet, [second], 2, start=1)
         after = supernet.state()
 
@@ -162,17 +164,17 @@ class BackendContract(SupernetContract):
         _train(whole, genotypes, 4)
         _train(stopped, genotypes, 4, stop=2)
 
-        resumed.load_state(_copied(stopped.state()))
+        resumed.load_state(copy_of(stopped.state()))
         _train(resumed, genotypes, 4, start=2)
 
-        assert _equal(whole.state(), resumed.state())
+        assert are_equal(whole.state(), resumed.state())
 
     def test_edges_in_sorted_order_train_other_weights_than_by_hash(
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
     ) -> None:
         config = evolve(config, network=evolve(config.network, slots="sorted"))
         supernet = backend.supernet(config, dataset)
-        before = _copied(supernet.state())
+        before = copy_of(supernet.state())
 
         _train(supernet, genotypes[:1], 1)
 
@@ -196,10 +198,10 @@ class BackendContract(SupernetContract):
         for seed in (0, 0, 1):
             supernet = backend.supernet(evolve(config, seed=seed), dataset)
             _train(supernet, genotypes, 4)
-            states.append(_copied(supernet.state()))
+            states.append(copy_of(supernet.state()))
 
-        assert _equal(states[0], states[1])
-        assert not _equal(states[0], states[2])
+        assert are_equal(states[0], states[1])
+        assert not are_equal(states[0], states[2])
 
     def test_training_that_was_stopped_goes_on_bit_for_bit(
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
@@ -210,10 +212,10 @@ class BackendContract(SupernetContract):
         _train(stopped, genotypes, 6, stop=3)
         resumed = backend.supernet(config, dataset)
 
-        resumed.load_state(_copied(stopped.state()))
+        resumed.load_state(copy_of(stopped.state()))
         _train(resumed, genotypes, 6, start=3)
 
-        assert _equal(whole.state(), resumed.state())
+        assert are_equal(whole.state(), resumed.state())
 
     def test_the_learning_rate_falls_in_a_cosine_and_starts_again_each_round(
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
@@ -263,11 +265,11 @@ class BackendContract(SupernetContract):
     ) -> None:
         supernet = backend.supernet(config, dataset)
         _train(supernet, genotypes, 2)
-        before = _copied(supernet.state())
+        before = copy_of(supernet.state())
 
         supernet.score(genotypes)
 
-        assert _equal(before, supernet.state())
+        assert are_equal(before, supernet.state())
 
     # --- weights
 
@@ -311,7 +313,7 @@ class BackendContract(SupernetContract):
             pass
         other = backend.stand_alone(genotypes[0], short, dataset, seed=7)
 
-        other.load_state(_copied(network.state()))
+        other.load_state(copy_of(network.state()))
 
         assert (other.logits(dataset.x_test) == network.logits(dataset.x_test)).all()
 
@@ -359,11 +361,11 @@ class BackendContract(SupernetContract):
                 break
         resumed = backend.stand_alone(genotypes[0], short, dataset, seed=0)
 
-        resumed.load_state(_copied(stopped.state()))
+        resumed.load_state(copy_of(stopped.state()))
         steps = [step.step for step in resumed.train(start=7)]
 
         assert steps == list(range(7, 15))
-        assert _equal(whole.state(), resumed.state())
+        assert are_equal(whole.state(), resumed.state())
 
     @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
     def test_an_imagenet_network_trains_on_images_from_disk_and_goes_on_bit_for_bit(
@@ -387,94 +389,20 @@ class BackendContract(SupernetContract):
         for step in whole.train():
             assert np.isfinite(step.loss)
             if step.step == 1:
-                resumed.load_state(_copied(whole.state()))
+                resumed.load_state(copy_of(whole.state()))
         steps = [step.step for step in resumed.train(start=2)]
 
         assert steps == [2, 3]
-        assert _equal(whole.state(), resumed.state())
+        assert are_equal(whole.state(), resumed.state())
         for images, labels in stream_dataset(data, 0).test_batches(8):
             assert whole.logits(images).shape == (len(labels), 4)
             assert np.isfinite(whole.logits(images)).all()
-
-    # --- untrained networks
-
-    def test_relu_codes_agree_with_themselves_and_alike_both_ways(
-        self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
-    ) -> None:
-        probe, images, _ = _probed(backend, dataset, short, genotypes[0])
-
-        agreements = probe.agreements(images)
-
-        assert agreements.shape == (len(images), len(images))
-        assert (agreements == agreements.T).all()
-        assert (agreements % 1 == 0).all()
-        assert len(set(np.diag(agreements).tolist())) == 1  # all ReLUs there are
-        assert (agreements <= agreements[0, 0]).all() and agreements.min() < agreements[0, 0]
-
-    def test_a_positive_linear_network_passes_on_in_its_last_layer_what_its_first_takes_in(
-        self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
-    ) -> None:
-        for genotype in genotypes[:3]:
-            probe, _, _ = _probed(backend, dataset, short, genotype)
-
-            kernels, gradients = probe.kernels(), probe.flow_gradients()
-
-            # Tanaka et al., Theorem 1: every cut through the network carries the same flow
-            first, last = (
-                float((np.abs(kernels[name]).astype(np.float64) * gradients[name]).sum())
-                for name in ("stem.0.kernel", "classifier.weight")
-            )
-            assert set(gradients) == set(kernels)
-            assert first == pytest.approx(last, rel=1e-6)
-            assert first > 0
-
-    def test_probing_changes_nothing_and_depends_on_the_seed_alone(
-        self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
-    ) -> None:
-        probe, images, labels = _probed(backend, dataset, short, genotypes[0])
-        again, _, _ = _probed(backend, dataset, short, genotypes[0])
-        other, _, _ = _probed(backend, dataset, short, genotypes[0], seed=1)
-        before, jacobian = _copied(probe.kernels()), probe.jacobian(images)
-        gradients = _copied(probe.loss_gradients(images, labels))
-        probe.agreements(images)
-        probe.flow_gradients()
-
-        assert _equal(probe.kernels(), before)
-        assert (probe.jacobian(images) == jacobian).all()
-        assert (again.jacobian(images) == jacobian).all()
-        assert _equal(again.loss_gradients(images, labels), gradients)
-        assert (other.jacobian(images) != jacobian).any()
-
-    def test_the_gradient_of_a_wrong_label_is_another(
-        self, backend: Backend, dataset: Dataset, short: EvaluateConfig, genotypes: list[Genotype]
-    ) -> None:
-        probe, images, labels = _probed(backend, dataset, short, genotypes[0])
-
-        right, wrong = (probe.loss_gradients(images, some) for some in (labels, (labels + 1) % dataset.classes))
-
-        assert {name: value.shape for name, value in right.items()} == {
-            name: value.shape for name, value in probe.kernels().items()
-        }
-        assert not _equal(right, wrong)
-        # the softmax's gradient sums to 0 over classes
-        assert abs(right["classifier.weight"].sum(0)).max() < 1e-5
 
 
 def _shared(backend: Backend, config: SearchConfig, dataset: Dataset) -> SharedWeights:
     supernet = backend.supernet(config, dataset)
     assert isinstance(supernet, SharedWeights)
     return supernet
-
-
-def _probed(
-    backend: Backend, dataset: Dataset, config: EvaluateConfig, genotype: Genotype, seed: int = 0
-) -> tuple[Probe, Any, Any]:
-    """Return an untrained network to probe, and images and labels for it."""
-    if not isinstance(backend, Probing):
-        pytest.skip(f"backend {backend.name!r} does not probe untrained networks")
-    network = dataset.network(config.network)
-    probe = backend.probe(genotype, network, config.machine, seed=seed)
-    return probe, dataset.normalised(dataset.x_train[:8]), dataset.y_train[:8]
 
 
 def _train(supernet: Any, pool: Sequence[Genotype], steps: int, start: int = 0, stop: int | None = None) -> list[float]:
@@ -485,11 +413,3 @@ def _train(supernet: Any, pool: Sequence[Genotype], steps: int, start: int = 0, 
         if stop is not None and step.step + 1 == stop:
             break
     return losses
-
-
-def _copied(state: State) -> dict[str, Any]:
-    return {name: np.array(value) for name, value in state.items()}
-
-
-def _equal(one: State, other: State) -> bool:
-    return set(one) == set(other) and all((one[name] == other[name]).all() for name in one)
