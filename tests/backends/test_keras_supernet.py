@@ -87,14 +87,14 @@ def said_by(code):
 
 
 @only_tensorflow
-@pytest.mark.parametrize("share_over", ["edge", "node"])
-@pytest.mark.parametrize("network", [NETWORK, CELL], ids=lambda network: network.space)
-def test_the_graph_of_all_architectures_gives_each_ones_logits_and_gradients(network, share_over):
+@pytest.mark.parametrize(
+    "network", [NETWORK, evolve(NETWORK, nodes=1, share_over="node"), CELL], ids=["nao", "nao-shared", "nas-bench-201"]
+)
+def test_the_graph_of_all_architectures_gives_each_ones_logits_and_gradients(network):
     import tensorflow as tf
 
-    network = evolve(network, share_over=share_over)
     forward, model = Forward(network), Supernet(network)
-    genotypes = covering() if network.space == "nao" else model.space.random_genotypes(30, stream(0, "keras cells"))
+    genotypes = covering() if network is NETWORK else model.space.random_genotypes(15, stream(0, "keras graphs"))
     values = [tensor(array) for array in model.arrays]
     images, labels = (tf.convert_to_tensor(each) for each in batch())
     shape = (5, model.space.nodes, model.space.edges, B)
