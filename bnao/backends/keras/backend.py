@@ -10,10 +10,11 @@ from bnao.backends.keras.controller import NaoController
 from bnao.backends.keras.engine import ENGINE
 from bnao.backends.keras.machine import devices
 from bnao.backends.keras.plain import EXPORTERS, network_logits
+from bnao.backends.keras.probe import KerasProbe
 from bnao.backends.keras.standalone import KerasStandAlone
 from bnao.backends.keras.supernet import KerasSupernet
 from bnao.config.evaluation import EvaluateConfig
-from bnao.config.settings import SearchConfig
+from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import BackendError
 from bnao.network.trained import Trained
@@ -59,6 +60,10 @@ class KerasBackend:
     ) -> KerasStandAlone:
         """A freshly initialised network of one genotype."""
         return KerasStandAlone(genotype, config, dataset, seed)
+
+    def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> KerasProbe:
+        """A freshly initialised network of one genotype, to be asked for what zero-cost scores are made of."""
+        return KerasProbe(genotype, network, machine, seed)
 
     def logits(self, trained: Trained) -> Logits:
         """What a trained network computes."""

@@ -6,6 +6,7 @@ follows. Every other module of this adapter imports this one first.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
@@ -88,6 +89,13 @@ def traced(function: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     return called
+
+
+def double_precision() -> contextlib.AbstractContextManager[object]:
+    """Where float64 arrays can be made: JAX makes float32 of them elsewhere."""
+    if ENGINE == "jax":
+        return jax.enable_x64(True)
+    return contextlib.nullcontext()
 
 
 def value_and_gradients(

@@ -6,8 +6,10 @@ Strided ones pad by half the kernel on both sides, as PyTorch does; Keras' own "
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from functools import cache, wraps
 from typing import Any
 
@@ -117,8 +119,23 @@ def piece(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 # --- layers
 
 
+_watch: ContextVar[Callable[[Tensor], None] | None] = ContextVar("watch", default=None)
+
+
+@contextlib.contextmanager
+def watched_relus(watch: Callable[[Tensor], None]) -> Iterator[None]:
+    """Call ``watch`` with every state that a ReLU is applied to, within the block; a compiled piece has it traced."""
+    before = _watch.set(watch)
+    try:
+        yield
+    finally:
+        _watch.reset(before)
+
+
 def relu(x: Tensor) -> Tensor:
     """max(x, 0)."""
+    if (watch := _watch.get()) is not None:
+        watch(x)
     return ops.relu(x)
 
 

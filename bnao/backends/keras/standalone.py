@@ -14,7 +14,16 @@ from bnao.backends.keras.cell import Weights, fitted, mixed_by_name, states_of, 
 from bnao.backends.keras.engine import traced, value_and_gradients
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.one_cell import one_cell
-from bnao.backends.keras.operations import RunningNorm, Tensor, linear, pooled, relu, to_numpy, unpadded_convolution
+from bnao.backends.keras.operations import (
+    Norm,
+    RunningNorm,
+    Tensor,
+    linear,
+    pooled,
+    relu,
+    to_numpy,
+    unpadded_convolution,
+)
 from bnao.backends.keras.optimizer import clipping, moved
 from bnao.backends.keras.stacks import to_canonical, to_keras
 from bnao.config.evaluation import EvaluateConfig
@@ -38,7 +47,7 @@ class Network:
     Args:
         genotype: its cells.
         network: stack, classes and image.
-        dtype: number format of states and kernels; norms and the classifier stay float32.
+        dtype: number format of states and kernels; norms and the classifier are float32, or float64 with float64.
         auxiliary: whether it has the auxiliary head; NAS-Bench-201's networks have none.
     """
 
@@ -67,6 +76,7 @@ class Network:
         training: bool = False,
         masks: Tensor | None = None,
         dropout: Tensor | None = None,
+        norm: Norm | None = None,
     ) -> tuple[Tensor, Tensor | None, Arrays]:
         """Logits (b, classes), the auxiliary head's in training, and what the statistics become.
 
@@ -76,8 +86,10 @@ class Network:
             training: norms use the batch's statistics and update the running ones.
             masks: of drop path, shape (cells, nodes, edges, b).
             dropout: what the features in front of the classifier are multiplied by, shape (b, features).
+            norm: how batch norms are computed, without statistics; None: by them or by the batch, as ``training`` says.
         """
-        norm = RunningNorm(statistics, training)
+        running = RunningNorm(statistics, training)
+        norm = norm or running
         weights = {
             name: ops.cast(value, self._dtype) if len(value.shape) == 4 else value for name, value in weights.items()
         }
@@ -96,13 +108,13 @@ class Network:
                 head = self._head(last, weights, norm)
         if self.rules.residual:
             last = relu(norm(last, weights["head.norm.scale"], weights["head.norm.shift"], "head.norm"))
-        features = ops.cast(pooled(last), "float32")
+        features = ops.cast(pooled(last), "float64" if self._dtype == "float64" else "float32")
         if dropout is not None:
             features = features * dropout
         logits = linear(features, weights["classifier.weight"], weights["classifier.bias"])
-        return logits, head, {**statistics, **norm.updated}
+        return logits, head, {**statistics, **running.updated}
 
-    def _head(self, x: Tensor, weights: Weights, norm: RunningNorm) -> Tensor:
+    def _head(self, x: Tensor, weights: Weights, norm: Norm) -> Tensor:
         """The auxiliary head's logits; images too small for its 5x5 pooling are pooled to 2 x 2."""
         x = relu(x)
         stride = 3 if self.network.network == "cifar" else 2
