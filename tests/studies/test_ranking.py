@@ -422,7 +422,9 @@ def test_the_presets_are_settings_that_can_be():
     assert preset(StudyConfig, "paper").epochs == (5, 10, 20, 30, 50)  # Table 6
     assert preset(StudyConfig, "quick").genotypes < 50
     assert set(SPACES) >= {"nao", "nas-bench-201"}
-    assert load_dataset(preset(StudyConfig, "quick").data).describe().startswith("fashion-mnist: 1,500 train, 1,000 dev")
+    assert (
+        load_dataset(preset(StudyConfig, "quick").data).describe().startswith("fashion-mnist: 1,500 train, 1,000 dev")
+    )
 
 
 # --- short stand-alone trainings

@@ -235,7 +235,9 @@ def test_the_truth_of_another_study_gives_its_genotypes_and_repeats_and_the_same
 def test_a_study_file_from_before_is_a_truth_without_its_settings(tmp_path):
     old = json.loads((RESULTS / "B-diverse" / "study.json").read_text())
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "study.json").write_text(json.dumps({name: old[name] for name in old if name not in ("config", "marks")}))
+    (tmp_path / "old" / "study.json").write_text(
+        json.dumps({name: old[name] for name in old if name not in ("config", "marks")})
+    )
 
     found = json_of(*SMALL[:-2], "--truth", tmp_path / "old", "--top", "10", "--marks", "own", "--out", "s")
 
