@@ -283,6 +283,15 @@ class Predicting(Controller, Protocol):
         ...
 
 
+@runtime_checkable
+class Choosing(Controller, Protocol):
+    """A controller that can also choose among given genotypes: asked where only some genotypes have scores."""
+
+    def choose(self, candidates: Sequence[Genotype], n: int, *, round: int) -> list[Genotype]:
+        """The n of the candidates that it would propose."""
+        ...
+
+
 @frozen
 class HeldOut:
     """How a controller does on scored genotypes it did not learn from; None is what is not defined for so few.
@@ -293,14 +302,14 @@ class HeldOut:
         pairwise_accuracy: share of their pairs that predicted and found scores order alike.
         kendall_tau: of predicted and found scores.
         reconstruction_distance: mean share of tokens that differ between a genotype and what its representation is
-            decoded to (Hamming), in [0, 1].
+            decoded to (Hamming), in [0, 1]; None for a controller that decodes nothing.
     """
 
     learned_from: int
     n: int
     pairwise_accuracy: float | None
     kendall_tau: float | None
-    reconstruction_distance: float
+    reconstruction_distance: float | None
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from bnao import backends
-from bnao.config.settings import SearchConfig
+from bnao.config.settings import OF_A_BACKEND, SearchConfig
 from bnao.data.dataset import Dataset, load_dataset
 from bnao.errors import ConfigError
 from bnao.evaluation.candidates import StandAloneScores
@@ -22,9 +22,8 @@ from bnao.protocols import Backend, Controller, Listener, Scorer
 from bnao.provenance import ABOUT, About, about_images, about_table, check_same_data, origin
 from bnao.run import Run, check_is_free
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import space_named
 from bnao.strategies.journal import add_rounds
-from bnao.strategies.registry import CONTROLLERS
+from bnao.strategies.registry import make_controller
 from bnao.strategies.result import SearchResult
 from bnao.strategies.rounds import check_start, search
 
@@ -132,16 +131,15 @@ def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedS
     backend = backends.load(config.machine.backend)
     kind = config.controller.controller
     controller: Controller
-    if kind == "nao":
+    if kind in OF_A_BACKEND:
         teacher = backend if controller_backend is None else backends.load(controller_backend)
         used = [backend, teacher]
-        controller = teacher.controller(config)
+        controller = make_controller(config, teacher)
     elif controller_backend is None:
         used = [backend]
-        space = space_named(config.network.space, config.network.nodes)
-        controller = CONTROLLERS[kind](space, config.controller, config.seed)
+        controller = make_controller(config)
     else:
-        raise ConfigError(f"controller_backend is for controller nao; {kind} needs no backend")
+        raise ConfigError(f"controller_backend is for {', '.join(OF_A_BACKEND)}; controller {kind} needs no backend")
     dataset = None if backend.name == "table" else load_dataset(config.data)
     supernet = _supernet(config, backend, dataset)
     rerank = _rerank(config, backend, dataset) if config.rerank_epochs else None

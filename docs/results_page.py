@@ -460,6 +460,32 @@ def controllers_table() -> str:
     return table(["queries", *(f"{name} ({searches[name]} searches)" for name in names)], rows)
 
 
+@named
+def validation_regret(folder: str) -> str:
+    """Return the table of validation regret, and what each controller differs by from the baseline's."""
+    content = study(folder)
+    rows = []
+    for entry in content["validation_regret"]:
+        less = "-"
+        if entry["difference"] is not None:
+            less = f"{entry['difference']:+.3f} [{entry['difference_low']:+.3f}, {entry['difference_high']:+.3f}]"
+        found = f"{entry['regret']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+        rows.append([entry["controller"], str(entry["searches"]), f"{entry['queries']:,}", found, less])
+    heads = ["controller", "searches", "queries", "validation regret", f"less {content['baseline']}'s"]
+    return table(heads, rows)
+
+
+@named
+def until_top(folder: str) -> str:
+    """Return the median numbers of queries until one of the table's best 0.1 % is found."""
+    content = study(folder)
+    most = max(entry["queries"] for entry in content["regret"])
+    return ", ".join(
+        f"{name} {f'more than {most:,}' if value is None else f'{value:g}'}"
+        for name, value in content["until_top"].items()
+    )
+
+
 # --- the predictor
 
 

@@ -84,7 +84,7 @@ def test_the_readmes_search_by_hand_finds_a_genotype():
     small = 'build(SearchConfig, {"rounds": 2, "pool": 4, "new": 2, "steps": 2, "controller": {"epochs": 2}}, config)'
     names = {}
 
-    exec(block.replace(line, f"{line}from bnao.config.settings import build\nconfig = {small}\n"), names)
+    exec(block.replace(line, f"{line}from bnao.config.fields import build\nconfig = {small}\n"), names)
 
     assert len(names["result"].ranked) == 6
 

@@ -14,6 +14,23 @@ from bnao.errors import ConfigError
 
 C = TypeVar("C")
 
+#: the NAO controller for rounds of a few dozen genotypes; the defaults are the paper's
+RANKED_NAO: Settings = {"targets": "ranks", "features": "structure", "patience": 30, "selection": "neighbours"}
+#: the same for rounds of 25 on a table of NAS-Bench-201, in seconds: nodes' edges cannot change places there
+TABLE_NAO: Settings = {
+    **RANKED_NAO,
+    "embedding": 16,
+    "hidden": 32,
+    "mlp_layers": 1,
+    "mlp_hidden": 64,
+    "epochs": 60,
+    "batch_size": 50,
+    "learning_rate": 0.01,
+    "swaps": 1,
+    "most_steps": 10,
+    "patience": 10,
+}
+
 SEARCH_PRESETS: dict[str, Settings] = {
     "quick": {
         "rounds": 3,
@@ -23,10 +40,13 @@ SEARCH_PRESETS: dict[str, Settings] = {
         "epochs": 8,
         "alone_epochs": 2,
         "rerank_epochs": 0,
-        "network": {"channels": 8, "cells": 1},
+        # the space in which networks this small differ by more than the error of a thousand test images
+        "network": {"space": "nas-bench-201", "channels": 8, "cells": 1, "share_over": "cell"},
         "data": {"dataset": "fashion-mnist", "image_size": 14, "dev_share": 0.2, "pad": 2},
         "training": {"learning_rate": 0.15},
-        "controller": {"epochs": 60},
+        "controller": {**RANKED_NAO, "epochs": 60, "swaps": 1},
+        "rank_by": "fused",
+        "proxies": "jacob_cov",
     },
     "cifar10-small": {
         "rounds": 3,
@@ -39,14 +59,14 @@ SEARCH_PRESETS: dict[str, Settings] = {
         "network": {"channels": 8, "cells": 1},
         "data": {"dataset": "cifar10", "train_images": 10_000},
         "training": {"learning_rate": 0.1},
-        "controller": {"epochs": 200},
+        "controller": {**RANKED_NAO, "epochs": 200},
     },
     "paper": {},
 }
 
 EVALUATE_PRESETS: dict[str, Settings] = {
     "quick": {
-        "epochs": 15,
+        "epochs": 8,
         "network": {"channels": 8, "cells": 1},
         "data": {"dataset": "fashion-mnist", "image_size": 14, "pad": 2, "cutout": 4},
         "training": {"batch_size": 64, "drop_path_keep": 0.95, "dropout_keep": 0.9, "learning_rate": 0.05},
@@ -86,7 +106,7 @@ STUDY_PRESETS: dict[str, Settings] = {
         "top": 3,
         "alone_epochs": 3,
         "network": {"channels": 8, "cells": 1},
-        "data": {"dataset": "fashion-mnist", "image_size": 14, "train_images": 2_200, "dev_share": 0.455, "pad": 2},
+        "data": {"dataset": "fashion-mnist", "image_size": 14, "train_images": 2_500, "dev_share": 0.4, "pad": 2},
         "training": {"learning_rate": 0.15},
         "alone": {**_AS_SUPERNET, "learning_rate": 0.1, "drop_path_keep": 1.0, "dropout_keep": 1.0, "auxiliary": 0.0},
     },

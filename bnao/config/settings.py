@@ -18,7 +18,19 @@ MOST_PIXELS = 16_384
 #: channels that are yet to be chosen for each genotype by a budget
 AUTO = 0
 SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
-CONTROLLERS = ("nao", "evolution", "random")
+CONTROLLERS = (
+    "nao",
+    "nao-paper",
+    "seminas",
+    "ridge",
+    "trees",
+    "evolution",
+    "ageing-evolution",
+    "local-search",
+    "random",
+)
+#: those that a backend computes, since they need gradients
+OF_A_BACKEND = ("nao", "nao-paper", "seminas")
 #: what size means, of a genotype's own network: all its parameters or multiply-adds, or those that are alive
 SIZE_NAMES = ("live-parameters", "parameters", "live-multiply-adds", "multiply-adds")
 #: what a one-shot score can be, of the dev images
@@ -214,7 +226,12 @@ class TrainingConfig:
 class ControllerConfig:
     """The controller that learns from the scores and proposes genotypes (paper Sec. 3; NAO's Sec. 3)."""
 
-    controller: str = setting("nao", "Controller that proposes new genotypes.", choices=CONTROLLERS)
+    controller: str = setting(
+        "nao",
+        "Which controller learns from the scores and proposes genotypes; nao-paper is nao with targets, features, "
+        "patience and selection as in the paper, whatever these say.",
+        choices=CONTROLLERS,
+    )
     embedding: int = setting(32, "Dimension of the token embeddings.", least=1)
     hidden: int = setting(64, "Units of the encoder's and the decoder's LSTM.", least=1)
     mlp_layers: int = setting(0, "Hidden layers of the predictor's MLP.", least=0)
@@ -239,7 +256,41 @@ class ControllerConfig:
     held_out: float = setting(
         0.1, "Fraction of the scored genotypes held out to test the predictor; 0 = none.", least=0, most=0.5
     )
+    targets: str = setting(
+        "scores",
+        "NAO: the predictor learns the scores, scaled to 0..1 (the paper), or their ranks, which a few very poor "
+        "genotypes cannot squeeze together.",
+        choices=("scores", "ranks"),
+    )
+    features: str = setting(
+        "none",
+        "NAO: the predictor reads the encoder's representation alone (none, the paper) or structural features beside "
+        "it: live operations, live weights, depth, paths.",
+        choices=("none", "structure"),
+    )
+    patience: int = setting(
+        0,
+        "NAO: stop after so many epochs without a better prediction of the held-out part, and go back to the best "
+        "epoch; 0 = train all epochs (the paper).",
+        least=0,
+    )
+    selection: str = setting(
+        "distance",
+        "NAO: propose decoded genotypes in the order of their distance from the seeds (distance, the paper), those of "
+        "the highest predicted score (predicted), or the same with the seeds' neighbours among them (neighbours).",
+        choices=("distance", "predicted", "neighbours"),
+    )
+    unlabelled: int = setting(2000, "SemiNAS: unscored genotypes that are learned from with predicted scores.", least=1)
+    candidates: int = setting(
+        1000, "Ridge and trees: random genotypes compared for a round's proposals, beside all neighbours of the seeds.",
+        least=1,
+    )  # fmt: skip
+    explore: float = setting(
+        0.5, "Ridge and trees: standard deviations added to a prediction before candidates are compared.", least=0
+    )
+    kernel: str = setting("gaussian", "Ridge: kernel on the structural features.", choices=("gaussian", "linear"))
     tournament: int = setting(5, "Evolution: tournament size.", least=1)
+    population: int = setting(50, "Ageing evolution: the youngest genotypes, which may become parents.", least=1)
 
 
 @frozen

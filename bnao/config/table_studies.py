@@ -3,8 +3,12 @@
 from attrs import frozen
 
 from bnao.config.fields import listed, section, setting, several
+from bnao.config.presets import RANKED_NAO, TABLE_NAO
 from bnao.config.settings import CONTROLLERS, SPACE_NAMES, ControllerConfig, MachineConfig, NetworkConfig
 from bnao.errors import ConfigError
+
+# of a comparison, unless others are named
+_WITHOUT_FRAMEWORK = ("random", "evolution", "ageing-evolution", "local-search", "ridge")
 
 
 @frozen
@@ -48,7 +52,10 @@ class ControllersConfig:
 
     seed: int = setting(0, "Seed of the first search; the next searches use the next seeds.", least=0)
     controllers: tuple[ControllerEntry, ...] = several(
-        (ControllerEntry("random", 100, 100), ControllerEntry("evolution", 50, 100), ControllerEntry("nao", 380, 20)),
+        (
+            *(ControllerEntry(name, 25, 50) for name in _WITHOUT_FRAMEWORK),
+            ControllerEntry("nao", 25, 20),
+        ),
         "Controllers to compare, separated by commas, each as NAME:NEW:SEARCHES: genotypes per round after the first, "
         "and number of searches.",
         read=ControllerEntry.parse,
@@ -60,11 +67,11 @@ class ControllersConfig:
         None, "Column of the scores that a search sees; by default score, accuracy, best_test_acc or c10_valid_200."
     )
     test_column: str | None = setting(None, "Column of the test accuracies that a search is judged by.")
-    pool: int = setting(100, "Random genotypes in the first round.", least=2)
-    queries: int = setting(2000, "Number of genotypes a search may score.", least=2)
-    n_seeds: int = setting(100, "Best genotypes that new ones are derived from (K).", least=1)
+    pool: int = setting(25, "Random genotypes in the first round.", least=2)
+    queries: int = setting(500, "Number of genotypes a search may score.", least=2)
+    n_seeds: int = setting(20, "Best genotypes that new ones are derived from (K).", least=1)
     network: NetworkConfig = section(NetworkConfig)
-    controller: ControllerConfig = section(lambda: ControllerConfig(epochs=200, held_out=0.0))
+    controller: ControllerConfig = section(lambda: ControllerConfig(**TABLE_NAO))
     machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
@@ -76,7 +83,7 @@ class ControllersConfig:
 
 @frozen
 class PredictorConfig:
-    """The NAO controller's predictor alone, on a benchmark table."""
+    """A controller's predictor alone, on a benchmark table."""
 
     seed: int = setting(0, "Seed of the first training; the next trainings use the next seeds.", least=0)
     space: str = setting("nao", "Search space of the table's genotypes.", choices=SPACE_NAMES)
@@ -92,7 +99,7 @@ class PredictorConfig:
     seeds: int = setting(5, "Trainings per size, each with its own seed.", least=1)
     steps: int = setting(3000, "Approximate number of Adam steps per training.", least=1)
     most_held_out: int = setting(5000, "Largest number of held-out genotypes to predict.", least=3)
-    controller: ControllerConfig = section(lambda: ControllerConfig(held_out=0.0))
+    controller: ControllerConfig = section(lambda: ControllerConfig(**RANKED_NAO, held_out=0.0))
     machine: MachineConfig = section(MachineConfig)
 
 

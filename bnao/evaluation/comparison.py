@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 
 from bnao.errors import ConfigError
+from bnao.metrics import Estimate
 from bnao.space.genotype import Genotype
 from bnao.strategies.journal import read_pool
 from bnao.streams import stream
+
+#: resamples behind the interval of the gain
+_RESAMPLES = 10_000
 
 
 @frozen
@@ -23,23 +28,39 @@ class AgainstRandom:
         top_mean: mean over the search's best.
         top: how many these are.
         random_median: median over the random ones.
+        random_mean: mean over them.
         random: how many these are.
+        gain: how far the mean of the best lies below that of the random ones, with a 95 % bootstrap interval over both
+            groups' genotypes (n is of both); None where a group is but one genotype.
     """
 
     first: float
     top_mean: float
     top: int
     random_median: float
+    random_mean: float
     random: int
+    gain: Estimate | None
 
 
 def against_random(top: Sequence[float], random: Sequence[float]) -> AgainstRandom:
     """Compare the test errors of a search's best, in its order, with those of random genotypes; at least one of each.
 
-    >>> against_random([0.125, 0.25], [0.5, 0.75, 0.25])
-    AgainstRandom(first=0.125, top_mean=0.1875, top=2, random_median=0.5, random=3)
+    >>> found = against_random([0.125, 0.25], [0.5, 0.75, 0.25])
+    >>> found.top_mean, found.random_median, found.gain.value
+    (0.1875, 0.5, 0.3125)
     """
-    return AgainstRandom(top[0], statistics.fmean(top), len(top), statistics.median(random), len(random))
+    best, others = np.asarray(top, np.float64), np.asarray(random, np.float64)
+    gain = _gain(best, others) if min(len(best), len(others)) > 1 else None
+    middle = float(np.median(others))
+    return AgainstRandom(top[0], float(best.mean()), len(best), middle, float(others.mean()), len(others), gain)
+
+
+def _gain(best: NDArray[np.float64], others: NDArray[np.float64], level: float = 0.95) -> Estimate:
+    rng = stream(0, "bootstrap gain")
+    means = [each[rng.integers(len(each), size=(_RESAMPLES, len(each)))].mean(1) for each in (others, best)]
+    low, high = np.quantile(means[0] - means[1], [(1 - level) / 2, (1 + level) / 2]).tolist()
+    return Estimate(float(others.mean() - best.mean()), low, high, len(best) + len(others), level)
 
 
 def random_of_first_pool(folder: Path, n: int, seed: int) -> tuple[Genotype, ...]:

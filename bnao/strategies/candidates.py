@@ -1,16 +1,37 @@
-"""Genotypes that a search may propose: those within its budgets or in its table."""
+"""Genotypes that a search may propose: those within its budgets or in its table, and the pool they make."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.network.size import count_multiply_adds, count_parameters
+from bnao.protocols import HeldOut
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
+
+
+@frozen
+class Pool:
+    """The genotypes that are new in a round.
+
+    Attributes:
+        genotypes: the pool.
+        sources: how many came from where.
+        duplicates: lines of the pool's file that say again what another line says.
+        predicted: scores that the controller expects.
+        held_out: how it had learned.
+    """
+
+    genotypes: list[Genotype]
+    sources: Mapping[str, int]
+    duplicates: int = 0
+    predicted: Mapping[Genotype, float] = field(factory=dict)
+    held_out: HeldOut | None = None
 
 
 def within_budgets(genotypes: Sequence[Genotype], config: SearchConfig, network: NetworkConfig) -> NDArray[np.bool_]:

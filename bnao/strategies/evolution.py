@@ -25,7 +25,7 @@ class EvolutionController:
     """
 
     def __init__(self, space: SearchSpace, config: ControllerConfig, seed: int) -> None:
-        self._space, self._tournament, self._seed = space, config.tournament, seed
+        self._space, self._config, self._seed = space, config, seed
         self._known: list[Genotype] = []
         self._scores = np.empty(0)
 
@@ -39,7 +39,7 @@ class EvolutionController:
         rng = stream(self._seed, "evolution", round)
         chosen: dict[Genotype, None] = {}
         for _ in range(_TRIES * n if self._known else 0):
-            entrants = rng.integers(len(self._known), size=self._tournament)
+            entrants = rng.integers(len(self._known), size=self._config.tournament)
             parent = self._known[entrants[self._scores[entrants].argmax()]]
             child = mutate(parent, self._space, rng)
             if child not in chosen and accept(child):

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from bnao.config.settings import ControllerConfig
@@ -20,8 +20,11 @@ from bnao.errors import DivergedError
 from bnao.metrics import defined, kendall_tau, pairwise_accuracy
 from bnao.network.state import check_state
 from bnao.protocols import Accept, Epoch, HeldOut
+from bnao.space.edits import neighbours
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
+from bnao.strategies.features import features_length, standardised
+from bnao.strategies.targets import can_learn, check_finite, rank_targets, scaled
 from bnao.streams import stream
 
 Shapes = dict[str, tuple[int, ...]]
@@ -32,6 +35,10 @@ TOGETHER = 2
 GATES = 4
 #: sequences encoded or decoded at once, where nothing is learned from them
 BLOCK = 1000
+#: genotypes held out without which training does not end early: an error on fewer is mostly chance
+LEAST_HELD_OUT = 10
+#: sequences (b, length), and features that the predictor reads beside them, (b, f)
+Block = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 def _linear_shapes(name: str, features: int, width: int) -> Shapes:
@@ -57,7 +64,7 @@ def parameter_shapes(space: SearchSpace, config: ControllerConfig) -> Shapes:
     vocabulary, hidden = space.vocabulary, config.hidden
     shapes: Shapes = {"encoder.embedding": (vocabulary, config.embedding)}
     shapes |= _lstm_shapes("encoder.lstm", TOGETHER * config.embedding, hidden)
-    width = hidden
+    width = hidden + (features_length(space) if config.features == "structure" else 0)
     for layer in range(config.mlp_layers):
         shapes |= _linear_shapes(f"predictor.mlp.{layer}", width, config.mlp_hidden)
         width = config.mlp_hidden
@@ -67,6 +74,13 @@ def parameter_shapes(space: SearchSpace, config: ControllerConfig) -> Shapes:
     shapes["decoder.attention.query"] = (hidden, hidden)
     shapes["decoder.attention.mix"] = (hidden, 2 * hidden)
     return shapes | _linear_shapes("decoder.classifier", hidden, vocabulary)
+
+
+def features_of(genotypes: Sequence[Genotype], space: SearchSpace, config: ControllerConfig) -> NDArray[np.float32]:
+    """What the predictor reads of genotypes beside their representations, (n, f); f = 0 where that is nothing."""
+    if config.features == "none":
+        return np.empty((len(genotypes), 0), np.float32)
+    return standardised(genotypes, space).astype(np.float32)
 
 
 def initial_parameters(shapes: Shapes, hidden: int, seed: int, round: int) -> dict[str, NDArray[np.float32]]:
@@ -86,20 +100,17 @@ def initial_parameters(shapes: Shapes, hidden: int, seed: int, round: int) -> di
     return values
 
 
-def scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return scores scaled from 0, the lowest, to 1, the highest; all 0.5 if they are equal.
+def paper_form(config: ControllerConfig) -> ControllerConfig:
+    """Return the settings with targets, features, patience and selection as the paper has them.
 
-    Raises:
-        DivergedError: a score is not finite.
-
-    >>> scaled(np.array([0.5, 0.75, 1.0])).tolist(), scaled(np.array([0.3, 0.3])).tolist()
-    ([0.0, 0.5, 1.0], [0.5, 0.5])
+    >>> paper_form(ControllerConfig(targets="ranks", patience=20)).targets
+    'scores'
     """
-    wrong = np.flatnonzero(~np.isfinite(scores))
-    if len(wrong):
-        raise DivergedError(f"scores[{wrong[0]}] is {scores[wrong[0]]}; the controller learns from finite scores")
-    low, high = scores.min(), scores.max()
-    return np.full(len(scores), 0.5) if low == high else (scores - low) / (high - low)
+    return evolve(config, targets="scores", features="none", patience=0, selection="distance")
+
+
+#: what the predictor learns, from the scores, by the name settings give it
+TARGETS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {"scores": scaled, "ranks": rank_targets}
 
 
 @frozen(eq=False)
@@ -109,13 +120,13 @@ class TrainingData:
     Attributes:
         tokens: shape (n, length): each sequence in ``config.swaps`` copies, the first as it is and the others with
             the edges of its nodes in random order.
-        targets: shape (n,), scores from 0 to 1.
-        held_out: places of the genotypes that are not among them, rising.
+        features: shape (n, f): structural features that the predictor reads too; f = 0 where it reads none.
+        targets: shape (n,), scores or ranks from 0 to 1.
     """
 
     tokens: NDArray[np.int64]
+    features: NDArray[np.float32]
     targets: NDArray[np.float32]
-    held_out: NDArray[np.int64]
     _config: ControllerConfig
     _seed: int
     _round: int
@@ -128,31 +139,45 @@ class TrainingData:
         seed: int,
         round: int,
         genotypes: Sequence[Genotype],
-        scores: NDArray[np.float64],
+        targets: NDArray[np.float64],
     ) -> TrainingData:
-        """Make the data of at least one scored genotype; a random fraction ``config.held_out`` is left out.
-
-        Raises:
-            DivergedError: a score is not finite.
-        """
-        held_out = _held_out(len(genotypes), config.held_out, seed, round)
-        known = np.delete(space.tokens(genotypes), held_out, axis=0)
-        scores = np.delete(scaled(np.asarray(scores, np.float64)), held_out)
+        """Make the data of at least one genotype and of targets from 0 to 1."""
+        known = space.tokens(genotypes)
         swaps = [space.swapped(known, stream(seed, "controller swaps", round, copy)) for copy in range(1, config.swaps)]
-        targets = np.tile(scores, config.swaps).astype(np.float32)
-        return cls(np.concatenate([known, *swaps]), targets, held_out, config, seed, round)
+        features = np.tile(features_of(genotypes, space, config), (config.swaps, 1))
+        repeated = np.tile(np.asarray(targets, np.float64), config.swaps).astype(np.float32)
+        return cls(np.concatenate([known, *swaps]), features, repeated, config, seed, round)
 
-    def epochs(self, train_epoch: Callable[[NDArray[np.int64]], float]) -> Iterator[Epoch]:
-        """Train for all epochs, one per yield.
+    def __add__(self, other: TrainingData) -> TrainingData:
+        """Both, one after the other."""
+        return evolve(
+            self,
+            tokens=np.concatenate([self.tokens, other.tokens]),
+            features=np.concatenate([self.features, other.features]),
+            targets=np.concatenate([self.targets, other.targets]),
+        )
+
+    def __mul__(self, times: int) -> TrainingData:
+        """As many copies of all."""
+        return evolve(
+            self,
+            tokens=np.tile(self.tokens, (times, 1)),
+            features=np.tile(self.features, (times, 1)),
+            targets=np.tile(self.targets, times),
+        )
+
+    def epochs(self, train_epoch: Callable[[NDArray[np.int64]], float], epochs: range) -> Iterator[Epoch]:
+        """Train these epochs, one at each yield.
 
         Args:
             train_epoch: learns from one epoch, given the order of the sequences, (n,), and returns their mean loss.
+            epochs: their numbers, which decide the order of the sequences.
 
         Raises:
             DivergedError: the loss is not finite.
         """
         rate = self._config.learning_rate
-        for epoch in range(self._config.epochs):
+        for epoch in epochs:
             order = stream(self._seed, "controller order", self._round, epoch).permutation(len(self.targets))
             loss = train_epoch(order)
             if not math.isfinite(loss):
@@ -204,11 +229,13 @@ class Nao(ABC):
     """
 
     def __init__(self, space: SearchSpace, config: ControllerConfig, seed: int) -> None:
-        self._space, self._config, self._seed = space, config, seed
+        self._config = config = paper_form(config) if config.controller == "nao-paper" else config
+        self._space, self._seed = space, seed
         self._shapes = parameter_shapes(space, config)
         # of the last fit: how many were learned from, and the genotypes and scores that were not
         self._learned_from = 0
         self._unseen: tuple[list[Genotype], NDArray[np.float64]] = [], np.empty(0)
+        self._unseen_targets: NDArray[np.float64] = np.empty(0)
 
     @property
     def parameters(self) -> int:
@@ -238,34 +265,77 @@ class Nao(ABC):
 
         A share of ``config.held_out`` of them, drawn at random, is not learned from: see ``held_out``.
         Each sequence is seen in ``config.swaps`` copies, the first as it is and the others with the edges of
-        its nodes in random order. An epoch's loss is the mean over them.
+        its nodes in random order. An epoch's loss is the mean over them. With ``config.patience`` training ends
+        after so many epochs in which the squared error on the held-out part did not fall, and the parameters become
+        those of the best epoch; this needs at least ten genotypes held out.
 
         Raises:
             DivergedError: a score or the loss is not finite.
         """
-        self._initialise(round)
-        self._learned_from, self._unseen = 0, ([], np.empty(0))
         if not len(genotypes):
+            self._initialise(round)
+            self._learned_from, self._unseen = 0, ([], np.empty(0))
             return
-        data = TrainingData.of(self._space, self._config, self._seed, round, genotypes, scores)
-        self._unseen = [genotypes[place] for place in data.held_out], np.asarray(scores)[data.held_out]
-        self._learned_from = len(genotypes) - len(data.held_out)
-        yield from data.epochs(self._training_step(data))
+        yield from self.train(self.prepare(genotypes, scores, round), range(self._config.epochs))
+
+    def prepare(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], round: int) -> TrainingData:
+        """Begin a round with its initial parameters: hold out a part of what is scored and return the rest's data."""
+        self._initialise(round)
+        values = np.asarray(scores, np.float64)
+        check_finite(values)
+        can_learn(values, least=2)
+        targets = TARGETS[self._config.targets](values)
+        held_out = _held_out(len(genotypes), self._config.held_out, self._seed, round)
+        self._unseen = [genotypes[place] for place in held_out], values[held_out]
+        self._unseen_targets = targets[held_out]
+        self._learned_from = len(genotypes) - len(held_out)
+        barred = set(held_out.tolist())
+        known = [genotype for place, genotype in enumerate(genotypes) if place not in barred]
+        return TrainingData.of(self._space, self._config, self._seed, round, known, np.delete(targets, held_out))
+
+    def train(self, data: TrainingData, epochs: range) -> Iterator[Epoch]:
+        """Train these epochs, at most; see ``fit`` for when it ends before, and for the parameters it then has."""
+        patience = self._config.patience if len(self._unseen[0]) >= LEAST_HELD_OUT else 0
+        best, best_row, waited = math.inf, self._row().copy(), 0
+        for epoch in data.epochs(self._training_step(data), epochs):
+            yield epoch
+            if not patience:
+                continue
+            error = float(np.square(self.predict(self._unseen[0]) - self._unseen_targets).mean())
+            if error < best:
+                best, best_row, waited = error, self._row().copy(), 0
+            else:
+                waited += 1
+            if waited >= patience:
+                break
+        if patience:
+            self._set_parameters(best_row)
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
         """Propose up to n distinct genotypes that ``accept`` admits, by gradient ascent from the seeds.
 
         The encoder's outputs of each seed move by eta x 1, eta x 2, ... along the gradient of the predicted
-        score, and are decoded; genotypes are taken in that order, and the best seed's first.
+        score, and are decoded; genotypes are taken in that order, and the best seed's first. With
+        ``config.selection`` predicted all of them are decoded, and those of the highest predicted score are taken;
+        with neighbours the seeds' own neighbours are compared too.
         """
         if not len(seeds):
             return []
         moved = self._proposals(list(self._blocks(seeds)))
-        return accepted((self._space.from_tokens(tokens) for tokens in moved), n, accept)
+        decoded = (self._space.from_tokens(tokens) for tokens in moved)
+        if self._config.selection == "distance":
+            return accepted(decoded, n, accept)
+        candidates = dict.fromkeys(genotype for genotypes in decoded for genotype in genotypes)
+        if self._config.selection == "neighbours":
+            candidates |= dict.fromkeys(other for seed in seeds for other in neighbours(seed, self._space))
+        distinct = list(candidates)
+        order = np.argsort(-self.predict(distinct), kind="stable")
+        return accepted([[distinct[place] for place in order]], n, accept)
 
     def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """Return the predicted score of each, on the scale of ``scaled``: shape (n,), in [0, 1]."""
-        return np.concatenate([np.empty(0), *map(self._scores, self._blocks(genotypes))], dtype=np.float64)
+        """Return the predicted target of each, a scaled score or a rank: shape (n,), in [0, 1]."""
+        scores = (self._scores(*block) for block in self._blocks(genotypes))
+        return np.concatenate([np.empty(0), *scores], dtype=np.float64)
 
     def held_out(self) -> HeldOut | None:
         """Return its figures on the genotypes that the last ``fit`` held out; None where that were none."""
@@ -284,21 +354,22 @@ class Nao(ABC):
 
     def encode(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """Return the genotypes' representations: shape (n, hidden), each of unit length."""
-        blocks = map(self._representations, self._blocks(genotypes))
+        blocks = (self._representations(tokens) for tokens, _ in self._blocks(genotypes))
         return np.concatenate([np.empty((0, self._config.hidden)), *blocks], dtype=np.float64)
 
     def reconstruct(self, genotypes: Sequence[Genotype]) -> list[Genotype]:
         """Return each genotype decoded from its representation; the same genotype, once the decoder is trained."""
-        blocks = map(self._reconstructions, self._blocks(genotypes))
+        blocks = (self._reconstructions(tokens) for tokens, _ in self._blocks(genotypes))
         return [genotype for tokens in blocks for genotype in self._space.from_tokens(tokens)]
 
     def _initialise(self, round: int) -> None:
         self.load_state(initial_parameters(self._shapes, self._config.hidden, self._seed, round))
 
-    def _blocks(self, genotypes: Sequence[Genotype]) -> Iterator[NDArray[np.int64]]:
-        """Yield the genotypes' sequences (b, length), a block of b genotypes at a time."""
+    def _blocks(self, genotypes: Sequence[Genotype]) -> Iterator[Block]:
+        """Yield the genotypes' sequences (b, length) and features (b, f), a block of b genotypes at a time."""
         for start in range(0, len(genotypes), BLOCK):
-            yield self._space.tokens(genotypes[start : start + BLOCK])
+            some = genotypes[start : start + BLOCK]
+            yield self._space.tokens(some), features_of(some, self._space, self._config)
 
     # --- what a backend adds
 
@@ -315,19 +386,19 @@ class Nao(ABC):
         """Return the function that ``data.epochs`` calls once per epoch, with a new optimizer."""
 
     @abstractmethod
-    def _proposals(self, blocks: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+    def _proposals(self, blocks: Sequence[Block]) -> Iterator[NDArray[np.int64]]:
         """Return the sequences decoded after moves of eta x 1, eta x 2, ...
 
         Args:
-            blocks: the sequences, (b, length) each, n in all.
+            blocks: the sequences, (b, length), and features, (b, f), each; n in all.
 
         Returns:
             For each distance the sequences (n, length), decoded when they are asked for.
         """
 
     @abstractmethod
-    def _scores(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the predicted scores (b,) of sequences (b, length)."""
+    def _scores(self, tokens: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the predicted scores (b,) of sequences (b, length) with features (b, f)."""
 
     @abstractmethod
     def _representations(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:

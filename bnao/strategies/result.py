@@ -10,9 +10,8 @@ from typing import Any
 import attrs
 from attrs import evolve, field, frozen
 
-from bnao.protocols import (
-    HeldOut,
-)
+from bnao.metrics import defined, kendall_tau, pairwise_accuracy
+from bnao.protocols import HeldOut
 from bnao.run import read_json, round_off, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in
@@ -83,6 +82,19 @@ class Learning:
     proposals: int
     pairwise_accuracy: float | None
     kendall_tau: float | None
+
+    @classmethod
+    def of(
+        cls,
+        round: int,
+        held_out: HeldOut | None,
+        predicted: Mapping[Genotype, float],
+        scores: Mapping[Genotype, float],
+    ) -> Learning:
+        """Compare the scores that were predicted for a round's genotypes with those found."""
+        found = [scores[genotype] for genotype in predicted]
+        figures = [defined(figure(list(predicted.values()), found)) for figure in (pairwise_accuracy, kendall_tau)]
+        return cls(round, held_out, len(predicted), *figures)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Learning:
@@ -157,3 +169,24 @@ def read_result(folder: Path) -> SearchResult:
     content = read_json(folder / RESULT)
     with understanding(folder / RESULT):
         return SearchResult.from_json(content)
+
+
+def rank_by_training(ranked: Sequence[Ranked], accuracies: Mapping[str, float], top: int) -> list[Ranked]:
+    """Return the first ``top`` in the order of their accuracies after a training alone, then the others as they were.
+
+    Args:
+        ranked: best first.
+        accuracies: of each of the first, by its text.
+        top: how many were trained.
+    """
+    best = [evolve(entry, reranked=accuracies[str(entry.genotype)]) for entry in ranked[:top]]
+    return [*sorted(best, key=lambda entry: -accuracies[str(entry.genotype)]), *ranked[top:]]
+
+
+def error_of_share(share: float, images: int | None) -> float | None:
+    """Return the standard error of a share of images; None where there are none and the score is no share.
+
+    >>> error_of_share(0.5, 100), error_of_share(0.5, None)
+    (0.05, None)
+    """
+    return None if images is None else round_off((share * (1 - share) / images) ** 0.5)

@@ -15,14 +15,13 @@ from typing import Any
 
 import attrs
 import numpy as np
-from attrs import evolve, field, frozen
 from numpy.typing import ArrayLike, NDArray
 
 from bnao.config.settings import SearchConfig
 from bnao.errors import ConfigError, GenotypeError, WeightsError
-from bnao.metrics import defined, kendall_tau, pairwise_accuracy
 from bnao.network.size import SIZES, count_multiply_adds, count_parameters
 from bnao.protocols import (
+    Choosing,
     Controller,
     Event,
     HeldOut,
@@ -41,11 +40,11 @@ from bnao.space.canonical import distinct_key, distinct_ones
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
-from bnao.strategies.candidates import budgets_text, nearest, within_budgets
+from bnao.strategies.candidates import Pool, budgets_text, nearest, within_budgets
 from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import first_weights
 from bnao.strategies.journal import Journal
-from bnao.strategies.result import Learning, Ranked, SearchResult, rank_by_fusion
+from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share, rank_by_fusion, rank_by_training
 from bnao.streams import stream
 from bnao.training import loop
 
@@ -134,25 +133,6 @@ def check_start(config: SearchConfig, supernet: Scorer, controller: Controller) 
     begun = _Search(config, supernet, controller, None, None, lambda event: None)
     begun.first_pool()
     begun.load_weights()
-
-
-@frozen
-class _Pool:
-    """The genotypes that are new in a round.
-
-    Attributes:
-        genotypes: the pool.
-        sources: how many came from where.
-        duplicates: lines of the pool's file that say again what another line says.
-        predicted: scores that the controller expects.
-        held_out: how it had learned.
-    """
-
-    genotypes: list[Genotype]
-    sources: Mapping[str, int]
-    duplicates: int = 0
-    predicted: Mapping[Genotype, float] = field(factory=dict)
-    held_out: HeldOut | None = None
 
 
 class _Search:
@@ -317,7 +297,7 @@ class _Search:
             {
                 "genotype": str(genotype),
                 "score": self.scores[genotype],
-                "standard_error": self.standard_error(self.scores[genotype]),
+                "standard_error": error_of_share(self.scores[genotype], self.supernet.scored_images),
                 "updates": self.updates[genotype],
                 "expected_updates": round_off(self.expected[genotype]),
             }
@@ -344,11 +324,7 @@ class _Search:
         if round not in self.predicted:
             return None
         predicted, held_out = self.predicted[round]
-        figures = [
-            defined(figure(list(predicted.values()), [self.scores[genotype] for genotype in predicted]))
-            for figure in (pairwise_accuracy, kendall_tau)
-        ]
-        self.learning.append(Learning(round + 1, held_out, len(predicted), *figures))
+        self.learning.append(Learning.of(round + 1, held_out, predicted, self.scores))
         return self.learning[-1]
 
     # --- where genotypes come from
@@ -375,12 +351,12 @@ class _Search:
         if predicted or held_out is not None:
             self.predicted[round] = predicted, held_out
 
-    def first_pool(self) -> _Pool:
+    def first_pool(self) -> Pool:
         """The genotypes of the pool's file, if there is one, and random ones up to ``config.pool``."""
         path = self.config.pool_file
         if path is None:
             genotypes = self.random(self.config.pool, round=0)
-            return _Pool(genotypes, {"random": len(genotypes)})
+            return Pool(genotypes, {"random": len(genotypes)})
         lines = read_lines(path, self.space)
         places = {genotype: where for where, genotype in reversed(lines)}
         given = list(dict.fromkeys(genotype for _, genotype in lines))
@@ -398,9 +374,9 @@ class _Search:
         filled = (
             self.random(self.config.pool - len(given), round=0, barred=given) if self.config.pool > len(given) else []
         )
-        return _Pool([*given, *filled], {"file": len(given), "random": len(filled)}, len(lines) - len(given))
+        return Pool([*given, *filled], {"file": len(given), "random": len(filled)}, len(lines) - len(given))
 
-    def proposed(self, round: int) -> _Pool:
+    def proposed(self, round: int) -> Pool:
         """The controller's proposals; where it has too few, random genotypes."""
         config = self.config
         known = list(self.scores)
@@ -414,18 +390,27 @@ class _Search:
         if held_out is not None:
             self.tell("measured", round=round, **attrs.asdict(held_out))
         seeds = [known[index] for index in np.argsort(-scores, kind="stable")[: config.n_seeds]]
-        if self.supernet.candidates is None:
+        candidates = self.supernet.candidates
+        # a table of the whole space has whatever is proposed
+        if candidates is None or len(candidates) == self.space.genotypes:
             made = self.controller.propose(seeds, config.new, self.wanted, round=round)
         else:
-            wishes = self.controller.propose(seeds, config.new, lambda g: g not in self.born, round=round)
-            made = nearest(self.space, wishes, self.unseen(self.candidates or ()))
+            made = self.from_table(seeds, self.unseen(candidates), round)
         made = distinct_ones(made, config.distinct)
         predicted = {}
         if made and isinstance(self.controller, Predicting):
             predicted = dict(zip(made, self.controller.predict(made).tolist(), strict=True))
         filled = self.random(config.new - len(made), round, barred=made)
         sources = {config.controller.controller: len(made), "random": len(filled)}
-        return _Pool([*made, *filled], sources, predicted=predicted, held_out=held_out)
+        return Pool([*made, *filled], sources, predicted=predicted, held_out=held_out)
+
+    def from_table(self, seeds: Sequence[Genotype], left: Sequence[Genotype], round: int) -> list[Genotype]:
+        """The controller's choice among a table's unseen genotypes, or the nearest ones to what it proposes."""
+        n = self.config.new
+        if isinstance(self.controller, Choosing):
+            return self.controller.choose(left, n, round=round)
+        wishes = self.controller.propose(seeds, n, lambda genotype: genotype not in self.born, round=round)
+        return nearest(self.space, wishes, left)
 
     def wanted(self, genotype: Genotype) -> bool:
         """Whether a proposal is new, passes something of the image on and keeps the budgets."""
@@ -438,6 +423,8 @@ class _Search:
 
     def random(self, n: int, round: int, barred: Sequence[Genotype] = ()) -> list[Genotype]:
         """n new random genotypes within the budgets; fewer only where there are no more, and never in round 0."""
+        if not n:
+            return []
         rng = stream(self.config.seed, "pool", round)
         if self.candidates is not None:
             left = self.unseen(self.candidates, barred)
@@ -484,44 +471,25 @@ class _Search:
         known = self.supernet.sizes(genotypes)
         return known if known is not None else SIZES[self.config.size](genotypes, self.network).astype(np.float64)
 
-    def standard_error(self, score: float) -> float | None:
-        """Of a share of the dev images; None where the score is none."""
-        images = self.supernet.scored_images
-        return None if images is None else round_off((score * (1 - score) / images) ** 0.5)
-
     def ranked(self) -> list[Ranked]:
         """Every scored genotype, best first."""
-        order = sorted(self.scores, key=lambda genotype: -self.scores[genotype])
-        counts = zip(
-            self.sizes(order).tolist(),
-            count_parameters(order, self.network).tolist(),
-            count_multiply_adds(order, self.network).tolist(),
-            strict=True,
-        )
+        order, images = sorted(self.scores, key=lambda genotype: -self.scores[genotype]), self.supernet.scored_images
+        counts = (self.sizes(order), count_parameters(order, self.network), count_multiply_adds(order, self.network))
         return [
             Ranked(
-                genotype=genotype,
-                score=self.scores[genotype],
-                standard_error=self.standard_error(self.scores[genotype]),
-                size=size,
-                parameters=weights,
-                multiply_adds=products,
-                round=self.born[genotype] + 1,
-                updates=self.updates[genotype],
-                expected_updates=round_off(self.expected[genotype]),
+                genotype, self.scores[genotype], error_of_share(self.scores[genotype], images), size, weights, products,
+                self.born[genotype] + 1, self.updates[genotype], round_off(self.expected[genotype]),
             )
-            for genotype, (size, weights, products) in zip(order, counts, strict=True)
-        ]
+            for genotype, size, weights, products in zip(order, *(each.tolist() for each in counts), strict=True)
+        ]  # fmt: skip
 
     def reranked(self, ranked: Sequence[Ranked], rerank: Callable[[Genotype], float]) -> list[Ranked]:
         """The top by their own short training, then the others."""
-        top, rest = ranked[: self.config.top], ranked[self.config.top :]
-        accuracies = self.journal.reranked()
+        top, accuracies = ranked[: self.config.top], self.journal.reranked()
         for number, entry in enumerate(top):
             text = str(entry.genotype)
             if text not in accuracies:
                 accuracies[text] = rerank(entry.genotype)
                 self.journal.keep_reranked(accuracies)
             self.tell("rerank", trained=number + 1, of=len(top), accuracy=accuracies[text])
-        top = [evolve(entry, reranked=accuracies[str(entry.genotype)]) for entry in top]
-        return [*sorted(top, key=lambda entry: -accuracies[str(entry.genotype)]), *rest]
+        return rank_by_training(ranked, accuracies, len(top))

@@ -1,7 +1,8 @@
 """Controllers compared on a benchmark table: the best found, and its regret, against the number of queries.
 
-Each search asks the table for scores (validation accuracies); what it found is judged by another column (test
-accuracies). A search's queries are all genotypes it scored, in the order in which it did.
+Each search asks the table for scores (validation accuracies). It is judged by its *validation regret*, how far the best
+score it found lies below the table's best, and by another column, the test accuracy of the genotype of that score. A
+search's queries are all genotypes it scored, in the order in which it did.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from bnao.protocols import Controller, Listener
 from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
-from bnao.strategies.registry import CONTROLLERS
+from bnao.strategies.registry import make_controller
 from bnao.strategies.rounds import search
+from bnao.streams import stream
 
 #: makes the controller of a search's settings
 Make = Callable[[SearchConfig], Controller]
@@ -31,6 +33,10 @@ Make = Callable[[SearchConfig], Controller]
 # points of a curve that are kept, and round numbers that are among them
 _POINTS = 40
 MARKS = (100, 200, 500, 1000, 2000)
+# resamples behind the interval of a mean over searches
+_RESAMPLES = 10_000
+# of the table, by score: a search's aim
+_TOP_SHARE = 0.001
 
 
 @frozen(eq=False)
@@ -43,6 +49,8 @@ class ControllerCurve:
         seeds: of its searches.
         queries: at which the curve is known, shape (m,).
         best: test accuracy of the genotype whose score is the best so far, shape (seeds, m).
+        scores: that score, shape (seeds, m); None in a study.json from before it was kept.
+        until_top: queries until a genotype of the table's best 0.1 % was found, shape (seeds,); NaN where none was.
     """
 
     controller: str
@@ -50,6 +58,42 @@ class ControllerCurve:
     seeds: tuple[int, ...]
     queries: tuple[int, ...]
     best: NDArray[np.float64]
+    scores: NDArray[np.float64] | None = None
+    until_top: NDArray[np.float64] | None = None
+
+    def regret_at(self, queries: int, best_score: float) -> NDArray[np.float64]:
+        """The validation regret of each search after so many queries, shape (seeds,); empty where it is not known."""
+        if self.scores is None or queries not in self.queries:
+            return np.empty(0)
+        regret: NDArray[np.float64] = best_score - self.scores[:, self.queries.index(queries)]
+        return regret
+
+
+@frozen
+class RegretRow:
+    """The validation regret of a controller's searches after so many queries.
+
+    Attributes:
+        controller: its name.
+        queries: genotypes scored.
+        searches: how many.
+        regret: their mean validation regret.
+        low: lower end of its 95 % interval over searches (bootstrap).
+        high: upper end.
+        difference: mean of the regret less that of the baseline's search of the same seed; None for the baseline.
+        difference_low: lower end of its 95 % interval, None where there is no difference.
+        difference_high: upper end.
+    """
+
+    controller: str
+    queries: int
+    searches: int
+    regret: float
+    low: float
+    high: float
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
 
 
 @frozen(eq=False)
@@ -62,6 +106,7 @@ class ControllersStudy:
         optimum: the best test accuracy in the table.
         test_of_best_score: test accuracy of the genotype with the best score of all.
         curves: one a controller.
+        best_score: the best score in the table; None in a study.json from before it was kept.
     """
 
     space: str
@@ -69,6 +114,45 @@ class ControllersStudy:
     optimum: float
     test_of_best_score: float
     curves: tuple[ControllerCurve, ...]
+    best_score: float | None = None
+
+    @property
+    def baseline(self) -> ControllerCurve:
+        """What the others are compared with: evolution, or the first."""
+        return next((curve for curve in self.curves if curve.controller == "evolution"), self.curves[0])
+
+    def validation_regret(self) -> list[RegretRow]:
+        """Validation regrets at the round numbers of queries, and their differences to the baseline's, with intervals.
+
+        Searches of one seed begin with the same genotypes, so differences are taken seed by seed.
+        """
+        if self.best_score is None:
+            return []
+        rows = []
+        for queries in MARKS:
+            base = self.baseline.regret_at(queries, self.best_score)
+            for curve in self.curves:
+                regret = curve.regret_at(queries, self.best_score)
+                if not len(regret):
+                    continue
+                row = RegretRow(curve.controller, queries, len(regret), float(regret.mean()), *_interval(regret))
+                n = min(len(base), len(regret))
+                if curve is not self.baseline and n:
+                    difference = regret[:n] - base[:n]
+                    low, high = _interval(difference)
+                    row = attrs.evolve(
+                        row, difference=float(difference.mean()), difference_low=low, difference_high=high
+                    )
+                rows.append(row)
+        return rows
+
+    def until_top(self) -> dict[str, float]:
+        """The median of the queries until the table's best 0.1 % was found, by controller; inf: in fewer than half."""
+        return {
+            curve.controller: float(np.median(np.nan_to_num(curve.until_top, nan=np.inf)))
+            for curve in self.curves
+            if curve.until_top is not None
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as in study.json."""
@@ -79,6 +163,7 @@ class ControllersStudy:
                 "seeds": list(curve.seeds),
                 "queries": list(curve.queries),
                 "best": [[round_off(value, 4) for value in row] for row in curve.best.tolist()],
+                **_scores_to_json(curve),
             }
             for curve in self.curves
         ]
@@ -103,6 +188,16 @@ class ControllersStudy:
             "rows": self.rows,
             "optimum": self.optimum,
             "test_of_best_score": self.test_of_best_score,
+            "best_score": self.best_score,
+            "baseline": self.baseline.controller,
+            "validation_regret": [
+                {
+                    name: round_off(value, 4) if isinstance(value, float) else value
+                    for name, value in attrs.asdict(row).items()
+                }
+                for row in self.validation_regret()
+            ],
+            "until_top": {name: None if np.isinf(value) else value for name, value in self.until_top().items()},
             "curves": curves,
             "regret": table,
         }
@@ -117,13 +212,33 @@ class ControllersStudy:
                 tuple(entry["seeds"]),
                 tuple(entry["queries"]),
                 np.array(entry["best"], dtype=np.float64),
+                *(
+                    np.array(entry[name], dtype=np.float64) if name in entry else None
+                    for name in ("scores", "until_top")
+                ),
             )
             for entry in content["curves"]
         )
         return cls(
             content["space"], int(content["rows"]), float(content["optimum"]),
-            float(content["test_of_best_score"]), curves,
+            float(content["test_of_best_score"]), curves, content.get("best_score"),
         )  # fmt: skip
+
+
+def _scores_to_json(curve: ControllerCurve) -> dict[str, Any]:
+    if curve.scores is None or curve.until_top is None:
+        return {}
+    return {
+        "scores": [[round_off(value, 4) for value in row] for row in curve.scores.tolist()],
+        "until_top": [None if np.isnan(value) else int(value) for value in curve.until_top.tolist()],
+    }
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % interval of the mean of values (n,), by the percentiles of bootstrap means."""
+    drawn = stream(0, "bootstrap of searches").integers(len(values), size=(_RESAMPLES, len(values)))
+    low, high = np.quantile(values[drawn].mean(1), [0.025, 0.975]).tolist()
+    return low, high
 
 
 def study_controllers(
@@ -143,53 +258,58 @@ def study_controllers(
         genotypes: the table's n rows.
         scores: what a search sees, shape (n,).
         tests: what it is judged by, shape (n,).
-        makers: of the controllers that need a framework, by name; the others are known.
+        makers: of the controllers that need a backend, by name; the others are known.
         folder: finished searches are kept there and not made again. None: nothing is kept.
         listen: called when a search is done.
 
     Raises:
         ConfigError: more queries than rows, or a controller that is not known.
-        DataError: fewer than two genotypes, or a number that is not finite.
+        DataError: fewer than two genotypes, a number that is not finite, or scores that are all equal.
     """
     if config.queries > len(set(genotypes)):
         raise ConfigError(f"queries is {config.queries}, and the table has {len(set(genotypes))} genotypes")
     if not np.isfinite(tests).all():
         raise DataError(f"tests[{int(np.flatnonzero(~np.isfinite(tests))[0])}] is not finite")
+    if len(scores) and scores.min() == scores.max():
+        raise DataError(f"all {len(scores)} scores are {scores[0]:g}; a search needs scores that differ")
     space = space_named(config.network.space, config.network.nodes)
     supernet = TableSupernet(genotypes, scores, config.network, sizes=np.ones(len(genotypes)))
     score_of = dict(zip(reversed(genotypes), reversed(scores.tolist()), strict=True))
     test_of = dict(zip(reversed(genotypes), reversed(tests.tolist()), strict=True))
+    threshold = float(np.sort(scores)[-max(1, round(_TOP_SHARE * len(scores)))])
     curves = []
     for entry in config.controllers:
-        make = makers.get(entry.name)
-        if make is None:
-            known = CONTROLLERS[entry.name]
-            make = lambda settings, known=known: known(space, settings.controller, settings.seed)  # noqa: E731
+        make = makers.get(entry.name, make_controller)
         even = np.linspace(config.pool, config.queries, _POINTS).round().astype(int).tolist()
         grid = tuple(sorted({*even, *(mark for mark in MARKS if config.pool <= mark <= config.queries)}))
         found = []
         for seed in range(config.seed, config.seed + entry.seeds):
             name = f"searches/{entry.name}-{entry.proposals}-seed-{seed}.json"
-            row = None if folder is None else folder.known(name, _best_test)
-            if row is None:
+            rows = None if folder is None else folder.known(name, _best_so_far)
+            if rows is None:
                 settings = _search_config(config, entry.name, entry.proposals, seed)
                 queried = _queried(settings, supernet, make(settings))
-                row = _best_tests(queried, score_of, test_of)
+                rows = _best_tests(queried, score_of, test_of), _best_scores(queried, score_of)
                 if folder:
-                    folder.write_json(name, {"best_test": row})
-            if len(row) < config.queries:
+                    folder.write_json(name, {"best_test": rows[0], "best_score": rows[1]})
+            if len(rows[0]) < config.queries:
                 raise ConfigError(
-                    f"the search of {entry.name} with seed {seed} ended after {len(row)} queries; {config.queries} "
-                    f"were wanted"
+                    f"the search of {entry.name} with seed {seed} ended after {len(rows[0])} queries; "
+                    f"{config.queries} were wanted"
                 )
-            found.append([row[queries - 1] for queries in grid])
-            listen({"event": "search", "controller": entry.name, "seed": seed, "best": row[-1]})
+            found.append(rows)
+            listen({"event": "search", "controller": entry.name, "seed": seed, "best": rows[1][-1]})
         seeds = tuple(range(config.seed, config.seed + entry.seeds))
-        curves.append(ControllerCurve(entry.name, entry.proposals, seeds, grid, np.array(found)))
+        best, scored = (
+            np.array([[rows[which][queries - 1] for queries in grid] for rows in found]) for which in (0, 1)
+        )
+        until_top = np.array([_first_at_least(rows[1], threshold) for rows in found])
+        curves.append(ControllerCurve(entry.name, entry.proposals, seeds, grid, best, scored, until_top))
     best_score = int(np.argmax(scores))
     return ControllersStudy(
-        space.name, len(set(genotypes)), float(tests.max()), float(tests[best_score]), tuple(curves)
-    )
+        space.name, len(set(genotypes)), float(tests.max()), float(tests[best_score]), tuple(curves),
+        float(scores[best_score]),
+    )  # fmt: skip
 
 
 def _search_config(config: ControllersConfig, controller: str, new: int, seed: int) -> SearchConfig:
@@ -237,5 +357,17 @@ def _best_tests(
     return row
 
 
-def _best_test(content: Mapping[str, Any]) -> list[float]:
-    return [float(value) for value in content["best_test"]]
+def _best_scores(queried: Sequence[Genotype], score_of: Mapping[Genotype, float]) -> list[float]:
+    """After each query, the best score so far."""
+    best: list[float] = np.maximum.accumulate([score_of[genotype] for genotype in queried]).tolist()
+    return best
+
+
+def _first_at_least(row: Sequence[float], threshold: float) -> float:
+    """The number of the first query, from 1, whose best score reaches a threshold; NaN where none does."""
+    return next((float(query) for query, score in enumerate(row, start=1) if score >= threshold), np.nan)
+
+
+def _best_so_far(content: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+    test, score = ([float(value) for value in content[name]] for name in ("best_test", "best_score"))
+    return test, score

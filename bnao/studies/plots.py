@@ -138,19 +138,27 @@ def figures_of(study: Study) -> dict[str, Figure]:
 
 
 def regret_figure(study: ControllersStudy) -> Figure:
-    """Plot regret against queries: the median of the searches, and a band of the 10th to 90th percentile."""
+    """Plot regret against queries: the median of the searches, and a band of the 10th to 90th percentile.
+
+    It is the validation regret; of a study.json from before scores were kept, that of test accuracy.
+    """
     figure, panels = canvas(1, width=1.5)
+    by_score = study.best_score is not None
     for curve, colour in zip(study.curves, _colours(study.curves), strict=True):
         regret = study.optimum - curve.best
+        if study.best_score is not None and curve.scores is not None:
+            regret = study.best_score - curve.scores
         low, middle, high = np.quantile(regret, [0.1, 0.5, 0.9], axis=0)
         label = f"{curve.controller} ({len(curve.seeds)} searches, rounds of {curve.new})"
         panels[0].plot(curve.queries, middle, color=colour, linewidth=1.2, label=label)
         panels[0].fill_between(curve.queries, low, high, color=colour, alpha=0.15, linewidth=0)
-    own = study.optimum - study.test_of_best_score
-    panels[0].axhline(own, color="grey", linestyle=":", linewidth=1, label="the table's best score itself")
+    if not by_score:
+        own = study.optimum - study.test_of_best_score
+        panels[0].axhline(own, color="grey", linestyle=":", linewidth=1, label="the table's best score itself")
     panels[0].set_xscale("log")
     panels[0].set_ylim(bottom=0)
-    titled(panels[0], f"{study.space}: median, 10 to 90 %", "genotypes scored", "test accuracy short of the best")
+    titled(panels[0], f"{study.space}: median, 10 to 90 %", "genotypes scored",
+           f"{'score' if by_score else 'test accuracy'} short of the best")  # fmt: skip
     panels[0].legend(fontsize=7, frameon=False)
     return figure
 
@@ -160,7 +168,8 @@ def predictor_figure(studies: Sequence[PredictorStudy]) -> Figure:
     figure, panels = canvas(1, width=1.3)
     for study, colour in zip(studies, _colours(studies), strict=True):
         x = study.train_sizes
-        panels[0].plot(x, study.tau.mean(0), color=colour, marker="o", markersize=3, linewidth=1.2, label=study.space)
+        label = f"{study.controller}, {study.space}"
+        panels[0].plot(x, study.tau.mean(0), color=colour, marker="o", markersize=3, linewidth=1.2, label=label)
         panels[0].fill_between(x, study.tau.min(0), study.tau.max(0), color=colour, alpha=0.15, linewidth=0)
     panels[0].set_xscale("log")
     titled(panels[0], "the predictor alone: mean and range", "genotypes learned from", "Kendall tau, held out")

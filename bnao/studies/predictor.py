@@ -1,7 +1,8 @@
-"""The NAO controller's predictor alone: how well it ranks genotypes it has not seen, by how many it learned from."""
+"""A controller's predictor alone: how well it ranks genotypes it has not seen, by how many it learned from."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from bnao.config.settings import ControllerConfig
 from bnao.config.table_studies import PredictorConfig
-from bnao.errors import ConfigError
+from bnao.errors import ConfigError, DataError
 from bnao.metrics import kendall_tau, spearman
 from bnao.protocols import Listener, Predicting
 from bnao.run import Folder, round_off
@@ -34,6 +35,8 @@ class PredictorStudy:
         held_out: how many others were predicted, shape (m,).
         tau: shape (seeds, m).
         rho: likewise.
+        seconds: that each training took, likewise; NaN in a study.json from before they were kept.
+        controller: what predicts.
     """
 
     space: str
@@ -42,6 +45,8 @@ class PredictorStudy:
     held_out: tuple[int, ...]
     tau: NDArray[np.float64]
     rho: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    controller: str = "nao"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as in study.json."""
@@ -56,10 +61,19 @@ class PredictorStudy:
                 "spearman": round_off(float(rho.mean()), 4),
                 "each_tau": [round_off(value, 4) for value in tau.tolist()],
                 "each_rho": [round_off(value, 4) for value in rho.tolist()],
+                "each_seconds": [None if np.isnan(value) else round_off(value, 2) for value in seconds.tolist()],
             }
-            for size, held, tau, rho in zip(self.train_sizes, self.held_out, self.tau.T, self.rho.T, strict=True)
+            for size, held, tau, rho, seconds in zip(
+                self.train_sizes, self.held_out, self.tau.T, self.rho.T, self.seconds.T, strict=True
+            )
         ]
-        return {"kind": "predictor", "space": self.space, "rows": self.rows, "predictor": table}
+        return {
+            "kind": "predictor",
+            "space": self.space,
+            "controller": self.controller,
+            "rows": self.rows,
+            "predictor": table,
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> PredictorStudy:
@@ -72,6 +86,8 @@ class PredictorStudy:
             tuple(int(entry["held_out"]) for entry in table),
             np.array([entry["each_tau"] for entry in table], dtype=np.float64).T,
             np.array([entry["each_rho"] for entry in table], dtype=np.float64).T,
+            np.array([entry.get("each_seconds", [None] * entry["trainings"]) for entry in table], dtype=np.float64).T,
+            content.get("controller", "nao"),
         )
 
 
@@ -98,12 +114,15 @@ def study_predictor(
 
     Raises:
         ConfigError: a part is so large that fewer than three genotypes are held out.
+        DataError: all scores are equal, so that they have no order to predict.
     """
+    if len(scores) and scores.min() == scores.max():
+        raise DataError(f"all {len(scores)} scores are {scores[0]:g}; they have no order to predict")
     n, largest = len(genotypes), max(config.sizes)
     if largest > n - 3:
         raise ConfigError(f"sizes has {largest}, and the table has {n} genotypes; at least 3 must be left to predict")
     tau = np.empty((config.seeds, len(config.sizes)))
-    rho = np.empty_like(tau)
+    rho, seconds = np.empty_like(tau), np.empty_like(tau)
     held_out = tuple(min(config.most_held_out, n - size) for size in config.sizes)
     for row, seed in enumerate(range(config.seed, config.seed + config.seeds)):
         order = stream(seed, "predictor parts").permutation(n)
@@ -116,16 +135,18 @@ def study_predictor(
                 steps = -(-size * config.controller.swaps // config.controller.batch_size)
                 settings = attrs.evolve(config.controller, epochs=max(1, round(config.steps / steps)))
                 controller = make(settings, seed)
+                start = time.perf_counter()
                 for _ in controller.fit([genotypes[index] for index in train], scores[train], round=0):
                     pass
+                taken = time.perf_counter() - start
                 predicted = controller.predict([genotypes[index] for index in test])
-                figures = kendall_tau(predicted, scores[test]), spearman(predicted, scores[test])
+                figures = kendall_tau(predicted, scores[test]), spearman(predicted, scores[test]), taken
                 if folder:
-                    folder.write_json(name, {"kendall_tau": figures[0], "spearman": figures[1]})
-            tau[row, column], rho[row, column] = figures
+                    folder.write_json(name, {"kendall_tau": figures[0], "spearman": figures[1], "seconds": taken})
+            tau[row, column], rho[row, column], seconds[row, column] = figures
             listen({"event": "training", "size": size, "seed": seed, "tau": figures[0]})
-    return PredictorStudy(config.space, n, config.sizes, held_out, tau, rho)
+    return PredictorStudy(config.space, n, config.sizes, held_out, tau, rho, seconds, config.controller.controller)
 
 
-def _figures(content: Mapping[str, Any]) -> tuple[float, float]:
-    return float(content["kendall_tau"]), float(content["spearman"])
+def _figures(content: Mapping[str, Any]) -> tuple[float, float, float]:
+    return float(content["kendall_tau"]), float(content["spearman"]), float(content["seconds"])

@@ -89,6 +89,36 @@ class ControllerContract:
         assert alone.predict(pool[:5]).tolist() == controller.predict(pool[:5]).tolist()
         assert taught[0].held_out() is None
 
+    def test_structural_features_are_read_too(self, make: Any, pool: list[Genotype]) -> None:
+        space, few = space_named("nao", 5), evolve(self.short, epochs=6, targets="ranks", learning_rate=5e-3)
+        plain, reading = make(space, few, 0), make(space, evolve(few, features="structure"), 0)
+        for controller in (plain, reading):
+            list(controller.fit(pool[:100], convolutions(pool[:100]), round=0))
+
+        taus = [kendall_tau(one.predict(pool[300:]), convolutions(pool[300:])) for one in (plain, reading)]
+
+        assert min(taus) > 0.5
+        assert taus[0] != taus[1]
+        other = make(space, evolve(few, features="structure"), 5)
+        other.load_state(reading.state())
+        assert (other.predict(pool[:20]) == reading.predict(pool[:20])).all()
+        proposed = reading.propose(pool[:10], 5, lambda genotype: True, round=1)
+        assert proposed == other.propose(pool[:10], 5, lambda genotype: True, round=1)
+
+    def test_stopping_early_goes_back_to_the_parameters_of_the_best_epoch(
+        self, make: Any, pool: list[Genotype]
+    ) -> None:
+        space, settings = space_named("nao", 5), evolve(self.short, epochs=30, held_out=0.2, learning_rate=0.03)
+        stopping = make(space, evolve(settings, patience=2), 0)
+        epochs = len(list(stopping.fit(pool[:60], convolutions(pool[:60]), round=0)))
+
+        until_best = make(space, evolve(settings, epochs=epochs - 2 if epochs < 30 else 30), 0)
+        list(until_best.fit(pool[:60], convolutions(pool[:60]), round=0))
+
+        if epochs < 30:
+            assert (stopping.predict(pool[:20]) == until_best.predict(pool[:20])).all()
+        assert 2 < epochs <= 30
+
     def test_representations_have_unit_length(self, pool: list[Genotype], taught: Any) -> None:
         assert np.linalg.norm(taught[0].encode(pool[:50]), axis=1) == pytest.approx(1, abs=1e-5)
 

@@ -252,8 +252,21 @@ def test_the_found_ones_are_compared_with_the_median_of_random_ones():
     assert (found.first, found.top_mean, found.random_median) == (0.10, pytest.approx(0.15), 0.30)
     assert random_line(found) == (
         "test error: 10.00 % for the genotype ranked first, 15.00 % on average over the top 2; "
-        "the median of 3 random ones of the first pool is 30.00 %"
+        "the median of 3 random ones of the first pool is 30.00 %\n"
+        "gain over random: the top 2 have 18.33 [3.33, 35.00] points less test error on average than the 3 random ones "
+        "(95% bootstrap interval over genotypes)"
     )
+
+
+def test_a_gain_whose_interval_includes_zero_shows_nothing_yet():
+    assert random_line(against_random([0.10, 0.40], [0.30, 0.20])).endswith("includes zero: it shows nothing yet)")
+
+
+def test_a_single_genotype_has_no_gain_with_an_interval():
+    found = against_random([0.10], [0.30, 0.20])
+
+    assert found.gain is None
+    assert "gain" not in random_line(found)
 
 
 # --- a ranking study

@@ -317,7 +317,7 @@ def test_the_settings_name_the_spaces_samplers_and_controllers_that_there_are():
     assert "proportional" in SAMPLERS and attrs.fields(configs.SearchConfig).sampler.metadata["choices"] == tuple(
         SAMPLERS
     )
-    assert set(configs.CONTROLLERS) == {"nao", *CONTROLLERS}
+    assert set(configs.CONTROLLERS) == {*configs.OF_A_BACKEND, *CONTROLLERS}
 
 
 @pytest.mark.parametrize(

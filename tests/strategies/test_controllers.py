@@ -3,14 +3,19 @@ import pytest
 
 from bnao.config.settings import ControllerConfig, NetworkConfig
 from bnao.network.size import count_parameters
+from bnao.space.edits import neighbours
 from bnao.space.spaces import SPACES, SearchSpace, space_named
+from bnao.strategies.ageing_evolution import AgeingEvolutionController
 from bnao.strategies.evolution import EvolutionController, mutate
+from bnao.strategies.local_search import LocalSearchController
 from bnao.strategies.random_search import RandomController
 from bnao.strategies.registry import CONTROLLERS
+from bnao.strategies.ridge import RidgeController
+from bnao.strategies.trees import TreesController
 from bnao.streams import stream
 
 SPACE = SPACES["nao"]
-CONFIG = ControllerConfig()
+CONFIG = ControllerConfig(candidates=200)
 NETWORK = NetworkConfig(channels=20, cells=3)
 
 
@@ -30,13 +35,22 @@ def pool():
 
 @pytest.fixture(params=sorted(CONTROLLERS))
 def controller(request, pool):
+    if request.param == "trees":
+        pytest.importorskip("sklearn")
     controller = CONTROLLERS[request.param](SPACE, CONFIG, 0)
     list(controller.fit(pool, share_of_convolutions(pool), round=0))
     return controller
 
 
-def test_the_controllers_without_a_framework_are_random_and_evolution():
-    assert {"random": RandomController, "evolution": EvolutionController} == CONTROLLERS
+def test_the_controllers_without_a_framework_are_these():
+    assert {
+        "random": RandomController,
+        "evolution": EvolutionController,
+        "ageing-evolution": AgeingEvolutionController,
+        "local-search": LocalSearchController,
+        "ridge": RidgeController,
+        "trees": TreesController,
+    } == CONTROLLERS
 
 
 def test_there_is_nothing_to_wait_for_while_they_learn(controller, pool):
@@ -77,10 +91,14 @@ def test_proposals_are_a_function_of_seed_and_round(pool):
         list(controller.fit(pool, share_of_convolutions(pool), round=0))
         return controller.propose(pool[:5], 8, anything, round=round)
 
-    for kind in CONTROLLERS.values():
+    for name, kind in CONTROLLERS.items():
+        if name == "trees":
+            continue  # tests/strategies/test_surrogate.py
         first = proposed(kind, 0, 1)
 
         assert proposed(kind, 0, 1) == first
+        if name == "ridge":
+            continue  # the best of the neighbours are the best in any round
         assert proposed(kind, 0, 2) != first
         assert proposed(kind, 1, 1) != first
 
@@ -191,3 +209,26 @@ def test_other_node_counts_are_mutated_within_their_space():
         genotype = space.check(mutate(genotype, space, stream(0, "mutation", i)))
 
     assert len(genotype.normal.nodes) == 2
+
+
+def test_parents_of_ageing_evolution_are_the_youngest_however_bad(pool):
+    controller = AgeingEvolutionController(SPACE, ControllerConfig(population=10, tournament=3), 0)
+    list(controller.fit(pool, np.arange(len(pool))[::-1].astype(float), round=0))  # the oldest is the best
+
+    proposed = controller.propose([], 60, anything, round=1)
+
+    parents = {next(i for i, known in enumerate(pool) if edges_in_common(child, known) == 19) for child in proposed}
+    assert min(parents) >= len(pool) - 10
+
+
+def test_local_search_proposes_all_neighbours_of_the_best_before_those_of_the_next():
+    space = SPACES["nas-bench-201"]
+    first, second = space.random_genotypes(2, stream(3, "far apart"))
+    controller = LocalSearchController(space, CONFIG, 0)
+    list(controller.fit([second, first], np.array([0.1, 0.2]), round=0))
+
+    proposed = controller.propose([], 30, lambda genotype: genotype not in (first, second), round=1)
+
+    around = set(neighbours(first, space)) - {second}
+    assert set(proposed[: len(around)]) == around
+    assert set(proposed[len(around) :]) <= set(neighbours(second, space))

@@ -106,7 +106,10 @@ def test_a_test_accuracy_that_is_no_number_is_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"controllers": "best:1:1"}, "controllers has 'best:1:1'; each is nao, evolution, random with"),
+        (
+            {"controllers": "best:1:1"},
+            "controllers has 'best:1:1'; each is nao, nao-paper, seminas, ridge, trees, evolution,",
+        ),
         ({"controllers": "random"}, "controllers has 'random'"),
         ({"controllers": "random:0:5"}, "controllers has 'random:0:5'"),
         ({"controllers": "random:5:5,random:6:6"}, "it names one twice"),
@@ -118,3 +121,41 @@ def test_settings_that_cannot_be_are_refused_in_words(settings, message):
         build(ControllersConfig, settings)
 
     assert message in str(raised.value)
+
+
+def test_validation_regret_and_its_difference_to_evolution_have_intervals_and_the_top_is_counted():
+    found = held(evolve(CONFIG, controllers="random:10:6,evolution:10:6,ridge:10:3", queries=100, n_seeds=5))
+
+    rows = {(row.controller, row.queries): row for row in found.validation_regret()}
+    ridge, evolution = rows["ridge", 100], rows["evolution", 100]
+    assert found.best_score == SCORES.max()
+    assert evolution.difference is None
+    assert evolution.low <= evolution.regret <= evolution.high
+    assert ridge.searches == 3
+    assert ridge.regret < evolution.regret
+    # seed by seed, of the three seeds that both have
+    base = found.baseline.regret_at(100, found.best_score)[:3]
+    assert ridge.difference == pytest.approx(ridge.regret - base.mean())
+    assert ridge.difference_low <= ridge.difference <= ridge.difference_high
+    # 0.1 % of 400 is the best alone
+    curve = found.curves[2]
+    assert all(np.isnan(curve.until_top) | (curve.scores[:, -1] == SCORES.max()))
+    assert set(found.until_top()) == {"random", "evolution", "ridge"}
+    assert ControllersStudy.from_json(found.to_json()).to_json() == found.to_json()
+
+
+def test_a_study_from_before_scores_were_kept_is_read():
+    content = held(evolve(CONFIG, controllers="random:30:2")).to_json()
+    for curve in content["curves"]:
+        del curve["scores"], curve["until_top"]
+    del content["best_score"]
+
+    found = ControllersStudy.from_json(content)
+
+    assert found.validation_regret() == []
+    assert found.until_top() == {}
+
+
+def test_scores_that_are_all_equal_are_refused():
+    with pytest.raises(DataError, match="all 400 scores are 1; a search needs scores that differ"):
+        held(scores=np.ones(400))

@@ -6,7 +6,7 @@ from attrs import evolve
 
 from bnao.config.fields import build
 from bnao.config.table_studies import PredictorConfig
-from bnao.errors import ConfigError
+from bnao.errors import ConfigError, DataError
 from bnao.run import Folder
 from bnao.space.spaces import SPACES
 from bnao.streams import stream
@@ -74,3 +74,23 @@ def test_a_part_that_leaves_nothing_to_predict_is_refused():
 def test_sizes_that_cannot_be_are_refused(sizes):
     with pytest.raises(ConfigError, match="sizes is"):
         build(PredictorConfig, {"sizes": sizes})
+
+
+def test_scores_that_are_all_equal_have_no_order_to_predict():
+    with pytest.raises(DataError, match="all 100 scores are 0; they have no order to predict"):
+        study_predictor(CONFIG, POOL, np.zeros(100), Knowing)
+
+
+def test_the_seconds_of_each_training_are_kept_and_older_studies_are_read_without():
+    study = study_predictor(CONFIG, POOL, SCORES, Knowing)
+    content = study.to_json()
+    older = {
+        **content,
+        "predictor": [{k: v for k, v in row.items() if k != "each_seconds"} for row in content["predictor"]],
+    }
+    del older["controller"]
+
+    assert study.seconds.shape == (2, 2)
+    assert (study.seconds >= 0).all()
+    assert np.isnan(PredictorStudy.from_json(older).seconds).all()
+    assert PredictorStudy.from_json(older).controller == "nao"

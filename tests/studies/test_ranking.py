@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 from pretend_backend import _Backend as PretendBackend
 
-from bnao.cli.reports import ranking_report
+from bnao.cli.study_reports import ranking_report
 from bnao.config.arms import PlannedSupernet, SamplerSpec
 from bnao.config.fields import build
 from bnao.config.presets import preset
@@ -346,7 +346,8 @@ def test_a_study_is_read_back_from_its_json(tmp_path, marks):
 
     assert again.to_json() == content
     assert {entry["figure"] for entry in content["agreement"]} == {
-        "pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top",
+        "pairwise_accuracy", "kendall_tau", "spearman", "precision_at_top", "tau_in_better_half", "tau_in_top_tenth",
+        "precision_in_top_tenth", "partial_tau_given_size",
     }  # fmt: skip
     assert {entry["less"] for entry in content["differences"]} == {"uniform"}
     assert content["reliability"]
@@ -400,7 +401,7 @@ def test_equal_truths_give_figures_that_are_not_defined_and_say_so(tmp_path):
     study = studied(SMALL, PretendBackend(), tmp_path, truth=dict.fromkeys(genotypes, 0.5))
 
     content = study.to_json()
-    assert all(entry["value"] is None for entry in content["agreement"] if entry["figure"] != "precision_at_top")
+    assert all(entry["value"] is None for entry in content["agreement"] if not entry["figure"].startswith("precision"))
     assert np.isnan(study.comparisons[2].estimates["uniform"]["kendall_tau"].value)
 
 
@@ -421,7 +422,9 @@ def test_the_presets_are_settings_that_can_be():
     assert preset(StudyConfig, "paper").epochs == (5, 10, 20, 30, 50)  # Table 6
     assert preset(StudyConfig, "quick").genotypes < 50
     assert set(SPACES) >= {"nao", "nas-bench-201"}
-    assert load_dataset(preset(StudyConfig, "quick").data).describe().startswith("fashion-mnist: 1,200 train, 300 dev")
+    assert (
+        load_dataset(preset(StudyConfig, "quick").data).describe().startswith("fashion-mnist: 1,500 train, 1,000 dev")
+    )
 
 
 # --- short stand-alone trainings

@@ -20,7 +20,7 @@ from bnao.backends.keras.operations import Tensor, to_numpy
 from bnao.backends.keras.optimizer import clipping
 from bnao.config.settings import ControllerConfig, MachineConfig
 from bnao.space.spaces import START, SearchSpace
-from bnao.strategies.nao import GATES, TOGETHER, Nao, Shapes, TrainingData
+from bnao.strategies.nao import GATES, TOGETHER, Block, Nao, Shapes, TrainingData
 
 Parameters = Mapping[str, Tensor]
 
@@ -110,9 +110,11 @@ class _Network:
         """The mean over steps, of unit length: (b, hidden)."""
         return _unit(ops.mean(outputs, 0))
 
-    def predicted(self, p: Parameters, outputs: Tensor) -> Tensor:
-        """The predicted score: (b,), in (0, 1)."""
+    def predicted(self, p: Parameters, outputs: Tensor, features: Tensor) -> Tensor:
+        """The predicted score: (b,), in (0, 1), of the encoder's outputs and features (b, f)."""
         x = self.represented(outputs)
+        if features.shape[1]:
+            x = ops.concatenate([x, features], -1)
         for layer in range(self.config.mlp_layers):
             x = ops.relu(_linear(x, p, f"predictor.mlp.{layer}"))
         return ops.sigmoid(_linear(x, p, "predictor"))[:, 0]
@@ -137,10 +139,17 @@ class _Network:
         """What is added to the logits: (length, vocabulary)."""
         return np.where(self.space.token_mask(), 0, _NEVER).astype(np.float32)
 
-    def loss(self, p: Parameters, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Of sequences and scores (b,): the prediction's squared error and the reconstruction's cross-entropy."""
+    def loss(self, p: Parameters, tokens: Tensor, features: Tensor, targets: Tensor) -> Tensor:
+        """Squared error of the prediction and cross-entropy of the reconstruction, weighted.
+
+        Args:
+            p: parameters.
+            tokens: sequences (b, length).
+            features: what the predictor reads besides, (b, f).
+            targets: (b,).
+        """
         outputs = self.encoded(p, tokens)
-        error = ops.mean(ops.square(self.predicted(p, outputs) - targets))
+        error = ops.mean(ops.square(self.predicted(p, outputs, features) - targets))
         started = ops.concatenate([ops.full_like(tokens[:, :1], START), tokens[:, :-1]], 1)
         products = self._products(p, "decoder", ops.expand_dims(ops.transpose(started), -1))
         recurrent = ops.transpose(p["decoder.lstm.recurrent_weights"])
@@ -188,11 +197,13 @@ class NaoController(Nao):
     ) -> None:
         super().__init__(space, config, seed)
         self._machine = Machine(machine)
-        self._net = net = _Network(space, config)
+        self._net = net = _Network(space, self._config)
         shapes = self._shapes
         self._taught = traced(self._batches_taught)
         self._encoded = traced(lambda flat, tokens: net.encoded(net.parameters(flat, shapes), tokens))
-        self._predicted = traced(lambda flat, outputs: net.predicted(net.parameters(flat, shapes), outputs))
+        self._predicted = traced(
+            lambda flat, outputs, features: net.predicted(net.parameters(flat, shapes), outputs, features)
+        )
         self._decoded = traced(lambda flat, outputs: net.decoded(net.parameters(flat, shapes), outputs))
         self._represented = traced(net.represented)
         self._uphill = traced(self._gradient)
@@ -208,7 +219,8 @@ class NaoController(Nao):
 
     def _training_step(self, data: TrainingData) -> Callable[[NDArray[np.int64]], float]:
         with self._machine.scope():
-            given = ops.convert_to_tensor(data.tokens.astype(np.int32)), ops.convert_to_tensor(data.targets)
+            given = [ops.convert_to_tensor(values) for values in
+                     (data.tokens.astype(np.int32), data.features, data.targets)]  # fmt: skip
             # Adam's two moments, and its steps so far
             moments = [ops.zeros_like(self._flat), ops.zeros_like(self._flat), ops.zeros((), "float32")]
         size = self._config.batch_size
@@ -234,6 +246,7 @@ class NaoController(Nao):
         second: Tensor,
         steps: Tensor,
         all_tokens: Tensor,
+        all_features: Tensor,
         all_targets: Tensor,
         batches: Tensor,
     ) -> tuple[Tensor, ...]:
@@ -245,6 +258,7 @@ class NaoController(Nao):
             second: Adam's mean of their squares.
             steps: how many it has made.
             all_tokens: sequences (n, length).
+            all_features: what the predictor reads of them besides, (n, f).
             all_targets: their scores (n,).
             batches: indices into them, (k, b).
 
@@ -255,18 +269,26 @@ class NaoController(Nao):
         def step(index: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             losses, *adam = before
             batch = ops.take(batches, index, 0)
-            loss, *adam = self._step(*adam, ops.take(all_tokens, batch, 0), ops.take(all_targets, batch, 0))
+            given = (ops.take(values, batch, 0) for values in (all_tokens, all_features, all_targets))
+            loss, *adam = self._step(*adam, *given)
             return losses + loss, *adam
 
         return ops.fori_loop(0, batches.shape[0], step, (ops.zeros((), "float32"), flat, first, second, steps))
 
     def _step(
-        self, flat: Tensor, first: Tensor, second: Tensor, steps: Tensor, tokens: Tensor, targets: Tensor
+        self,
+        flat: Tensor,
+        first: Tensor,
+        second: Tensor,
+        steps: Tensor,
+        tokens: Tensor,
+        features: Tensor,
+        targets: Tensor,
     ) -> tuple[Tensor, ...]:
         """A step of Adam on one batch: the loss, and what parameters, moments and steps become."""
 
         def loss_of(values: list[Tensor]) -> Tensor:
-            return self._net.loss(self._net.parameters(values[0], self._shapes), tokens, targets)
+            return self._net.loss(self._net.parameters(values[0], self._shapes), tokens, features, targets)
 
         loss, (gradient,) = value_and_gradients(loss_of, [flat])
         gradient = gradient * clipping([gradient], self._config.gradient_norm)
@@ -277,25 +299,27 @@ class NaoController(Nao):
         spread = ops.sqrt(second) / ops.sqrt(_corrected(_BETA_2, steps)) + _EPSILON
         return loss, flat - rate * first / spread, first, second, steps
 
-    def _gradient(self, flat: Tensor, outputs: Tensor) -> Tensor:
+    def _gradient(self, flat: Tensor, outputs: Tensor, features: Tensor) -> Tensor:
         """The predicted scores' gradients by the encoder's outputs."""
         p = self._net.parameters(flat, self._shapes)
-        _, (gradient,) = value_and_gradients(lambda values: ops.sum(self._net.predicted(p, values[0])), [outputs])
+        _, (gradient,) = value_and_gradients(
+            lambda values: ops.sum(self._net.predicted(p, values[0], features)), [outputs]
+        )
         return gradient
 
-    def _proposals(self, blocks: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+    def _proposals(self, blocks: Sequence[Block]) -> Iterator[NDArray[np.int64]]:
         with self._machine.scope():
-            outputs = ops.concatenate([self._outputs(tokens) for tokens in blocks], 1)
-            gradient = self._uphill(self._flat, outputs)
+            outputs = ops.concatenate([self._outputs(tokens) for tokens, _ in blocks], 1)
+            gradient = self._uphill(self._flat, outputs, np.concatenate([features for _, features in blocks]))
         for step in range(1, self._config.most_steps + 1):
             with self._machine.scope():
                 moved = self._moved(outputs, gradient, np.float32(self._config.eta * step))
                 tokens = to_numpy(self._decoded(self._flat, moved))
             yield tokens
 
-    def _scores(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _scores(self, tokens: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._machine.scope():
-            return to_numpy(self._predicted(self._flat, self._outputs(tokens)))
+            return to_numpy(self._predicted(self._flat, self._outputs(tokens), features))
 
     def _representations(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         with self._machine.scope():

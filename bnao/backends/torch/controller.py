@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bnao.config.settings import ControllerConfig
 from bnao.space.spaces import START, SearchSpace
-from bnao.strategies.nao import TOGETHER, Nao, TrainingData
+from bnao.strategies.nao import TOGETHER, Block, Nao, TrainingData
 
 Parameters = Mapping[str, Tensor]
 
@@ -50,12 +50,15 @@ class NaoController(Nao):
     def _training_step(self, data: TrainingData) -> Callable[[NDArray[np.int64]], float]:
         config = self._config
         tokens, targets = self._tensor(data.tokens.T), self._tensor(data.targets)  # steps come first throughout
+        features = self._tensor(data.features)
         optimizer = torch.optim.Adam([self._flat], config.learning_rate, fused=True)
 
         def train_epoch(order: NDArray[np.int64]) -> float:
             total = 0.0
             for batch in self._tensor(order).split(config.batch_size):
-                loss, self._flat.grad = self._loss_and_gradient(tokens.index_select(1, batch), targets[batch])
+                loss, self._flat.grad = self._loss_and_gradient(
+                    tokens.index_select(1, batch), features[batch], targets[batch]
+                )
                 if config.gradient_norm:
                     torch.nn.utils.clip_grad_norm_([self._flat], config.gradient_norm)
                 optimizer.step()
@@ -64,17 +67,18 @@ class NaoController(Nao):
 
         return train_epoch
 
-    def _proposals(self, blocks: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+    def _proposals(self, blocks: Sequence[Block]) -> Iterator[NDArray[np.int64]]:
         p = self._named()
-        outputs = torch.cat([self._outputs(p, tokens).detach() for tokens in blocks], 1).requires_grad_()
-        (gradient,) = torch.autograd.grad(_predicted(p, _representation(outputs)).sum(), outputs)
+        outputs = torch.cat([self._outputs(p, tokens).detach() for tokens, _ in blocks], 1).requires_grad_()
+        features = torch.cat([self._tensor(features) for _, features in blocks])
+        (gradient,) = torch.autograd.grad(_predicted(p, _representation(outputs), features).sum(), outputs)
         for step in range(1, self._config.most_steps + 1):
             yield self._decoded(p, F.normalize(outputs.detach() + self._config.eta * step * gradient, dim=-1))
 
     @torch.inference_mode()
-    def _scores(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _scores(self, tokens: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
         p = self._named()
-        return _predicted(p, _representation(self._outputs(p, tokens))).cpu().numpy()
+        return _predicted(p, _representation(self._outputs(p, tokens)), self._tensor(features)).cpu().numpy()
 
     @torch.inference_mode()
     def _representations(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -100,13 +104,13 @@ class NaoController(Nao):
         """The encoder's outputs (steps, b, hidden) of sequences (b, length)."""
         return _encoded(p, self._symbols(self._tensor(tokens.T)))
 
-    def _loss_and_gradient(self, tokens: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a batch, tokens (length, b) and targets (b,): the loss, and its gradient by the parameters."""
+    def _loss_and_gradient(self, tokens: Tensor, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of a batch, tokens (length, b), features (b, f) and targets (b,), and its gradient by the parameters."""
         p, weight = self._named(), self._config.predictor_weight
         symbols = self._symbols(tokens)
         outputs = _encoded(p, symbols)
         representation = _representation(outputs)
-        error = F.mse_loss(_predicted(p, representation), targets)
+        error = F.mse_loss(_predicted(p, representation, features), targets)
         start = self._one_hot[START].expand(1, tokens.shape[1], -1)
         hidden = _recurrent(p, "decoder", torch.cat([start, symbols[:-1]]), representation)
         entropy, gradients = _reconstruction(p, hidden, outputs, tokens, self._mask, 1 - weight)
@@ -159,9 +163,9 @@ def _representation(outputs: Tensor) -> Tensor:
     return F.normalize(outputs.mean(0), dim=-1)
 
 
-def _predicted(p: Parameters, representation: Tensor) -> Tensor:
-    """The predicted score: (b,), in (0, 1)."""
-    x, layer = representation, 0
+def _predicted(p: Parameters, representation: Tensor, features: Tensor) -> Tensor:
+    """The predicted score: (b,), in (0, 1), of representations (b, hidden) and features (b, f)."""
+    x, layer = torch.cat([representation, features], -1) if features.shape[1] else representation, 0
     while f"predictor.mlp.{layer}.weights" in p:
         x = F.relu(F.linear(x, p[f"predictor.mlp.{layer}.weights"], p[f"predictor.mlp.{layer}.biases"]))
         layer += 1

@@ -295,7 +295,7 @@ def _print(
             if chosen.scores is not None:
                 entry["one_shot_score"] = chosen.scores[evaluation.genotype]
         if beside is not None:
-            content["against_random"] = attrs.asdict(beside)
+            content["against_random"] = {**attrs.asdict(beside), "gain": beside.gain and beside.gain.to_entry()}
         click.echo(json.dumps({"run": str(folder), **spent, **content}))
         return
     lines = ["", *evaluation_report(done, chosen.sources, chosen.scores, as_share=chosen.as_share, long=long), ""]

@@ -20,7 +20,7 @@ from bnao.cli.progress import SearchTrack, following, telling
 from bnao.cli.reports import peak_memory, search_report, spent_line
 from bnao.cli.stopping import going_on
 from bnao.config.fields import Settings, to_toml
-from bnao.config.settings import SearchConfig
+from bnao.config.settings import OF_A_BACKEND, SearchConfig
 from bnao.run import FORMAT, Run, check_is_free, read_config
 from bnao.searches import PreparedSearch, prepare_search, resumed_search
 from bnao.space.notation.notations import read_lines
@@ -139,7 +139,7 @@ def _new_folder(config: SearchConfig) -> Path:
 def _started(config: SearchConfig, folder: Path, controller_backend: str | None, quiet: bool) -> SearchResult:
     check_is_free(folder)
     kind = config.controller.controller
-    if controller_backend is not None and kind != "nao":
+    if controller_backend is not None and kind not in OF_A_BACKEND:
         raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
     prepared = prepare_search(config, controller_backend)
     with Run.create(folder, config) as run:
@@ -158,7 +158,7 @@ def _searched(prepared: PreparedSearch, run: Run, quiet: bool) -> SearchResult:
     log.info("run folder: %s  (after a stop resume with: %s)", run.folder, again)
     track = SearchTrack(
         config,
-        learns=config.controller.controller == "nao",
+        learns=config.controller.controller in OF_A_BACKEND,
         scored_images=prepared.supernet.scored_images,
         start=time.monotonic(),
     )

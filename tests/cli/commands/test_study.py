@@ -235,7 +235,9 @@ def test_the_truth_of_another_study_gives_its_genotypes_and_repeats_and_the_same
 def test_a_study_file_from_before_is_a_truth_without_its_settings(tmp_path):
     old = json.loads((RESULTS / "B-diverse" / "study.json").read_text())
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "study.json").write_text(json.dumps({name: old[name] for name in old if name != "config"}))
+    (tmp_path / "old" / "study.json").write_text(
+        json.dumps({name: old[name] for name in old if name not in ("config", "marks")})
+    )
 
     found = json_of(*SMALL[:-2], "--truth", tmp_path / "old", "--top", "10", "--marks", "own", "--out", "s")
 
@@ -243,7 +245,6 @@ def test_a_study_file_from_before_is_a_truth_without_its_settings(tmp_path):
         (row["genotype"], row["truth"]) for row in old["genotypes"]
     ]
     assert [row["value"] for row in found["reliability"]] == [row["value"] for row in old["reliability"]]
-    assert "marks" not in old
     assert found["marks"] == "own"
 
 
@@ -380,6 +381,36 @@ def test_controllers_are_compared_on_a_table(bench):
     content = json.loads(Path("s/study.json").read_text())
     assert {entry["controller"] for entry in content["regret"]} == {"random", "evolution"}
     assert np.array(content["curves"][0]["best"]).shape[0] == 3
+
+
+def test_validation_regret_is_reported_with_intervals(bench):
+    done = bnao(
+        "study", "controllers", "--table", bench, "--space", "nas-bench-201", "--test-column", "test",
+        "--controllers", "evolution:50:3,ridge:45:3,local-search:45:3", "--pool", "10", "--queries", "100",
+        "--out", "s",
+    )  # fmt: skip
+
+    assert done.exit_code == 0, done.output
+    assert "less evolution's" in done.stdout
+    assert "queries until one of the table's best 0.1 % is found (median): evolution " in done.stdout
+    rows = json.loads(Path("s/study.json").read_text())["validation_regret"]
+    assert [row["regret"] for row in rows] == [0, 0, 0]  # a hundred queries see all hundred rows
+    assert [row["difference"] for row in rows] == [None, 0, 0]
+
+
+def test_the_predictor_of_a_controller_without_a_framework_is_studied(bench):
+    done = bnao(
+        "study", "predictor", "--controller", "ridge", "--table", bench, "--space", "nas-bench-201",
+        "--sizes", "20,40", "--seeds", "2", "--out", "s",
+    )  # fmt: skip
+
+    assert done.exit_code == 0, done.output
+    assert "ridge in space nas-bench-201, 100 genotypes" in done.stdout
+    assert json.loads(Path("s/study.json").read_text())["controller"] == "ridge"
+    assert "controller 'evolution' predicts nothing; nao, seminas, ridge and trees do" in refused(
+        2, "study", "predictor", "--controller", "evolution", "--table", bench, "--space", "nas-bench-201",
+        "--sizes", "20", "--out", "t",
+    )  # fmt: skip
 
 
 def test_a_comparison_says_what_it_needs(bench):

@@ -10,7 +10,7 @@ from bnao.cli.lazy import LazyGroup
 STUDIES = {
     "ranking": "One-shot scores against stand-alone accuracies, for each sampler (Tables 2, 3 and 6).",
     "controllers": "Controllers on a benchmark table: best accuracy and regret by number of queries.",
-    "predictor": "The NAO controller's predictor on a benchmark table.",
+    "predictor": "A controller's predictor on a benchmark table.",
     "size": "Correlation of size and accuracy during training, in benchmark tables.",
     "agreement": "Published scores against published accuracies.",
     "draw": "Draw the pictures of a study again from its study.json.",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import click
 
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.reports import controllers_report
 from bnao.cli.studies import Output, counting, framework, required, study_folder, study_options
+from bnao.cli.study_reports import controllers_report
 from bnao.config.fields import build
+from bnao.config.settings import OF_A_BACKEND
 from bnao.config.table_studies import ControllersConfig
 from bnao.data.tables import SCORE_COLUMNS, read_rows
 from bnao.provenance import about_table, keep_study, origin
 from bnao.space.spaces import space_named
-from bnao.studies.controllers import ControllersStudy, study_controllers
+from bnao.strategies.registry import make_controller
+from bnao.studies.controllers import ControllersStudy, Make, study_controllers
 
 log = logging.getLogger("bnao.cli")
 
@@ -47,11 +50,13 @@ def _studied(config: ControllersConfig, folder: Path) -> ControllersStudy:
     scores = rows.numbers(rows.column("score", config.score_column, SCORE_COLUMNS))
     tests = rows.numbers(rows.column("test accuracy", config.test_column))
     genotypes = rows.genotypes(space_named(config.network.space, config.network.nodes))
-    makers, used = {}, []
-    if any(entry.name == "nao" for entry in config.controllers):
+    makers: dict[str, Make] = {}
+    used = []
+    computed = [entry.name for entry in config.controllers if entry.name in OF_A_BACKEND]
+    if computed:
         backend = framework(config.machine, "has no NAO controller")
         used.append(backend)
-        makers["nao"] = backend.controller
+        makers = dict.fromkeys(computed, partial(make_controller, backend=backend))
     listen = counting(sum(entry.seeds for entry in config.controllers), "{controller}, seed {seed}: {best:.3f}")
     facts = origin(about_table(path), config.machine, used)
     with study_folder(folder, config, facts) as run:

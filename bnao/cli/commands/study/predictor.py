@@ -1,4 +1,4 @@
-"""``bnao study predictor``: the NAO controller's predictor alone, on a benchmark table."""
+"""``bnao study predictor``: a controller's predictor alone, on a benchmark table."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ import click
 import numpy as np
 
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.reports import predictor_report
 from bnao.cli.studies import Output, counting, framework, required, study_folder, study_options
+from bnao.cli.study_reports import predictor_report
 from bnao.config.fields import build
-from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
+from bnao.config.settings import OF_A_BACKEND, ControllerConfig, NetworkConfig, SearchConfig
 from bnao.config.table_studies import PredictorConfig
 from bnao.data.tables import SCORE_COLUMNS, read_rows
 from bnao.errors import ConfigError
 from bnao.protocols import Predicting
 from bnao.provenance import about_table, keep_study, origin
 from bnao.space.spaces import SPACES
+from bnao.strategies.registry import make_controller
 from bnao.studies.predictor import PredictorStudy, study_predictor
 
 log = logging.getLogger("bnao.cli")
 
 # the number of epochs follows from --steps
-_WITHOUT = (("controller", "controller"), ("controller", "epochs"))
+_WITHOUT = (("controller", "epochs"),)
 
 
 @click.command("predictor", cls=SectionedCommand, params=options_of(PredictorConfig, "Predictor", without=_WITHOUT))
 @study_options()
 @click.pass_context
 def command(context: click.Context, output: Output) -> None:
-    """Train the NAO controller on samples of a benchmark table and rank genotypes that it has not seen."""
+    """Train a controller on samples of a benchmark table and rank genotypes that it has not seen."""
     config = build(PredictorConfig, given_settings(context))
     output.told(lambda: _studied(config, output.folder), predictor_report)
 
@@ -48,17 +49,20 @@ def _studied(config: PredictorConfig, folder: Path) -> PredictorStudy:
             strict=True,
         )
     )
-    backend = framework(config.machine, "has no NAO controller")
+    name = config.controller.controller
+    backend = framework(config.machine, "has no NAO controller") if name in OF_A_BACKEND else None
     base = SearchConfig(machine=config.machine, network=NetworkConfig(space=config.space))
 
     def make(settings: ControllerConfig, seed: int) -> Predicting:
-        controller = backend.controller(attrs.evolve(base, controller=settings, seed=seed))
+        controller = make_controller(attrs.evolve(base, controller=settings, seed=seed), backend)
         if not isinstance(controller, Predicting):
-            raise ConfigError(f"the controller of backend {backend.name!r} predicts nothing")
+            raise ConfigError(f"controller {name!r} predicts nothing; nao, seminas, ridge and trees do")
         return controller
 
+    make(config.controller, config.seed)  # what cannot be made is told before there is a folder
     listen = counting(config.seeds * len(config.sizes), "{size} genotypes, seed {seed}: tau {tau:.3f}")
-    with study_folder(folder, config, origin(about_table(path), config.machine, [backend])) as run:
+    facts = origin(about_table(path), config.machine, [] if backend is None else [backend])
+    with study_folder(folder, config, facts) as run:
         genotypes = list(score_of)
         scores = np.array(list(score_of.values()))
         found = study_predictor(config, genotypes, scores, make, folder=run, listen=listen)

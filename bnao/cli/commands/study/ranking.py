@@ -11,8 +11,8 @@ import click
 from bnao.cli.genotypes import Given
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import following
-from bnao.cli.reports import ranking_report
 from bnao.cli.studies import Output, framework, study_folder, study_options
+from bnao.cli.study_reports import ranking_report
 from bnao.cli.study_track import StudyTrack
 from bnao.config.fields import to_toml
 from bnao.config.studies import StudyConfig

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.reports import size_report
 from bnao.cli.studies import Output, study_folder, study_options
+from bnao.cli.study_reports import size_report
 from bnao.config.fields import build
 from bnao.config.table_studies import SizeConfig
 from bnao.data.tables import read_rows
