@@ -9,8 +9,10 @@ import textwrap
 import numpy as np
 import pytest
 from attrs import evolve
+from click.testing import CliRunner
 
 from bnao.backends import load
+from bnao.cli import main
 from bnao.config.settings import PROXIES, MachineConfig, NetworkConfig
 from bnao.config.studies import ProxiesConfig
 from bnao.errors import BackendError, GenotypeError
@@ -138,3 +140,20 @@ def test_another_spaces_genotype_and_a_device_that_is_not_there_are_refused():
         zero_cost_scores([DEAD], config, BACKEND, small_dataset())
     with pytest.raises(BackendError, match="no device 'mars'"):
         KerasProbe(DEAD, small_dataset().network(CELLS), MachineConfig(device="mars"), 0)
+
+
+def test_the_command_scores_genotypes_on_this_backend(tmp_path):
+    dataset = small_dataset()
+    parts = ("x_train", "y_train", "x_test", "y_test")
+    np.savez(tmp_path / "images.npz", **{name: getattr(dataset, name) for name in parts})
+    network = ("--space", "nas-bench-201", "--channels", "4", "--cells", "1", "--data", str(tmp_path / "images.npz"))
+    options = ("--batch", "8", "--proxies", "jacob_cov", "--backend", "keras", "--quiet", "--json")
+    fine = "0:skip_connect;0:none+1:none;0:skip_connect+1:none+2:none"
+
+    result = CliRunner().invoke(main, ["proxies", *network, *options, str(DEAD), fine])
+
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    means = [entry["proxies"]["jacob_cov"]["mean"] for entry in found["scores"]]
+    assert (found["backend"], means[0]) == ("keras", None)
+    assert means[1] < -8  # -n, of n images, where no two are correlated
