@@ -64,6 +64,11 @@ if ENGINE == "tensorflow":
 else:
     import jax
 
+    try:
+        from jax import enable_x64
+    except ImportError:  # an older JAX
+        from jax.experimental import enable_x64
+
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function built once for each shape of its arguments, and then called.
@@ -94,7 +99,7 @@ def traced(function: Callable[..., Any]) -> Callable[..., Any]:
 def double_precision() -> contextlib.AbstractContextManager[object]:
     """Where float64 arrays can be made: JAX makes float32 of them elsewhere."""
     if ENGINE == "jax":
-        return jax.enable_x64(True)
+        return enable_x64(True)
     return contextlib.nullcontext()
 
 

@@ -71,6 +71,11 @@ def by_batch(x: Tensor, scale: Tensor, shift: Tensor, name: str = "") -> Tensor:
     return _normalised(x, scale, shift)[0]
 
 
+def no_norm(x: Tensor, scale: Tensor, shift: Tensor, name: str = "") -> Tensor:
+    """The state itself: what is left of a norm in a network that is to be linear."""
+    return x
+
+
 class RunningNorm:
     """Norms of a network that is tested by itself.
 
@@ -97,20 +102,21 @@ class RunningNorm:
 def piece(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A part of a network, (x, weights, ..., norm, name), that JAX compiles where its path is known step by step.
 
-    That is in a supernet, whose norms are ``by_batch``; a network that is compiled as a whole needs no such parts.
+    That is in a supernet or a probe, whose norms are ``by_batch`` or ``no_norm``; a network that is compiled as a whole
+    needs no such parts, and one whose ReLUs are watched must have none.
     """
     if ENGINE == "tensorflow":
         return function
 
     @cache
-    def compiled(*static: object) -> Callable[..., Tensor]:
-        return jax.jit(lambda x, weights: function(x, weights, *static, by_batch))
+    def compiled(norm: Norm, *static: object) -> Callable[..., Tensor]:
+        return jax.jit(lambda x, weights: function(x, weights, *static, norm))
 
     @wraps(function)
     def called(x: Tensor, weights: Sequence[Tensor], *others: Any) -> Tensor:
         *static, norm, name = others
-        if norm is by_batch:
-            return compiled(*static)(x, list(weights))
+        if norm in (by_batch, no_norm):
+            return compiled(norm, *static)(x, list(weights))
         return function(x, weights, *static, norm, name)
 
     return called
@@ -124,7 +130,7 @@ _watch: ContextVar[Callable[[Tensor], None] | None] = ContextVar("watch", defaul
 
 @contextlib.contextmanager
 def watched_relus(watch: Callable[[Tensor], None]) -> Iterator[None]:
-    """Call ``watch`` with every state that a ReLU is applied to, within the block; a compiled piece has it traced."""
+    """Call ``watch`` with every state that a ReLU is applied to, within the block; of one compiled before, none."""
     before = _watch.set(watch)
     try:
         yield

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bnao.backends.keras.engine import double_precision, value_and_gradients
 from bnao.backends.keras.machine import Machine
-from bnao.backends.keras.operations import Norm, Tensor, by_batch, to_numpy, watched_relus
+from bnao.backends.keras.operations import Norm, Tensor, by_batch, no_norm, to_numpy, watched_relus
 from bnao.backends.keras.stacks import to_canonical, to_keras
 from bnao.backends.keras.standalone import Arrays, Network
 from bnao.config.settings import MachineConfig, NetworkConfig
@@ -20,14 +20,9 @@ from bnao.protocols import State
 from bnao.space.genotype import Genotype
 
 
-def _step_by_step(x: Tensor, scale: Tensor, shift: Tensor, name: str) -> Tensor:
-    """A norm by the batch, of a network that no engine compiles in pieces, so that each ReLU is a call."""
+def _watchable(x: Tensor, scale: Tensor, shift: Tensor, name: str) -> Tensor:
+    """``by_batch`` under another name, so that no piece is compiled and each ReLU is a call (``operations.piece``)."""
     return by_batch(x, scale, shift)
-
-
-def _none(x: Tensor, scale: Tensor, shift: Tensor, name: str) -> Tensor:
-    """No norm: of positive weights and images a ReLU changes nothing, so the network is linear."""
-    return x
 
 
 class _Agreements:
@@ -77,7 +72,7 @@ class KerasProbe:
         agreements = _Agreements(len(images))
         with self._machine.scope(), watched_relus(agreements):
             weights = _arrays(self._first, "float32")
-            _logits(self._net, weights, ops.convert_to_tensor(images, "float32"), _step_by_step)
+            _logits(self._net, weights, ops.convert_to_tensor(images, "float32"), _watchable)
         return agreements.counts
 
     def loss_gradients(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> State:
@@ -99,7 +94,7 @@ class KerasProbe:
         with self._machine.scope(), double_precision():
             image = ops.ones((1, *self._network.image), "float64")
             return _kernel_gradients(
-                lambda weights: ops.sum(_logits(net, weights, image, _none)), _arrays(positive, "float64")
+                lambda weights: ops.sum(_logits(net, weights, image, no_norm)), _arrays(positive, "float64")
             )
 
 
