@@ -223,7 +223,7 @@ def unreadable(evaluations: Sequence[Evaluation]) -> dict[str, str]:
 
 
 @frozen
-class Outcome:
+class TestedNetwork:
     """Test result of one trained network.
 
     Attributes:
@@ -246,7 +246,7 @@ class Outcome:
         return {"test_error": self.error, **top5, **by_class, **left_out}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Outcome:
+    def from_json(cls, content: Mapping[str, Any]) -> TestedNetwork:
         """Read the object that ``to_json`` wrote."""
         top5 = content.get("top5_error")
         left_out = {str(path): str(reason) for path, reason in content.get("unreadable", {}).items()}
@@ -294,10 +294,10 @@ class Training:
         """Whether it was finished before."""
         return self.folder is not None and self.folder.has(f"{self.name}.json")
 
-    def tested(self, tell: Callable[..., None]) -> Outcome:
+    def tested(self, tell: Callable[..., None]) -> TestedNetwork:
         """Train, unless that was done before, and test."""
         if self.folder is not None:
-            known = self.folder.known(f"{self.name}.json", Outcome.from_json)
+            known = self.folder.known(f"{self.name}.json", TestedNetwork.from_json)
             if known is not None:
                 return known
         network = self.backend.stand_alone(self.genotype, self.config, self.dataset, seed=self.seed)
@@ -305,7 +305,7 @@ class Training:
             network.load_state({**network.state(), **self.start.weights})
         left_out = self._train(network, tell)
         error, top5_error, by_class = self._errors(network)
-        test = Outcome(error, top5_error, {**left_out, **self.dataset.unreadable}, by_class)
+        test = TestedNetwork(error, top5_error, {**left_out, **self.dataset.unreadable}, by_class)
         if self.folder:
             if self.keep_weights:
                 settings = self.dataset.network(self.config.network)

@@ -1,4 +1,4 @@
-"""What surrounds the edges of a cell, and a cell whose edges are known: SPEC section 3.
+"""What surrounds the edges of a cell, and a cell whose edges are known: docs/network.md.
 
 Parameters are taken from a mapping by canonical name.
 """

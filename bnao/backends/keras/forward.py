@@ -1,4 +1,4 @@
-"""The supernet's forward pass as a function of its arrays, an architecture and images (SPEC section 3)."""
+"""The supernet's forward pass as a function of its arrays, an architecture and images (docs/network.md)."""
 
 from __future__ import annotations
 

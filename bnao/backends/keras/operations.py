@@ -1,4 +1,4 @@
-"""The cell's operations in Keras (SPEC section 3): functions of states (b, height, width, channels) and parameters.
+"""The cell's operations in Keras (docs/network.md): functions of states (b, height, width, channels) and parameters.
 
 Kernels are as Keras keeps them: height x width x input x output, depthwise ones height x width x channels x 1.
 Strided ones pad by half the kernel on both sides, as PyTorch does; Keras' own "same" padding is another.

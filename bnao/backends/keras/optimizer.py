@@ -76,7 +76,7 @@ class PathUpdate:
     """One step of SGD over the path of one architecture: what an array and its momentum become.
 
     What the architecture does not use keeps its value and its momentum, exactly as if it had no gradient at all
-    (SPEC section 3). The path follows from the architecture, not from gradients that happen to be zero.
+    (docs/network.md). The path follows from the architecture, not from gradients that happen to be zero.
 
     Args:
         forward: the supernet's forward pass.
@@ -140,7 +140,7 @@ class PathSGD(keras.optimizers.Optimizer):
             weight decay (dense).
         name: the optimizer's.
 
-    The defaults are the paper's (SPEC section 8).
+    The defaults are the paper's (docs/training.md).
     """
 
     def __init__(

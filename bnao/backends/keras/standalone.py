@@ -1,4 +1,4 @@
-"""One genotype's own network in Keras, and its training by the paper's recipe (SPEC sections 3 and 8)."""
+"""One genotype's own network in Keras, and its training by the paper's recipe (docs/network.md, docs/training.md)."""
 
 from __future__ import annotations
 

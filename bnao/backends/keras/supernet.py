@@ -1,4 +1,4 @@
-"""The supernet in Keras: every genotype of the space as a path through one network (SPEC section 3)."""
+"""The supernet in Keras: every genotype of the space as a path through one network (docs/network.md)."""
 
 from __future__ import annotations
 
