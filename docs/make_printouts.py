@@ -1,6 +1,6 @@
 """Run the commands whose printouts README.md and the pages show, and put what they print into the marked blocks.
 
-    python docs/make_printouts.py               all but the long ones (half an hour on two cores)
+    python docs/make_printouts.py               all but the long ones (minutes on two cores)
     python docs/make_printouts.py show evaluate some of them; without `search`, `evaluate` takes the run of README.md
     python docs/make_printouts.py --work FOLDER the folder in which the commands run, and which keeps the runs
 
@@ -53,8 +53,8 @@ class Printout:
 
 PRINTOUTS = {
     "show": Printout(["show", PUBLISHED], until="Reduction cell"),
-    "search": Printout(["search"]),
-    "evaluate": Printout(["evaluate", "RUN", "--top", "5", "--random", "10"]),
+    "search": Printout(["search", "--preset", "quick-fused"]),
+    "evaluate": Printout(["evaluate", "RUN", "--top", "5", "--random", "15"]),
     "cifar10-small": Printout(
         ["search", "--preset", "cifar10-small", "--data", "cifar10.npz", "--threads", "1",
          "--out", "runs/cifar10-small"],

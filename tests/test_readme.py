@@ -91,10 +91,24 @@ def test_the_readmes_search_by_hand_finds_a_genotype():
 
 @pytest.fixture(scope="module")
 def small_search(tmp_path_factory):
-    """What a search of the preset quick, made small, and an evaluation of it print: by the name of the printout."""
+    """What a search of the preset quick-fused, made small, and an evaluation of it print: by the name of the printout."""
     pytest.importorskip("torch")
     run = str(tmp_path_factory.mktemp("printouts") / "run")
-    search = ["search", "--rounds", "1", "--pool", "3", "--steps", "3", "--dev-images", "20", "--train-images", "640"]
+    search = [
+        "search",
+        "--preset",
+        "quick-fused",
+        "--rounds",
+        "1",
+        "--pool",
+        "3",
+        "--steps",
+        "3",
+        "--dev-images",
+        "20",
+        "--train-images",
+        "640",
+    ]
     evaluate = ["evaluate", run, "--top", "1", "--random", "1", "--epochs", "1", "--train-images", "640"]
     runner = CliRunner()
     done = {"search": runner.invoke(main, [*search, "--out", run]), "evaluate": runner.invoke(main, evaluate)}
