@@ -91,7 +91,7 @@ def test_the_readmes_search_by_hand_finds_a_genotype():
 
 @pytest.fixture(scope="module")
 def small_search(tmp_path_factory):
-    """What a search of the preset quick-fused, made small, and an evaluation of it print: by the name of the printout."""
+    """What a search of the preset quick-fused, made small, and an evaluation of it print, by the printout's name."""
     pytest.importorskip("torch")
     run = str(tmp_path_factory.mktemp("printouts") / "run")
     search = [
