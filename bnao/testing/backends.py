@@ -178,7 +178,8 @@ class BackendContract(SupernetContract, ProbeContract):
 
         _train(supernet, genotypes[:1], 1)
 
-        moved = {name for name in before if (supernet.state()[name] != before[name]).any()}
+        after = supernet.state()
+        moved = {name for name in before if (after[name] != before[name]).any()}
         assert moved <= path_names(genotypes[0], supernet.network)
 
     def test_a_supernet_learns(

@@ -79,7 +79,8 @@ class TestKeras(BackendContract):
         supernet.step([Pass(genotype, images, np.arange(8) % 4)], rate=0.1)
 
         assert mixed == pytest.approx(logits, rel=1e-4, abs=1e-4)
-        moved = {name for name in before if (supernet.state()[name] != before[name]).any()}
+        after = supernet.state()
+        moved = {name for name in before if (after[name] != before[name]).any()}
         alone = path_names(genotype, evolve(supernet.network, share_over="edge"))
         path = {re.sub(r"\.edges\.\d+(?=.*\.source\.)", "", name) for name in alone}
         assert moved <= path
