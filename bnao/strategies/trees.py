@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -45,11 +46,24 @@ class TreesController(Surrogate):
                 max_iter=100, learning_rate=0.12, max_leaf_nodes=8, min_samples_leaf=max(2, min(10, n // 40)),
                 l2_regularization=1.0, max_features=0.5, early_stopping=False, random_state=int(rng.integers(2**31)),
             )  # fmt: skip
-            self._models.append(model.fit(features[drawn], targets[drawn]))
+            with _one_thread():
+                self._models.append(model.fit(features[drawn], targets[drawn]))
 
     def _expected(self, features: Floats) -> tuple[Floats, Floats]:
-        each = np.stack([model.predict(features) for model in self._models])
+        with _one_thread():
+            each = np.stack([model.predict(features) for model in self._models])
         return each.mean(0), each.std(0, ddof=1)
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """Return a context in which scikit-learn uses one thread.
+
+    Trees of some hundred rows end within milliseconds: more threads wait for each other, on a busy machine for minutes.
+    """
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+    limits: AbstractContextManager[Any] = threadpool_limits(1)
+    return limits
 
 
 def _regressor() -> Any:
