@@ -64,7 +64,7 @@ def test_a_notebook_runs_from_top_to_bottom(name, tmp_path):
 
     done = subprocess.run(
         [sys.executable, "-c", program_of(name, SMALL[name])],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr

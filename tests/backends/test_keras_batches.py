@@ -383,7 +383,7 @@ SHORT = {"sampler_alone": ["--epochs", "1"], "custom_supernet": ["--epochs", "1"
 def test_each_example_runs(name):
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / f"keras_{name}.py"), *SHORT[name]],
-        capture_output=True, text=True, timeout=300, check=False,
+        capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr

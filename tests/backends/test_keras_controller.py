@@ -76,7 +76,7 @@ IN_TORCH = """
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch beside Keras")
 def test_it_learns_what_pytorchs_learns_and_by_its_parameters_says_the_same(tmp_path):
-    subprocess.run([sys.executable, "-c", textwrap.dedent(IN_TORCH), str(tmp_path)], check=True, timeout=240)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(IN_TORCH), str(tmp_path)], check=True, timeout=900)
     there = np.load(tmp_path / "said.npz")
     genotypes = SPACE.random_genotypes(150, stream(0, "parity"))
     here = NaoController(SPACE, evolve(ControllerConfig(), epochs=3, swaps=2, mlp_layers=1), 0)

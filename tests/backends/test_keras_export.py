@@ -101,7 +101,7 @@ def in_keras_and_in_pytorch(trained, tmp_path):
         trained = trained_of(*read_weights(folder + "/net.safetensors"), "w", whole=False)
         np.save(folder + "/logits.npy", load("torch").logits(trained)(np.load(folder + "/images.npy")))
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(in_torch), str(tmp_path)], check=True, timeout=240)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(in_torch), str(tmp_path)], check=True, timeout=900)
 
     return plain.read(tmp_path / "net.keras")(images), np.load(tmp_path / "logits.npy")
 
@@ -120,7 +120,7 @@ def test_a_keras_file_loads_where_bnao_is_not_installed(tmp_path):
         np.save(sys.argv[1] + "/logits.npy", model.predict(np.load(sys.argv[1] + "/images.npy"), verbose=0))
     """
 
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], check=True, timeout=240)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], check=True, timeout=900)
 
     wanted = load("keras").logits(trained)(images)
     assert abs(np.load(tmp_path / "logits.npy") - wanted).max() < 1e-5 * max(1, abs(wanted).max())
@@ -205,7 +205,7 @@ def test_every_operation_is_the_same_in_keras_and_in_the_pytorch_template(tmp_pa
     """
     made = {operation: architecture_of(operation) for operation in blueprint.OPERATIONS}
     (tmp_path / "made.json").write_text(json.dumps(made))
-    subprocess.run([sys.executable, "-c", textwrap.dedent(in_torch), str(tmp_path)], check=True, timeout=240)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(in_torch), str(tmp_path)], check=True, timeout=900)
 
     assert len(made) > 10
     for operation, architecture in made.items():

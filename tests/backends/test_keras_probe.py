@@ -62,7 +62,7 @@ PARITY = """
 
 def in_torch(spaces):
     code = textwrap.dedent(PARITY) + "\nprint(json.dumps(scores_of('torch', sys.argv[1:])))"
-    done = subprocess.run([sys.executable, "-c", code, *spaces], check=True, timeout=240, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code, *spaces], check=True, timeout=900, capture_output=True)
     return json.loads(done.stdout)
 
 

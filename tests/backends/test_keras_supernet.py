@@ -78,7 +78,7 @@ def covering():
 
 def said_by(code):
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=900, check=False
     )
     return done.stdout + done.stderr
 
@@ -498,7 +498,7 @@ IN_TORCH = """
 
 def in_torch(*arguments):
     command = [sys.executable, "-c", textwrap.dedent(IN_TORCH), textwrap.dedent(MIXTURES), *map(str, arguments)]
-    subprocess.run(command, check=True, timeout=240)
+    subprocess.run(command, check=True, timeout=900)
     return dict(np.load(f"{arguments[0]}/logits.npz"))
 
 
