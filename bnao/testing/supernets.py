@@ -16,12 +16,13 @@ from bnao.errors import BackendError, GenotypeError, ProtocolError
 from bnao.network.parameters import shared_place
 from bnao.network.stack import stack
 from bnao.network.state import MOMENTUM, without_momenta
-from bnao.protocols import Architecture, Backend, Outcome, Pass, State, Supernet
+from bnao.protocols import Architecture, Backend, Outcome, Pass, Supernet
 from bnao.space.genotype import Genotype
 from bnao.space.mixture import Mixture, mixture_of, mixture_places, mixture_shape
 from bnao.space.spaces import SearchSpace, space_named
 from bnao.streams import stream
 from bnao.testing.paths import path_names
+from bnao.testing.states import are_equal, copy_of
 from bnao.training.shared_weights import SharedWeights
 
 _B = 16
@@ -97,13 +98,13 @@ class SupernetContract:
         self, made: Make, given: Give, genotypes: list[Genotype]
     ) -> None:
         supernet = made()
-        before = _copied(supernet.state())
+        before = copy_of(supernet.state())
         one = given(genotypes[0])
 
         (outcome,) = supernet.step([evolve(one, images=one.images * np.float32(np.nan))], rate=0.1)
 
         assert not np.isfinite(outcome.loss)
-        assert _equal(supernet.state(), before)
+        assert are_equal(supernet.state(), before)
 
     def test_passes_that_cannot_be_made_are_refused(self, made: Make, given: Give, genotypes: list[Genotype]) -> None:
         supernet = made()
@@ -128,12 +129,12 @@ class SupernetContract:
             pytest.skip("several passes a step")
         supernet = made()
         one = given(genotypes[0])
-        before = _copied(supernet.state())
+        before = copy_of(supernet.state())
 
         for passes in ([one, one], [evolve(one, learn=False)], [evolve(one, weight=0.5)]):
             with pytest.raises(BackendError, match=f"^backend '{backend.name}' makes one pass a step"):
                 supernet.step(passes, rate=0.1)
-        assert _equal(supernet.state(), before)
+        assert are_equal(supernet.state(), before)
 
     def test_gradients_of_several_passes_are_summed_by_their_weights(
         self, made: Make, given: Give, genotypes: list[Genotype]
@@ -157,7 +158,7 @@ class SupernetContract:
         self._several()
         supernet = made(weight_decay=0.01)
         supernet.step([given(genotypes[0])], rate=0.1)  # leaves momenta that must not move anything
-        before = without_momenta(_copied(supernet.state()))
+        before = without_momenta(copy_of(supernet.state()))
 
         supernet.step([given(genotype) for genotype in genotypes[1:3]], rate=0.1)
 
@@ -173,14 +174,14 @@ class SupernetContract:
         self._several()
         one, seen = (given(genotype) for genotype in genotypes[:2])
         supernet, other = made(weight_decay=0.01), made(weight_decay=0.01)
-        before = _copied(supernet.state())
+        before = copy_of(supernet.state())
 
         (alone,) = supernet.step([evolve(seen, learn=False)], rate=0.1)
 
-        assert _equal(supernet.state(), before)
+        assert are_equal(supernet.state(), before)
         _, beside = supernet.step([one, evolve(seen, learn=False)], rate=0.1)
         other.step([one], rate=0.1)
-        assert _equal(supernet.state(), other.state())
+        assert are_equal(supernet.state(), other.state())
         assert (alone.loss, alone.accuracy) == (beside.loss, beside.accuracy)
 
     @pytest.mark.parametrize("teacher_learns", [False, True])
@@ -259,7 +260,7 @@ class SupernetContract:
     def test_a_slope_is_the_derivative_by_the_weights_that_are_not_0(self, mixing: Supernet, given: Give) -> None:
         mixture = _mixture(mixing)
         one = given(mixture, learn=False, slope="used")
-        before = _copied(mixing.state())
+        before = copy_of(mixing.state())
 
         (outcome,) = mixing.step([one], rate=0.1)
         (half,) = mixing.step([evolve(one, weight=0.5)], rate=0.1)
@@ -271,7 +272,7 @@ class SupernetContract:
             _steepness(mixing, one, outcome.slope), rel=0.05, abs=5e-3
         )
         assert half.slope == pytest.approx(outcome.slope / 2, rel=1e-4, abs=1e-7)
-        assert _equal(mixing.state(), before)
+        assert are_equal(mixing.state(), before)
 
     def test_a_slope_of_all_is_that_of_weights_that_are_0_too(self, mixing: Supernet, given: Give) -> None:
         mixture = _mixture(mixing)
@@ -290,7 +291,7 @@ class SupernetContract:
     @pytest.mark.parametrize("slope", ["no", "all"])
     def test_only_operations_whose_weight_is_not_0_learn(self, mixing: Supernet, given: Give, slope: str) -> None:
         mixture, space = _mixture(mixing), _space(mixing)
-        before = _copied(mixing.state())
+        before = copy_of(mixing.state())
 
         (outcome,) = mixing.step([given(mixture, slope=slope)], rate=0.1)
 
@@ -312,7 +313,7 @@ class SupernetContract:
     def test_a_mixtures_gradients_and_a_paths_are_summed(
         self, mixing: Supernet, given: Give, genotypes: list[Genotype]
     ) -> None:
-        begun = _copied(mixing.state())
+        begun = copy_of(mixing.state())
         passes = [given(_mixture(mixing), slope="used"), given(genotypes[0], batch=1)]
         alone = []
         for each in passes:
@@ -386,11 +387,3 @@ def _one_hot(one: Pass, supernet: Supernet) -> NDArray[np.float64]:
 
 def _cross_entropy(probabilities: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
     return float(-(targets * np.log(probabilities)).sum(1).mean())
-
-
-def _copied(state: State) -> dict[str, Any]:
-    return {name: np.array(value) for name, value in state.items()}
-
-
-def _equal(one: State, other: State) -> bool:
-    return set(one) == set(other) and all((one[name] == other[name]).all() for name in one)
