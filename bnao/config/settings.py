@@ -9,6 +9,7 @@ from bnao.config.arms import MOST_ALPHA
 from bnao.config.fields import section, setting, told
 from bnao.config.strategies import STEP_LEVEL
 from bnao.config.strategies.evolution import FairnasConfig, SposConfig
+from bnao.config.strategies.watch import WatchConfig
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
 
@@ -453,6 +454,7 @@ class SearchConfig:
     controller: ControllerConfig = section(ControllerConfig)
     table: TableConfig = section(TableConfig)
     machine: MachineConfig = section(MachineConfig)
+    watch: WatchConfig = section(WatchConfig, strategy=STEP_LEVEL)
     spos: SposConfig = section(SposConfig, strategy="spos")
     fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")
 
