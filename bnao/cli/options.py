@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from bnao.config.fields import Settings, build, kinds_of, listed, merge, read_toml, settings_of
 from bnao.config.presets import PRESETS, preset
+from bnao.config.strategies import TITLES, section_of
 from bnao.errors import ConfigError
 from bnao.space.genotype import shortened
 
@@ -34,10 +35,11 @@ HEADINGS = {
     "controller": "Controller",
     "table": "Table (backend table)",
     "machine": "Machine",
+    **{section_of(name): f"{title} (strategy {name})" for name, title in TITLES.items()},
 }
 
 # of which every option bears the section's name
-_BY_SECTION = {"alone"}
+_BY_SECTION = {"alone", *map(section_of, TITLES)}
 
 #: giving the first undoes the second, which would go before it, where a lower layer set that
 _UNDOES: dict[SettingPath, SettingPath] = {("data", "dataset"): ("data", "data"), ("epochs",): ("steps",)}
@@ -128,8 +130,8 @@ def options_of(
 ) -> list[click.Parameter]:
     """Return an option for every setting of a config class.
 
-    Its name is the field's; where an earlier section has that name already, and in ``alone`` always, the section's
-    name goes in front: ``--epochs`` and ``--controller-epochs``.
+    Its name is the field's; where an earlier section has that name already, and in ``alone`` and those of strategies
+    always, the section's name goes in front: ``--epochs`` and ``--controller-epochs``.
 
     Args:
         kind: the config class.
@@ -146,7 +148,7 @@ def options_of(
             continue
         name = attribute.name.replace("_", "-")
         if name in options or path[0] in _BY_SECTION:
-            name = f"{path[0]}-{name}"
+            name = f"{path[0].replace('_', '-')}-{name}"
         default, in_quick = _at(defaults, path), _at(quick, path)
         told = [] if default is None or default == () else [f"default: {_text(default)}"]
         if in_quick is not None and in_quick != default:

@@ -3,10 +3,12 @@
 The defaults are the paper's (Sec. 5 and its appendix; docs/training.md); presets (``bnao.config.presets``) change them.
 """
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bnao.config.arms import MOST_ALPHA
 from bnao.config.fields import section, setting, told
+from bnao.config.strategies import STEP_LEVEL
+from bnao.config.strategies.evolution import FairnasConfig, SposConfig
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
 
@@ -29,6 +31,8 @@ CONTROLLERS = (
     "local-search",
     "random",
 )
+#: strategies that decide between rounds, by Algorithm 1: with any controller, or with that of their name
+ROUND_LEVEL = ("nao", "random", "evolution")
 #: those that a backend computes, since they need gradients
 OF_A_BACKEND = ("nao", "nao-paper", "seminas")
 #: what size means, of a genotype's own network: all its parameters or multiply-adds, or those that are alive
@@ -363,6 +367,13 @@ class SearchConfig:
     """
 
     preset: str = setting("paper", "Preset that these settings are based on.", has_option=False)
+    strategy: str = setting(
+        "nao",
+        "How the search spends its updates; bnao strategies lists them. nao is Algorithm 1 with --controller, random "
+        "and evolution the same with that controller. The others decide at each update, and train for all rounds' "
+        "epochs or steps in one piece.",
+        choices=(*ROUND_LEVEL, *STEP_LEVEL),
+    )
     seed: int = setting(0, "Random seed.", least=0)
     rounds: int = setting(4, "Rounds of training, scoring and proposing (L).", least=1)
     pool: int = setting(1000, "Random genotypes in the first round (n).", least=2)
@@ -442,8 +453,12 @@ class SearchConfig:
     controller: ControllerConfig = section(ControllerConfig)
     table: TableConfig = section(TableConfig)
     machine: MachineConfig = section(MachineConfig)
+    spos: SposConfig = section(SposConfig, strategy="spos")
+    fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")
 
     def __attrs_post_init__(self) -> None:
+        if self.strategy in ROUND_LEVEL[1:]:
+            object.__setattr__(self, "controller", evolve(self.controller, controller=self.strategy))
         width(self.network)
         _ = self.proxy_names  # checked as it is read
         if 0 < self.landmarks < LEAST_LANDMARKS:
