@@ -1,0 +1,187 @@
+"""Discrete cells of a mixture's strengths: the rules by which gradient methods derive their genotype.
+
+Every rule is a maximum: of all genotypes that a rule admits, the one whose edges are strongest in sum. So the rest have
+an order too, and where budgets exclude the first, the next that they admit is taken.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from bnao.errors import GenotypeError
+from bnao.space.genotype import Cell, Edge, Genotype, Node
+from bnao.space.liveness import NONE
+from bnao.space.mixture import mixture_places
+from bnao.space.spaces import CompleteSpace, SearchSpace
+
+Array = NDArray[np.float64]
+Accepts = Callable[[Sequence[Genotype]], NDArray[np.bool_]]
+
+#: operations that learn nothing; a strided identity has weights, in a reduction cell
+PARAMETER_FREE = ("none", "skip_connect", "max_pool", "avg_pool")
+
+# genotypes looked at in order of strength before random ones are: budgets that exclude so many exclude nearly all
+_MOST_LOOKED_AT = 4096
+_ASKED_AT_ONCE = 64
+
+
+@frozen
+class Choice:
+    """A node's edges, and the sum of their strengths."""
+
+    strength: float
+    node: Node
+
+
+def derive(strengths: Array, space: SearchSpace, *, none: bool = False) -> Genotype:
+    """Return the strongest genotype.
+
+    DARTS' rule (Liu et al., arXiv 1806.09055, Sec. 2.3): a node reads the two different sources whose strongest
+    operations are the strongest of all, by these operations. Where a node reads every source (``nas-bench-201``), it is
+    the arg max at every place, and ``none`` always counts, since nothing else can leave an edge out.
+
+    Args:
+        strengths: shape (cells, places, operations); places as ``mixture_places`` lists them.
+        space: whose genotype it is.
+        none: whether ``none`` may be an edge (SNAS); else it has no part (DARTS).
+
+    >>> from bnao.space.mixture import mixture_shape
+    >>> from bnao.space.spaces import SPACES
+    >>> space = SPACES["nas-bench-201"]
+    >>> strengths = np.zeros(mixture_shape(space))
+    >>> strengths[0, :, 3] = 1
+    >>> {edge.operation for node in derive(strengths, space).normal.nodes for edge in node.edges}
+    {'nor_conv_3x3'}
+    """
+    return next(ranked(strengths, space, none=none))
+
+
+def derive_accepted(strengths: Array, space: SearchSpace, accept: Accepts, *, none: bool = False) -> Genotype:
+    """Return the strongest genotype that a search may choose.
+
+    Genotypes are asked for in the order of their strength; where none of some thousand is accepted, random genotypes
+    are, and the strongest accepted of these is it.
+
+    Args:
+        strengths, space, none: as for ``derive``.
+        accept: says which may be chosen.
+
+    Raises:
+        GenotypeError: none that was tried is accepted.
+    """
+    order = itertools.islice(ranked(strengths, space, none=none), _MOST_LOOKED_AT)
+    while some := list(itertools.islice(order, _ASKED_AT_ONCE)):
+        for genotype, admitted in zip(some, accept(some), strict=True):
+            if admitted:
+                return genotype
+    # the same for the same strengths; no stream is needed, since it stands for a search through all
+    rng = np.random.default_rng(0)
+    drawn = [space.random_genotypes(1, rng)[0] for _ in range(_MOST_LOOKED_AT)]
+    admitted = [genotype for genotype, one in zip(drawn, accept(drawn), strict=True) if one]
+    if not admitted:
+        raise GenotypeError(
+            f"of {_MOST_LOOKED_AT} genotypes near the derived one and as many random ones none is within the budgets; "
+            "raise --max-parameters or --max-multiply-adds"
+        )
+    return max(admitted, key=lambda genotype: strength_of(genotype, strengths, space))
+
+
+def strength_of(genotype: Genotype, strengths: Array, space: SearchSpace) -> float:
+    """Return the sum of the strengths of a genotype's edges."""
+    place = {pair: index for index, pair in enumerate(mixture_places(space))}
+    number = {operation: index for index, operation in enumerate(space.operations)}
+    return float(
+        sum(
+            strengths[index, place[node, edge.source], number[edge.operation]]
+            for index, cell in enumerate(genotype.cells)
+            for node, of_node in enumerate(cell.nodes)
+            for edge in of_node.edges
+        )
+    )
+
+
+def ranked(strengths: Array, space: SearchSpace, *, none: bool = False) -> Iterator[Genotype]:
+    """Yield all genotypes that the rule admits, the strongest first; ties in the order of places and operations.
+
+    Args:
+        strengths, space, none: as for ``derive``.
+    """
+    lists = [choices for of_cell in strengths for choices in _choices(of_cell, space, none)]
+    # best first: a genotype's followers take the next choice at one node, from the last node it differs at on
+    first = (0,) * len(lists)
+    total = sum(choices[0].strength for choices in lists)
+    heap = [(-total, first, 0)]
+    while heap:
+        less, picks, start = heapq.heappop(heap)
+        nodes = [choices[pick].node for choices, pick in zip(lists, picks, strict=True)]
+        cells = [Cell(nodes[at : at + space.nodes], space.inputs) for at in range(0, len(nodes), space.nodes)]
+        yield space.genotype_of(*cells)
+        for at in range(start, len(lists)):
+            pick = picks[at] + 1
+            if pick < len(lists[at]):
+                lost = lists[at][pick - 1].strength - lists[at][pick].strength
+                heapq.heappush(heap, (less + lost, (*picks[:at], pick, *picks[at + 1 :]), at))
+
+
+def _choices(strengths: Array, space: SearchSpace, none: bool) -> list[list[Choice]]:
+    """Return each node's choices of edges, the strongest first."""
+    chosen: list[list[Choice]] = []
+    complete = isinstance(space, CompleteSpace)
+    numbers = [n for n, operation in enumerate(space.operations) if none or complete or operation != NONE]
+    places = mixture_places(space)
+    for node in range(space.nodes):
+        sources = {source: strengths[at] for at, (of, source) in enumerate(places) if of == node}
+        choices = []
+        for read in itertools.combinations(sources, space.edges_of(node)):
+            for operations in itertools.product(numbers, repeat=len(read)):
+                edges = [Edge(source, space.operations[n]) for source, n in zip(read, operations, strict=True)]
+                total = sum(float(sources[source][n]) for source, n in zip(read, operations, strict=True))
+                choices.append(Choice(total, Node(edges)))
+        chosen.append(sorted(choices, key=lambda choice: -choice.strength))
+    return chosen
+
+
+def limit_skips(strengths: Array, space: SearchSpace, most: int) -> Array:
+    """Return strengths by which at most so many edges of the derived normal cell are ``skip_connect``.
+
+    P-DARTS' second regularisation (Chen et al., arXiv 1904.12760, Sec. 3.3): the weakest of the cell's skips loses all
+    strength, and the cell is derived again, until no more than ``most`` are left.
+
+    >>> from bnao.space.mixture import mixture_shape
+    >>> from bnao.space.spaces import SPACES
+    >>> space = SPACES["darts"]
+    >>> strengths = np.full(mixture_shape(space), 0.1)
+    >>> strengths[..., space.operations.index("skip_connect")] = 0.4
+    >>> genotype = derive(limit_skips(strengths, space, 2), space)
+    >>> sum(edge.operation == "skip_connect" for node in genotype.normal.nodes for edge in node.edges)
+    2
+    """
+    left, skip = strengths.copy(), space.operations.index("skip_connect")
+    places = {pair: index for index, pair in enumerate(mixture_places(space))}
+    while True:
+        cell = derive(left, space).normal
+        skips = [
+            places[node, edge.source]
+            for node, of_node in enumerate(cell.nodes)
+            for edge in of_node.edges
+            if edge.operation == "skip_connect"
+        ]
+        if len(skips) <= most:
+            return left
+        weakest = min(skips, key=lambda place: float(left[0, place, skip]))
+        left[0, weakest, skip] = left.min() - 1
+
+
+def parameter_free_edges(genotype: Genotype) -> int:
+    """Return how many edges of a genotype's normal cell learn nothing: identities, pools and ``none``.
+
+    >>> parameter_free_edges(Genotype.parse("0:skip_connect+1:sep_conv_3x3|0:skip_connect+1:skip_connect"))
+    1
+    """
+    return sum(edge.operation.startswith(PARAMETER_FREE) for node in genotype.normal.nodes for edge in node.edges)
