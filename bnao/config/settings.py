@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 from bnao.config.arms import MOST_ALPHA
 from bnao.config.fields import section, setting, told
 from bnao.config.strategies import STEP_LEVEL
+from bnao.config.strategies.enas import EnasConfig
 from bnao.config.strategies.evolution import FairnasConfig, SposConfig
 from bnao.config.strategies.watch import WatchConfig
 from bnao.errors import ConfigError
@@ -457,6 +458,7 @@ class SearchConfig:
     watch: WatchConfig = section(WatchConfig, strategy=STEP_LEVEL)
     spos: SposConfig = section(SposConfig, strategy="spos")
     fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")
+    enas: EnasConfig = section(EnasConfig, strategy="enas")
 
     def __attrs_post_init__(self) -> None:
         if self.strategy in ROUND_LEVEL[1:]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
+from bnao.strategies.enas import Enas
 from bnao.strategies.single_path import FairPaths, UniformPaths
 from bnao.strategies.step_level import SearchContext, Strategy
 
@@ -60,5 +61,10 @@ METHODS: dict[str, Method] = {
         "FairNAS", "Chu et al. 2021, arXiv 1907.01845",
         "a path for each operation in every update; evolution by the trained weights", "several paths",
         "operations (5 to 8)", "1", FairPaths,
+    ),
+    "enas": Method(
+        "ENAS", "Pham et al. 2018, arXiv 1802.03268",
+        "paths drawn from a policy, which learns from dev accuracy by REINFORCE", "paths", "1, and forward passes", "1",
+        Enas,
     ),
 }  # fmt: skip
