@@ -9,6 +9,14 @@ from collections.abc import Mapping
 TITLES: Mapping[str, str] = {
     "spos": "Single-Path One-Shot",
     "fairnas": "FairNAS",
+    "darts": "DARTS",
+    "snas": "SNAS",
+    "gdas": "GDAS",
+    "pc-darts": "PC-DARTS",
+    "p-darts": "P-DARTS",
+    "fair-darts": "Fair DARTS",
+    "darts-minus": "DARTS-",
+    "proxyless": "ProxylessNAS",
 }
 STEP_LEVEL = tuple(TITLES)
 
