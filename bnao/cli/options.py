@@ -16,7 +16,7 @@ from attrs import Attribute
 from click.core import ParameterSource
 
 from bnao.config.fields import Settings, build, kinds_of, listed, merge, read_toml, settings_of
-from bnao.config.presets import PRESETS, preset
+from bnao.config.presets import PRESETS, preset, strategy_settings
 from bnao.config.strategies import TITLES, section_of
 from bnao.errors import ConfigError
 from bnao.space.genotype import shortened
@@ -35,6 +35,7 @@ HEADINGS = {
     "controller": "Controller",
     "table": "Table (backend table)",
     "machine": "Machine",
+    "watch": "Alarms (strategies that decide at each update)",
     **{section_of(name): f"{title} (strategy {name})" for name, title in TITLES.items()},
 }
 
@@ -141,7 +142,7 @@ def options_of(
     """
     options: dict[str, click.Parameter] = {}
     # a command with defaults of its own has no presets
-    quick = PRESETS.get(kind, {}).get(DEFAULT_PRESET, {}) if defaults is None else {}
+    quick = merge(PRESETS.get(kind, {}).get(DEFAULT_PRESET, {}), _quick_strategies()) if defaults is None else {}
     defaults = kind() if defaults is None else defaults
     for path, attribute in settings_of(kind):
         if path in without:
@@ -157,6 +158,12 @@ def options_of(
         section = HEADINGS[path[0]] if len(path) > 1 else heading
         options[name] = SettingOption(name, path, attribute, section, note)
     return list(options.values())
+
+
+def _quick_strategies() -> Settings:
+    """Return what the usual preset says in the sections of the strategies."""
+    sections = {section_of(name): strategy_settings(name, DEFAULT_PRESET) for name in TITLES}
+    return {name: settings[name] for name, settings in sections.items() if name in settings}
 
 
 def _at(settings: Any, path: SettingPath) -> Any:

@@ -6,8 +6,10 @@ import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
+from bnao.cli.step_track import looks_text
 from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
 from bnao.metrics import Estimate, kendall_tau
@@ -76,11 +78,34 @@ def search_report(result: SearchResult, top: int, *, long: bool = False) -> list
         row += part_cells(entry.parts, parts) + ([] if entry.fused is None else [f"{entry.fused:.3f}"])
         rows.append(row)
     lines = [*table(heads, rows), "", *(numbered([entry.genotype for entry in best]) if long else [])]
-    lines += [pool_line(result), size_line(size_bias(result, top))]
+    if result.strategy is None:
+        lines += [pool_line(result), size_line(size_bias(result, top))]
+    else:
+        lines += strategy_lines(result.strategy)
     lines += [] if result.fusion is None else fusion_lines(result)
     found = balance(result.ranked)
     lines += [] if found is None else [balance_line(found)]
     return [*lines, *learning_lines(result.learning)]
+
+
+def strategy_lines(seen: Mapping[str, Any]) -> list[str]:
+    """Return what was seen of a strategy that decides at each update: its last figures, alarms, and why it stopped.
+
+    >>> look = {"step": 9, "figures": {"entropy": 0.5}, "alarm": "6 of 6 edges have no parameters", "genotype": "..."}
+    >>> for line in strategy_lines({"name": "darts", "updates": 9, "scored": 1, "epochs": [look]}):
+    ...     print(line)
+    darts: 9 updates, 1 genotype scored; in the end entropy 0.5
+    ALARM in 1 of 1 epochs, the last: 6 of 6 edges have no parameters
+    """
+    looks, scored = seen["epochs"], seen["scored"]
+    figures = looks_text(looks[-1]["figures"]) if looks else ""
+    line = f"{seen['name']}: {seen['updates']:,} updates, {scored:,} genotype{'s' * (scored != 1)} scored"
+    lines = [f"{line}; in the end {figures}" if figures else line]
+    alarms = [look["alarm"] for look in looks if look.get("alarm")]
+    if alarms:
+        lines.append(f"ALARM in {len(alarms)} of {len(looks)} epochs, the last: {alarms[-1]}")
+    lines += [f"stopped after {look['step']:,} updates: {look['stop']}" for look in looks if look.get("stop")]
+    return lines
 
 
 #: heads of the columns of joined scores, where they are not the part's name

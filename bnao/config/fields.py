@@ -192,17 +192,18 @@ def are_rising(numbers: Sequence[int]) -> bool:
     return bool(numbers) and numbers[0] >= 1 and list(numbers) == sorted(set(numbers))
 
 
-def section(factory: Callable[[], Any], *, strategy: str | None = None) -> Any:
+def section(factory: Callable[[], Any], *, strategy: str | tuple[str, ...] = ()) -> Any:
     """Return a field that holds settings of their own, such as ``data`` of a search.
 
     Args:
         factory: makes the section's defaults.
-        strategy: the one whose settings these are, of the setting ``strategy`` beside it: a file of other searches
-            leaves them out where they are the defaults. None: every file has them.
+        strategy: the one, or those, whose settings these are, of the setting ``strategy`` beside it: a file of other
+            searches leaves them out where they are the defaults. Empty: every file has them.
 
     Raises:
         ConfigError: on creation, a value that is no such section; what would be right is named.
     """
+    owners = (strategy,) if isinstance(strategy, str) else strategy
 
     def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
         kind = attribute.type
@@ -211,7 +212,7 @@ def section(factory: Callable[[], Any], *, strategy: str | None = None) -> Any:
             given = f"a {type(value).__name__}" if attrs.has(type(value)) else repr(value)
             raise ConfigError(f"{attribute.name} is {given}; it must be a {_example(kind, attribute.name, value)}")
 
-    return field(factory=factory, validator=validate, metadata={"strategy": strategy}, kw_only=True)
+    return field(factory=factory, validator=validate, metadata={"strategies": owners}, kw_only=True)
 
 
 def _example(kind: type, name: str, value: object) -> str:
@@ -303,8 +304,8 @@ def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
     for attribute in attrs.fields(type(config)):
         value = getattr(config, attribute.name)
         if attrs.has(type(value)):
-            owner = attribute.metadata["strategy"]
-            if owner is None or owner == config.strategy or value != type(value)():
+            owners = attribute.metadata["strategies"]
+            if not owners or config.strategy in owners or value != type(value)():
                 sections[attribute.name] = to_settings(value, fixed=fixed)
         elif value is not None and not attribute.metadata["from_data"] and (attribute.metadata["fixed"] or not fixed):
             settings[attribute.name] = worded(attribute, value)

@@ -19,6 +19,7 @@ from bnao.config.strategies.gradient import (
     ProxylessConfig,
     SnasConfig,
 )
+from bnao.config.strategies.watch import WatchConfig
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
 
@@ -463,6 +464,7 @@ class SearchConfig:
     controller: ControllerConfig = section(ControllerConfig)
     table: TableConfig = section(TableConfig)
     machine: MachineConfig = section(MachineConfig)
+    watch: WatchConfig = section(WatchConfig, strategy=STEP_LEVEL)
     spos: SposConfig = section(SposConfig, strategy="spos")
     fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")
     darts: DartsConfig = section(DartsConfig, strategy="darts")

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bnao.errors import GenotypeError
 from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.liveness import NONE
 from bnao.space.mixture import mixture_places
@@ -21,9 +20,6 @@ from bnao.space.spaces import CompleteSpace, SearchSpace
 
 Array = NDArray[np.float64]
 Accepts = Callable[[Sequence[Genotype]], NDArray[np.bool_]]
-
-#: operations that learn nothing; a strided identity has weights, in a reduction cell
-PARAMETER_FREE = ("none", "skip_connect", "max_pool", "avg_pool")
 
 # genotypes looked at in order of strength before random ones are: budgets that exclude so many exclude nearly all
 _MOST_LOOKED_AT = 4096
@@ -53,8 +49,8 @@ def derive(strengths: Array, space: SearchSpace, *, none: bool = False) -> Genot
     return next(ranked(strengths, space, none=none))
 
 
-def derive_accepted(strengths: Array, space: SearchSpace, accept: Accepts, *, none: bool = False) -> Genotype:
-    """Return the strongest genotype that a search may choose.
+def derive_accepted(strengths: Array, space: SearchSpace, accept: Accepts, *, none: bool = False) -> Genotype | None:
+    """Return the strongest genotype that a search may choose; None if no genotype that was tried is accepted.
 
     Genotypes are asked for in the order of their strength; where none of some thousand is accepted, random genotypes
     are, and the strongest accepted of these is it.
@@ -62,9 +58,6 @@ def derive_accepted(strengths: Array, space: SearchSpace, accept: Accepts, *, no
     Args:
         strengths, space, none: as for ``derive``.
         accept: says which may be chosen.
-
-    Raises:
-        GenotypeError: none that was tried is accepted.
     """
     order, at_once = itertools.islice(ranked(strengths, space, none=none), _MOST_LOOKED_AT), 1
     while some := list(itertools.islice(order, at_once)):
@@ -76,12 +69,7 @@ def derive_accepted(strengths: Array, space: SearchSpace, accept: Accepts, *, no
     rng = np.random.default_rng(0)
     drawn = [space.random_genotypes(1, rng)[0] for _ in range(_MOST_LOOKED_AT)]
     admitted = [genotype for genotype, one in zip(drawn, accept(drawn), strict=True) if one]
-    if not admitted:
-        raise GenotypeError(
-            f"of {_MOST_LOOKED_AT} genotypes near the derived one and as many random ones none is within the budgets; "
-            "raise --max-parameters or --max-multiply-adds"
-        )
-    return max(admitted, key=lambda genotype: strength_of(genotype, strengths, space))
+    return max(admitted, key=lambda genotype: strength_of(genotype, strengths, space), default=None)
 
 
 def strength_of(genotype: Genotype, strengths: Array, space: SearchSpace) -> float:
@@ -191,13 +179,3 @@ def limit_skips(strengths: Array, space: SearchSpace, most: int) -> Array:
             return left
         weakest = min(skips, key=lambda place: float(left[0, place, skip]))
         left[0, weakest, skip] = left.min() - 1
-
-
-def parameter_free_edges(genotype: Genotype) -> int:
-    """Return how many edges of a genotype's normal cell learn nothing: identities, pools and ``none``.
-
-    >>> cells = "0:skip_connect+1:sep_conv_3x3|0:skip_connect+1:skip_connect"
-    >>> parameter_free_edges(Genotype.parse(cells, output="nodes"))
-    1
-    """
-    return sum(edge.operation.startswith(PARAMETER_FREE) for node in genotype.normal.nodes for edge in node.edges)

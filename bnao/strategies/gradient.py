@@ -16,7 +16,7 @@ from bnao.config.strategies.gradient import LogitsConfig
 from bnao.protocols import Outcome
 from bnao.space.genotype import Genotype
 from bnao.space.mixture import Mixture, mixture_shape
-from bnao.strategies.derivation import derive_accepted, parameter_free_edges
+from bnao.strategies.derivation import derive_accepted
 from bnao.strategies.logits import Adam, Array, entropy, softmax, softmax_slope
 from bnao.strategies.step_level import Request, Score, SearchContext, StrategyState
 from bnao.streams import stream
@@ -104,10 +104,8 @@ class GradientStrategy:
         return Mixture(self.shares())
 
     def figures(self) -> Mapping[str, float]:
-        """Return the mean entropy of a place's operations, in nats, and the normal cell's parameter-free edges."""
-        leading = self.leading()
-        free = {} if leading is None else {"parameter-free": float(parameter_free_edges(leading))}
-        return {"entropy": entropy(self.shares()), **free}
+        """Return the mean entropy of a place's operations, in nats."""
+        return {"entropy": entropy(self.shares())}
 
     def best(self, n: int, score: Score) -> list[Genotype]:
         """Return the genotype that the rule derives."""

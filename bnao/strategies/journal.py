@@ -73,7 +73,49 @@ def read_supernet(folder: Path) -> State:
     return read_weights(folder / WEIGHTS)[0]
 
 
-class Journal:
+class SearchFolder:
+    """What every search keeps in its run's folder; without a run it remembers nothing.
+
+    Args:
+        run: the folder.
+    """
+
+    def __init__(self, run: Run | None) -> None:
+        self._run = run
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a folder to keep anything in."""
+        return self._run is not None
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Add an event to the run's log."""
+        if self._run:
+            self._run.log(event)
+
+    def reranked(self) -> dict[str, float]:
+        """Return the accuracies of the short trainings that were finished before."""
+        if self._run and self._run.has(RERANK):
+            content = self._run.read_json(RERANK)
+            with understanding(self._run.folder / RERANK):
+                return {text: float(accuracy) for text, accuracy in content["accuracies"].items()}
+        return {}
+
+    def keep_reranked(self, accuracies: Mapping[str, float]) -> None:
+        """Keep the accuracies of the short trainings so far."""
+        if self._run:
+            self._run.write_json(RERANK, {"accuracies": dict(accuracies)})
+
+    def finish(self, result: Mapping[str, Any], state: State) -> None:
+        """Keep the supernet's weights and, last of all, the result: a run with a result is finished."""
+        if self._run:
+            weights = without_momenta(state)
+            if weights:
+                self._run.write(WEIGHTS, to_bytes(weights))
+            self._run.write_json(RESULT, result)
+
+
+class Journal(SearchFolder):
     """The search's side of a run's folder; without a run it remembers nothing.
 
     Args:
@@ -85,7 +127,8 @@ class Journal:
     """
 
     def __init__(self, run: Run | None, space: SearchSpace) -> None:
-        self._run, self._space = run, space
+        super().__init__(run)
+        self._space = space
         self._place: tuple[int, int] | None = None
         self.state: State | None = None
         if run is None:
@@ -125,11 +168,6 @@ class Journal:
     def steps_made(self, round: int) -> int:
         """Return the steps of this round that the last checkpoint includes."""
         return self._place[1] if self._place is not None and self._place[0] == round else 0
-
-    def log(self, event: Mapping[str, Any]) -> None:
-        """Add an event to the run's log."""
-        if self._run:
-            self._run.log(event)
 
     def pool(self, round: int) -> list[Genotype] | None:
         """Return the round's pool, if it was made before."""
@@ -184,37 +222,11 @@ class Journal:
         if self._run:
             self._run.write_json(scores_name(round), {"round": round + 1, **about, "scores": list(entries)})
 
-    @property
-    def keeps(self) -> bool:
-        """Whether there is a folder to keep anything in."""
-        return self._run is not None
-
     def checkpoint(self, round: int, step: int, state: State) -> None:
         """Keep all that training resumes from after so many steps of the round."""
         if self._run:
             self._run.write(CHECKPOINT, to_bytes(state, {"round": round, "step": step}))
             self._place = round, step
-
-    def reranked(self) -> dict[str, float]:
-        """Return the accuracies of the short trainings that were finished before."""
-        if self._run and self._run.has(RERANK):
-            content = self._run.read_json(RERANK)
-            with understanding(self._run.folder / RERANK):
-                return {text: float(accuracy) for text, accuracy in content["accuracies"].items()}
-        return {}
-
-    def keep_reranked(self, accuracies: Mapping[str, float]) -> None:
-        """Keep the accuracies of the short trainings so far."""
-        if self._run:
-            self._run.write_json(RERANK, {"accuracies": dict(accuracies)})
-
-    def finish(self, result: Mapping[str, Any], state: State) -> None:
-        """Keep the supernet's weights and, last of all, the result: a run with a result is finished."""
-        if self._run:
-            weights = without_momenta(state)
-            if weights:
-                self._run.write(WEIGHTS, to_bytes(weights))
-            self._run.write_json(RESULT, result)
 
 
 def add_rounds(run: Run, rounds: int) -> SearchConfig:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from bnao.space.mixture import mixture_places
 from bnao.strategies.gradient import GradientStrategy, part
-from bnao.strategies.logits import Array, softmax, softmax_slope
+from bnao.strategies.logits import Array, entropy, softmax, softmax_slope
 from bnao.strategies.step_level import SearchContext, StrategyState
 from bnao.streams import stream
 
@@ -44,6 +46,12 @@ class PcDarts(GradientStrategy):
     def shares(self) -> Array:
         """Return the product of the operations' softmax and the edges'."""
         return softmax(self.logits) * self.edge_shares()[..., None]
+
+    def figures(self) -> Mapping[str, float]:
+        """Return the entropy of the operations at a place and that of a node's edges."""
+        edges = self.edge_shares()
+        of_nodes = [entropy(edges[:, places]) for places in self._entering]
+        return {"entropy": entropy(softmax(self.logits)), "edge entropy": float(np.mean(of_nodes))}
 
     def move(self, step: int, turn: int, slope: Array) -> None:
         """Move both kinds of logits along the derivative by the product."""
