@@ -10,6 +10,16 @@ from bnao.config.fields import section, setting, told
 from bnao.config.strategies import STEP_LEVEL
 from bnao.config.strategies.enas import EnasConfig
 from bnao.config.strategies.evolution import FairnasConfig, SposConfig
+from bnao.config.strategies.gradient import (
+    DartsConfig,
+    DartsMinusConfig,
+    FairDartsConfig,
+    GdasConfig,
+    PcDartsConfig,
+    PDartsConfig,
+    ProxylessConfig,
+    SnasConfig,
+)
 from bnao.config.strategies.watch import WatchConfig
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
@@ -459,6 +469,14 @@ class SearchConfig:
     spos: SposConfig = section(SposConfig, strategy="spos")
     fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")
     enas: EnasConfig = section(EnasConfig, strategy="enas")
+    darts: DartsConfig = section(DartsConfig, strategy="darts")
+    snas: SnasConfig = section(SnasConfig, strategy="snas")
+    gdas: GdasConfig = section(GdasConfig, strategy="gdas")
+    pc_darts: PcDartsConfig = section(PcDartsConfig, strategy="pc-darts")
+    p_darts: PDartsConfig = section(PDartsConfig, strategy="p-darts")
+    fair_darts: FairDartsConfig = section(FairDartsConfig, strategy="fair-darts")
+    darts_minus: DartsMinusConfig = section(DartsMinusConfig, strategy="darts-minus")
+    proxyless: ProxylessConfig = section(ProxylessConfig, strategy="proxyless")
 
     def __attrs_post_init__(self) -> None:
         if self.strategy in ROUND_LEVEL[1:]:

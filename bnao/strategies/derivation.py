@@ -11,10 +11,8 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.errors import GenotypeError
 from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.liveness import NONE
 from bnao.space.mixture import mixture_places
@@ -23,20 +21,9 @@ from bnao.space.spaces import CompleteSpace, SearchSpace
 Array = NDArray[np.float64]
 Accepts = Callable[[Sequence[Genotype]], NDArray[np.bool_]]
 
-#: operations that learn nothing; a strided identity has weights, in a reduction cell
-PARAMETER_FREE = ("none", "skip_connect", "max_pool", "avg_pool")
-
 # genotypes looked at in order of strength before random ones are: budgets that exclude so many exclude nearly all
 _MOST_LOOKED_AT = 4096
 _ASKED_AT_ONCE = 64
-
-
-@frozen
-class Choice:
-    """A node's edges, and the sum of their strengths."""
-
-    strength: float
-    node: Node
 
 
 def derive(strengths: Array, space: SearchSpace, *, none: bool = False) -> Genotype:
@@ -62,8 +49,8 @@ def derive(strengths: Array, space: SearchSpace, *, none: bool = False) -> Genot
     return next(ranked(strengths, space, none=none))
 
 
-def derive_accepted(strengths: Array, space: SearchSpace, accept: Accepts, *, none: bool = False) -> Genotype:
-    """Return the strongest genotype that a search may choose.
+def derive_accepted(strengths: Array, space: SearchSpace, accept: Accepts, *, none: bool = False) -> Genotype | None:
+    """Return the strongest genotype that a search may choose; None if no genotype that was tried is accepted.
 
     Genotypes are asked for in the order of their strength; where none of some thousand is accepted, random genotypes
     are, and the strongest accepted of these is it.
@@ -71,25 +58,18 @@ def derive_accepted(strengths: Array, space: SearchSpace, accept: Accepts, *, no
     Args:
         strengths, space, none: as for ``derive``.
         accept: says which may be chosen.
-
-    Raises:
-        GenotypeError: none that was tried is accepted.
     """
-    order = itertools.islice(ranked(strengths, space, none=none), _MOST_LOOKED_AT)
-    while some := list(itertools.islice(order, _ASKED_AT_ONCE)):
+    order, at_once = itertools.islice(ranked(strengths, space, none=none), _MOST_LOOKED_AT), 1
+    while some := list(itertools.islice(order, at_once)):
         for genotype, admitted in zip(some, accept(some), strict=True):
             if admitted:
                 return genotype
+        at_once = min(2 * at_once, _ASKED_AT_ONCE)
     # the same for the same strengths; no stream is needed, since it stands for a search through all
     rng = np.random.default_rng(0)
     drawn = [space.random_genotypes(1, rng)[0] for _ in range(_MOST_LOOKED_AT)]
     admitted = [genotype for genotype, one in zip(drawn, accept(drawn), strict=True) if one]
-    if not admitted:
-        raise GenotypeError(
-            f"of {_MOST_LOOKED_AT} genotypes near the derived one and as many random ones none is within the budgets; "
-            "raise --max-parameters or --max-multiply-adds"
-        )
-    return max(admitted, key=lambda genotype: strength_of(genotype, strengths, space))
+    return max(admitted, key=lambda genotype: strength_of(genotype, strengths, space), default=None)
 
 
 def strength_of(genotype: Genotype, strengths: Array, space: SearchSpace) -> float:
@@ -112,39 +92,62 @@ def ranked(strengths: Array, space: SearchSpace, *, none: bool = False) -> Itera
     Args:
         strengths, space, none: as for ``derive``.
     """
-    lists = [choices for of_cell in strengths for choices in _choices(of_cell, space, none)]
+    lists = [_Choices(of_cell, space, node, none) for of_cell in strengths for node in range(space.nodes)]
     # best first: a genotype's followers take the next choice at one node, from the last node it differs at on
-    first = (0,) * len(lists)
-    total = sum(choices[0].strength for choices in lists)
-    heap = [(-total, first, 0)]
+    heap = [(0.0, (0,) * len(lists), 0)]
     while heap:
-        less, picks, start = heapq.heappop(heap)
-        nodes = [choices[pick].node for choices, pick in zip(lists, picks, strict=True)]
+        lost, picks, start = heapq.heappop(heap)
+        nodes = [choices.node(pick) for choices, pick in zip(lists, picks, strict=True)]
         cells = [Cell(nodes[at : at + space.nodes], space.inputs) for at in range(0, len(nodes), space.nodes)]
         yield space.genotype_of(*cells)
         for at in range(start, len(lists)):
             pick = picks[at] + 1
             if pick < len(lists[at]):
-                lost = lists[at][pick - 1].strength - lists[at][pick].strength
-                heapq.heappush(heap, (less + lost, (*picks[:at], pick, *picks[at + 1 :]), at))
+                more = lists[at].strength(pick - 1) - lists[at].strength(pick)
+                heapq.heappush(heap, (lost + more, (*picks[:at], pick, *picks[at + 1 :]), at))
 
 
-def _choices(strengths: Array, space: SearchSpace, none: bool) -> list[list[Choice]]:
-    """Return each node's choices of edges, the strongest first."""
-    chosen: list[list[Choice]] = []
-    complete = isinstance(space, CompleteSpace)
-    numbers = [n for n, operation in enumerate(space.operations) if none or complete or operation != NONE]
-    places = mixture_places(space)
-    for node in range(space.nodes):
-        sources = {source: strengths[at] for at, (of, source) in enumerate(places) if of == node}
-        choices = []
-        for read in itertools.combinations(sources, space.edges_of(node)):
-            for operations in itertools.product(numbers, repeat=len(read)):
-                edges = [Edge(source, space.operations[n]) for source, n in zip(read, operations, strict=True)]
-                total = sum(float(sources[source][n]) for source, n in zip(read, operations, strict=True))
-                choices.append(Choice(total, Node(edges)))
-        chosen.append(sorted(choices, key=lambda choice: -choice.strength))
-    return chosen
+class _Choices:
+    """What a node's edges can be, the strongest in sum first; equally strong ones by their sources, then operations.
+
+    Args:
+        strengths: of its cell, shape (places, operations).
+        space: whose node it is.
+        node: its number.
+        none: whether ``none`` is a choice.
+    """
+
+    def __init__(self, strengths: Array, space: SearchSpace, node: int, none: bool) -> None:
+        self._operations = [
+            operation
+            for operation in space.operations
+            if none or isinstance(space, CompleteSpace) or operation != NONE
+        ]
+        numbers = [space.operations.index(operation) for operation in self._operations]
+        first = mixture_places(space).index((node, 0))
+        self._reads = list(itertools.combinations(range(space.inputs + node), space.edges_of(node)))
+        sums = []
+        for sources in self._reads:
+            total = np.zeros(())
+            for source in sources:
+                total = total[..., None] + strengths[first + source, numbers]
+            sums.append(total)
+        stacked = np.stack(sums)
+        self._shape, self._strengths = stacked.shape, stacked.ravel()
+        self._order = np.argsort(-self._strengths, kind="stable")
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def strength(self, pick: int) -> float:
+        """Return the sum of the strengths of a choice's edges."""
+        return float(self._strengths[self._order[pick]])
+
+    def node(self, pick: int) -> Node:
+        """Return a choice's edges."""
+        which, *numbers = np.unravel_index(self._order[pick], self._shape)
+        edges = zip(self._reads[which], numbers, strict=True)
+        return Node([Edge(source, self._operations[number]) for source, number in edges])
 
 
 def limit_skips(strengths: Array, space: SearchSpace, most: int) -> Array:
@@ -176,12 +179,3 @@ def limit_skips(strengths: Array, space: SearchSpace, most: int) -> Array:
             return left
         weakest = min(skips, key=lambda place: float(left[0, place, skip]))
         left[0, weakest, skip] = left.min() - 1
-
-
-def parameter_free_edges(genotype: Genotype) -> int:
-    """Return how many edges of a genotype's normal cell learn nothing: identities, pools and ``none``.
-
-    >>> parameter_free_edges(Genotype.parse("0:skip_connect+1:sep_conv_3x3|0:skip_connect+1:skip_connect"))
-    1
-    """
-    return sum(edge.operation.startswith(PARAMETER_FREE) for node in genotype.normal.nodes for edge in node.edges)

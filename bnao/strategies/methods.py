@@ -6,8 +6,16 @@ from collections.abc import Callable
 
 from attrs import frozen
 
+from bnao.strategies.darts import Darts
+from bnao.strategies.darts_minus import DartsMinus
 from bnao.strategies.enas import Enas
+from bnao.strategies.fair_darts import FairDarts
+from bnao.strategies.gdas import Gdas
+from bnao.strategies.p_darts import PDarts
+from bnao.strategies.pc_darts import PcDarts
+from bnao.strategies.proxyless import Proxyless
 from bnao.strategies.single_path import FairPaths, UniformPaths
+from bnao.strategies.snas import Snas
 from bnao.strategies.step_level import SearchContext, Strategy
 
 
@@ -66,5 +74,40 @@ METHODS: dict[str, Method] = {
         "ENAS", "Pham et al. 2018, arXiv 1802.03268",
         "paths drawn from a policy, which learns from dev accuracy by REINFORCE", "paths", "1, and forward passes", "1",
         Enas,
+    ),
+    "darts": Method(
+        "DARTS", "Liu et al. 2019, arXiv 1806.09055",
+        "softmax of logits weighs the operations; logits follow the slope", "mixtures, slope; 2nd order: gradients",
+        "28 (2nd order 70)", "14", Darts,
+    ),
+    "snas": Method(
+        "SNAS", "Xie et al. 2019, arXiv 1812.09926",
+        "as darts with Gumbel noise and a falling temperature; one loss for all", "mixtures, slope", "14", "14", Snas,
+    ),
+    "gdas": Method(
+        "GDAS", "Dong and Yang 2019, arXiv 1910.04465",
+        "one operation drawn at each place; slope of those drawn", "mixtures, slope", "3.5", "2", Gdas,
+    ),
+    "pc-darts": Method(
+        "PC-DARTS", "Xu et al. 2020, arXiv 1907.05737",
+        "as darts, times a softmax over a node's edges", "mixtures, slope", "28", "14", PcDarts,
+    ),
+    "p-darts": Method(
+        "P-DARTS", "Chen et al. 2019, arXiv 1904.12760",
+        "as darts in three stages, deeper with fewer operations; few skips", "mixtures, slope, a network a stage",
+        "28 to 10", "14", PDarts,
+    ),
+    "fair-darts": Method(
+        "Fair DARTS", "Chu et al. 2020, arXiv 1911.12126",
+        "as darts with sigmoids, drawn to 0 and 1", "mixtures, slope", "28", "14", FairDarts,
+    ),
+    "darts-minus": Method(
+        "DARTS-", "Chu et al. 2021, arXiv 2009.01027",
+        "as darts with another skip connection that fades", "mixtures, slope", "28", "14", DartsMinus,
+    ),
+    "proxyless": Method(
+        "ProxylessNAS", "Cai et al. 2019, arXiv 1812.00332",
+        "one open operation at each place; logits of two move at every fifth update", "mixtures, slope of all",
+        "4", "14", Proxyless,
     ),
 }  # fmt: skip

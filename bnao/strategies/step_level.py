@@ -41,6 +41,11 @@ class Request:
         split: where its images are from, one of ``SPLITS``; those of ``dev`` are not augmented, and no weights learn
             from them.
         learn, slope, weight, teacher, above: as in ``Pass``; the last two name earlier requests of the proposal.
+        ahead: whether the slope is the total derivative of the loss by weights that are one step ahead, made with the
+            mixture on the update's train images (DARTS' second order, ``bnao.training.unrolled``). The only request of
+            its proposal, and it does not learn.
+        drop_identities: probability that an image's identity (``skip_connect``) at a place of a mixture is dropped;
+            the others are multiplied by what keeps their mean.
     """
 
     architecture: Architecture
@@ -54,6 +59,8 @@ class Request:
     weight: float = field(default=1.0, kw_only=True)
     teacher: int | None = field(default=None, kw_only=True)
     above: int | None = field(default=None, kw_only=True)
+    ahead: bool = field(default=False, kw_only=True)
+    drop_identities: float = field(default=0.0, kw_only=True)
 
 
 @frozen(eq=False)

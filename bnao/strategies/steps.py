@@ -34,6 +34,7 @@ from bnao.strategies.watch import Look, Watch
 from bnao.training import loop
 from bnao.training.shared_weights import SharedWeights
 from bnao.training.steps import check_loss
+from bnao.training.unrolled import slope_ahead
 
 #: makes a freshly initialised supernet, with the images of the search
 MakeSupernet = Callable[[NetworkConfig], SharedWeights]
@@ -249,7 +250,12 @@ class StepSearch:
 
     def compute(self, step: int, rate: float, requests: Sequence[Request]) -> list[Outcome]:
         """Make the passes of a proposal."""
-        outcomes = self.supernet.supernet.step(self.supply.passes(requests, step, self.supernet.network), rate)
+        supernet, network = self.supernet.supernet, self.supernet.network
+        if requests and requests[0].ahead:
+            dev, train = self.supply.passes([*requests, Request(requests[0].architecture)], step, network)
+            outcomes = [slope_ahead(supernet, dev, train, rate, self.config.training)]
+        else:
+            outcomes = supernet.step(self.supply.passes(requests, step, network), rate)
         for each, outcome in zip(requests, outcomes, strict=True):
             check_loss(outcome.loss, f"step {step + 1}", rate, _named(each))
         return outcomes

@@ -10,13 +10,13 @@ import pytest
 from attrs import evolve
 from numpy.typing import NDArray
 
-from bnao.config.settings import SearchConfig
+from bnao.config.settings import SearchConfig, TrainingConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, GenotypeError, ProtocolError
 from bnao.network.parameters import shared_place
 from bnao.network.stack import stack
 from bnao.network.state import MOMENTUM, without_momenta
-from bnao.protocols import Architecture, Backend, Outcome, Pass, Supernet
+from bnao.protocols import Architecture, Backend, Differentiable, Outcome, Pass, Supernet
 from bnao.space.genotype import Genotype
 from bnao.space.mixture import Mixture, mixture_of, mixture_places, mixture_shape
 from bnao.space.spaces import SearchSpace, space_named
@@ -24,6 +24,7 @@ from bnao.streams import stream
 from bnao.testing.paths import path_names
 from bnao.testing.states import are_equal, copy_of
 from bnao.training.shared_weights import SharedWeights
+from bnao.training.unrolled import slope_ahead
 
 _B = 16
 Make = Callable[..., Supernet]
@@ -115,7 +116,7 @@ class SupernetContract:
             ([evolve(one, above=-1)], "pass 0 has above -1"),
             ([one, evolve(one, images=one.images[:4], labels=one.labels[:4], teacher=0)], "4 images, and its teacher"),
             ([evolve(one, slope="all")], "only a mixture has one"),
-            ([evolve(one, architecture=_mixture(supernet), masks=np.ones(1, np.float32))], "which drops nothing"),
+            ([evolve(one, masks=np.ones((1, 1, 1), np.float32))], r"masks of shape \(1, 1, 1\); a path's have shape"),
         ):
             with pytest.raises(ProtocolError, match=message):
                 supernet.step(passes, rate=0.1)
@@ -326,6 +327,72 @@ class SupernetContract:
         for name, gradient in together.items():
             expected = sum(found.get(name, 0) for found in alone)
             assert np.allclose(gradient, expected, rtol=1e-3, atol=1e-5), name
+
+
+    def test_masks_multiply_each_images_identities_of_a_mixture(self, mixing: Supernet, given: Give) -> None:
+        space, one = _space(mixing), given(_mixture(mixing), learn=False)
+        ones = np.ones((len(stack(mixing.network)), len(mixture_places(space)), _B), np.float32)
+        weights = np.array(_mixture(mixing).weights)
+        weights[..., space.operations.index("skip_connect")] *= 0.25
+
+        (plain,) = mixing.step([one], rate=0.1)
+        (kept,) = mixing.step([evolve(one, masks=ones)], rate=0.1)
+        (dropped,) = mixing.step([evolve(one, masks=0.25 * ones, slope="used")], rate=0.1)
+        (less,) = mixing.step([evolve(one, architecture=Mixture(weights), slope="used")], rate=0.1)
+
+        assert kept.loss == pytest.approx(plain.loss, rel=1e-5)
+        assert dropped.loss == pytest.approx(less.loss, rel=1e-5)
+        assert abs(dropped.loss - plain.loss) > 1e-4
+        assert dropped.slope is not None and less.slope is not None
+        expected = np.array(less.slope)
+        expected[..., space.operations.index("skip_connect")] *= 0.25
+        assert dropped.slope == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+    # --- gradients
+
+    def test_gradients_are_those_an_update_moves_along_and_change_nothing(
+        self, mixing: Supernet, given: Give, genotypes: list[Genotype]
+    ) -> None:
+        if not isinstance(mixing, Differentiable):
+            pytest.skip("no gradients without an update")
+        passes = [given(_mixture(mixing)), given(genotypes[0], batch=1, weight=0.5)]
+        before = copy_of(mixing.state())
+
+        outcomes, found = mixing.gradients(passes)
+
+        assert are_equal(mixing.state(), before)
+        expected, updated = _after(mixing, passes)
+        assert [one.loss for one in outcomes] == pytest.approx([one.loss for one in updated], rel=1e-6)
+        assert set(expected) <= set(found)
+        for name, gradient in found.items():
+            assert np.allclose(gradient, expected.get(name, 0), rtol=1e-3, atol=1e-5), name
+
+    def test_the_slope_ahead_is_the_derivative_of_the_loss_after_a_step_that_depends_on_the_mixture(
+        self, mixing: Supernet, given: Give
+    ) -> None:
+        if not isinstance(mixing, Differentiable):
+            pytest.skip("no gradients without an update")
+        rate, plain = 0.1, TrainingConfig(momentum=0.0, weight_decay=0.0)
+        mixture = _mixture(mixing)
+        dev, train = given(mixture, batch=1), given(mixture)
+        before = copy_of(mixing.state())
+
+        outcome = slope_ahead(mixing, dev, train, rate, plain)
+
+        assert are_equal(mixing.state(), before)
+        (now,) = mixing.step([evolve(dev, learn=False, slope="used")], rate)
+        assert outcome.slope is not None and now.slope is not None
+        direction = outcome.slope / np.linalg.norm(outcome.slope)
+        losses = []
+        for sign in (1, -1):
+            there = Mixture(mixture.weights + sign * 1e-3 * direction)
+            mixing.load_state(before)
+            mixing.step([evolve(train, architecture=there)], rate)
+            (after,) = mixing.step([evolve(dev, architecture=there, learn=False)], rate)
+            losses.append(after.loss)
+        # both differences are of float32 and cross bends of ReLUs
+        assert (losses[0] - losses[1]) / 2e-3 == pytest.approx(np.linalg.norm(outcome.slope), rel=0.1, abs=5e-3)
+        assert np.linalg.norm(outcome.slope - now.slope) > 0
 
 
 def _space(supernet: Supernet) -> SearchSpace:

@@ -115,7 +115,12 @@ def states_of(
 
 
 def mixed_states_of(
-    position: Position, mixed: Mixed, network: NetworkConfig, inputs: tuple[Tensor, Tensor], weights: Weights
+    position: Position,
+    mixed: Mixed,
+    network: NetworkConfig,
+    inputs: tuple[Tensor, Tensor],
+    weights: Weights,
+    masks: Tensor | None,
 ) -> list[Tensor]:
     """Return the states that a cell gives out in which each node sums the terms of a mixture.
 
@@ -125,10 +130,11 @@ def mixed_states_of(
         network: the supernet's settings.
         inputs: the fitted inputs.
         weights: parameters by canonical name.
+        masks: of the cell's identities, shape (places, b); None: nothing is dropped.
     """
     states, cell = list(inputs), mixed.cell(position.reduction)
     for index in range(len(cell.nodes)):
-        total = mixed_node(position, index, mixed, network, states, weights)
+        total = mixed_node(position, index, mixed, network, states, weights, masks)
         states.append(zeros(states[0], 2 if position.reduction else 1) if total is None else total)
     return _given_out(position, states, cell.outputs(rules_of(network).output), weights, by_batch)
 
@@ -140,11 +146,12 @@ def mixed_node(
     network: NetworkConfig,
     states: Mapping[int, Tensor] | Sequence[Tensor],
     weights: Weights,
+    masks: Tensor | None,
 ) -> Tensor | None:
     """Return the sum of the terms of a mixture's node, each times its weight; None if there is none.
 
     Args:
-        position, mixed, network, weights: as for ``mixed_states_of``.
+        position, mixed, network, weights, masks: as for ``mixed_states_of``.
         index: 0-based, the node.
         states: of the cell so far.
     """
@@ -157,6 +164,8 @@ def mixed_node(
         output = edge(states[source], parameters, operation, stride, rules_of(network), by_batch, place)
         # a term whose weight is 0 has a part in the slope, and in no other gradient
         output = scaled(ops.stop_gradient(output) if term.idle else output, mixed.weights[term.factor])
+        if masks is not None and operation == "skip_connect":
+            output = dropped(output, masks[term.factor[1]])
         total = output if total is None else total + output
     return total
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,11 +23,13 @@ class Term:
         edge: its source and operation.
         factor: what the output is multiplied by, a scalar.
         idle: whether the factor is 0, so that the output counts for the slope alone.
+        place: number of its node and source among the cell's.
     """
 
     edge: Edge
     factor: Tensor
     idle: bool
+    place: int
 
 
 @dataclass(slots=True)
@@ -96,11 +99,40 @@ class Mixed:
 def _mixed_cell(space: SearchSpace, weights: list[list[float]], factors: Iterator[Tensor], slope: str) -> MixedCell:
     nodes: list[list[Term]] = [[] for _ in range(space.nodes)]
     read = set()
-    for (node, source), of_place in zip(mixture_places(space), weights, strict=True):
+    for place, ((node, source), of_place) in enumerate(zip(mixture_places(space), weights, strict=True)):
         for operation, weight in zip(space.operations, of_place, strict=True):
             factor = next(factors)
             if weight != 0:
                 read.add(source)
             if operation != "none" and (weight != 0 or slope == "all"):
-                nodes[node].append(Term(Edge(source, operation), factor, weight == 0))
+                nodes[node].append(Term(Edge(source, operation), factor, weight == 0, place))
     return MixedCell(nodes, frozenset(read), space.inputs)
+
+
+def weighted_pool(pool: Callable[[Tensor], Tensor], x: Tensor, factor: Tensor) -> Tensor:
+    """A state's pool times a factor.
+
+    Gradients make the pool once more, so that neither its output nor the places of its maxima are kept, which are as
+    large as two outputs.
+    """
+    return _WeightedPool.apply(x, factor, pool)
+
+
+class _WeightedPool(torch.autograd.Function):
+    """The same as a function of state and factor."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.pool = pool
+        ctx.save_for_backward(x, factor)
+        return pool(x) * factor
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, factor = ctx.saved_tensors
+        by_state, by_factor = ctx.needs_input_grad[:2]
+        with torch.enable_grad():
+            again = x.detach().requires_grad_(by_state)
+            y = ctx.pool(again)
+        by_x = torch.autograd.grad(y, again, g)[0] * factor if by_state else None
+        return by_x, (g * y.detach()).sum() if by_factor else None, None

@@ -10,6 +10,14 @@ TITLES: Mapping[str, str] = {
     "spos": "Single-Path One-Shot",
     "fairnas": "FairNAS",
     "enas": "ENAS",
+    "darts": "DARTS",
+    "snas": "SNAS",
+    "gdas": "GDAS",
+    "pc-darts": "PC-DARTS",
+    "p-darts": "P-DARTS",
+    "fair-darts": "Fair DARTS",
+    "darts-minus": "DARTS-",
+    "proxyless": "ProxylessNAS",
 }
 STEP_LEVEL = tuple(TITLES)
 
