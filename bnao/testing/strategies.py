@@ -12,6 +12,7 @@ from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset
 from bnao.protocols import Architecture, Outcome, Pass, State, check_passes
 from bnao.space.genotype import Genotype
+from bnao.space.liveness import NONE
 from bnao.space.mixture import mixture_of, mixture_places, mixture_shape
 from bnao.space.spaces import SearchSpace, space_named
 from bnao.streams import stream
@@ -21,11 +22,14 @@ from bnao.training.shared_weights import SharedWeights
 def operation_values(space: SearchSpace, seed: int) -> NDArray[np.float64]:
     """Return how good each operation is at each place, of a mixture's shape.
 
-    At a place they are evenly spaced from -h to h, h between 0.5 and 1 and another at each place.
+    At a place they are evenly spaced from -h to h, h between 0.5 and 1 and another at each place; ``none``, which
+    some rules never derive, is the worst.
     """
     cells, places, operations = mixture_shape(space)
     rng = stream(seed, "toy table")
-    order = rng.random((cells, places, operations)).argsort(axis=-1).argsort(axis=-1)
+    drawn = rng.random((cells, places, operations))
+    drawn[..., [name == NONE for name in space.operations]] = -1
+    order = drawn.argsort(axis=-1).argsort(axis=-1)
     heights = 0.5 + 0.5 * (rng.random((cells, places)).argsort(axis=-1) + 1) / places
     values: NDArray[np.float64] = heights[..., None] * (2 * order / (operations - 1) - 1)
     return values

@@ -28,6 +28,8 @@ FAST = {
     "spos": EVOLUTION,
     "fairnas": EVOLUTION,
     "enas": {"policy": "tabular", "learning_rate": 0.2, "policy_steps": 10, "baseline_decay": 0.9},
+    "proxyless": {"logit_rate": 0.1, "every": 1, "warm_up": 0.1},
+    **dict.fromkeys(("darts", "snas", "gdas", "pc-darts", "p-darts", "fair-darts", "darts-minus"), {"logit_rate": 0.1}),
 }
 
 
