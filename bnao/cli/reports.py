@@ -267,7 +267,8 @@ def evaluation_report(
             *[percent(done.top5_mean, 2)] * bool(done.top5_errors),
         ]
         row += [*[str(done.channels)] * (done.channels is not None), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
-        row += [plain_score(scores[done.genotype], as_share)] if scores else []
+        score = None if scores is None else scores.get(done.genotype)
+        row += ["-" if score is None else plain_score(score, as_share)] if scores else []
         row += [sources[number]] if sources else []
         rows.append(row)
     lines = [*table(heads, rows, left=["from"])]

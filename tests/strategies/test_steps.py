@@ -29,13 +29,13 @@ FAST = {
     "fairnas": EVOLUTION,
     "enas": {"policy": "tabular", "learning_rate": 0.2, "policy_steps": 10, "baseline_decay": 0.9},
     "proxyless": {"logit_rate": 0.1, "every": 1, "warm_up": 0.1},
-    **dict.fromkeys(("darts", "snas", "gdas", "pc-darts", "p-darts", "fair-darts", "darts-minus"), {"logit_rate": 0.1}),
 }
+GRADIENT = ("darts", "snas", "gdas", "pc-darts", "p-darts", "fair-darts", "darts-minus")
 
 
 def config_of(strategy, space="nas-bench-201", **settings):
     network = {"space": space, "channels": 4, "cells": 1, "share_over": "source"}
-    sections = {section_of(strategy): FAST.get(strategy, {})}
+    sections = {section_of(strategy): FAST.get(strategy, {"logit_rate": 0.1} if strategy in GRADIENT else {})}
     base = {"rounds": 1, "steps": 300, "rerank_epochs": 0, "strategy": strategy, "network": network, **sections}
     return build(SearchConfig, {**base, **settings})
 
