@@ -10,7 +10,7 @@ from typing import TypeVar
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import Settings, build, merge
 from bnao.config.settings import SearchConfig
-from bnao.config.strategies import evolution, gradient
+from bnao.config.strategies import enas, evolution, gradient
 from bnao.config.studies import ProxiesConfig, StudyConfig
 from bnao.errors import ConfigError
 
@@ -144,7 +144,7 @@ PROXIES_PRESETS: dict[str, Settings] = {
 }
 
 #: what a search's preset is besides where a strategy decides at each update, by strategy and preset
-STRATEGY_PRESETS: dict[str, Mapping[str, Settings]] = {**evolution.PRESETS, **gradient.PRESETS}
+STRATEGY_PRESETS: dict[str, Mapping[str, Settings]] = {**evolution.PRESETS, **enas.PRESETS, **gradient.PRESETS}
 
 PRESETS: dict[type, dict[str, Settings]] = {
     ProxiesConfig: PROXIES_PRESETS,

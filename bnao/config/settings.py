@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 from bnao.config.arms import MOST_ALPHA
 from bnao.config.fields import section, setting, told
 from bnao.config.strategies import STEP_LEVEL
+from bnao.config.strategies.enas import EnasConfig
 from bnao.config.strategies.evolution import FairnasConfig, SposConfig
 from bnao.config.strategies.gradient import (
     DartsConfig,
@@ -467,6 +468,7 @@ class SearchConfig:
     watch: WatchConfig = section(WatchConfig, strategy=STEP_LEVEL)
     spos: SposConfig = section(SposConfig, strategy="spos")
     fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")
+    enas: EnasConfig = section(EnasConfig, strategy="enas")
     darts: DartsConfig = section(DartsConfig, strategy="darts")
     snas: SnasConfig = section(SnasConfig, strategy="snas")
     gdas: GdasConfig = section(GdasConfig, strategy="gdas")

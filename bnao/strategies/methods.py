@@ -8,6 +8,7 @@ from attrs import frozen
 
 from bnao.strategies.darts import Darts
 from bnao.strategies.darts_minus import DartsMinus
+from bnao.strategies.enas import Enas
 from bnao.strategies.fair_darts import FairDarts
 from bnao.strategies.gdas import Gdas
 from bnao.strategies.p_darts import PDarts
@@ -68,6 +69,11 @@ METHODS: dict[str, Method] = {
         "FairNAS", "Chu et al. 2021, arXiv 1907.01845",
         "a path for each operation in every update; evolution by the trained weights", "several paths",
         "operations (5 to 8)", "1", FairPaths,
+    ),
+    "enas": Method(
+        "ENAS", "Pham et al. 2018, arXiv 1802.03268",
+        "paths drawn from a policy, which learns from dev accuracy by REINFORCE", "paths", "1, and forward passes", "1",
+        Enas,
     ),
     "darts": Method(
         "DARTS", "Liu et al. 2019, arXiv 1806.09055",

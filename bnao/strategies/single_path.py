@@ -25,7 +25,7 @@ from bnao.training.companions import fair_paths
 # random genotypes looked at, some at once, before a budget is called too tight
 _AT_ONCE, _BLOCKS = 20, 100
 # children made for each one wanted, before random genotypes take their places
-_TRIES = 20
+_TRIES = 10
 
 
 class UniformPaths:

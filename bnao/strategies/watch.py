@@ -22,7 +22,7 @@ from bnao.strategies.step_level import Strategy
 from bnao.streams import stream
 from bnao.training.shared_weights import SharedWeights
 
-# random genotypes that the derived one is held against
+# random genotypes that the derived one is held against; of a small space at most a tenth
 _POOL = 500
 # it has more parameter-free edges than all but this share of them: an alarm
 _RARE = 0.05
@@ -80,7 +80,7 @@ class Watch:
 
     Args:
         settings: what is watched, and when the search stops.
-        space: of its genotypes; 500 random ones say how many parameter-free edges are usual.
+        space: of its genotypes; random ones say how many parameter-free edges are usual.
         seed: of these.
 
     Attributes:
@@ -89,8 +89,7 @@ class Watch:
 
     def __init__(self, settings: WatchConfig, space: SearchSpace, seed: int) -> None:
         self._settings, self._space = settings, space
-        rng = stream(seed, "watch")
-        pool = [genotype for _ in range(_POOL) for genotype in space.random_genotypes(1, rng)]
+        pool = space.random_genotypes(max(1, min(_POOL, space.genotypes // 10)), stream(seed, "watch"))
         self._pool = np.array([parameter_free_edges(genotype) for genotype in pool])
         self.looks: list[Look] = []
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 TITLES: Mapping[str, str] = {
     "spos": "Single-Path One-Shot",
     "fairnas": "FairNAS",
+    "enas": "ENAS",
     "darts": "DARTS",
     "snas": "SNAS",
     "gdas": "GDAS",
