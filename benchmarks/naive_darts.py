@@ -4,9 +4,9 @@ mixture_step.py.
     python benchmarks/naive_darts.py --channels 16 --cells 2 --image 32 --batch 64
 
 prints one JSON line. Source: Liu et al., DARTS, arXiv 1806.09055: every edge sums all operations, each multiplied by
-its softmax weight (Eq. 2); first the logits are moved by Adam along the gradient of a dev batch's loss, then the weights
-by SGD along that of a train batch's. Operations, network and parameters are those of bnao's space ``darts`` (norms have
-a scale and a shift, pools no norm, there is no ``none``), so that both compute the same numbers from the same weights.
+softmax weight (Eq. 2); first Adam moves the logits along the gradient of a dev batch's loss, then SGD the weights
+along that of a train batch's. Operations, network and parameters are those of bnao's space ``darts`` (norms have a
+scale and a shift, pools no norm, there is no ``none``), so both compute the same numbers from the same weights.
 """
 
 import argparse

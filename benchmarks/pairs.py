@@ -27,9 +27,7 @@ def ratio(ours: Sequence[str], yardstick: Sequence[str], figure: str, pairs: int
     return {**_medians(figure, figures), **_ratios("", figures)}
 
 
-def ratios(
-    ours: Sequence[str], yardstick: Sequence[str], figures: Sequence[str], pairs: int
-) -> dict[str, object]:
+def ratios(ours: Sequence[str], yardstick: Sequence[str], figures: Sequence[str], pairs: int) -> dict[str, object]:
     """The same of several figures of the same runs, each ratio by the figure's name."""
     runs = [(run_json(ours), run_json(yardstick)) for _ in range(pairs)]
     found: dict[str, object] = {}

@@ -119,9 +119,7 @@ class _Choices:
 
     def __init__(self, strengths: Array, space: SearchSpace, node: int, none: bool) -> None:
         self._operations = [
-            operation
-            for operation in space.operations
-            if none or isinstance(space, CompleteSpace) or operation != NONE
+            operation for operation in space.operations if none or isinstance(space, CompleteSpace) or operation != NONE
         ]
         numbers = [space.operations.index(operation) for operation in self._operations]
         first = mixture_places(space).index((node, 0))

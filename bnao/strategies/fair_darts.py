@@ -36,7 +36,7 @@ class FairDarts(GradientStrategy):
         return by_shares * shares * (1 - shares)
 
     def strengths(self) -> Array:
-        """Return the sigmoids, and for ``none`` the threshold, which an operation must exceed to be chosen before it."""
+        """Return the sigmoids, and for ``none`` the threshold, which others must exceed."""
         strengths = self.shares()
         if NONE in self.space.operations:
             strengths[..., self.space.operations.index(NONE)] = self._threshold

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import Batch, Dataset, batch_places, epoch_batches, train_batch
 from bnao.errors import ProtocolError
-from bnao.protocols import Pass
 from bnao.network.stack import stack
+from bnao.protocols import Pass
 from bnao.space.genotype import Genotype
 from bnao.strategies.step_level import Request
 from bnao.streams import stream
@@ -70,7 +70,7 @@ class Supply:
         return [
             Pass(
                 each.architecture, *batches[each.split],
-                masks if each.learn and isinstance(each.architecture, Genotype) else self._identities(each, step, network),
+                self._dropped(each, masks, step, network),
                 learn=each.learn, slope=each.slope, weight=each.weight, teacher=each.teacher, above=each.above,
             )
             for each in requests
@@ -94,10 +94,14 @@ class Supply:
         keep = self._config.training.drop_path_keep
         return path_masks(network, self._config.seed, step, keep, self._batch, place=step, places=self.steps)
 
-    def _identities(self, request: Request, step: int, network: NetworkConfig) -> NDArray[np.float32] | None:
-        """Return what each image's identities of a mixture are multiplied by, shape (cells, places, b)."""
+    def _dropped(
+        self, request: Request, masks: NDArray[np.float32] | None, step: int, network: NetworkConfig
+    ) -> NDArray[np.float32] | None:
+        """Return the masks of a pass: those of drop path, or of a mixture's identities."""
+        if isinstance(request.architecture, Genotype):
+            return masks if request.learn else None
         keep = 1 - request.drop_identities
-        if keep == 1 or isinstance(request.architecture, Genotype):
+        if keep == 1:
             return None
         rng = stream(self._config.seed, f"{request.split} identities", step)
         shape = (len(stack(network)), request.architecture.weights.shape[1], self._batch)

@@ -328,7 +328,6 @@ class SupernetContract:
             expected = sum(found.get(name, 0) for found in alone)
             assert np.allclose(gradient, expected, rtol=1e-3, atol=1e-5), name
 
-
     def test_masks_multiply_each_images_identities_of_a_mixture(self, mixing: Supernet, given: Give) -> None:
         space, one = _space(mixing), given(_mixture(mixing), learn=False)
         ones = np.ones((len(stack(mixing.network)), len(mixture_places(space)), _B), np.float32)

@@ -43,9 +43,7 @@ def slope_ahead(supernet: Supernet, dev: Pass, train: Pass, rate: float, trainin
         BackendError: the supernet cannot give gradients.
     """
     if not isinstance(supernet, Differentiable):
-        raise BackendError(
-            "the supernet of this backend gives no gradients, which second order needs; use first order"
-        )
+        raise BackendError("the supernet of this backend gives no gradients, which second order needs; use first order")
     state = {name: np.array(value) for name, value in supernet.state().items()}
     _, gradients = supernet.gradients([evolve(train, learn=True, slope="no")])
     try:

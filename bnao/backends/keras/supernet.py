@@ -341,9 +341,7 @@ def _made(
     by_values: Sequence[Tensor] = ()
     by_mixture: Tensor | None = None
     if isinstance(architecture, Mixed) and (one.learn or one.slope != "no"):
-        found = _mixture_gradients(
-            forward, values, one.images, targets, architecture, one.masks, learn=one.learn
-        )
+        found = _mixture_gradients(forward, values, one.images, targets, architecture, one.masks, learn=one.learn)
         loss, logits, by_values, by_mixture = found
     elif one.learn:
         loss, logits, by_values = _path_gradients(forward)(values, one.images, targets, architecture, one.masks)

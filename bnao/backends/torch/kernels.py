@@ -364,12 +364,11 @@ class _Mixed(torch.autograd.Function):
         n_states = ctx.n_states
         g = g.contiguous(memory_format=torch.channels_last)
         by_p, by_scale, by_shift = _normalised_backward(g, p, scale, mean, inverse, ctx.together)
+        needed = ctx.needs_input_grad[5:]
+        each = zip(needed[:n_states], needed[n_states:], strict=True)
         pairs = [
-            _pointwise_backward(
-                by_p, state, kernel, ctx.together,
-                ctx.needs_input_grad[5 + index], ctx.needs_input_grad[5 + n_states + index],
-            )  # fmt: skip
-            for index, (state, kernel) in enumerate(zip(tensors[:n_states], tensors[n_states:], strict=True))
+            _pointwise_backward(by_p, state, kernel, ctx.together, *wanted)
+            for state, kernel, wanted in zip(tensors[:n_states], tensors[n_states:], each, strict=True)
         ]
         by_states, by_kernels = zip(*pairs, strict=True)
         return by_scale, by_shift, None, None, None, *by_states, *by_kernels

@@ -1,6 +1,7 @@
 """Settings of the strategies that learn a mixture's weights by their gradient; the defaults are their authors'."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from attrs import frozen
 
@@ -70,12 +71,12 @@ class PcDartsConfig(LogitsConfig):
 
 def _check_stages(name: str, values: tuple[float, ...], n: int, least: float, most: float, rising: int = 0) -> None:
     """Check n values, one a stage; rising is 1 where none may be below the one before it, -1 for the opposite."""
-    pairs = zip(values, values[1:], strict=False)
     good = len(values) == n and all(least <= value <= most for value in values)
-    if not good or any(rising * (after - before) < 0 for before, after in pairs):
+    if not good or any(rising * (after - before) < 0 for before, after in pairwise(values)):
         order = {-1: ", none above the one before it", 0: "", 1: ", none below the one before it"}[rising]
         raise ConfigError(
-            f"{name} is {','.join(map(str, values))}; it must be {n} numbers, one a stage, of {least:g} to {most:g}{order}"
+            f"{name} is {','.join(map(str, values))}; it must be {n} numbers, one a stage, of {least:g} to "
+            f"{most:g}{order}"
         )
 
 

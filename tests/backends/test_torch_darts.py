@@ -1,0 +1,60 @@
+"""DARTS' network written out in PyTorch (benchmarks/naive_darts.py), whose autograd mixtures are held against."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from bnao.config.settings import NetworkConfig, SearchConfig, TrainingConfig
+from bnao.protocols import Mixture, Pass
+from bnao.space.mixture import mixture_shape
+from bnao.space.spaces import SPACES
+from bnao.strategies.logits import softmax, softmax_slope
+from bnao.streams import stream
+
+torch = pytest.importorskip("torch")
+
+from bnao.backends.torch.supernet import TorchSupernet  # noqa: E402
+
+
+@pytest.fixture
+def naive(monkeypatch):
+    monkeypatch.syspath_prepend(pathlib.Path(__file__).resolve().parents[2] / "benchmarks")
+    import naive_darts
+
+    return naive_darts
+
+
+# grouped kernels are for large states of 16 channels and more
+@pytest.mark.parametrize(("channels", "b", "side"), [(4, 4, 12), (16, 16, 32)])
+def test_the_first_order_gradient_and_the_update_are_autograds(naive, channels, b, side):
+    network = NetworkConfig(space="darts", channels=channels, cells=1, share_over="source", image=(side, side, 3))
+    training = TrainingConfig(weight_decay=0.0, gradient_norm=0.0)
+    supernet = TorchSupernet(SearchConfig(network=network, training=training), network)
+    written = naive.NaiveDarts(channels, 1)
+    parameters = written.canonical()
+    state = supernet.state()
+    assert set(parameters) == set(state)
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(torch.from_numpy(state[name]))
+    rng = stream(0, "written out")
+    images = rng.standard_normal((b, side, side, 3)).astype(np.float32)
+    labels = rng.integers(10, size=b)
+    logits = 0.3 * rng.standard_normal(mixture_shape(SPACES["darts"]))
+    alphas = torch.tensor(logits, dtype=torch.float32, requires_grad=True)
+    loss = torch.nn.functional.cross_entropy(
+        written(torch.from_numpy(images).permute(0, 3, 1, 2), *torch.softmax(alphas, -1)), torch.from_numpy(labels)
+    )
+    by_alphas, *by_parameters = torch.autograd.grad(loss, [alphas, *parameters.values()])
+    one = Pass(Mixture(softmax(logits)), images, labels, learn=False, slope="used")
+
+    (outcome,) = supernet.step([one], rate=0.1)
+    _, gradients = supernet.gradients([Pass(one.architecture, images, labels)])
+
+    assert outcome.loss == pytest.approx(loss.item(), rel=1e-5)
+    found = softmax_slope(softmax(logits), outcome.slope)
+    assert np.linalg.norm(found - by_alphas.numpy()) <= 1e-3 * np.linalg.norm(by_alphas)
+    assert set(gradients) == set(parameters)
+    for name, expected in zip(parameters, by_parameters, strict=True):
+        assert np.linalg.norm(gradients[name] - expected.numpy()) <= 2e-3 * np.linalg.norm(expected) + 1e-6, name
