@@ -315,7 +315,7 @@ def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
 def worded(attribute: "Attribute[Any]", value: object) -> object:
     """Return a setting's value as a file has it: a word for a number that one stands for, a list for a tuple."""
     if isinstance(value, tuple):
-        return [each if isinstance(each, int) else str(each) for each in value]
+        return [each if isinstance(each, (int, float)) else str(each) for each in value]
     return next((word for word, meant in attribute.metadata["words"].items() if meant == value), value)
 
 
