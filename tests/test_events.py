@@ -17,9 +17,11 @@ from bnao.evaluation.trainings import evaluate
 from bnao.events import EVENTS
 from bnao.space.spaces import space_named
 from bnao.strategies.rounds import search
+from bnao.strategies.single_path import UniformPaths
+from bnao.strategies.steps import search_by_steps
 from bnao.streams import stream
 from bnao.studies.ranking import study_ranking
-from bnao.testing import small_dataset
+from bnao.testing import ToyScorer, small_dataset
 from tests.strategies.test_rounds import CountingSupernet, Foreteller, NoIdeas
 from tests.studies.test_ranking import SMALL
 
@@ -38,6 +40,9 @@ def of_a_search(listen):
     config = SearchConfig(rounds=2, pool=3, new=2, alone_epochs=1, sharing="none")
     alone = StandAloneScores(config, BACKEND, small_dataset())
     search(config, alone, Foreteller(space_named("nao"), ControllerConfig(), 0), listen=listen)
+    # a strategy that decides at each update
+    config, data = SearchConfig(strategy="spos", rounds=1, steps=3, network=NETWORK), small_dataset()
+    search_by_steps(config, UniformPaths, lambda network: ToyScorer(config, data), data, listen=listen)
 
 
 def joined(genotypes, scores, listen):
