@@ -14,7 +14,7 @@ from typing import Any
 from attrs import asdict, evolve
 
 from bnao.config.fields import to_toml
-from bnao.config.settings import SearchConfig
+from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.errors import ConfigError, RunError
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.protocols import HeldOut, State
@@ -71,6 +71,19 @@ def read_supernet(folder: Path) -> State:
     if not (folder / WEIGHTS).is_file():
         raise RunError(f"{folder} has no {WEIGHTS}: its genotypes share no weights (sharing none, or a table)")
     return read_weights(folder / WEIGHTS)[0]
+
+
+def supernet_network(folder: Path, config: SearchConfig) -> NetworkConfig:
+    """Return the network of the supernet that the finished run in this folder left.
+
+    It is that of the run's settings, but for the cells of a strategy whose stages have other depths.
+
+    Raises:
+        RunError: the result is not what a search wrote.
+    """
+    strategy = read_json(folder / RESULT).get("strategy") or {}
+    with understanding(folder / RESULT):
+        return evolve(config.network, cells=int(strategy.get("cells", config.network.cells)))
 
 
 class SearchFolder:

@@ -199,7 +199,14 @@ class StepSearch:
         self.train()
         ranked, fusion = final_ranking(self.ranked(), self.config, self.journal, rerank, fuse, self.tell_event)
         looks = [look.to_json() for look in self.watch.looks]
-        seen = {"name": self.config.strategy, "updates": self.made, "scored": len(self.asked), "epochs": looks}
+        seen: dict[str, Any] = {
+            "name": self.config.strategy,
+            "updates": self.made,
+            "scored": len(self.asked),
+            "epochs": looks,
+        }
+        if self.supernet.network.cells != self.network.cells:
+            seen["cells"] = self.supernet.network.cells  # of the last stage, whose weights are left
         result = SearchResult(self.space.name, self.config.seed, tuple(ranked), fusion=fusion, strategy=seen)
         self.tell("end", best=str(result.best), score=result.ranked[0].score)
         self.journal.finish(result.to_json(), self.supernet.state())
