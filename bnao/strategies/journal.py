@@ -7,9 +7,9 @@ these happens again, with the same bits, since every random draw is a function o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import asdict, evolve
 
@@ -21,6 +21,8 @@ from bnao.protocols import HeldOut, State
 from bnao.run import CONFIG, Run, read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, parse_in
+
+T = TypeVar("T")
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "supernet.safetensors"
@@ -51,7 +53,11 @@ def read_pool(folder: Path, round_index: int) -> list[Genotype]:
     path = folder / pool_name(round_index)
     content = read_json(path)
     with understanding(path):
-        return [parse_in(content["space"], entry["genotype"]) for entry in content["pool"]]
+        return _pool(content)
+
+
+def _pool(content: Mapping[str, Any]) -> list[Genotype]:
+    return [parse_in(content["space"], entry["genotype"]) for entry in content["pool"]]
 
 
 def rounds_begun(folder: Path) -> int:
@@ -127,6 +133,9 @@ class Journal:
         """Return the steps of this round that the last checkpoint includes."""
         return self._place[1] if self._place is not None and self._place[0] == round_index else 0
 
+    def _known(self, name: str, read: Callable[[Mapping[str, Any]], T]) -> T | None:
+        return self._run.known(name, read) if self._run else None
+
     def log(self, event: Mapping[str, Any]) -> None:
         """Add an event to the run's log."""
         if self._run:
@@ -134,9 +143,7 @@ class Journal:
 
     def pool(self, round_index: int) -> list[Genotype] | None:
         """Return the round's pool, if it was made before."""
-        if not (self._run and self._run.has(pool_name(round_index))):
-            return None
-        return read_pool(self._run.folder, round_index)
+        return self._known(pool_name(round_index), _pool)
 
     def keep_pool(
         self,
@@ -161,24 +168,22 @@ class Journal:
 
     def learned(self, round_index: int) -> tuple[dict[Genotype, float], HeldOut | None]:
         """Return the scores that were predicted for the round's pool, and how the controller had learned."""
-        if not (self._run and self._run.has(pool_name(round_index))):
-            return {}, None
-        content = self._run.read_json(pool_name(round_index))
-        with understanding(self._run.folder / pool_name(round_index)):
-            predicted = {
-                self._space.parse(entry["genotype"]): float(entry["predicted"])
-                for entry in content["pool"]
-                if "predicted" in entry
-            }
-            return predicted, HeldOut(**content["held_out"]) if "held_out" in content else None
+        return self._known(pool_name(round_index), self._predicted) or ({}, None)
+
+    def _predicted(self, content: Mapping[str, Any]) -> tuple[dict[Genotype, float], HeldOut | None]:
+        predicted = {
+            self._space.parse(entry["genotype"]): float(entry["predicted"])
+            for entry in content["pool"]
+            if "predicted" in entry
+        }
+        return predicted, HeldOut(**content["held_out"]) if "held_out" in content else None
 
     def scores(self, round_index: int) -> dict[Genotype, float] | None:
         """Return the scores of a round if it was scored before."""
-        if not (self._run and self._run.has(scores_name(round_index))):
-            return None
-        content = self._run.read_json(scores_name(round_index))
-        with understanding(self._run.folder / scores_name(round_index)):
-            return {self._space.parse(entry["genotype"]): float(entry["score"]) for entry in content["scores"]}
+        return self._known(
+            scores_name(round_index),
+            lambda of: {self._space.parse(entry["genotype"]): float(entry["score"]) for entry in of["scores"]},
+        )
 
     def keep_scores(self, round_index: int, entries: Sequence[Mapping[str, Any]], **about: Any) -> None:
         """Keep the scores of a round, an object a genotype, and what else is to be said of them."""
@@ -198,11 +203,8 @@ class Journal:
 
     def reranked(self) -> dict[str, float]:
         """Return the accuracies of the short trainings that were finished before."""
-        if self._run and self._run.has(RERANK):
-            content = self._run.read_json(RERANK)
-            with understanding(self._run.folder / RERANK):
-                return {text: float(accuracy) for text, accuracy in content["accuracies"].items()}
-        return {}
+        read = self._known(RERANK, lambda of: {text: float(value) for text, value in of["accuracies"].items()})
+        return read or {}
 
     def keep_reranked(self, accuracies: Mapping[str, float]) -> None:
         """Keep the accuracies of the short trainings so far."""
