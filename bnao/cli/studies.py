@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import logging
 import shlex
 import time
@@ -17,7 +16,6 @@ import click
 from attrs import frozen
 
 from bnao import backends
-from bnao.cli.figures import duration
 from bnao.cli.folders import dated_folder
 from bnao.cli.options import Decorator, all_of
 from bnao.cli.progress import telling
@@ -25,7 +23,7 @@ from bnao.cli.reports import peak_memory, spent_line
 from bnao.cli.stopping import going_on
 from bnao.config.settings import MachineConfig
 from bnao.errors import BnaoError, ConfigError
-from bnao.protocols import Backend, Event, Listener
+from bnao.protocols import Backend
 from bnao.provenance import ABOUT, About, keep_about
 from bnao.run import CONFIG, LOCK, Run, check_takes
 from bnao.studies import plots
@@ -154,23 +152,6 @@ def framework(machine: MachineConfig, what: str) -> Backend:
     if backend.name == "table":
         raise ConfigError(f"backend 'table' {what}; name a framework with --backend")
     return backend
-
-
-def counting(total: int, line: str) -> Listener:
-    """Return a listener that logs each event, how many there will be, and the time that is left.
-
-    Args:
-        total: events to come.
-        line: of each, a format of the event's values.
-    """
-    done, start = itertools.count(1), time.monotonic()
-
-    def listen(event: Event) -> None:
-        number = next(done)
-        left = (time.monotonic() - start) / number * (total - number)
-        log.info("%s %d/%d  %s  left %s", event["event"], number, total, line.format(**event), duration(left))
-
-    return listen
 
 
 def required(path: str | None, option: str) -> Path:

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.studies import Output, counting, framework, required, study_folder, study_options
+from bnao.cli.progress import following
+from bnao.cli.studies import Output, framework, required, study_folder, study_options
 from bnao.cli.study_reports import controllers_report
 from bnao.config.fields import build
 from bnao.config.settings import OF_A_BACKEND
@@ -57,9 +58,8 @@ def _studied(config: ControllersConfig, folder: Path) -> ControllersStudy:
         backend = framework(config.machine, "has no NAO controller")
         used.append(backend)
         makers = dict.fromkeys(computed, partial(make_controller, backend=backend))
-    listen = counting(sum(entry.seeds for entry in config.controllers), "{controller}, seed {seed}: {best:.3f}")
     facts = origin(about_table(path), config.machine, used)
-    with study_folder(folder, config, facts) as run:
+    with study_folder(folder, config, facts) as run, following("study") as listen:
         found = study_controllers(config, genotypes, scores, tests, makers, folder=run, listen=listen)
         keep_study(run, found.to_json(), config, data=f"table {path.name}")
     return found

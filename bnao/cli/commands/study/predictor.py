@@ -10,7 +10,8 @@ import click
 import numpy as np
 
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.studies import Output, counting, framework, required, study_folder, study_options
+from bnao.cli.progress import following
+from bnao.cli.studies import Output, framework, required, study_folder, study_options
 from bnao.cli.study_reports import predictor_report
 from bnao.config.fields import build
 from bnao.config.settings import OF_A_BACKEND, ControllerConfig, NetworkConfig, SearchConfig
@@ -60,9 +61,8 @@ def _studied(config: PredictorConfig, folder: Path) -> PredictorStudy:
         return controller
 
     make(config.controller, config.seed)  # what cannot be made is told before there is a folder
-    listen = counting(config.seeds * len(config.sizes), "{size} genotypes, seed {seed}: tau {tau:.3f}")
     facts = origin(about_table(path), config.machine, [] if backend is None else [backend])
-    with study_folder(folder, config, facts) as run:
+    with study_folder(folder, config, facts) as run, following("study") as listen:
         genotypes = list(score_of)
         scores = np.array(list(score_of.values()))
         found = study_predictor(config, genotypes, scores, make, folder=run, listen=listen)

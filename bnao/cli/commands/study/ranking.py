@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 
 import click
@@ -13,10 +12,9 @@ from bnao.cli.options import SectionedCommand, configured, layer_options, option
 from bnao.cli.progress import following
 from bnao.cli.studies import Output, framework, study_folder, study_options
 from bnao.cli.study_reports import ranking_report
-from bnao.cli.study_track import StudyTrack
 from bnao.config.fields import to_toml
 from bnao.config.studies import StudyConfig
-from bnao.data.dataset import epoch_batches, load_dataset
+from bnao.data.dataset import load_dataset
 from bnao.errors import RunError
 from bnao.run import Folder
 from bnao.space.spaces import space_named
@@ -60,12 +58,10 @@ def command(
     if show_config:
         click.echo(to_toml(config), nl=False)
         return
-    output.told(lambda: _studied(config, output.folder, store, file, output.quiet), ranking_report)
+    output.told(lambda: _studied(config, output.folder, store, file), ranking_report)
 
 
-def _studied(
-    config: StudyConfig, folder: Path, store: Path, file: Path | None, quiet: bool
-) -> RankingStudy | RankingSets:
+def _studied(config: StudyConfig, folder: Path, store: Path, file: Path | None) -> RankingStudy | RankingSets:
     space = space_named(config.network.space, config.network.nodes)
     several = len(config.sizes) > 1
     if several and file is not None:
@@ -78,21 +74,11 @@ def _studied(
     backend = framework(config.machine, "trains no supernet")
     dataset = load_dataset(config.data)
     whole = None if truths is not None else load_dataset(config.data, dev=False)
-    track = StudyTrack(
-        config,
-        config.genotypes if given is None else max(len(set(genotypes)) for genotypes in given.values()),
-        trains=truths is None,
-        alone_steps=epoch_batches(len((whole or dataset).y_train), config.alone.batch_size),
-        supernet_steps=epoch_batches(len(dataset.y_train), config.training.batch_size),
-        short_steps=epoch_batches(len(dataset.y_train), config.alone.batch_size),
-        scored_images=len(dataset.y_dev),
-        start=time.monotonic(),
-    )
     kept = _store(store, truths is None or bool(config.short))
     with study_folder(folder, config) as run:
         log.info("%s", dataset.describe())
         study: RankingStudy | RankingSets
-        with following(track, "study", quiet) as listen:
+        with following("study") as listen:
             if several:
                 study = study_ranking_sets(
                     config, backend, dataset, whole,
