@@ -14,12 +14,12 @@ from typing import Any
 import attrs
 import click
 
+from bnao.backends import framework
 from bnao.cli.figures import plain_score, plus_minus
 from bnao.cli.genotypes import Given, file_option, long_option
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import following, telling
 from bnao.cli.reports import numbered, peak_memory, spent_line, table
-from bnao.cli.studies import framework
 from bnao.config.fields import to_toml
 from bnao.config.settings import SearchConfig
 from bnao.config.studies import ProxiesConfig
@@ -105,7 +105,7 @@ def command(
         genotypes, scores = [entry.genotype for entry in ranked], {entry.genotype: entry.score for entry in ranked}
     start = time.monotonic()
     with telling(quiet):
-        backend = framework(config.machine, "trains and scores no network")
+        backend = framework(config.machine.backend, "trains and scores no network")
         dataset = load_dataset(config.data)
         log.info("%s", dataset.describe())
         with following("zero-cost scores") as listen:

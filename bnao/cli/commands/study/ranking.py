@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from bnao.backends import framework
 from bnao.cli.genotypes import Given
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import following
-from bnao.cli.studies import Output, framework, study_folder, study_options
+from bnao.cli.studies import Output, study_folder, study_options
 from bnao.cli.study_reports import ranking_report
 from bnao.config.fields import to_toml
 from bnao.config.studies import StudyConfig
@@ -71,7 +72,7 @@ def _studied(config: StudyConfig, folder: Path, store: Path, file: Path | None) 
     truths = {name: read_accuracies(source, space, config.truth_column) for name, source in sources.items()} or None
     if truths is not None and given is None and all(source.suffix == ".json" for source in sources.values()):
         given = {name: list(truth) for name, truth in truths.items()}  # of a folder all are ranked, in its order
-    backend = framework(config.machine, "trains no supernet")
+    backend = framework(config.machine.backend, "trains no supernet")
     dataset = load_dataset(config.data)
     whole = None if truths is not None else load_dataset(config.data, dev=False)
     kept = _store(store, truths is None or bool(config.short))
