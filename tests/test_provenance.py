@@ -260,7 +260,7 @@ def test_a_study_is_not_resumed_with_another_table():
     command(f"study controllers {options} --quiet --out cli")
     write_table("table.csv", seed=1)
 
-    with pytest.raises(RunError, match="cli was started with other data: table table.csv"):
+    with pytest.raises(RunError, match=r"cli was started with other data: table table\.csv"):
         bnao.run_study(read_config("cli", config_of), "cli")
 
 

@@ -108,7 +108,8 @@ def run_study(
     """
     prepared: PreparedStudy[Any] = prepare_study(config)
     with Run.of(folder, config) as run:
-        return prepared.study(run, listen)  # type: ignore[no-any-return]  # of the four, the one of its settings
+        found: ControllersStudy | PredictorStudy | list[SizeCorrelation] | AgreementStudy = prepared.study(run, listen)
+    return found
 
 
 def _table(config: ControllersConfig | PredictorConfig) -> Path:
