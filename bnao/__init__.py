@@ -29,6 +29,7 @@ from bnao.strategies.steps import search_by_steps
 from bnao.studies.genotypes import random_genotypes
 from bnao.studies.ranking import RankingStudy, study_ranking
 from bnao.studies.sets import RankingSets, study_ranking_sets
+from bnao.studies.tables import run_study
 from bnao.version import VERSION as __version__
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "rank_agreement",
     "resumed_search",
     "run_search",
+    "run_study",
     "score_genotypes",
     "search",
     "search_by_steps",
