@@ -56,5 +56,10 @@ def test_the_first_order_gradient_and_the_update_are_autograds(naive, channels, 
     found = softmax_slope(softmax(logits), outcome.slope)
     assert np.linalg.norm(found - by_alphas.numpy()) <= 1e-3 * np.linalg.norm(by_alphas)
     assert set(gradients) == set(parameters)
+    away, whole = 0.0, 0.0
     for name, expected in zip(parameters, by_parameters, strict=True):
-        assert np.linalg.norm(gradients[name] - expected.numpy()) <= 2e-3 * np.linalg.norm(expected) + 1e-6, name
+        off, norm = np.linalg.norm(gradients[name] - expected.numpy()), np.linalg.norm(expected)
+        # where a value of float32 is next to a ReLU's bend, the two may be on different sides of it
+        assert off <= 0.03 * norm + 1e-6, name
+        away, whole = away + off**2, whole + norm**2
+    assert away <= 1e-6 * whole
