@@ -112,7 +112,7 @@ def test_every_event_is_listed_with_exactly_its_fields(function, work):
     found = {event["event"]: set(event) - {"event"} for event in told}
     assert found == {kind: set(fields) for kind, fields in EVENTS[function].items()}
     assert [event["event"] for event in told].index("plan") == 0
-    assert [event["event"] for event in told].count("plan") == (2 if function == "search" else 1)
+    assert [event["event"] for event in told].count("plan") == (3 if function == "search" else 1)
     for event in told:
         assert set(event) - {"event"} == set(EVENTS[function][event["event"]])
 
