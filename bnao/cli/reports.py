@@ -14,6 +14,7 @@ from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
 from bnao.metrics import Estimate, kendall_tau
 from bnao.space.genotype import Genotype
+from bnao.stability import StabilityStudy
 from bnao.strategies.balance import Balance, balance
 from bnao.strategies.bias import SizeBias, size_bias
 from bnao.strategies.result import Learning, Ranked, SearchResult
@@ -202,6 +203,35 @@ def pool_line(result: SearchResult) -> str:
         f"of {len(result.ranked):,} genotypes scored, the first has {plain_score(first.score, as_share)}; the median "
         f"of the {len(pool):,} random ones of round 1 is {plain_score(statistics.median(pool), as_share)}"
     )
+
+
+def stability_report(study: StabilityStudy) -> list[str]:
+    """Return the lines of a stability study: a row a method, the differences to the first under them."""
+    heads = ["method", "searches", "test error", "sd", "95% interval", "min", "max"]
+    heads += ["parameters", "multiply-adds", "free edges", "alarms", "search"]
+    rows = []
+    for method in study.methods:
+        entries, ends = method.entries, method.interval()
+        rows.append(
+            [
+                method.method, str(len(entries)), percent(method.mean, 2),
+                "-" if method.deviation is None else percent(method.deviation, 2),
+                "-" if ends is None else f"{percent(max(0.0, ends[0]), 2)} to {percent(min(1.0, ends[1]), 2)}",
+                percent(min(method.errors), 2), percent(max(method.errors), 2),
+                f"{statistics.fmean(entry.parameters for entry in entries):,.0f}",
+                f"{statistics.fmean(entry.multiply_adds for entry in entries):,.0f}",
+                f"{statistics.fmean(entry.parameter_free_edges for entry in entries):.1f}",
+                str(sum(entry.alarm is not None for entry in entries)),
+                duration(statistics.fmean(entry.search_seconds for entry in entries)),
+            ]
+        )  # fmt: skip
+    lines = table(heads, rows, left=["method"])
+    first, *others = study.methods
+    for other in others:
+        mean, ends = other.difference(first)
+        within = "" if ends is None else f", 95% interval {100 * ends[0]:+.2f} to {100 * ends[1]:+.2f}"
+        lines.append(f"{other.method} less {first.method}, same seeds: {100 * mean:+.2f} points of test error{within}")
+    return lines
 
 
 def left_out_line(unreadable: Mapping[str, str], file: str) -> str:
