@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bnao.cli.event_texts import figures_text
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
-from bnao.cli.step_track import looks_text
 from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
 from bnao.metrics import Estimate, kendall_tau
@@ -98,7 +98,7 @@ def strategy_lines(seen: Mapping[str, Any]) -> list[str]:
     ALARM in 1 of 1 epochs, the last: 6 of 6 edges have no parameters
     """
     looks, scored = seen["epochs"], seen["scored"]
-    figures = looks_text(looks[-1]["figures"]) if looks else ""
+    figures = figures_text(looks[-1]["figures"]) if looks else ""
     line = f"{seen['name']}: {seen['updates']:,} updates, {scored:,} genotype{'s' * (scored != 1)} scored"
     lines = [f"{line}; in the end {figures}" if figures else line]
     alarms = [look["alarm"] for look in looks if look.get("alarm")]
@@ -267,7 +267,8 @@ def evaluation_report(
             *[percent(done.top5_mean, 2)] * bool(done.top5_errors),
         ]
         row += [*[str(done.channels)] * (done.channels is not None), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
-        row += [plain_score(scores[done.genotype], as_share)] if scores else []
+        score = None if scores is None else scores.get(done.genotype)
+        row += ["-" if score is None else plain_score(score, as_share)] if scores else []
         row += [sources[number]] if sources else []
         rows.append(row)
     lines = [*table(heads, rows, left=["from"])]

@@ -20,7 +20,7 @@ from bnao.network.state import State
 from bnao.run import read_config
 from bnao.space.genotype import Cell, Genotype, edge_slots
 from bnao.space.spaces import space_named
-from bnao.strategies.journal import read_supernet
+from bnao.strategies.journal import read_supernet, supernet_network
 
 
 @frozen(eq=False)
@@ -135,7 +135,9 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
         WeightsError: its weights are damaged.
         ConfigError: its supernet is another: a setting differs.
     """
-    searched = read_config(Path(folder), SearchConfig).network
+    config = read_config(Path(folder), SearchConfig)
+    state = read_supernet(Path(folder))
+    searched = supernet_network(Path(folder), config)
     for name in ("space", "nodes", "channels", "cells", "network", "slots"):
         theirs, ours = getattr(searched, name), getattr(network, name)
         if name == "nodes":
@@ -144,7 +146,6 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
             raise ConfigError(
                 f"from_supernet is {folder}, a search with {name} = {theirs}, and here {name} = {ours}; they must agree"
             )
-    state = read_supernet(Path(folder))
     if searched.share_over == network.share_over:
         return state
     if SHARE_OVER.index(searched.share_over) < SHARE_OVER.index(network.share_over):

@@ -13,17 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnao.config.strategies.evolution import SposConfig
-from bnao.errors import ConfigError
 from bnao.protocols import Mixture, Outcome
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
-from bnao.strategies.candidates import budgets_text
+from bnao.strategies.candidates import random_candidates
 from bnao.strategies.step_level import Request, Score, SearchContext, StrategyState
 from bnao.streams import stream
 from bnao.training.companions import fair_paths
 
-# random genotypes looked at, some at once, before a budget is called too tight
-_AT_ONCE, _BLOCKS = 20, 100
 # children made for each one wanted, before random genotypes take their places
 _TRIES = 10
 
@@ -88,17 +85,8 @@ class UniformPaths:
 
     def _random(self, n: int, rng: np.random.Generator) -> list[Genotype]:
         """Return random genotypes that the search may choose."""
-        context, found = self._context, list[Genotype]()
-        for block in range(_BLOCKS):
-            at_once = n if block == 0 else max(n, _AT_ONCE)
-            some = [genotype for _ in range(at_once) for genotype in context.space.random_genotypes(1, rng)]
-            found += [genotype for genotype, wanted in zip(some, context.accept(some), strict=True) if wanted]
-            if len(found) >= n:
-                return found[:n]
-        raise ConfigError(
-            f"only {len(found)} of about {_BLOCKS * max(n, _AT_ONCE):,} random genotypes keep the budget "
-            f"({budgets_text(context.config)}), and {n} are wanted; allow more, or take fewer channels or cells"
-        )
+        context = self._context
+        return random_candidates(context.space, context.accept, n, rng, context.config)
 
 
 class FairPaths(UniformPaths):

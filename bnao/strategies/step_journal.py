@@ -82,11 +82,10 @@ class StepJournal(SearchFolder):
 
     def scores(self) -> dict[Genotype, float]:
         """Return the scores that the strategy asked for before."""
-        if not (self._run and self._run.has(SCORES)):
-            return {}
-        content = self._run.read_json(SCORES)
-        with understanding(self._run.folder / SCORES):
-            return {self._space.parse(entry["genotype"]): float(entry["score"]) for entry in content["scores"]}
+        read = self._known(
+            SCORES, lambda of: {self._space.parse(entry["genotype"]): float(entry["score"]) for entry in of["scores"]}
+        )
+        return read or {}
 
     def keep_scores(self, scores: Mapping[Genotype, float]) -> None:
         """Keep all scores so far."""

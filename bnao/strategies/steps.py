@@ -26,6 +26,7 @@ from bnao.strategies.candidates import budgets_text, within_budgets
 from bnao.strategies.ending import Rerank, final_ranking
 from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import first_weights
+from bnao.strategies.plan import SCORED_AT_ONCE, steps_plan
 from bnao.strategies.result import Ranked, SearchResult, error_of_share
 from bnao.strategies.step_journal import Checkpoint, StepJournal
 from bnao.strategies.step_level import Request, SearchContext, Staged, Strategy
@@ -43,8 +44,6 @@ MakeStrategy = Callable[[SearchContext], Strategy]
 
 # turns of an update, beyond which a strategy is taken to have forgotten that something must learn
 _MOST_TURNS = 10_000
-# genotypes scored between two signs of life
-_SCORED_AT_ONCE = 10
 
 
 def search_by_steps(
@@ -192,6 +191,8 @@ class StepSearch:
         if run is not None:
             keep_about(run, about or origin(None, self.config.machine))
         self.scores = self.journal.scores()
+        images = self.supernet.scored_images or 0
+        self.listen(steps_plan(self.config, self.steps, images, reranks=rerank is not None))
         if self.journal.last is not None:
             self.restore(self.journal.last)
         elif self.config.from_supernet is not None:
@@ -199,7 +200,14 @@ class StepSearch:
         self.train()
         ranked, fusion = final_ranking(self.ranked(), self.config, self.journal, rerank, fuse, self.tell_event)
         looks = [look.to_json() for look in self.watch.looks]
-        seen = {"name": self.config.strategy, "updates": self.made, "scored": len(self.asked), "epochs": looks}
+        seen: dict[str, Any] = {
+            "name": self.config.strategy,
+            "updates": self.made,
+            "scored": len(self.asked),
+            "epochs": looks,
+        }
+        if self.supernet.network.cells != self.network.cells:
+            seen["cells"] = self.supernet.network.cells  # of the last stage, whose weights are left
         result = SearchResult(self.space.name, self.config.seed, tuple(ranked), fusion=fusion, strategy=seen)
         self.tell("end", best=str(result.best), score=result.ranked[0].score)
         self.journal.finish(result.to_json(), self.supernet.state())
@@ -283,8 +291,8 @@ class StepSearch:
     def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """Score by the shared weights, each genotype once in a search."""
         new = [genotype for genotype in dict.fromkeys(genotypes) if genotype not in self.asked]
-        for start in range(0, len(new), _SCORED_AT_ONCE):
-            some = new[start : start + _SCORED_AT_ONCE]
+        for start in range(0, len(new), SCORED_AT_ONCE):
+            some = new[start : start + SCORED_AT_ONCE]
             unknown = [genotype for genotype in some if genotype not in self.scores]
             if unknown:
                 self.scores |= zip(unknown, self.supernet.score(unknown).tolist(), strict=True)

@@ -354,12 +354,9 @@ def test_adam_is_that_of_the_paper():
 
 def test_stages_that_are_no_three_numbers_are_refused():
     for settings, message in (
-        (
-            {"depths": (3, 1, 5)},
-            r"depths is 3,1,5; it must be 3 numbers, one a stage, of 1 to 1000, none below",
-        ),
-        ({"kept": (5,)}, "kept is 5; it must be 2 numbers, one a stage"),
-        ({"skip_dropout": (0.1, 0.4, 1.0)}, "skip_dropout is 0.1,0.4,1.0; it must be 3 numbers"),
+        ({"depths": (3, 1, 5)}, "depths is '3,1,5'; it must be three numbers >= 1, none below the one before it"),
+        ({"kept": (5,)}, "kept is '5'; it must be two numbers >= 1, the second not above the first"),
+        ({"skip_dropout": (0.1, 0.4, 1.0)}, "skip_dropout is '0.1,0.4,1.0'; it must be three numbers from 0 to 0.99"),
     ):
         with pytest.raises(ConfigError, match=message):
             context_of("p-darts", **settings)

@@ -15,6 +15,7 @@ from bnao.protocols import Mixture
 from bnao.run import Run
 from bnao.space.mixture import mixture_shape
 from bnao.space.spaces import SPACES
+from bnao.strategies.journal import supernet_network
 from bnao.strategies.methods import METHODS
 from bnao.strategies.step_level import Request
 from bnao.strategies.steps import StepSearch, search_by_steps
@@ -29,13 +30,13 @@ FAST = {
     "fairnas": EVOLUTION,
     "enas": {"policy": "tabular", "learning_rate": 0.2, "policy_steps": 10, "baseline_decay": 0.9},
     "proxyless": {"logit_rate": 0.1, "every": 1, "warm_up": 0.1},
-    **dict.fromkeys(("darts", "snas", "gdas", "pc-darts", "p-darts", "fair-darts", "darts-minus"), {"logit_rate": 0.1}),
 }
+GRADIENT = ("darts", "snas", "gdas", "pc-darts", "p-darts", "fair-darts", "darts-minus")
 
 
 def config_of(strategy, space="nas-bench-201", **settings):
     network = {"space": space, "channels": 4, "cells": 1, "share_over": "source"}
-    sections = {section_of(strategy): FAST.get(strategy, {})}
+    sections = {section_of(strategy): FAST.get(strategy, {"logit_rate": 0.1} if strategy in GRADIENT else {})}
     base = {"rounds": 1, "steps": 300, "rerank_epochs": 0, "strategy": strategy, "network": network, **sections}
     return build(SearchConfig, {**base, **settings})
 
@@ -332,3 +333,17 @@ def test_the_length_of_a_search_is_that_of_all_rounds():
     assert Supply(config_of("spos", rounds=3, steps=7), data, halves=False).steps == 21
     assert Supply(evolve(config_of("spos"), steps=None, epochs=5), data, halves=False).steps == 10
     assert Supply(evolve(config_of("spos"), steps=None, epochs=5), data, halves=True).steps == 5
+
+
+def test_the_weights_of_the_last_stage_are_those_that_are_left(tmp_path):
+    config = config_of("p-darts", steps=12, p_darts={"depths": (1, 2, 3)})
+
+    with Run.create(tmp_path / "run", config) as run:
+        search = search_of(config)
+        search.result(run)
+
+    assert search.supernet.network.cells == 3
+    assert supernet_network(tmp_path / "run", config).cells == 3
+    with Run.create(tmp_path / "other", config_of("spos", steps=2)) as run:
+        search_of(config_of("spos", steps=2)).result(run)
+    assert supernet_network(tmp_path / "other", config).cells == 1

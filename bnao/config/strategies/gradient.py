@@ -1,12 +1,10 @@
 """Settings of the strategies that learn a mixture's weights by their gradient; the defaults are their authors'."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 from attrs import frozen
 
-from bnao.config.fields import Settings, setting
-from bnao.errors import ConfigError
+from bnao.config.fields import Settings, setting, several
 
 
 @frozen
@@ -69,17 +67,6 @@ class PcDartsConfig(LogitsConfig):
     )
 
 
-def _check_stages(name: str, values: tuple[float, ...], n: int, least: float, most: float, rising: int = 0) -> None:
-    """Check n values, one a stage; rising is 1 where none may be below the one before it, -1 for the opposite."""
-    good = len(values) == n and all(least <= value <= most for value in values)
-    if not good or any(rising * (after - before) < 0 for before, after in pairwise(values)):
-        order = {-1: ", none above the one before it", 0: "", 1: ", none below the one before it"}[rising]
-        raise ConfigError(
-            f"{name} is {','.join(map(str, values))}; it must be {n} numbers, one a stage, of {least:g} to "
-            f"{most:g}{order}"
-        )
-
-
 @frozen
 class PDartsConfig(LogitsConfig):
     """Progressive DARTS.
@@ -88,26 +75,32 @@ class PDartsConfig(LogitsConfig):
     """
 
     logit_rate: float = setting(6e-4, "Learning rate of Adam on the architecture logits.", least=0)
-    depths: tuple[int, ...] = setting(
-        (1, 3, 5), "Normal cells per stack (N) in each of the three stages: 5, 11 and 17 cells in all.", converter=tuple
+    depths: tuple[int, ...] = several(
+        (1, 3, 5),
+        "Normal cells per stack (N) in each of the three stages, by commas: 5, 11 and 17 cells in all.",
+        read=int,
+        check=lambda values: len(values) == 3 and values[0] >= 1 and list(values) == sorted(values),
+        wanted="three numbers >= 1, none below the one before it",
     )
-    kept: tuple[int, ...] = setting(
-        (5, 3), "Operations left at each place in the second and in the third stage, the strongest.", converter=tuple
+    kept: tuple[int, ...] = several(
+        (5, 3),
+        "Operations left at each place in the second and in the third stage, the strongest, by commas.",
+        read=int,
+        check=lambda values: len(values) == 2 and values[0] >= values[1] >= 1,
+        wanted="two numbers >= 1, the second not above the first",
     )
     warm_up: float = setting(
         0.4, "Fraction of each stage before the logits begin to move: 10 of 25 epochs.", least=0, most=1
     )
-    skip_dropout: tuple[float, ...] = setting(
+    skip_dropout: tuple[float, ...] = several(
         (0.1, 0.4, 0.7),
-        "Probability of dropping an image's identity (skip_connect) at the beginning of each of the three stages.",
-        converter=tuple,
+        "Probability of dropping an image's identity (skip_connect) at the beginning of each of the three stages, by "
+        "commas.",
+        read=float,
+        check=lambda values: len(values) == 3 and all(0 <= value <= 0.99 for value in values),
+        wanted="three numbers from 0 to 0.99",
     )
     most_skips: int = setting(2, "Identities (skip_connect) in the derived normal cell at most.", least=0)
-
-    def __attrs_post_init__(self) -> None:
-        _check_stages("depths", self.depths, 3, 1, 1000, 1)
-        _check_stages("kept", self.kept, 2, 1, 64, -1)
-        _check_stages("skip_dropout", self.skip_dropout, 3, 0, 0.99)
 
 
 @frozen
