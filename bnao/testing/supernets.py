@@ -16,7 +16,7 @@ from bnao.errors import BackendError, GenotypeError, ProtocolError
 from bnao.network.parameters import shared_place
 from bnao.network.stack import stack
 from bnao.network.state import MOMENTUM, without_momenta
-from bnao.protocols import Architecture, Backend, Differentiable, Outcome, Pass, Supernet
+from bnao.protocols import Architecture, Backend, Outcome, Pass, Supernet
 from bnao.space.genotype import Genotype
 from bnao.space.mixture import Mixture, mixture_of, mixture_places, mixture_shape
 from bnao.space.spaces import SearchSpace, space_named
@@ -24,7 +24,7 @@ from bnao.streams import stream
 from bnao.testing.paths import path_names
 from bnao.testing.states import are_equal, copy_of
 from bnao.training.shared_weights import SharedWeights
-from bnao.training.unrolled import slope_ahead
+from bnao.training.unrolled import Differentiable, slope_ahead
 
 _B = 16
 Make = Callable[..., Supernet]
