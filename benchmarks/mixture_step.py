@@ -3,7 +3,8 @@
     python benchmarks/mixture_step.py --channels 16 --cells 2 --image 32 --batch 64
     python benchmarks/mixture_step.py ... --yardstick benchmarks/naive_darts.py   # and the ratios to it
 
-prints one JSON line. The batches are made beforehand, as the yardstick's are.
+prints one JSON line; where the machine does other work too, compare the seconds of the CPU. The batches are made
+beforehand, as the yardstick's are.
 """
 
 import argparse
@@ -45,15 +46,17 @@ def measure(
         mixture = Mixture(powers / powers.sum(-1, keepdims=True))
         return Pass(mixture, images, rng.integers(10, size=batch), **options)
 
-    times = []
+    times, busy = [], []
     for _ in range(1 + steps):
         dev, train = given(learn=False, slope="used"), given()
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         supernet.step([dev], rate=0.025)
         supernet.step([train], rate=0.025)
         times.append(time.perf_counter() - began)
+        busy.append(time.process_time() - used)
     return {
         "seconds_per_step": statistics.median(times[1:]),
+        "cpu_seconds_per_step": statistics.median(busy[1:]),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "backend": backend,
         **loaded.versions(),
@@ -77,7 +80,7 @@ def main() -> None:
         return
     options = [text for name, value in chosen.items() for text in (f"--{name}", str(value))]
     others = [text for name, value in chosen.items() if name != "backend" for text in (f"--{name}", str(value))]
-    figures = ("seconds_per_step", "peak_memory_mib")
+    figures = ("seconds_per_step", "cpu_seconds_per_step", "peak_memory_mib")
     print(json.dumps({**ratios([__file__, *options], [yardstick, *others], figures, pairs), **chosen}))
 
 

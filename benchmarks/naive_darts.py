@@ -198,14 +198,16 @@ def measure(channels: int, cells: int, image: int, batch: int, steps: int, seed:
         images = rng.standard_normal((batch, 3, image, image), np.float32)
         return torch.from_numpy(images), torch.from_numpy(rng.integers(10, size=batch))
 
-    times = []
+    times, busy = [], []
     for _ in range(1 + steps):
         batches = given(), given()
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         step(net, alphas, of_weights, of_alphas, *batches)
         times.append(time.perf_counter() - began)
+        busy.append(time.process_time() - used)
     return {
         "seconds_per_step": statistics.median(times[1:]),
+        "cpu_seconds_per_step": statistics.median(busy[1:]),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "torch": torch.__version__,

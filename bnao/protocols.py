@@ -189,23 +189,6 @@ class Supernet(Protocol):
         ...
 
 
-@runtime_checkable
-class Differentiable(Supernet, Protocol):
-    """A supernet whose gradients can be had without an update, as second order needs them; none must be."""
-
-    def gradients(self, passes: Sequence[Pass]) -> tuple[list[Outcome], State]:
-        """Make passes as ``step`` does, and return the sum of the gradients of those that learn; nothing changes.
-
-        Returns:
-            One outcome a pass, and gradients by parameter name, neither clipped nor with weight decay; parameters
-            that have no part in a pass that learns are left out.
-
-        Raises:
-            ProtocolError, BackendError, GenotypeError, ConfigError: as ``step``.
-        """
-        ...
-
-
 class Scorer(Protocol):
     """Trains and scores the genotypes of a search's pool: a supernet with its images, or what stands in its place.
 

@@ -7,19 +7,9 @@ from attrs import evolve, frozen
 
 from bnao.config.arms import MOST_ALPHA
 from bnao.config.fields import section, setting, told
-from bnao.config.strategies import STEP_LEVEL
+from bnao.config.strategies import STEP_LEVEL, gradient
 from bnao.config.strategies.enas import EnasConfig
 from bnao.config.strategies.evolution import FairnasConfig, SposConfig
-from bnao.config.strategies.gradient import (
-    DartsConfig,
-    DartsMinusConfig,
-    FairDartsConfig,
-    GdasConfig,
-    PcDartsConfig,
-    PDartsConfig,
-    ProxylessConfig,
-    SnasConfig,
-)
 from bnao.config.strategies.watch import WatchConfig
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
@@ -106,12 +96,26 @@ class NetworkConfig:
         "(source), those of the same node (node), or all edges of a cell (cell).",
         choices=SHARE_OVER,
     )
+    partial_channels: int = setting(
+        1,
+        "The operations of a supernet see one in this many channels of their source; the others go past them, as in "
+        "PC-DARTS, which takes 4.",
+        least=1,
+        most=64,
+    )
     classes: int = setting(10, "Number of classes.", least=2, most=MOST_CLASSES, from_data=True)
     image: tuple[int, int, int] = setting(
         (32, 32, 3), "Height, width and channels of an image.", from_data=True, converter=tuple
     )
 
     def __attrs_post_init__(self) -> None:
+        if self.partial_channels > 1 and (
+            self.channels % self.partial_channels or 0 < self.channels < 2 * self.partial_channels
+        ):
+            raise ConfigError(
+                f"channels is {self.channels} and partial_channels is {self.partial_channels}; channels must be a "
+                "multiple of it, and at least twice as many"
+            )
         whole = all(isinstance(side, int) and not isinstance(side, bool) for side in self.image)
         if len(self.image) != 3 or not whole or min(self.image) < 1:
             raise ConfigError(f"image is {'x'.join(map(told, self.image))}; it must be HxWxC, such as 32x32x3")
@@ -469,14 +473,14 @@ class SearchConfig:
     spos: SposConfig = section(SposConfig, strategy="spos")
     fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")
     enas: EnasConfig = section(EnasConfig, strategy="enas")
-    darts: DartsConfig = section(DartsConfig, strategy="darts")
-    snas: SnasConfig = section(SnasConfig, strategy="snas")
-    gdas: GdasConfig = section(GdasConfig, strategy="gdas")
-    pc_darts: PcDartsConfig = section(PcDartsConfig, strategy="pc-darts")
-    p_darts: PDartsConfig = section(PDartsConfig, strategy="p-darts")
-    fair_darts: FairDartsConfig = section(FairDartsConfig, strategy="fair-darts")
-    darts_minus: DartsMinusConfig = section(DartsMinusConfig, strategy="darts-minus")
-    proxyless: ProxylessConfig = section(ProxylessConfig, strategy="proxyless")
+    darts: gradient.DartsConfig = section(gradient.DartsConfig, strategy="darts")
+    snas: gradient.SnasConfig = section(gradient.SnasConfig, strategy="snas")
+    gdas: gradient.GdasConfig = section(gradient.GdasConfig, strategy="gdas")
+    pc_darts: gradient.PcDartsConfig = section(gradient.PcDartsConfig, strategy="pc-darts")
+    p_darts: gradient.PDartsConfig = section(gradient.PDartsConfig, strategy="p-darts")
+    fair_darts: gradient.FairDartsConfig = section(gradient.FairDartsConfig, strategy="fair-darts")
+    darts_minus: gradient.DartsMinusConfig = section(gradient.DartsMinusConfig, strategy="darts-minus")
+    proxyless: gradient.ProxylessConfig = section(gradient.ProxylessConfig, strategy="proxyless")
 
     def __attrs_post_init__(self) -> None:
         if self.strategy in ROUND_LEVEL[1:]:

@@ -138,7 +138,7 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
     config = read_config(Path(folder), SearchConfig)
     state = read_supernet(Path(folder))
     searched = supernet_network(Path(folder), config)
-    for name in ("space", "nodes", "channels", "cells", "network", "slots"):
+    for name in ("space", "nodes", "channels", "cells", "network", "slots", "partial_channels"):
         theirs, ours = getattr(searched, name), getattr(network, name)
         if name == "nodes":
             theirs, ours = (space_named(each.space, each.nodes).nodes for each in (searched, network))
@@ -190,6 +190,11 @@ class SupernetWeights:
                 f"of space {network.space!r}"
             )
         network = searched.network
+        if network.partial_channels > 1:
+            raise ConfigError(
+                f"from_supernet is {folder}, a search with partial_channels = {network.partial_channels}; its "
+                "operations have fewer channels than those of the networks to train"
+            )
         return cls(folder, network.space, read_supernet(Path(folder)), network.slots, network.share_over)
 
     def inherited(self, genotype: Genotype, network: NetworkConfig) -> Inheritance:

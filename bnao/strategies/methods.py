@@ -90,7 +90,8 @@ METHODS: dict[str, Method] = {
     ),
     "pc-darts": Method(
         "PC-DARTS", "Xu et al. 2020, arXiv 1907.05737",
-        "as darts, times a softmax over a node's edges", "mixtures, slope", "28", "14", PcDarts,
+        "as darts on a quarter of the channels, times a softmax over a node's edges", "mixtures, slope", "7", "4",
+        PcDarts,
     ),
     "p-darts": Method(
         "P-DARTS", "Chen et al. 2019, arXiv 1904.12760",

@@ -16,8 +16,8 @@ from bnao.streams import stream
 class PcDarts(GradientStrategy):
     """DARTS with a second softmax, over the edges that enter a node (Eq. 5): a weight is the product of both.
 
-    Edges are strong by the product, and logits do not move in the first part of the search. How many channels the
-    operations see is the network's (``partial_channels``).
+    Edges are strong by the product, and logits do not move in the first part of the search. Which part of the channels
+    the operations see is the network's to say (``partial_channels``); the others go past them by the edge's share.
 
     Attributes:
         edge_logits: shape (cells, places).

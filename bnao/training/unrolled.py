@@ -8,13 +8,14 @@ the mixture p. The derivative of the dev loss at w' by p, w' moving with it, is
 and the second term, a Hessian times u, is a difference quotient of the train loss's slope at w + e u and w - e u.
 
 It costs two passes and their gradients by the weights, and two slopes, beside the update itself: five passes in place
-of first order's two. Weights go through arrays, so all that a backend adds is ``bnao.protocols.Differentiable``.
+of first order's two. Weights go through arrays, so all that a backend adds is ``Differentiable``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from attrs import evolve
@@ -23,10 +24,27 @@ from numpy.typing import NDArray
 from bnao.config.settings import TrainingConfig
 from bnao.errors import BackendError
 from bnao.network.state import MOMENTUM
-from bnao.protocols import Differentiable, Outcome, Pass, State, Supernet
+from bnao.protocols import Outcome, Pass, State, Supernet
 
 # how far weights are moved for the difference quotient, in the norm of all of them (Sec. 3.1)
 _STEP = 0.01
+
+
+@runtime_checkable
+class Differentiable(Supernet, Protocol):
+    """A supernet whose gradients can be had without an update, as second order needs them; none must be."""
+
+    def gradients(self, passes: Sequence[Pass]) -> tuple[list[Outcome], State]:
+        """Make passes as ``step`` does, and return the sum of the gradients of those that learn; nothing changes.
+
+        Returns:
+            One outcome a pass, and gradients by parameter name, neither clipped nor with weight decay; parameters
+            that have no part in a pass that learns are left out.
+
+        Raises:
+            ProtocolError, BackendError, GenotypeError, ConfigError: as ``step``.
+        """
+        ...
 
 
 def slope_ahead(supernet: Supernet, dev: Pass, train: Pass, rate: float, training: TrainingConfig) -> Outcome:

@@ -4,16 +4,19 @@ import pathlib
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from bnao.config.settings import NetworkConfig, SearchConfig, TrainingConfig
 from bnao.protocols import Mixture, Pass
 from bnao.space.mixture import mixture_shape
-from bnao.space.spaces import SPACES
+from bnao.space.spaces import SPACES, space_named
 from bnao.strategies.logits import softmax, softmax_slope
 from bnao.streams import stream
+from bnao.training.unrolled import slope_ahead
 
 torch = pytest.importorskip("torch")
 
+from bnao.backends.torch.operations import Operations  # noqa: E402
 from bnao.backends.torch.supernet import TorchSupernet  # noqa: E402
 
 
@@ -63,3 +66,35 @@ def test_the_first_order_gradient_and_the_update_are_autograds(naive, channels, 
         assert off <= 0.03 * norm + 1e-6, name
         away, whole = away + off**2, whole + norm**2
     assert away <= 1e-6 * whole
+
+
+def test_second_order_is_the_difference_quotient_of_the_loss_after_a_step(monkeypatch):
+    # a smooth function in place of the ReLU: across bends, differences of gradients are no derivatives
+    monkeypatch.setattr(Operations, "relu", lambda self, x: torch.nn.functional.softplus(x))
+    monkeypatch.setattr(torch.Tensor, "relu_", torch.nn.functional.softplus)
+    rate, plain = 0.03, TrainingConfig(momentum=0.0, weight_decay=0.0, gradient_norm=0.0)
+    network = NetworkConfig(space="nao", nodes=2, channels=4, cells=1, share_over="source", image=(12, 12, 3))
+    supernet = TorchSupernet(SearchConfig(network=network, training=plain), network)
+    space = space_named("nao", 2)
+    rng = stream(0, "second order")
+    weights = np.exp(rng.standard_normal(mixture_shape(space))) / 5
+    weights[..., space.operations.index("max_pool_3x3")] = 0.0  # it bends too
+    images = rng.standard_normal((2, 16, 12, 12, 3)).astype(np.float32)
+    dev, train = (Pass(Mixture(weights), batch, rng.integers(10, size=16), learn=False) for batch in images)
+    begun = {name: np.array(value) for name, value in supernet.state().items()}
+
+    outcome = slope_ahead(supernet, dev, train, rate, plain)
+
+    supernet.step([evolve(train, learn=True)], rate)
+    (first,) = supernet.step([evolve(dev, slope="used")], rate)
+    second = outcome.slope - first.slope
+    assert np.linalg.norm(second) > 0.05 * np.linalg.norm(first.slope)
+    for direction in (outcome.slope, second):
+        direction = direction / np.linalg.norm(direction)
+        losses = []
+        for sign in (1, -1):
+            there = Mixture(weights + sign * 3e-3 * direction)
+            supernet.load_state(begun)
+            supernet.step([evolve(train, architecture=there, learn=True)], rate)
+            losses.append(supernet.step([evolve(dev, architecture=there)], rate)[0].loss)
+        assert (losses[0] - losses[1]) / 6e-3 == pytest.approx((outcome.slope * direction).sum(), rel=0.02)

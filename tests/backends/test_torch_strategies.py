@@ -21,7 +21,7 @@ TINY = {
     "rounds": 1, "steps": 12, "share-over": "source", "checkpoint-seconds": 0, "top": 2, "spos-population": 6,
     "spos-generations": 2, "spos-crossovers": 3, "spos-mutations": 3, "fairnas-population": 6, "enas-policy-steps": 2,
     "fairnas-generations": 2, "fairnas-crossovers": 3, "fairnas-mutations": 3, "enas-policy-samples": 3,
-    "enas-candidates": 4, "p-darts-depths": "1,1,2",
+    "enas-candidates": 4, "p-darts-depths": "1,1,2", "partial-channels": 1,
 }  # fmt: skip
 
 

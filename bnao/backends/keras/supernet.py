@@ -27,6 +27,7 @@ from bnao.network.parameters import initial_weights, supernet_shapes
 from bnao.network.state import MOMENTUM, checked_state
 from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
 from bnao.space.genotype import Genotype
+from bnao.training.partial import as_computed, check_whole, computed_passes
 
 if ENGINE == "tensorflow":
     import tensorflow as tf
@@ -90,6 +91,7 @@ class Supernet(keras.Model):
 
     def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         """Logits (b, classes) of images along the path of an architecture; the same in training and testing."""
+        check_whole(self.network)
         arch = self._checked(inputs["arch"])
         values = [tensor(array) for array in self.arrays]
         if arch is None:  # Keras asks for shapes, or someone traces what must not be traced
@@ -204,6 +206,7 @@ class KerasSupernet:
     def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
         """Make the passes, sum the gradients of those that learn, and update once."""
         check_passes(passes)
+        passes = computed_passes(passes, self.network)
         with self.machine.scope():
             values = [tensor(array) for array in self.net.arrays]
             if self._is_one_program(passes):
@@ -216,6 +219,7 @@ class KerasSupernet:
     def gradients(self, passes: Sequence[Pass]) -> tuple[list[Outcome], State]:
         """Make the passes, and return the sum of the gradients of those that learn."""
         check_passes(passes)
+        passes = computed_passes(passes, self.network)
         with self.machine.scope():
             outcomes, learned, total = self._all_made([tensor(array) for array in self.net.arrays], passes)
             if total is None:
@@ -286,11 +290,10 @@ class KerasSupernet:
 
     def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Shape (b, classes) for one batch (b, height, width, channels), normalised by its own statistics."""
-        known = self._known(architecture)
+        known = self._known(as_computed(architecture, self.network))
         with self.machine.scope():
             values = [tensor(array) for array in self.net.arrays]
-            computed: NDArray[np.float32] = to_numpy(_tested(self.net.forward, values, images, known, None))
-        return computed
+            return to_numpy(_tested(self.net.forward, values, images, known, None))
 
     def _known(self, architecture: Architecture, slope: str = "no") -> NDArray[np.int32] | Mixed:
         """An architecture as the network takes it."""

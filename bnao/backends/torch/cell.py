@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from bnao.backends.torch.layers import Layers, scaled
@@ -56,7 +57,9 @@ def states_of(
         of_places = None if masks is None else masks[0]
         for index in range(len(cell.nodes)):
             states.append(
-                _mixed(operations, layers, position, cell, index, states, active, rules, share_over, path, of_places)
+                _mixed_node(
+                    operations, layers, position, cell, index, states, active, rules, share_over, path, of_places
+                )
             )
     else:
         _add_nodes(operations, layers, position, cell, states, active, masks, rules, slots, share_over, path)
@@ -104,6 +107,46 @@ def _add_nodes(
             states.append(operations.zeros(states[source], 2 if position.reduction and source < cell.inputs else 1))
 
 
+def _mixed_node(
+    operations: Operations,
+    layers: Layers,
+    position: Position,
+    cell: MixedCell,
+    index: int,
+    states: Sequence[Tensor] | Mapping[int, Tensor],
+    active: _Active,
+    rules: Rules,
+    share_over: str,
+    path: list[Tensor],
+    masks: Sequence[Tensor] | None,
+) -> Tensor:
+    """The state of a mixture's node.
+
+    Where operations see the first of several parts of their source's channels (``partial_channels``), the others go
+    past them, through a maximum of 2 x 2 pixels where the size halves, and are multiplied by the sum of the place's
+    factors; then channels are shuffled (PC-DARTS, Xu et al., arXiv 1907.05737, Sec. 3.2).
+    """
+    given = operations, layers, position, cell, index
+    if cell.parts == 1:
+        return _mixed(*given, states, active, rules, share_over, path, masks)
+    few = position.channels // cell.parts
+    numbered = states.items() if isinstance(states, Mapping) else enumerate(states)
+    narrow = {number: state[:, :few] for number, state in numbered}
+    total = _mixed(*given, narrow, _Active(operations, narrow), rules, share_over, path, masks)
+    wide = total.new_zeros(len(total), position.channels - few, *total.shape[2:])
+    for source, factor in cell.past[index].items():
+        rest = states[source][:, few:]
+        if position.reduction and source < cell.inputs:
+            rest = F.max_pool2d(rest, 2, ceil_mode=True)
+        wide = wide + rest * factor
+    return channels_shuffled(torch.cat([total, wide], 1), cell.parts)
+
+
+def channels_shuffled(x: Tensor, groups: int) -> Tensor:
+    """The channels of x, of so many groups of neighbours, one of each group after the other."""
+    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
 def _mixed(
     operations: Operations,
     layers: Layers,
@@ -117,7 +160,7 @@ def _mixed(
     path: list[Tensor],
     masks: Sequence[Tensor] | None,
 ) -> Tensor:
-    """The state of a mixture's node: the sum of its terms' outputs, each multiplied by its factor.
+    """The sum of the outputs of a node's terms, each multiplied by its factor.
 
     Args:
         masks: for each place what its identity is multiplied by; None: nothing is dropped.
@@ -228,7 +271,7 @@ def one_cell(
         if cell.inputs + index not in live:
             continue
         if isinstance(cell, MixedCell):
-            states[cell.inputs + index] = _mixed(
+            states[cell.inputs + index] = _mixed_node(
                 operations, layers, position, cell, index, states, active, rules, share_over, path,
                 None if masks is None else masks[0],
             )  # fmt: skip

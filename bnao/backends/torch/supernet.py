@@ -22,9 +22,10 @@ from bnao.backends.torch.optimizer import PathSGD
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.network.parameters import supernet_shapes
 from bnao.network.stack import stack, stem_channels
-from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
+from bnao.protocols import Architecture, Outcome, Pass, State, check_passes
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
+from bnao.training.partial import as_computed, computed_passes
 
 
 class Network:
@@ -43,7 +44,8 @@ class Network:
         self.positions = stack(network)
         self.layers = Layers(supernet_shapes(network), seed, self.device)
         self.rules = self.space.rules
-        self._groups = is_for_grouping(self.space)
+        # groups of samples lie where parts of channels are taken
+        self._groups = is_for_grouping(self.space) and network.partial_channels == 1
         self._names = [
             [f"cells.{p.index}.output.state.{s}" for s in range(self.space.inputs + self.space.nodes)]
             for p in self.positions
@@ -168,6 +170,7 @@ class TorchSupernet:
 
     def _all_made(self, passes: Sequence[Pass]) -> tuple[list[Outcome], dict[Tensor, Tensor]]:
         check_passes(passes)
+        passes = computed_passes(passes, self.network)
         made: list[_Made] = []
         gradients: dict[Tensor, Tensor] = {}
         for each in passes:
@@ -198,14 +201,16 @@ class TorchSupernet:
 
     def _known(self, architecture: Architecture, slope: str) -> Genotype | Mixed:
         """An architecture as the network takes it."""
-        if isinstance(architecture, Mixture):
-            return Mixed(architecture, self.network, slope, self.net.device)
-        return architecture
+        if isinstance(architecture, Genotype):
+            return architecture
+        return Mixed(architecture, self.network, slope, self.net.device)
 
     @torch.inference_mode()
     def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Shape (b, classes) for one batch (b, height, width, channels), normalised by its own statistics."""
-        logits, _ = self.net(images_of(images, self.net.device), self._known(architecture, "no"))
+        logits, _ = self.net(
+            images_of(images, self.net.device), self._known(as_computed(architecture, self.network), "no")
+        )
         computed: NDArray[np.float32] = logits.cpu().numpy()
         return computed
 

@@ -161,11 +161,10 @@ _QUICK: Settings = {"network": _NETWORK}
 _FAST: Settings = {"logit_rate": 0.03}
 
 
-def _paper(
-    *, epochs: int = 50, channels: int = 16, cells: int = 2, training: Settings, **sections: Settings
-) -> Settings:
-    network = {**_NETWORK, "space": "darts", "channels": channels, "cells": cells}
-    return {"rounds": 1, "epochs": epochs, "network": network, "training": training, **sections}
+def _paper(*, epochs: int = 50, training: Settings, **network: str | int) -> Settings:
+    """Return the authors' search: DARTS' supernet of 8 cells and 16 channels, but for what is given."""
+    whole = {**_NETWORK, "space": "darts", "channels": 16, "cells": 2, **network}
+    return {"rounds": 1, "epochs": epochs, "network": whole, "training": training}
 
 
 #: what a preset changes besides for a search by this strategy
@@ -176,18 +175,17 @@ PRESETS: Mapping[str, Mapping[str, Settings]] = {
     },
     "snas": {
         "quick": {**_QUICK, "snas": _FAST},
-        "paper": {
-            **_paper(epochs=150, training={"batch_size": 96}),
-            "network": {**_NETWORK, "space": "snas", "channels": 16, "cells": 2},
-        },
+        "paper": _paper(epochs=150, training={"batch_size": 96}, space="snas"),
     },
     "gdas": {
         "quick": {**_QUICK, "gdas": _FAST},
         "paper": _paper(epochs=250, training={"weight_decay": 5e-4}),
     },
     "pc-darts": {
-        "quick": {**_QUICK, "pc_darts": _FAST},
-        "paper": _paper(training={"batch_size": 256, "learning_rate": 0.1, "learning_rate_end": 0.0}),
+        "quick": {"network": {**_NETWORK, "partial_channels": 4}, "pc_darts": _FAST},
+        "paper": _paper(
+            training={"batch_size": 256, "learning_rate": 0.1, "learning_rate_end": 0.0}, partial_channels=4
+        ),
     },
     "p-darts": {
         "quick": {**_QUICK, "p_darts": {**_FAST, "depths": (1, 1, 2)}},
