@@ -7,6 +7,10 @@ from attrs import frozen
 
 from bnao.config.arms import MOST_ALPHA
 from bnao.config.fields import section, setting, told
+from bnao.config.training import SHARE_OVER as SHARE_OVER
+from bnao.config.training import SIZE_NAMES as SIZE_NAMES
+from bnao.config.training import TrainingConfig as TrainingConfig
+from bnao.config.training import check_splits
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
 
@@ -31,8 +35,6 @@ CONTROLLERS = (
 )
 #: those that a backend computes, since they need gradients
 OF_A_BACKEND = ("nao", "nao-paper", "seminas")
-#: what size means, of a genotype's own network: all its parameters or multiply-adds, or those that are alive
-SIZE_NAMES = ("live-parameters", "parameters", "live-multiply-adds", "multiply-adds")
 #: what a one-shot score can be, of the dev images
 SCORES = ("accuracy", "log-likelihood")
 #: what random genotypes are told apart by
@@ -47,12 +49,6 @@ DISTINCT_HELP = (
 )
 #: how a supernet chooses the set of weights that an edge trains (``bnao.space.genotype.edge_slots``)
 SLOT_RULES = ("hashed", "sorted")
-#: which edges of a supernet's cell share an operation's weights (``bnao.network.sharing``)
-SHARE_OVER = ("edge", "source", "node", "cell")
-#: which paths an update trains beside the drawn one (``bnao.training.companions``)
-COMPANIONS = ("none", "fair", "sandwich")
-#: what a supernet's parameters off the path do at a step
-IDLE_MOMENTA = ("path", "dense")
 
 
 @frozen
@@ -193,33 +189,6 @@ class DataConfig:
         most=0.5,
     )
     cutout: int = setting(0, "Augmentation: side of the cutout square, in pixels; 0 = no cutout.", least=0)
-
-
-@frozen
-class TrainingConfig:
-    """Training of the supernet's weights."""
-
-    batch_size: int = setting(64, "Batch size.", least=2)
-    learning_rate: float = setting(0.025, "Initial learning rate.", least=0)
-    learning_rate_end: float = setting(0.001, "Final learning rate of the cosine schedule.", least=0)
-    momentum: float = setting(0.9, "Momentum of SGD.", least=0, most=1)
-    weight_decay: float = setting(3e-4, "Weight decay (coupled, L2) of the parameters on the path.", least=0)
-    gradient_norm: float = setting(5.0, "Clip gradients to this global norm; 0 = no clipping.", least=0)
-    idle_momentum: str = setting(
-        "path",
-        "Parameters off the path of a step keep their value and momentum (path), or are updated with momentum and "
-        "weight decay as if their gradient were 0 (dense).",
-        choices=IDLE_MOMENTA,
-    )
-    drop_path_keep: float = setting(
-        0.9, "Drop path: probability of keeping an edge, in the last cell at the end of training.", least=0.01, most=1
-    )
-    companions: str = setting(
-        "none",
-        "Paths trained in each step besides the sampled one: none; as many as use every operation once at every edge "
-        "(fair); or the pool's largest genotype, which also teaches the sampled one (sandwich).",
-        choices=COMPANIONS,
-    )
 
 
 @frozen
@@ -445,6 +414,7 @@ class SearchConfig:
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
+        check_splits(self.network.share_over, self.training.split_at)
         _ = self.proxy_names  # checked as it is read
         if 0 < self.landmarks < LEAST_LANDMARKS:
             raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")

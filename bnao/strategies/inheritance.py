@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bnao.config.settings import SHARE_OVER, NetworkConfig, SearchConfig
 from bnao.errors import ConfigError
 from bnao.network.parameters import Shapes, shared_place, stand_alone_shapes, supernet_shapes
-from bnao.network.sharing import split_weights
+from bnao.network.sharing import split_network, split_weights
 from bnao.network.stack import rules, stack
 from bnao.network.state import State
 from bnao.run import read_config
@@ -135,7 +135,7 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
         WeightsError: its weights are damaged.
         ConfigError: its supernet is another: a setting differs.
     """
-    searched = read_config(Path(folder), SearchConfig).network
+    searched = _left_network(read_config(Path(folder), SearchConfig))
     for name in ("space", "nodes", "channels", "cells", "network", "slots"):
         theirs, ours = getattr(searched, name), getattr(network, name)
         if name == "nodes":
@@ -153,6 +153,11 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
             f"{network.share_over}; weights can be split, not joined: take {searched.share_over} or what shares less"
         )
     return split_weights(state, supernet_shapes(network), searched.share_over)
+
+
+def _left_network(config: SearchConfig) -> NetworkConfig:
+    """Return the network of the supernet that a finished search left: all splits have been made."""
+    return split_network(config.network, config.training.split_at)
 
 
 @frozen(eq=False)
@@ -188,8 +193,8 @@ class SupernetWeights:
                 f"from_supernet is {folder}, a search in space {searched.network.space!r}; the networks to train are "
                 f"of space {network.space!r}"
             )
-        network = searched.network
-        return cls(folder, network.space, read_supernet(Path(folder)), network.slots, network.share_over)
+        left = _left_network(searched)
+        return cls(folder, left.space, read_supernet(Path(folder)), left.slots, left.share_over)
 
     def inherited(self, genotype: Genotype, network: NetworkConfig) -> Inheritance:
         """Return the weights that a genotype's network inherits from it."""

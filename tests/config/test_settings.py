@@ -60,7 +60,10 @@ def test_the_defaults_are_the_papers():
     assert (search.rerank_epochs, search.rerank_drop_path_epochs) == (10, 50)  # as the authors always re-rank
     assert (search.network.channels, search.network.cells) == (20, 3)
     assert space_named(search.network.space, search.network.nodes).nodes == 5
-    assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9, "none")
+    assert attrs.astuple(search.training) == (
+            *(64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9, "none"),
+            *((), "restart", "none", 1.0, 0.5, True),
+        )
     assert (search.sampler, search.size, search.alpha, search.sample_from) == (
         "proportional",
         "live-parameters",
