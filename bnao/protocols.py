@@ -220,6 +220,8 @@ class Scorer(Protocol):
     def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """One-shot accuracy of each on held-out data, in [0, 1], in the order given. Weights stay as they were.
 
+        With ``SearchConfig.score`` log-likelihood the mean log p(label) of these data, <= 0, in its place.
+
         Every genotype sees the same images in the same batches; order and company do not matter.
         """
         ...

@@ -112,12 +112,13 @@ class SearchTrack:
     Args:
         config: the search's settings.
         learns: whether the controller has epochs to train.
-        scored_images: images a score is the accuracy on; None where scores are no shares of images.
+        scored_images: images a genotype is scored on; None where scores are not of images.
         start: the time now, seconds.
     """
 
     def __init__(self, config: SearchConfig, *, learns: bool, scored_images: int | None, start: float) -> None:
-        self.config, self.learns, self.as_share = config, learns, scored_images is not None
+        self.config, self.learns = config, learns
+        self.as_share = scored_images is not None and config.score == "accuracy"
         self.round, self.steps, self.phase, self.share = 1, 0, "starting", 0.0
         self.loss: float | None = None
         self.rate: float | None = None

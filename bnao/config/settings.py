@@ -375,6 +375,12 @@ class SearchConfig:
         "Genotypes that the supernet is trained on in each round: the newest (new), or all so far (all).",
         choices=("new", "all"),
     )
+    score: str = setting(
+        "accuracy",
+        "What genotypes are scored by: the supernet's accuracy on the dev images, or the mean log-likelihood of their "
+        "labels.",
+        choices=SCORES,
+    )
     rescore: str = setting(
         "all", "Genotypes scored in each round: all so far (all), or the newest (new).", choices=("all", "new")
     )
@@ -416,6 +422,9 @@ class SearchConfig:
         width(self.network)
         check_splits(self.network.share_over, self.training.split_at)
         _ = self.proxy_names  # checked as it is read
+        if self.score != "accuracy" and (self.sharing == "none" or self.machine.backend == "table"):
+            scores = "stand-alone trainings have accuracies" if self.sharing == "none" else "a table has its own scores"
+            raise ConfigError(f"score is {self.score}, and {scores}; it must be accuracy")
         if 0 < self.landmarks < LEAST_LANDMARKS:
             raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
         if self.rank_by == "score" and self.landmarks:

@@ -88,8 +88,8 @@ class SharedWeights:
         return [Classification.of(batches) for batches in tested]
 
     def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """One-shot accuracy of each on the dev part."""
-        return np.array([found.accuracy for found in self.classify(genotypes)])
+        """One-shot accuracy of each on the dev part, or the mean log-likelihood of its labels (``config.score``)."""
+        return np.array([found.score(self._config.score) for found in self.classify(genotypes)])
 
     def logits(self, architecture: Architecture, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Shape (n, classes) for images (n, height, width, channels), in batches as large as those of ``classify``."""
