@@ -86,6 +86,11 @@ class NetworkConfig:
         "(source), those of the same node (node), or all edges of a cell (cell).",
         choices=SHARE_OVER,
     )
+    entangle: bool = setting(
+        False,
+        "Supernet: smaller convolutions of an edge are the centre of the largest one's kernel (1x1 in 3x3, 3x3 in "
+        "5x5), so that they share its weights.",
+    )
     classes: int = setting(10, "Number of classes.", least=2, most=MOST_CLASSES, from_data=True)
     image: tuple[int, int, int] = setting(
         (32, 32, 3), "Height, width and channels of an image.", from_data=True, converter=tuple

@@ -69,10 +69,10 @@ def check_splits(share_over: str, splits: Sequence[Split]) -> None:
         ConfigError: they do not; the first wrong one is named.
 
     >>> check_splits("cell", [Split(0.3, "node"), Split(0.6, "edge")])
-    >>> check_splits("edge", [Split(0.5, "edge")])
+    >>> check_splits("cell", [Split(0.6, "node"), Split(0.3, "edge")])
     Traceback (most recent call last):
         ...
-    bnao.errors.ConfigError: split_at has 0.5:edge, and the edges already share over edge; weights are split in the order cell, node, source, edge
+    bnao.errors.ConfigError: split_at has 0.3:edge after 0.6:node; the fractions must rise
     """
     before = Split(0.0, share_over)
     for split in splits:

@@ -479,8 +479,8 @@ class _Search:
         counts = (self.sizes(order), count_parameters(order, self.network), count_multiply_adds(order, self.network))
         return [
             Ranked(
-                genotype, self.scores[genotype], error_of_share(self.scores[genotype], self.images), size, weights, products,
-                self.born[genotype] + 1, self.updates[genotype], round_off(self.expected[genotype]),
+                genotype, self.scores[genotype], error_of_share(self.scores[genotype], self.images), size, weights,
+                products, self.born[genotype] + 1, self.updates[genotype], round_off(self.expected[genotype]),
             )
             for genotype, size, weights, products in zip(order, *(each.tolist() for each in counts), strict=True)
         ]  # fmt: skip

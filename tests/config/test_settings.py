@@ -209,7 +209,8 @@ BAD_SETTINGS = [
     ({"data": {"padd": 2}}, "[data] has no setting 'padd'; did you mean 'pad'?"),
     (
         {"network": {"classes": 3}},
-        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network, slots, share_over",
+        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network, slots, share_over, "
+        "entangle",
     ),
     (
         {"table": {"xyz": 3}},
@@ -239,8 +240,8 @@ BAD_SETTINGS = [
     ),
     (
         {"training": {"split_at": "1:edge"}},
-        "[training] split_at has '1:edge'; each is a fraction of the training, between 0 and 1, and what shares weights "
-        "from then on (edge, source, node), such as 0.5:edge",
+        "[training] split_at has '1:edge'; each is a fraction of the training, between 0 and 1, and what shares "
+        "weights from then on (edge, source, node), such as 0.5:edge",
     ),
     ({"training": {"split_at": 0.5}}, "[training] split_at is 0.5; it must be splits, such as 0.5:edge"),
     (
