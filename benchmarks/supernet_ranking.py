@@ -4,10 +4,10 @@
         --name pad-4 --set data.pad=4 --out ranking.json
 
 trains a supernet on the first ``--cells`` cells of a file that ``benchmarks/proxies.py`` wrote and adds the run to
---out: CPU seconds, and how accuracy and mean log-likelihood on the dev images order the cells, alone and joined with live
-size and jacob_cov by their ranks: Kendall's tau, beyond live size (partial) and in the better half by truth.
-``--augmented`` scores on dev images that are cropped and mirrored as in training as well. ``--set`` takes any setting of
-``bnao search``. A run of the same name and seed is replaced.
+--out: CPU seconds, and how accuracy and mean log-likelihood on the dev images order the cells, alone and joined with
+live size and jacob_cov by their ranks: Kendall's tau, beyond live size (partial) and in the better half by truth.
+``--augmented`` scores on dev images that are cropped and mirrored as in training as well. ``--set`` takes any setting
+of ``bnao search``. A run of the same name and seed is replaced.
 """
 
 import argparse
