@@ -96,10 +96,10 @@ def measured(config: SearchConfig, cells: Sequence[dict[str, Any]], augment: boo
     sizes = SIZES[config.size](genotypes, supernet.network).astype(np.float64)
     assert config.steps is not None
     sampler = sampler_of_round(
-        config.sampler, genotypes, sizes, seed=config.seed, alpha=config.alpha, round=0, steps=config.steps
+        config.sampler, genotypes, sizes, seed=config.seed, alpha=config.alpha, round_index=0, steps=config.steps
     )
     start = time.process_time()
-    losses = [step.loss for step in supernet.train(genotypes, sampler.draw(config.steps), round=0)]
+    losses = [step.loss for step in supernet.train(genotypes, sampler.draw(config.steps), round_index=0)]
     trained = time.process_time()
     scores = {}
     for images in IMAGES[: 1 + augment]:

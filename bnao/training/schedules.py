@@ -63,21 +63,21 @@ def splits_before(step: int, total: int, splits: Sequence[Split]) -> Sequence[Sp
     return splits[: sum(at <= step for at in split_steps(splits, total))]
 
 
-def supernet_rate(training: TrainingConfig, step: int, steps: int, place: int, rounds: int) -> float:
+def supernet_rate(training: TrainingConfig, step: int, steps: int, round_index: int, rounds: int) -> float:
     """Return the learning rate at a step of a round: a cosine over the round, or one for each stretch between splits.
 
     Args:
         training: rates and splits.
         step: 0-based, within the round, which has ``steps`` of them.
-        place: of the round among all ``rounds``, 0-based.
+        round_index: 0-based; there are ``rounds`` of them.
 
     >>> training = TrainingConfig(split_at="0.5:edge", learning_rate=0.1, learning_rate_end=0)
-    >>> [round(supernet_rate(training, step, steps=4, place=0, rounds=1), 3) for step in range(4)]
+    >>> [round(supernet_rate(training, step, steps=4, round_index=0, rounds=1), 3) for step in range(4)]
     [0.1, 0.05, 0.1, 0.05]
     """
     begin, end = 0, steps
     if training.split_rate == "restart":
-        marks = [at - place * steps for at in split_steps(training.split_at, rounds * steps)]
+        marks = [at - round_index * steps for at in split_steps(training.split_at, rounds * steps)]
         begin = max((mark for mark in marks if 0 < mark <= step), default=0)
         end = min((mark for mark in marks if step < mark < steps), default=steps)
     return cosine(step - begin, end - begin, training.learning_rate, training.learning_rate_end)

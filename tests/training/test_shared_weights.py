@@ -59,7 +59,7 @@ def test_each_step_is_one_pass_over_the_batch_that_seed_round_and_step_decide():
     weights, supernet, dataset = shared()
     drawn = np.array([2, 0, 1, 0])
 
-    steps = list(weights.train(POOL, drawn, round=1, start=1))
+    steps = list(weights.train(POOL, drawn, round_index=1, start=1))
 
     wanted = list(supernet_steps(CONFIG, dataset, weights.network, POOL, drawn, 1, 1))
     assert [(step.step, step.index) for step in steps] == [(1, 0), (2, 1), (3, 0)]
@@ -74,7 +74,7 @@ def test_a_loss_that_is_not_finite_is_told_with_its_place():
     weights, _, _ = shared(losses=[1.0, np.nan])
 
     with pytest.raises(DivergedError, match=r"the loss is nan at round 1, step 2, .*, genotype \d:"):
-        list(weights.train(POOL, np.zeros(5, np.int64), round=0))
+        list(weights.train(POOL, np.zeros(5, np.int64), round_index=0))
 
 
 def test_every_architecture_is_classified_by_the_same_normalised_batches():
@@ -112,7 +112,7 @@ def test_of_a_pair_the_larger_path_is_also_held_below_the_smaller_ones_loss():
     training = evolve(CONFIG.training, rank_loss="parameters", rank_weight=2.0, rank_growth=0.5)
     weights = SharedWeights(supernet, evolve(CONFIG, rounds=1, training=training), dataset)
 
-    steps = list(weights.train(POOL, np.arange(12) % 3, round=0))
+    steps = list(weights.train(POOL, np.arange(12) % 3, round_index=0))
 
     sizes = dict(zip(POOL, count_parameters(POOL, supernet.network).tolist(), strict=True))
     pairs = 0
