@@ -6,8 +6,7 @@
 trains a supernet on the first ``--cells`` cells of a file that ``benchmarks/proxies.py`` wrote and adds the run to
 --out: CPU seconds, and how accuracy and mean log-likelihood on the dev images order the cells, alone and joined with
 live size and jacob_cov by their ranks: Kendall's tau, beyond live size (partial) and in the better half by truth.
-``--augmented`` scores on dev images that are cropped and mirrored as in training as well. ``--set`` takes any setting
-of ``bnao search``. A run of the same name and seed is replaced.
+``--augmented`` scores with ``dev_augment`` as well. ``--set`` takes any setting of ``bnao search``. A run of the same name and seed is replaced.
 """
 
 import argparse
@@ -20,27 +19,25 @@ from typing import Any
 
 import numpy as np
 from arguments import file, refusals, whole
+from attrs import evolve
 from numpy.typing import NDArray
 
-from bnao import Dataset, Genotype, fuse, load_backend, load_dataset
-from bnao.classification import Classification
+from bnao import fuse, load_backend, load_dataset
 from bnao.config.fields import build, merge
-from bnao.config.settings import SearchConfig
-from bnao.data.augment import augmented
+from bnao.config.settings import SearchConfig, TrainingConfig
 from bnao.errors import ConfigError
 from bnao.metrics import rank_agreement
 from bnao.network.size import SIZES
 from bnao.sampler import sampler_of_round
 from bnao.space.spaces import SPACES
 from bnao.training.shared_weights import SharedWeights
-from bnao.training.steps import scored_batches
 
 SPACE = SPACES["nas-bench-201"]
 #: how the runs of docs/results/shared-supernet begin; --set changes them
 SETTINGS: dict[str, Any] = {
     "rounds": 1,
     "network": {"space": SPACE.name, "channels": 8, "cells": 1, "share_over": "cell"},
-    "data": {"image_size": 16, "train_images": 11_000, "dev_share": 1 / 11, "pad": 4},
+    "data": {"image_size": 16},
     "training": {"learning_rate": 0.1, "drop_path_keep": 1.0},
     "machine": {"threads": 1},
 }
@@ -103,7 +100,9 @@ def measured(config: SearchConfig, cells: Sequence[dict[str, Any]], augment: boo
     trained = time.process_time()
     scores = {}
     for images in IMAGES[: 1 + augment]:
-        found = classified(supernet, genotypes, dataset, config, augment=images == "augmented")
+        data = evolve(config.data, dev_augment=images == "augmented")
+        scoring = evolve(config, data=data, training=TrainingConfig())
+        found = SharedWeights(supernet.supernet, scoring, dataset).classify(genotypes)
         for kind in ("accuracy", "log-likelihood"):
             scores[f"{kind}, {images}"] = np.array([one.score(kind) for one in found])
     scored = time.process_time()
@@ -121,25 +120,6 @@ def measured(config: SearchConfig, cells: Sequence[dict[str, Any]], augment: boo
         "figures": {way: figures_of(values, truth, live) for way, values in (scores | joined).items()},
         "scores": {way: values.round(5).tolist() for way, values in scores.items()},
     }
-
-
-def classified(
-    supernet: SharedWeights, genotypes: Sequence[Genotype], dataset: Dataset, config: SearchConfig, *, augment: bool
-) -> list[Classification]:
-    """Classify the dev images as ``SharedWeights.classify``, or cropped and mirrored as train images are."""
-    if not augment:
-        return supernet.classify(genotypes)
-    parts = []
-    labels = scored_batches(dataset.y_dev)
-    for place, images in enumerate(scored_batches(dataset.x_dev)):
-        normalised = dataset.normalised(images)
-        parts.append(augmented(normalised, config.data, seed=0, step=place, black=dataset.black))
-    return [
-        Classification.of(
-            [(supernet.supernet.logits(genotype, part), of) for part, of in zip(parts, labels, strict=True)]
-        )
-        for genotype in genotypes
-    ]
 
 
 def figures_of(

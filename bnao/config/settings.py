@@ -164,6 +164,11 @@ class DataConfig:
     dev_images: int | None = setting(
         None, "Score on this many dev images, always the same ones; by default on all.", least=1
     )
+    dev_augment: bool = setting(
+        False,
+        "Score on dev images that are cropped and mirrored as the training images are, the same for every genotype: "
+        "norms use a batch's own statistics, and then see what they saw in training.",
+    )
     train_images: int | None = setting(
         None, "Use only this many training images, with the same fraction of each class; by default all.", least=2
     )

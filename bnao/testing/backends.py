@@ -13,6 +13,7 @@ from attrs import evolve
 from bnao.classification import Classification
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import DataConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config.training import Split
 from bnao.data.dataset import Dataset
 from bnao.data.imagenet import stream_dataset
 from bnao.errors import WeightsError
@@ -222,7 +223,7 @@ class BackendContract(SupernetContract, ProbeContract):
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
     ) -> None:
         shared = evolve(config.network, share_over="cell")
-        training = evolve(config.training, split_at="0.3:node,0.5:edge")
+        training = evolve(config.training, split_at=(Split(0.3, "node"), Split(0.5, "edge")))
         config = evolve(config, rounds=1, network=shared, training=training)
         whole = backend.supernet(config, dataset)
         _train(whole, genotypes, 6)

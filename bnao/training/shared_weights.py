@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bnao.classification import Classification
 from bnao.config.fields import listed
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.data.dataset import Dataset, epoch_batches
+from bnao.data.dataset import Dataset, augmented_batch, epoch_batches
 from bnao.errors import ConfigError
 from bnao.network.parameters import supernet_shapes
 from bnao.network.sharing import network_of_state, split_network, split_weights
@@ -77,15 +77,23 @@ class SharedWeights:
     def classify(self, architectures: Sequence[Architecture]) -> list[Classification]:
         """Classify the dev part by each architecture: its accuracy, its log-likelihood and their standard errors.
 
-        All see the same images in the same batches, each normalised by its own statistics.
+        All see the same images in the same batches, each normalised by its own statistics; with ``dev_augment`` they
+        are augmented, always alike.
         """
         tested: list[list[tuple[NDArray[np.float32], NDArray[np.int64]]]] = [[] for _ in architectures]
         parts = scored_batches(self._dataset.x_dev), scored_batches(self._dataset.y_dev)
-        for images, labels in zip(*parts, strict=True):
-            batch = self._dataset.normalised(images)
+        for place, (images, labels) in enumerate(zip(*parts, strict=True)):
+            batch = self._dev_batch(images, place)
             for architecture, batches in zip(architectures, tested, strict=True):
                 batches.append((self.supernet.logits(architecture, batch), labels))
         return [Classification.of(batches) for batches in tested]
+
+    def _dev_batch(self, images: NDArray[np.uint8], place: int) -> NDArray[np.float32]:
+        """Return dev images as they are scored; split and place of the batch decide how they are augmented."""
+        data = self._config.data
+        if data.dev_augment:
+            return augmented_batch(self._dataset, images, place, data.split_seed, data)
+        return self._dataset.normalised(images)
 
     def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """One-shot accuracy of each on the dev part, or the mean log-likelihood of its labels (``config.score``)."""

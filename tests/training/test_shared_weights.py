@@ -5,6 +5,7 @@ import pytest
 from attrs import evolve
 
 from bnao.config.settings import NetworkConfig, SearchConfig, TrainingConfig
+from bnao.data.dataset import augmented_batch
 from bnao.errors import ConfigError, DivergedError
 from bnao.network.size import count_parameters
 from bnao.protocols import Classifying, Outcome, Scorer, Supernet, check_provides
@@ -90,6 +91,24 @@ def test_every_architecture_is_classified_by_the_same_normalised_batches():
     likely = logits[np.arange(len(logits)), dataset.y_dev] - np.log(np.exp(logits).sum(1))
     assert found[0].log_likelihood == pytest.approx(likely.mean())
     assert weights.score(POOL).tolist() == [found[0].accuracy] * 3
+
+
+def test_dev_images_can_be_scored_as_training_images_are_shown():
+    _, supernet, dataset = shared()
+    config = evolve(CONFIG, data=evolve(CONFIG.data, dev_augment=True, cutout=2, jitter=0.1))
+    weights = SharedWeights(supernet, config, dataset)
+
+    first, again = weights.score(POOL), weights.score(POOL[::-1])[::-1]
+
+    assert first.tolist() == again.tolist()
+    scored = [batch for batch in supernet.batches]
+    parts = scored_batches(dataset.x_dev)
+    assert (scored[0] == augmented_batch(dataset, parts[0], 0, config.data.split_seed, config.data)).all()
+    assert (scored[0] != dataset.normalised(parts[0])).any()
+    other = SharedWeights(supernet, evolve(config, seed=7), dataset)
+    supernet.batches.clear()
+    other.score(POOL)
+    assert all((ours == theirs).all() for ours, theirs in zip(scored, supernet.batches, strict=False))
 
 
 def test_a_search_can_score_by_the_log_likelihood():
