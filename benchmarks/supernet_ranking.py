@@ -6,7 +6,8 @@
 trains a supernet on the first ``--cells`` cells of a file that ``benchmarks/proxies.py`` wrote and adds the run to
 --out: CPU seconds, and how accuracy and mean log-likelihood on the dev images order the cells, alone and joined with
 live size and jacob_cov by their ranks: Kendall's tau, beyond live size (partial) and in the better half by truth.
-``--augmented`` scores with ``dev_augment`` as well. ``--set`` takes any setting of ``bnao search``. A run of the same name and seed is replaced.
+``--augmented`` scores with ``dev_augment`` as well. ``--set`` takes any setting of ``bnao search``. A run of the same
+name and seed is replaced.
 """
 
 import argparse
@@ -38,7 +39,7 @@ SETTINGS: dict[str, Any] = {
     "rounds": 1,
     "network": {"space": SPACE.name, "channels": 8, "cells": 1, "share_over": "cell"},
     "data": {"image_size": 16},
-    "training": {"learning_rate": 0.1, "drop_path_keep": 1.0},
+    "training": {"learning_rate": 0.1},
     "machine": {"threads": 1},
 }
 FIGURES = ("kendall_tau", "partial_tau_given_size", "tau_in_better_half")
