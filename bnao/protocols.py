@@ -401,8 +401,8 @@ class Backend(Protocol):
     def supernet(self, config: SearchConfig, dataset: Dataset | None) -> Scorer:
         """A freshly initialised supernet with the images of the search; BackendError if the settings cannot be met.
 
-        ``SharedWeights(supernet, config, dataset)`` (``bnao.training.shared_weights``), where ``supernet`` is this
-        backend's ``Supernet`` for ``dataset.network(config.network)``.
+        ``SharedWeights(make(dataset.network(config.network)), config, dataset, make)``
+        (``bnao.training.shared_weights``), where ``make`` makes this backend's ``Supernet`` for a network's settings.
         """
         ...
 

@@ -1,17 +1,29 @@
-"""Supernets in PyTorch whose kernels are entangled, or whose norms train nothing."""
+"""Supernets in PyTorch whose kernels are entangled, whose norms train nothing, or whose weights are split."""
 
 import numpy as np
 import pytest
 from attrs import evolve
 
-from bnao.config.settings import SPACE_NAMES, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config.settings import (
+    SPACE_NAMES,
+    ControllerConfig,
+    DataConfig,
+    MachineConfig,
+    NetworkConfig,
+    SearchConfig,
+    TrainingConfig,
+)
 from bnao.network.entanglement import centre, kernel_side, larger_kernel
 from bnao.network.parameters import operation_norms, supernet_shapes
 from bnao.network.state import without_momenta
 from bnao.protocols import Pass
+from bnao.run import Run
+from bnao.searches import resumed_search, run_search
 from bnao.space.spaces import space_named
-from bnao.strategies.inheritance import inherit_weights
+from bnao.strategies.inheritance import first_weights, inherit_weights
+from bnao.strategies.journal import read_supernet
 from bnao.streams import stream
+from bnao.testing import small_dataset
 
 pytest.importorskip("torch")
 
@@ -124,3 +136,42 @@ def test_norms_of_operations_that_are_not_trained_stay_as_they_begin(space, idle
     again = made(network, norm_affine=False, idle_momentum=idle)
     again.load_state(after)
     assert all((value == after[name]).all() for name, value in again.state().items())
+
+
+class Stopped(Exception):
+    """A search is stopped where a test wants it."""
+
+
+@pytest.mark.parametrize("stop", [3, 9, 13])
+def test_a_search_that_splits_on_its_way_and_scores_log_likelihoods_resumes_bit_for_bit(tmp_path, stop):
+    dataset = small_dataset()
+    parts = {name: getattr(dataset, name) for name in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(tmp_path / "images.npz", **parts)
+    config = SearchConfig(
+        rounds=2, pool=4, new=3, n_seeds=2, steps=8, rerank_epochs=0, score="log-likelihood", checkpoint_seconds=0,
+        network=NetworkConfig(space="nas-bench-201", channels=4, cells=1, share_over="cell"),
+        data=DataConfig(data=str(tmp_path / "images.npz"), dev_share=0.3, dev_augment=True, pad=1),
+        training=TrainingConfig(batch_size=16, split_at="0.25:node,0.75:edge", rank_loss="parameters"),
+        controller=ControllerConfig(controller="evolution"), machine=MachineConfig(threads=1),
+    )  # fmt: skip
+    seen = []
+
+    def listen(event):
+        seen.append(event["event"])
+        if seen.count("step") == stop:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_search(config, tmp_path / "stopped", listen=listen)
+    with Run.open(tmp_path / "stopped") as run:
+        resumed = resumed_search(run, None).search(run)
+    whole = run_search(config, tmp_path / "whole")
+
+    assert resumed == whole
+    assert all(entry.score < 0 and entry.standard_error is None for entry in whole.ranked)
+    ours, theirs = (read_supernet(tmp_path / name) for name in ("stopped", "whole"))
+    network = dataset.network(evolve(config.network, share_over="edge"))
+    assert ours.keys() == supernet_shapes(network).keys()
+    assert all((ours[name] == theirs[name]).all() for name in ours)
+    # a search that begins with them shares as little
+    assert first_weights(str(tmp_path / "whole"), network).keys() == ours.keys()
