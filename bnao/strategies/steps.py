@@ -316,7 +316,8 @@ class StepSearch:
                 f"strategy {self.config.strategy} found no genotype that keeps the budget "
                 f"({budgets_text(self.config) or 'and passes anything on'}); allow more"
             )
-        images, size = self.supernet.scored_images, SIZES[self.config.size]
+        images = self.supernet.scored_images if self.config.score == "accuracy" else None
+        size = SIZES[self.config.size]
         counts = (
             size(chosen, self.network),
             *(count(chosen, self.network) for count in (count_parameters, count_multiply_adds)),
