@@ -8,11 +8,13 @@ A study is named by its folder in docs/results/; ``first`` and ``last`` stand fo
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from results_figures import (
     HERE,
     PAPER,
@@ -547,3 +549,65 @@ def paired(one_name: str, other_name: str) -> str:
     assert truth[0] == truth[1]
     found = compare_rankings({"other": scores[1], "one": scores[0]}, truth[0]).differences["one"]["pairwise_accuracy"]
     return percent({"value": found.value, "low": found.low, "high": found.high}, "+")
+
+
+# --- J: shared supernets, from the runs of benchmarks/supernet_ranking.py
+
+_RUNS = "shared-supernet/ranking.json"
+#: how each column of scores was made
+_WAYS = {
+    "accuracy, plain": "accuracy",
+    "log-likelihood, plain": "log-likelihood",
+    "accuracy, augmented": "accuracy, augmented dev images",
+    "log-likelihood, augmented": "log-likelihood, augmented dev images",
+}
+
+
+def _runs() -> dict[str, list[dict[str, Any]]]:
+    """Return the runs by name, each in the order of its seeds."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for run in json.loads((HERE / "results" / _RUNS).read_text(encoding="utf-8")):
+        by_name.setdefault(run["name"], []).append(run)
+    return {name: sorted(runs, key=lambda run: run["seed"]) for name, runs in by_name.items()}
+
+
+def _cells(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return truth and live size of the first cells."""
+    cells = json.loads((HERE / "results/proxies/c8n1.json").read_text(encoding="utf-8"))["cells"][:n]
+    truth, size = (np.array([cell[name] for cell in cells], np.float64) for name in ("truth", "live_parameters"))
+    return truth, size
+
+
+@named
+def shared_supernets(kind: str) -> str:
+    """Return Kendall's tau and partial tau of each run and score, or with ``fused`` tau and that of the better half."""
+    first, second = ("kendall_tau", "partial_tau_given_size" if kind == "tau" else "tau_in_better_half")
+    rows = []
+    for name, runs in _runs().items():
+        row = [name, ", ".join(str(run["seed"]) for run in runs)]
+        for way in _WAYS:
+            entries = [run["figures"][way if kind == "tau" else f"{way}, fused"] for run in runs]
+            row.append(", ".join(f"{entry[first][0]:.2f} ({entry[second][0]:.2f})" for entry in entries))
+        rows.append(row)
+    return table(["run", "seeds", *_WAYS.values()], rows)
+
+
+@named
+def shared_difference(name: str, way: str, less: str) -> str:
+    """Return how far tau by one score exceeds that by another, over a run's seeds, with the interval over cells."""
+    runs = _runs()[name]
+    truth, size = _cells(runs[0]["cells"])
+    ways = {each: [run["scores"][each.replace("_", " ")] for run in runs] for each in (less, way)}
+    found = compare_rankings(ways, truth, size=size).differences[way]
+    return "; ".join(
+        f"{told} {found[figure].value:+.2f} [{found[figure].low:+.2f}, {found[figure].high:+.2f}]"
+        for told, figure in (("tau", "kendall_tau"), ("partial tau", "partial_tau_given_size"))
+    )
+
+
+@named
+def shared_seconds(name: str) -> str:
+    """Return the mean CPU seconds of a run's trainings and scorings."""
+    runs = _runs()[name]
+    training, scoring = (np.mean([run["cpu_seconds"][part] for run in runs]) for part in ("training", "scoring"))
+    return f"{training:.0f} + {scoring:.0f}"
