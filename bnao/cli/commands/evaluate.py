@@ -27,7 +27,7 @@ from bnao.cli.options import (
     layer_options,
     options_of,
 )
-from bnao.cli.progress import EvaluationTrack, following, telling
+from bnao.cli.progress import following, telling
 from bnao.cli.reports import (
     agreement_lines,
     evaluation_report,
@@ -133,7 +133,7 @@ def command(
         folder = searched / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
     start = time.monotonic()
     with telling(quiet):
-        done = _evaluated(config, chosen, folder, quiet)
+        done = _evaluated(config, chosen, folder)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
     _print(done, chosen, folder, as_json, long, spent)
 
@@ -260,7 +260,7 @@ class _Chosen:
 # --- the evaluation itself
 
 
-def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: bool) -> list[Evaluation]:
+def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path) -> list[Evaluation]:
     check_takes(folder, config)
     space = space_named(config.network.space, config.network.nodes)
     for genotype in chosen.genotypes:
@@ -276,8 +276,7 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
         log.info("%s", dataset.describe())
         log.info("folder: %s", folder)
         again = f"the same command with --out {shlex.quote(str(folder))}"
-        track = EvaluationTrack(config, len(chosen.genotypes), time.monotonic())
-        with going_on(again), following(track, "evaluation", quiet) as listen:
+        with going_on(again), following("evaluation") as listen:
             return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=listen)
 
 

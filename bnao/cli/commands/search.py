@@ -16,7 +16,7 @@ from attrs import evolve
 from bnao.cli.folders import dated_folder
 from bnao.cli.genotypes import long_option, show_command
 from bnao.cli.options import SectionedCommand, configured, given_options, given_settings, layer_options, options_of
-from bnao.cli.progress import SearchTrack, following, telling
+from bnao.cli.progress import following, telling
 from bnao.cli.reports import peak_memory, search_report, spent_line
 from bnao.cli.stopping import going_on
 from bnao.config.fields import Settings, to_toml
@@ -86,10 +86,10 @@ def command(
         start = time.monotonic()
         if resume is None:
             folder = _new_folder(config) if out is None else out
-            result = _started(config, folder, controller_backend, quiet)
+            result = _started(config, folder, controller_backend)
         else:
             folder = resume
-            result = _resumed(config.rounds, folder, quiet)
+            result = _resumed(config.rounds, folder)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
     _print(result, config, folder, as_json, long, spent)
 
@@ -136,33 +136,26 @@ def _new_folder(config: SearchConfig) -> Path:
 # --- the search itself
 
 
-def _started(config: SearchConfig, folder: Path, controller_backend: str | None, quiet: bool) -> SearchResult:
+def _started(config: SearchConfig, folder: Path, controller_backend: str | None) -> SearchResult:
     check_is_free(folder)
     kind = config.controller.controller
     if controller_backend is not None and kind not in OF_A_BACKEND:
         raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
     prepared = prepare_search(config, controller_backend)
     with Run.create(folder, config) as run:
-        return _searched(prepared, run, quiet)
+        return _searched(prepared, run)
 
 
-def _resumed(rounds: int, folder: Path, quiet: bool) -> SearchResult:
+def _resumed(rounds: int, folder: Path) -> SearchResult:
     with Run.open(folder) as run:
-        return _searched(resumed_search(run, rounds), run, quiet)
+        return _searched(resumed_search(run, rounds), run)
 
 
-def _searched(prepared: PreparedSearch, run: Run, quiet: bool) -> SearchResult:
-    config = prepared.config
+def _searched(prepared: PreparedSearch, run: Run) -> SearchResult:
     again = f"bnao search --resume {shlex.quote(str(run.folder))}"
     log.info("%s", prepared.about["data"]["description"])
     log.info("run folder: %s  (after a stop resume with: %s)", run.folder, again)
-    track = SearchTrack(
-        config,
-        learns=config.controller.controller in OF_A_BACKEND,
-        scored_images=prepared.supernet.scored_images,
-        start=time.monotonic(),
-    )
-    with going_on(again), following(track, "search", quiet) as listen:
+    with going_on(again), following("search") as listen:
         return prepared.search(run, listen)
 
 
