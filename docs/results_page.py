@@ -36,7 +36,8 @@ from results_figures import (
     verdict,
 )
 
-from bnao.metrics import compare_rankings
+from bnao.metrics import better_tau, compare_rankings, kendall_tau
+from bnao.strategies.fusion import fuse
 
 #: the numbers of epochs that were also trained with a cosine of their own
 OWN_EPOCHS = (5, 10)
@@ -611,3 +612,25 @@ def shared_seconds(name: str) -> str:
     runs = _runs()[name]
     training, scoring = (np.mean([run["cpu_seconds"][part] for run in runs]) for part in ("training", "scoring"))
     return f"{training:.0f} + {scoring:.0f}"
+
+
+@named
+def shared_commands() -> str:
+    """Return what the other runs' commands have in the place of the name and seed of the first, a line a run."""
+    lines = []
+    for name, runs in _runs().items():
+        given = "".join(f" --set {text}" for text in runs[0]["set"])
+        seeds = ", ".join(str(run["seed"]) for run in runs)
+        lines.append(f"# --name {name}{given} --seed {seeds}")
+    return "\n".join(lines)
+
+
+@named
+def shared_untrained() -> str:
+    """Return tau, and that of the better half, of live size and jacob_cov joined, on the cells of these runs."""
+    n = next(iter(_runs().values()))[0]["cells"]
+    truth, size = _cells(n)
+    cells = json.loads((HERE / "results/proxies/c8n1.json").read_text(encoding="utf-8"))["cells"][:n]
+    jacob_cov = [cell["proxies"]["jacob_cov"]["mean"] for cell in cells]
+    joined = fuse({"size": size, "jacob_cov": jacob_cov}).values
+    return f"{kendall_tau(joined, truth):.2f} ({better_tau(joined, truth):.2f})"
