@@ -616,13 +616,14 @@ def shared_seconds(name: str) -> str:
 
 @named
 def shared_commands() -> str:
-    """Return what the other runs' commands have in the place of the name and seed of the first, a line a run."""
-    lines = []
-    for name, runs in _runs().items():
-        given = "".join(f" --set {text}" for text in runs[0]["set"])
-        seeds = ", ".join(str(run["seed"]) for run in runs)
-        lines.append(f"# --name {name}{given} --seed {seeds}")
-    return "\n".join(lines)
+    """Return the command of each run."""
+    script = "python benchmarks/supernet_ranking.py --cells-of docs/results/proxies/c8n1.json --data cifar10_10k.npz"
+    return "\n".join(
+        f"{script} --augmented --name {run['name']} --seed {run['seed']}"
+        + "".join(f" --set {text}" for text in run["set"])
+        for runs in _runs().values()
+        for run in runs
+    )
 
 
 @named
