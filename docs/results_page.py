@@ -36,7 +36,8 @@ from results_figures import (
     verdict,
 )
 
-from bnao.metrics import better_tau, compare_rankings, kendall_tau
+from bnao.metrics import better_tau, compare_rankings, kendall_tau, mean_ranks
+from bnao.space.spaces import SPACES
 from bnao.strategies.fusion import fuse
 
 #: the numbers of epochs that were also trained with a cosine of their own
@@ -555,6 +556,8 @@ def paired(one_name: str, other_name: str) -> str:
 # --- J: shared supernets, from the runs of benchmarks/supernet_ranking.py
 
 _RUNS = "shared-supernet/ranking.json"
+#: of a run, if its command does not say otherwise
+_STEPS = 2500
 #: how each column of scores was made
 _WAYS = {
     "accuracy, plain": "accuracy",
@@ -620,6 +623,7 @@ def shared_commands() -> str:
     script = "python benchmarks/supernet_ranking.py --cells-of docs/results/proxies/c8n1.json --data cifar10_10k.npz"
     return "\n".join(
         f"{script} --augmented --name {run['name']} --seed {run['seed']}"
+        + (f" --steps {run['steps']}" if run["steps"] != _STEPS else "")
         + "".join(f" --set {text}" for text in run["set"])
         for runs in _runs().values()
         for run in runs
@@ -635,3 +639,32 @@ def shared_untrained() -> str:
     jacob_cov = [cell["proxies"]["jacob_cov"]["mean"] for cell in cells]
     joined = fuse({"size": size, "jacob_cov": jacob_cov}).values
     return f"{kendall_tau(joined, truth):.2f} ({better_tau(joined, truth):.2f})"
+
+
+@named
+def shared_seeds(name: str, way: str) -> str:
+    """Return the mean Kendall tau of the scores of a run's seeds with each other's."""
+    scores = [run["scores"][way.replace("_", " ")] for run in _runs()[name]]
+    pairs = [kendall_tau(scores[i], scores[j]) for j in range(len(scores)) for i in range(j)]
+    return f"{np.mean(pairs):.2f}" if pairs else "-"
+
+
+@named
+def shared_bias(name: str, way: str) -> str:
+    """Return how many ranks an edge of each operation adds to a cell's score, and to its truth: least squares."""
+    runs = _runs()[name]
+    n = runs[0]["cells"]
+    cells = json.loads((HERE / "results/proxies/c8n1.json").read_text(encoding="utf-8"))["cells"][:n]
+    space = SPACES["nas-bench-201"]
+    codes = space.encode([space.parse(cell["genotype"]) for cell in cells])[..., 1].reshape(n, -1)
+    counts = np.stack([(codes == number).sum(1) for number in range(len(space.operations))], 1).astype(np.float64)
+    score = np.mean([mean_ranks(run["scores"][way.replace("_", " ")]) for run in runs], 0)
+    truth = mean_ranks([cell["truth"] for cell in cells])
+    score, truth = (np.linalg.lstsq(counts, ranks, rcond=None)[0] for ranks in (score, truth))
+    rows = [
+        [f"`{operation}`", f"{of_score:+.0f}", f"{of_truth:+.0f}"]
+        for operation, of_score, of_truth in zip(
+            space.operations, score - score.mean(), truth - truth.mean(), strict=True
+        )
+    ]
+    return table(["an edge of", "in the score", "in the truth"], rows)
