@@ -206,8 +206,8 @@ def _prepared_steps(config: SearchConfig, backend: Backend, controller_backend: 
         value = getattr(config.training, name)
         if value != off:
             raise ConfigError(
-                f"{name} is {listed(value)}, and strategy {config.strategy} decides itself what an update trains; leave "
-                "it out"
+                f"{name} is {listed(value)}, and strategy {config.strategy} decides itself what an update trains; "
+                "leave it out"
             )
     if config.pool_file is not None:
         raise ConfigError(f"pool_file is {config.pool_file}, and strategy {config.strategy} has no pool")
