@@ -62,6 +62,9 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "short": ("genotype", "of", "seed", "epochs", "error", "known"),
         "end": (),
     },
+    "study_stability": {
+        "searched": ("search", "of", "method", "seed", "test_error", "parameters", "alarm", "known"),
+    },
     "study_controllers": {
         "plan": ("phases",),
         "search": ("number", "of", "controller", "seed", "best", "known"),

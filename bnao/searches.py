@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from bnao import backends
+from bnao.config.fields import listed
 from bnao.config.settings import OF_A_BACKEND, ROUND_LEVEL, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, load_dataset
 from bnao.errors import BackendError, ConfigError
@@ -201,6 +202,13 @@ def _prepared_steps(config: SearchConfig, backend: Backend, controller_backend: 
     if backend.name == "table" or config.sharing == "none":
         setting = "backend is table" if backend.name == "table" else "sharing is none"
         raise ConfigError(f"strategy {config.strategy} decides how shared weights are trained, and {setting}")
+    for name, off in (("companions", "none"), ("rank_loss", "none"), ("split_at", ())):
+        value = getattr(config.training, name)
+        if value != off:
+            raise ConfigError(
+                f"{name} is {listed(value)}, and strategy {config.strategy} decides itself what an update trains; "
+                "leave it out"
+            )
     if config.pool_file is not None:
         raise ConfigError(f"pool_file is {config.pool_file}, and strategy {config.strategy} has no pool")
     dataset, method = load_dataset(config.data), METHODS[config.strategy]

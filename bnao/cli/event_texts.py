@@ -98,6 +98,12 @@ class EventTexts:
             return f"{_of_set(event)}supernet {self._supernets_done}/{self._supernets}  {_sampled(event)}: done"
         if kind == "look":
             return _look(event)
+        if kind == "searched":
+            alarm = f"  ALARM: {event['alarm']}" if event["alarm"] else ""
+            return (
+                f"search {event['search']}/{event['of']}  {event['method']}, seed {event['seed']}: test error "
+                f"{percent(event['test_error'], 2)}, {event['parameters']:,} parameters{alarm}"
+            )
         if kind == "landmark":
             return f"landmark {event['trained']}/{event['of']} trained alone  accuracy {percent(event['accuracy'])}"
         if kind == "rerank":

@@ -61,7 +61,9 @@ def search_plan(config: SearchConfig, supernet: Scorer, steps: int, *, fuses: bo
         phases.append(phase("landmark", loops={"trained": (1, config.landmarks)}))
     if reranks:
         phases.append(phase("rerank", loops={"trained": (1, min(config.top, genotypes))}))
-    return {"event": "plan", "rounds": config.rounds, "scored_images": images, "phases": phases}
+    # of a log-likelihood none: it is not a share of them
+    shares = images if config.score == "accuracy" else None
+    return {"event": "plan", "rounds": config.rounds, "scored_images": shares, "phases": phases}
 
 
 def steps_plan(config: SearchConfig, steps: int, images: int, *, reranks: bool) -> Event:
@@ -82,4 +84,5 @@ def steps_plan(config: SearchConfig, steps: int, images: int, *, reranks: bool) 
     phases = [phase("update", loops={"step": (1, steps)}, weight=1.0), phase("scored")]
     if reranks:
         phases.append(phase("rerank", loops={"trained": (1, config.top)}))
-    return {"event": "plan", "rounds": None, "scored_images": images, "phases": phases}
+    shares = images if config.score == "accuracy" else None
+    return {"event": "plan", "rounds": None, "scored_images": shares, "phases": phases}

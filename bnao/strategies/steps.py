@@ -39,7 +39,7 @@ from bnao.training.unrolled import slope_ahead
 
 #: makes a freshly initialised supernet, with the images of the search
 MakeSupernet = Callable[[NetworkConfig], SharedWeights]
-#: makes a strategy; ``halves`` of what it makes says whether the train images are halved
+#: makes a strategy, such as its class
 MakeStrategy = Callable[[SearchContext], Strategy]
 
 # turns of an update, beyond which a strategy is taken to have forgotten that something must learn
@@ -52,7 +52,7 @@ def search_by_steps(
     make_supernet: MakeSupernet,
     dataset: Dataset,
     *,
-    halves: bool = False,
+    halves: bool | None = None,
     run: Run | None = None,
     about: About | None = None,
     rerank: Rerank | None = None,
@@ -67,7 +67,8 @@ def search_by_steps(
         make_strategy: makes the strategy from the search's context, such as a class of ``bnao.strategies.methods``.
         make_supernet: makes the supernet of a network, such as ``lambda network: backend.supernet(...)``.
         dataset: its images.
-        halves: whether one half of the train images is for the weights, the other for the architecture.
+        halves: whether one half of the train images is for the weights, the other for the architecture; None: as the
+            attribute of ``make_strategy``, which a strategy's class has, says.
         run, about, rerank, fuse, listen: as for ``bnao.search``.
 
     Returns:
@@ -125,9 +126,10 @@ class StepSearch:
         make_supernet: MakeSupernet,
         dataset: Dataset,
         *,
-        halves: bool = False,
+        halves: bool | None = None,
     ) -> None:
         self.config, self.make_supernet = config, make_supernet
+        halves = bool(getattr(make_strategy, "halves", False)) if halves is None else halves
         self.network = dataset.network(config.network)
         self.space = space_named(self.network.space, self.network.nodes)
         self.supply = Supply(config, dataset, halves=halves)
@@ -135,6 +137,11 @@ class StepSearch:
         context = SearchContext(config, self.network, self.steps, self.supply.epoch_steps, self.accept)
         self.strategy = make_strategy(context)
         check_provides(self.strategy, Strategy, "strategy")
+        if self.strategy.halves != halves:
+            raise ProtocolError(
+                f"the strategy's halves is {self.strategy.halves}, and its context was made with {halves}; let the "
+                f"function that makes it have the attribute, or give halves={self.strategy.halves}"
+            )
         self.watch = Watch(config.watch, self.space, config.seed)
         self.watch.check(self.strategy, config.strategy)
         self.supernet = make_supernet(self.network_at(0))
@@ -309,7 +316,8 @@ class StepSearch:
                 f"strategy {self.config.strategy} found no genotype that keeps the budget "
                 f"({budgets_text(self.config) or 'and passes anything on'}); allow more"
             )
-        images, size = self.supernet.scored_images, SIZES[self.config.size]
+        images = self.supernet.scored_images if self.config.score == "accuracy" else None
+        size = SIZES[self.config.size]
         counts = (
             size(chosen, self.network),
             *(count(chosen, self.network) for count in (count_parameters, count_multiply_adds)),

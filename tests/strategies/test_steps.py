@@ -252,7 +252,7 @@ def test_the_gap_is_the_mixtures_accuracy_less_the_paths():
 
     fixed_search(SKIPS, told, steps=2)
 
-    figures = told[2]["figures"]
+    (figures,) = (event["figures"] for event in told if event["event"] == "look")
     assert figures["gap"] == pytest.approx(figures["mixture accuracy"] - figures["path accuracy"], abs=1e-6)
     assert "gap" not in fixed_search(SKIPS, steps=2, watch={"mixture_gap": False}).strategy["epochs"][0]["figures"]
 

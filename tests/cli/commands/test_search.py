@@ -229,6 +229,8 @@ def test_a_search_begins_with_the_weights_of_another():
          "or take fewer channels or cells"),
         (("--stop-at-skips", 2), 2,
          "stop_at_skips is 2, and strategy spos derives no genotype before its end; leave it out"),
+        (("--companions", "fair"), 2,
+         "companions is fair, and strategy spos decides itself what an update trains; leave it out"),
         (("--spos-crossovers", 30), 2,
          "crossovers is 30 and mutations is 10; together they must be at most population, which is 20"),
     ],
