@@ -253,13 +253,19 @@ def add_rounds(run: Run, rounds: int) -> SearchConfig:
     anew the run has no result.
 
     Raises:
-        ConfigError: more rounds were begun already.
+        ConfigError: more rounds were begun already; or a setting counts fractions of all rounds (``split_at``,
+            ``rank_loss``), which more rounds would move.
     """
     config, begun = run.config(SearchConfig), rounds_begun(run.folder)
     if rounds < begun:
         raise ConfigError(f"{run.folder} has begun {begun} rounds; rounds is {rounds} and must be at least {begun}")
     if rounds == config.rounds:
         return config
+    if config.training.counts_rounds:
+        raise ConfigError(
+            f"{run.folder} counts {config.training.counts_rounds} in fractions of its {config.rounds} rounds; start a "
+            f"search of {rounds} rounds instead"
+        )
     # first the result, without which a run is resumed: what it held follows from the rounds' files
     run.remove(RESULT)
     config = evolve(config, rounds=rounds)
