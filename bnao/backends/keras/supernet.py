@@ -477,8 +477,7 @@ def _union_updated(clips: bool, idle: str) -> Callable[..., Any]:
         decay: Tensor,
         most: Tensor,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        factor = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0)
-        numbers = factor, rate, momentum, decay
+        numbers = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0), rate, momentum, decay
         new = [
             moved(*arrays, *numbers) if idle == "dense" else moved_where(*arrays, slots, *numbers)
             for *arrays, slots in zip(values, momenta, gradients, used, strict=True)
@@ -496,6 +495,4 @@ def _tested(
     return (forward if known else _graph(forward))(values, images, arch, masks)
 
 
-@cache
-def _graph(forward: Forward) -> Callable[..., Tensor]:
-    return traced(forward)
+_graph: Callable[[Forward], Callable[..., Tensor]] = cache(traced)
