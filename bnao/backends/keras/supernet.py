@@ -25,7 +25,7 @@ from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.errors import BackendError, GenotypeError
 from bnao.network.parameters import initial_weights, supernet_shapes
 from bnao.network.state import MOMENTUM, checked_state
-from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
+from bnao.protocols import Architecture, Mixture, Outcome, Pass, State
 from bnao.space.genotype import Genotype
 from bnao.training.partial import as_computed, check_whole, computed_passes
 
@@ -208,7 +208,6 @@ class KerasSupernet:
 
     def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
         """Make the passes, sum the gradients of those that learn, and update once."""
-        check_passes(passes)
         passes = computed_passes(passes, self.network)
         with self.machine.scope():
             values = [tensor(array) for array in self.net.arrays]
@@ -221,7 +220,6 @@ class KerasSupernet:
 
     def gradients(self, passes: Sequence[Pass]) -> tuple[list[Outcome], State]:
         """Make the passes, and return the sum of the gradients of those that learn."""
-        check_passes(passes)
         passes = computed_passes(passes, self.network)
         with self.machine.scope():
             outcomes, learned, total = self._all_made([tensor(array) for array in self.net.arrays], passes)
