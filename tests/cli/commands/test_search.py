@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -291,3 +292,15 @@ def test_a_search_by_log_likelihood_has_no_standard_errors():
 
     ranked = json.loads(pathlib.Path("run/result.json").read_text())["ranked"]
     assert all(entry["score"] < 0 and entry["standard_error"] is None for entry in ranked)
+
+
+def test_the_page_of_strategies_has_the_papers_and_costs_of_the_table():
+    page = (HERE.parent / "docs" / "strategies.md").read_text(encoding="utf-8")
+    rows = {match[1]: match[0] for match in re.finditer(r"^\| `([a-z-]+)` \|.*$", page, re.M)}
+
+    assert list(rows) == list(METHODS)
+    for name, method in METHODS.items():
+        if name not in ROUND_LEVEL[1:]:
+            assert method.paper.split()[-1] in rows[name], name
+        for number in re.findall(r"\b\d+(?:\.\d+)?\b", method.cost if name != "fairnas" else ""):
+            assert re.search(rf"\b{number}\b", rows[name].split("|")[4]), name
