@@ -35,7 +35,13 @@ def images(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("strategy", STEP_LEVEL)
+# one of each kind of passes; the others are slow to trace
+QUICK = ("fairnas", "enas", "snas")
+
+
+@pytest.mark.parametrize(
+    "strategy", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in STEP_LEVEL]
+)
 def test_a_search_by_each_strategy_ends_with_finite_weights_and_a_genotype(images, tmp_path, strategy):
     chosen = {**TINY, "data": images, "out": tmp_path / "run", "strategy": strategy}
     options = [str(text) for name, value in chosen.items() for text in (f"--{name}", value) if text is not None]
