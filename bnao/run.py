@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from bnao.config.fields import build, read_toml, settings_of, to_toml, worded
-from bnao.errors import BnaoError, ConfigError, GenotypeError, RunError, WriteError
+from bnao.errors import ConfigError, GenotypeError, RunError, WriteError
+from bnao.files import MOST_JSON, MOST_SETTINGS, NO_CHECKSUM, is_intact, parse_json, read_regular, with_checksum
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -24,6 +25,10 @@ CONFIG = "config.toml"
 LOG = "log.jsonl"
 LOCK = ".lock"
 _UNFINISHED = ".unfinished"
+
+#: what an error says of a file whose checksum is not that of its bytes
+DAMAGED = "is damaged or was changed: its bytes do not have the SHA-256 that stands in it"
+_AGAIN = "bring back a copy of it, or delete it and resume, which makes it again"
 
 #: the version of every JSON file in a run's folder
 FORMAT = 1
@@ -87,7 +92,8 @@ class Folder:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a versioned JSON file, one line an entry of its lists."""
-        self.write(name, (_readable({"format": FORMAT, **content}) + "\n").encode())
+        versioned = {"format": FORMAT, "sha256": NO_CHECKSUM, **content}
+        self.write(name, with_checksum((_readable(versioned) + "\n").encode()))
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of this folder; see the function ``read_json``."""
@@ -140,7 +146,7 @@ class Run(Folder):
             raise RunError(f"cannot make the folder {folder}: {error.strerror}; name another with --out") from None
         run = cls(folder)
         try:
-            run.write(CONFIG, to_toml(config).encode())
+            run.write_config(config)
         except BaseException:
             run.close()
             raise
@@ -166,6 +172,10 @@ class Run(Folder):
         """
         folder = Path(folder)
         return cls.open(folder) if check_takes(folder, config) else cls.create(folder, config)
+
+    def write_config(self, config: object) -> None:
+        """Write the settings, with their checksum in the first line, which a file that is cut short still has."""
+        self.write(CONFIG, with_checksum(f'# sha256 = "{NO_CHECKSUM}"\n{to_toml(config)}'.encode()))
 
     def config(self, kind: type[C]) -> C:
         """Return the settings the run was started with."""
@@ -199,16 +209,26 @@ class Run(Folder):
         ):
             for line in file:
                 if line.endswith("\n"):
-                    with contextlib.suppress(json.JSONDecodeError):
-                        event = json.loads(line)
-                        if isinstance(event, dict) and "event" in event:
-                            yield event
+                    event = _event(line)
+                    if event is not None:
+                        yield event
 
     def rewind_log(self, keep: Callable[[dict[str, Any]], bool]) -> None:
         """Remove from the log the events that will happen again."""
         if self.has(LOG):
             kept = [json.dumps(event) + "\n" for event in self.events() if keep(event)]
             self.write(LOG, "".join(kept).encode())
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    """Return the event of a line of the log; None if it is not one."""
+    try:
+        event = parse_json(line)
+    except ValueError:
+        return None
+    places = [event.get(name, 0) for name in ("round", "step")] if isinstance(event, dict) else [None]
+    known = isinstance(event, dict) and isinstance(event.get("event"), str)
+    return event if known and all(type(place) is int for place in places) else None
 
 
 def _readable(content: Mapping[str, Any]) -> str:
@@ -253,9 +273,9 @@ def understanding(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         what = error if isinstance(error, GenotypeError) else "it lacks what bnao wrote in it"
-        raise RunError(f"{path} was changed by hand or by another program: {what}; start in another folder") from None
+        raise RunError(f"{path} was changed by hand or by another program: {what}; {_AGAIN}") from None
 
 
 def check_is_run(folder: Path) -> None:
@@ -270,15 +290,21 @@ def read_config(folder: str | Path, kind: type[C]) -> C:
     """Read the settings a run was started with, without working in its folder.
 
     Raises:
-        RunError: no run there.
+        RunError: no run there, or its config file is damaged.
         ConfigError: its config file was changed into something that is none.
     """
     folder = Path(folder)
     check_is_run(folder)
+    path = folder / CONFIG
+    settings = read_toml(path)
     try:
-        return build(kind, read_toml(folder / CONFIG))
-    except BnaoError as error:
-        raise type(error)(f"{folder / CONFIG}: {error}") from None
+        if is_intact(read_regular(path, MOST_SETTINGS)) is False:
+            raise RunError(f"{path} {DAMAGED}; bring back a copy of it, or if you changed it, remove its first line")
+        if not settings:
+            raise RunError(f"{path} is empty, and a run's file has every setting; bring back a copy of it")
+        return build(kind, settings)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def check_same_settings(folder: Path, config: object) -> None:
@@ -308,18 +334,21 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """Read a JSON file of a run's folder.
 
     Raises:
-        RunError: absent, not JSON, or of a format this version does not know.
+        RunError: absent, not JSON, damaged, or of a format this version does not know.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        written = read_regular(path, MOST_JSON)
+        content = parse_json(written.decode())
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
-        raise RunError(f"{path} is not JSON: {error}") from None
+        raise RunError(f"{path} is not JSON: {error}; {_AGAIN}") from None
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
-        raise RunError(f"{path} has format {found}; this version of bnao reads format {FORMAT}")
-    return dict(content)
+        raise RunError(f"{path} has format {repr(found)[:60]}; this version of bnao reads format {FORMAT}")
+    if is_intact(written) is False:
+        raise RunError(f"{path} {DAMAGED}; {_AGAIN}")
+    return {name: value for name, value in content.items() if name != "sha256"}
 
 
 def round_off(value: float, digits: int = 6) -> float:

@@ -14,6 +14,7 @@ import attrs
 from attrs import Attribute, field
 
 from bnao.errors import ConfigError
+from bnao.files import MOST_SETTINGS, read_regular
 
 C = TypeVar("C")
 Settings = Mapping[str, Any]
@@ -328,8 +329,10 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ConfigError: no such file, or not TOML, with the line.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(read_regular(path, MOST_SETTINGS).decode())
     except OSError as error:
         raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is not a file of settings: its brackets are nested too deeply") from None
     except ValueError as error:  # not TOML, not UTF-8, or a number of more digits than Python reads
         raise ConfigError(f"{path} is not TOML: {error}") from None

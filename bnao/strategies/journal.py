@@ -13,12 +13,11 @@ from typing import Any
 
 from attrs import asdict, evolve
 
-from bnao.config.fields import to_toml
 from bnao.config.settings import SearchConfig
 from bnao.errors import ConfigError, RunError
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.protocols import HeldOut, State
-from bnao.run import CONFIG, Run, read_json, understanding
+from bnao.run import Run, read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, parse_in
 
@@ -235,5 +234,5 @@ def add_rounds(run: Run, rounds: int) -> SearchConfig:
     # first the result, without which a run is resumed: what it held follows from the rounds' files
     run.remove(RESULT)
     config = evolve(config, rounds=rounds)
-    run.write(CONFIG, to_toml(config).encode())
+    run.write_config(config)
     return config
