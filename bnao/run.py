@@ -90,6 +90,17 @@ class Folder:
         with contextlib.suppress(OSError):
             (self.folder / name).unlink(missing_ok=True)
 
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name, in place of a file that has it.
+
+        Raises:
+            WriteError: it cannot be done.
+        """
+        try:
+            os.replace(self.folder / name, self.folder / new)
+        except OSError as error:
+            raise self._cannot_write(new, error) from None
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a versioned JSON file, one line an entry of its lists."""
         versioned = {"format": FORMAT, "sha256": NO_CHECKSUM, **content}

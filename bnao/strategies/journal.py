@@ -7,6 +7,7 @@ these happens again, with the same bits, since every random draw is a function o
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,18 @@ from typing import Any
 from attrs import asdict, evolve
 
 from bnao.config.settings import SearchConfig
-from bnao.errors import ConfigError, RunError
+from bnao.errors import ConfigError, RunError, WeightsError
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.protocols import HeldOut, State
 from bnao.run import Run, read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, parse_in
 
+log = logging.getLogger("bnao")
+
 CHECKPOINT = "checkpoint.safetensors"
+#: the last checkpoint of the round before, from which a search resumes where the last one is damaged
+EARLIER = "checkpoint-earlier.safetensors"
 WEIGHTS = "supernet.safetensors"
 RESULT = "result.json"
 RERANK = "rerank.json"
@@ -69,7 +74,22 @@ def read_supernet(folder: Path) -> State:
         raise RunError(f"{folder} is not finished; only then it has weights and scores")
     if not (folder / WEIGHTS).is_file():
         raise RunError(f"{folder} has no {WEIGHTS}: its genotypes share no weights (sharing none, or a table)")
-    return read_weights(folder / WEIGHTS)[0]
+    remedy = f"delete it and {RESULT}, and resume ({folder}), which writes both again"
+    return read_weights(folder / WEIGHTS, remedy)[0]
+
+
+def _read_checkpoint(path: Path) -> tuple[State, tuple[int, int]]:
+    """Read a supernet's state, and after how many steps of which round it was kept.
+
+    Raises:
+        WeightsError: it is damaged.
+        RunError: it does not say its round and step.
+    """
+    state, about = read_weights(path, "an earlier one takes its place")
+    try:
+        return state, (int(about["round"]), int(about["step"]))
+    except (KeyError, TypeError, ValueError):
+        raise RunError(f"{path} does not say its round and step") from None
 
 
 class Journal:
@@ -89,13 +109,31 @@ class Journal:
         self.state: State | None = None
         if run is None:
             return
-        if run.has(CHECKPOINT):
-            self.state, about = read_weights(run.folder / CHECKPOINT)
-            try:
-                self._place = int(about["round"]), int(about["step"])
-            except (KeyError, ValueError):
-                raise RunError(f"{run.folder / CHECKPOINT} does not say its round and step") from None
+        self._load_checkpoint(run)
         self._rewind(run)
+
+    def _load_checkpoint(self, run: Run) -> None:
+        """Read the last checkpoint; of damaged ones warn, and forget what was made after the one that is read."""
+        damaged = []
+        for name in filter(run.has, (CHECKPOINT, EARLIER)):
+            try:
+                self.state, self._place = _read_checkpoint(run.folder / name)
+                break
+            except WeightsError as error:
+                damaged.append(name)
+                log.warning("warning: %s", error)
+        if not damaged:
+            return
+        complete = -1 if self._place is None else self._place[0]
+        where = "from the beginning" if self._place is None else f"from the end of round {complete + 1}"
+        log.warning("resuming %s; what came after it is computed again", where)
+        # all of it follows from the seed, so nothing is lost but time
+        for later in range(complete + 1, rounds_begun(run.folder)):
+            run.remove(scores_name(later))
+            if later > complete + 1:
+                run.remove(pool_name(later))
+        for name in damaged:
+            run.remove(name)
 
     def _rewind(self, run: Run) -> None:
         """Cut the log back to where the search resumes: what follows will happen, and be logged, again."""
@@ -191,6 +229,8 @@ class Journal:
     def checkpoint(self, round: int, step: int, state: State) -> None:
         """Keep all that training resumes from after so many steps of the round."""
         if self._run:
+            if self._place is not None and self._place[0] < round and self._run.has(CHECKPOINT):
+                self._run.rename(CHECKPOINT, EARLIER)
             self._run.write(CHECKPOINT, to_bytes(state, {"round": round, "step": step}))
             self._place = round, step
 

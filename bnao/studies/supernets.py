@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ from bnao.config.arms import PlannedSupernet, SamplerSpec
 from bnao.config.settings import SearchConfig
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
-from bnao.errors import ConfigError
+from bnao.errors import ConfigError, WeightsError
 from bnao.network.state import read_weights, to_bytes
 from bnao.protocols import Backend, Classifying, Scorer, Step
 from bnao.run import Folder, understanding
@@ -20,6 +21,8 @@ from bnao.sampler import sampler_of_round
 from bnao.space.genotype import Genotype
 from bnao.studies.truth import Tell
 from bnao.training import loop
+
+log = logging.getLogger("bnao")
 
 # genotypes scored between two signs of life
 _SCORED_AT_ONCE = 10
@@ -96,8 +99,9 @@ def trained_supernet(
     files = _SupernetFiles(folder, _file_name(config, planned))
     scores = files.scores()
     start = 0
-    if files.has_checkpoint and len(scores) < len(marks):
-        state, start = files.checkpoint()
+    checkpoint = files.checkpoint() if len(scores) < len(marks) else None
+    if checkpoint is not None:
+        state, start = checkpoint
         supernet.load_state(state)
     place = {"sampler": str(arm), "seed": seed, "length": planned.epochs[-1]}
 
@@ -178,14 +182,16 @@ class _SupernetFiles:
             entries = [{"epochs": epoch, "scores": list(values)} for epoch, values in scores.items()]
             self._folder.write_json(f"{self._name}.json", {"scored": entries})
 
-    @property
-    def has_checkpoint(self) -> bool:
-        return self._folder is not None and self._folder.has(f"{self._name}.checkpoint.safetensors")
-
-    def checkpoint(self) -> tuple[dict[str, NDArray[np.float32]], int]:
-        assert self._folder is not None
+    def checkpoint(self) -> tuple[dict[str, NDArray[np.float32]], int] | None:
+        """Return the state kept last and its step; None if there is none, or it is damaged: training begins anew."""
+        if self._folder is None or not self._folder.has(f"{self._name}.checkpoint.safetensors"):
+            return None
         path = self._folder.folder / f"{self._name}.checkpoint.safetensors"
-        state, about = read_weights(path)
+        try:
+            state, about = read_weights(path, "the training of this supernet begins anew")
+        except WeightsError as error:
+            log.warning("warning: %s", error)
+            return None
         with understanding(path):
             return state, int(about["step"])
 
