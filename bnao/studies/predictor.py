@@ -136,7 +136,7 @@ def study_predictor(
                 settings = attrs.evolve(config.controller, epochs=max(1, round(config.steps / steps)))
                 controller = make(settings, seed)
                 start = time.perf_counter()
-                for _ in controller.fit([genotypes[index] for index in train], scores[train], round=0):
+                for _ in controller.fit([genotypes[index] for index in train], scores[train], round_index=0):
                     pass
                 taken = time.perf_counter() - start
                 predicted = controller.predict([genotypes[index] for index in test])

@@ -94,7 +94,7 @@ def trained_supernet(
     supernet = backend.supernet(supernet_config(config, planned), dataset)
     marks = {epoch * supernet.epoch_steps: epoch for epoch in planned.epochs}
     steps = max(marks)
-    sampler = sampler_of_round(arm.sampler, trained, sizes, seed=seed, alpha=arm.alpha, round=0, steps=steps)
+    sampler = sampler_of_round(arm.sampler, trained, sizes, seed=seed, alpha=arm.alpha, round_index=0, steps=steps)
     drawn = sampler.draw(steps)
     files = _SupernetFiles(folder, _file_name(config, planned))
     scores = files.scores()
@@ -126,7 +126,7 @@ def trained_supernet(
         score(marks[start])
     if len(scores) < len(marks):
         loop.train(
-            supernet.train(trained, drawn, round=0, start=start), report, pause,
+            supernet.train(trained, drawn, round_index=0, start=start), report, pause,
             every=config.checkpoint_seconds, milestones=marks,
         )  # fmt: skip
     files.remove_checkpoint()
