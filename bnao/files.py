@@ -83,9 +83,10 @@ def parse_json(text: str | bytes) -> Any:
     ValueError: it has the number NaN, and JSON has finite ones alone
     """
     # hooks take time with every number, and next to no file has one of these
-    hooks = {"parse_int": _whole_number, "parse_float": _number} if _LARGE_NUMBER.search(_bytes(text)) else {}
+    large = _LARGE_NUMBER.search(_bytes(text)) is not None
+    whole, real = (_whole_number, _number) if large else (None, None)
     try:
-        return json.loads(text, parse_constant=_refuse_constant, **hooks)
+        return json.loads(text, parse_constant=_refuse_constant, parse_int=whole, parse_float=real)
     except RecursionError:
         raise ValueError("its brackets are nested too deeply") from None
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import types
+import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -360,6 +362,37 @@ def read_json(path: str | Path) -> dict[str, Any]:
     if is_intact(written) is False:
         raise RunError(f"{path} {DAMAGED}; {_AGAIN}")
     return {name: value for name, value in content.items() if name != "sha256"}
+
+
+def number(value: object) -> float:
+    """Return a number that a JSON file has.
+
+    Raises:
+        TypeError: it is something else.
+
+    >>> number(1), number(0.5)
+    (1.0, 0.5)
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
+
+
+def made_of(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Make an object of the values that a JSON file has, each of the type that the class declares.
+
+    Raises:
+        TypeError: one has another type, or there is none of that name; the name is told.
+    """
+    for name, declared in typing.get_type_hints(kind).items():
+        members = typing.get_args(declared) if isinstance(declared, types.UnionType) else (declared,)
+        kinds = {typing.get_origin(member) or member for member in members}
+        value = values.get(name)
+        if name not in values or type(value) in kinds or (type(value) is int and float in kinds):
+            continue
+        if isinstance(value, bool) or not isinstance(value, tuple(kinds)):
+            raise TypeError(f"{name} is {value!r}")
+    return kind(**values)
 
 
 def round_off(value: float, digits: int = 6) -> float:

@@ -26,7 +26,7 @@ from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training
 from bnao.protocols import Backend, Listener, StandAlone, Step
 from bnao.provenance import about_images, keep_about, origin
-from bnao.run import Folder, Run, understanding
+from bnao.run import Folder, Run, number, understanding
 from bnao.space.genotype import Genotype
 from bnao.strategies.inheritance import Inheritance, SupernetWeights
 from bnao.training import loop
@@ -255,8 +255,8 @@ class TestedNetwork:
         """Read the object that ``to_json`` wrote."""
         top5 = content.get("top5_error")
         left_out = {str(path): str(reason) for path, reason in content.get("unreadable", {}).items()}
-        by_class = tuple(None if error is None else float(error) for error in content.get("class_errors", []))
-        return cls(float(content["test_error"]), None if top5 is None else float(top5), left_out, by_class)
+        by_class = tuple(None if error is None else number(error) for error in content.get("class_errors", []))
+        return cls(number(content["test_error"]), None if top5 is None else number(top5), left_out, by_class)
 
 
 class Training:

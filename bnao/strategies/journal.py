@@ -15,10 +15,10 @@ from typing import Any
 from attrs import asdict, evolve
 
 from bnao.config.settings import SearchConfig
-from bnao.errors import ConfigError, RunError, WeightsError
+from bnao.errors import ConfigError, GenotypeError, RunError, WeightsError
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.protocols import HeldOut, State
-from bnao.run import Run, read_json, understanding
+from bnao.run import Run, made_of, number, read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, parse_in
 
@@ -114,21 +114,25 @@ class Journal:
 
     def _load_checkpoint(self, run: Run) -> None:
         """Read the last checkpoint; of damaged ones warn, and forget what was made after the one that is read."""
+        names = [name for name in (CHECKPOINT, EARLIER) if run.has(name)]
         damaged = []
-        for name in filter(run.has, (CHECKPOINT, EARLIER)):
+        for name in names:
             try:
                 self.state, self._place = _read_checkpoint(run.folder / name)
-                break
             except WeightsError as error:
                 damaged.append(name)
                 log.warning("warning: %s", error)
-        if not damaged:
+            else:
+                if name == CHECKPOINT:
+                    return
+                break
+        if not names:
             return
         complete = -1 if self._place is None else self._place[0]
         where = "from the beginning" if self._place is None else f"from the end of round {complete + 1}"
         log.warning("resuming %s; what came after it is computed again", where)
-        # all of it follows from the seed, so nothing is lost but time
-        for later in range(complete + 1, rounds_begun(run.folder)):
+        # all of it follows from the seed, so nothing is lost but time; the last first, in case this is interrupted
+        for later in range(rounds_begun(run.folder) - 1, complete, -1):
             run.remove(scores_name(later))
             if later > complete + 1:
                 run.remove(pool_name(later))
@@ -173,7 +177,11 @@ class Journal:
         """Return the round's pool, if it was made before."""
         if not (self._run and self._run.has(pool_name(round_index))):
             return None
-        return read_pool(self._run.folder, round_index)
+        genotypes, path = read_pool(self._run.folder, round_index), self._run.folder / pool_name(round_index)
+        with understanding(path):
+            if not genotypes or len(set(genotypes)) < len(genotypes):
+                raise GenotypeError(f"a round has one genotype or more, and none twice; it has {len(genotypes)}")
+            return [self._space.check(genotype) for genotype in genotypes]
 
     def keep_pool(
         self,
@@ -203,19 +211,30 @@ class Journal:
         content = self._run.read_json(pool_name(round_index))
         with understanding(self._run.folder / pool_name(round_index)):
             predicted = {
-                self._space.parse(entry["genotype"]): float(entry["predicted"])
+                self._space.parse(entry["genotype"]): number(entry["predicted"])
                 for entry in content["pool"]
                 if "predicted" in entry
             }
-            return predicted, HeldOut(**content["held_out"]) if "held_out" in content else None
+            return predicted, made_of(HeldOut, content["held_out"]) if "held_out" in content else None
 
-    def scores(self, round_index: int) -> dict[Genotype, float] | None:
-        """Return the scores of a round if it was scored before."""
+    def scores(self, round_index: int, of: Sequence[Genotype] | None = None) -> dict[Genotype, float] | None:
+        """Return the scores of a round if it was scored before.
+
+        Args:
+            round_index: from 0.
+            of: the genotypes that it scored; None: whichever they are.
+
+        Raises:
+            RunError: the file is not what a search wrote, or its scores are of other genotypes.
+        """
         if not (self._run and self._run.has(scores_name(round_index))):
             return None
         content = self._run.read_json(scores_name(round_index))
         with understanding(self._run.folder / scores_name(round_index)):
-            return {self._space.parse(entry["genotype"]): float(entry["score"]) for entry in content["scores"]}
+            scores = {self._space.parse(entry["genotype"]): number(entry["score"]) for entry in content["scores"]}
+            if of is not None and scores.keys() != set(of):
+                raise GenotypeError(f"it has scores of {len(scores)} genotypes, and not of the {len(of)} of the pools")
+            return scores
 
     def keep_scores(self, round_index: int, entries: Sequence[Mapping[str, Any]], **about: Any) -> None:
         """Keep the scores of a round, an object a genotype, and what else is to be said of them."""
@@ -240,7 +259,7 @@ class Journal:
         if self._run and self._run.has(RERANK):
             content = self._run.read_json(RERANK)
             with understanding(self._run.folder / RERANK):
-                return {text: float(accuracy) for text, accuracy in content["accuracies"].items()}
+                return {text: number(accuracy) for text, accuracy in content["accuracies"].items()}
         return {}
 
     def keep_reranked(self, accuracies: Mapping[str, float]) -> None:

@@ -279,7 +279,7 @@ class _Search:
 
     def score(self, round_index: int, genotypes: list[Genotype]) -> None:
         """Score with the shared weights, every genotype on the same dev images."""
-        known = self.journal.scores(round_index)
+        known = self.journal.scores(round_index, genotypes)
         if known is not None:
             self.scores |= known
             self.compare(round_index)

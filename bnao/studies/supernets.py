@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -16,7 +17,7 @@ from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError, WeightsError
 from bnao.network.state import read_weights, to_bytes
 from bnao.protocols import Backend, Classifying, Scorer, Step
-from bnao.run import Folder, understanding
+from bnao.run import Folder, number, understanding
 from bnao.sampler import sampler_of_round
 from bnao.space.genotype import Genotype
 from bnao.studies.truth import Tell
@@ -97,7 +98,7 @@ def trained_supernet(
     sampler = sampler_of_round(arm.sampler, trained, sizes, seed=seed, alpha=arm.alpha, round_index=0, steps=steps)
     drawn = sampler.draw(steps)
     files = _SupernetFiles(folder, _file_name(config, planned))
-    scores = files.scores()
+    scores = files.scores(len(ranked))
     start = 0
     checkpoint = files.checkpoint() if len(scores) < len(marks) else None
     if checkpoint is not None:
@@ -167,15 +168,16 @@ class _SupernetFiles:
     def __init__(self, folder: Folder | None, name: str) -> None:
         self._folder, self._name = folder, name
 
-    def scores(self) -> dict[int, list[float]]:
-        """Return the scores kept so far, by epoch."""
-        if self._folder is None:
-            return {}
-        known = self._folder.known(
-            f"{self._name}.json",
-            lambda content: {int(entry["epochs"]): list(map(float, entry["scores"])) for entry in content["scored"]},
-        )
-        return known or {}
+    def scores(self, n: int) -> dict[int, list[float]]:
+        """Return the scores of the n genotypes kept so far, by epoch."""
+
+        def read(content: Mapping[str, Any]) -> dict[int, list[float]]:
+            scores = {int(entry["epochs"]): list(map(number, entry["scores"])) for entry in content["scored"]}
+            if any(len(values) != n for values in scores.values()):
+                raise ValueError(f"scores of other than {n} genotypes")
+            return scores
+
+        return {} if self._folder is None else self._folder.known(f"{self._name}.json", read) or {}
 
     def keep_scores(self, scores: Mapping[int, Sequence[float]]) -> None:
         if self._folder:
