@@ -65,8 +65,12 @@ def read_regular(path: str | Path, most: int) -> bytes:
         return file.read(most)
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
     """Return what a JSON text says.
+
+    Args:
+        text: the text.
+        finite: whether NaN and infinities, which JSON does not know and Python writes, are refused.
 
     Raises:
         ValueError: it is not JSON, is nested too deeply, or has a number that is not finite or too long.
@@ -86,7 +90,7 @@ def parse_json(text: str | bytes) -> Any:
     large = _LARGE_NUMBER.search(_bytes(text)) is not None
     whole, real = (_whole_number, _number) if large else (None, None)
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_int=whole, parse_float=real)
+        return json.loads(text, parse_constant=_refuse_constant if finite else None, parse_int=whole, parse_float=real)
     except RecursionError:
         raise ValueError("its brackets are nested too deeply") from None
 

@@ -26,7 +26,7 @@ Event = Mapping[str, Any]
 CONFIG = "config.toml"
 LOG = "log.jsonl"
 LOCK = ".lock"
-_UNFINISHED = ".unfinished"
+UNFINISHED = ".unfinished"
 
 #: what an error says of a file whose checksum is not that of its bytes
 DAMAGED = "is damaged or was changed: its bytes do not have the SHA-256 that stands in it"
@@ -62,7 +62,7 @@ class Folder:
         """
         path = self.folder / name
         # two processes may keep the same file in a folder that both use
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}{_UNFINISHED}")
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(unfinished, "wb") as file:
@@ -141,7 +141,7 @@ class Run(Folder):
             ) from None
         except OSError as error:
             raise RunError(f"cannot write in {folder}: {error.strerror}") from None
-        for left in folder.rglob(f"*{_UNFINISHED}"):
+        for left in folder.rglob(f"*{UNFINISHED}"):
             left.unlink(missing_ok=True)
 
     @classmethod
@@ -231,6 +231,11 @@ class Run(Folder):
         if self.has(LOG):
             kept = [json.dumps(event) + "\n" for event in self.events() if keep(event)]
             self.write(LOG, "".join(kept).encode())
+
+
+def is_event(line: str) -> bool:
+    """Return whether a line of a log is an event."""
+    return _event(line) is not None
 
 
 def _event(line: str) -> dict[str, Any] | None:
@@ -351,7 +356,8 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """
     try:
         written = read_regular(path, MOST_JSON)
-        content = parse_json(written.decode())
+        intact = is_intact(written)
+        content = parse_json(written.decode(), finite=not intact)  # a score that bnao wrote may be -inf
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
@@ -359,7 +365,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
         raise RunError(f"{path} has format {repr(found)[:60]}; this version of bnao reads format {FORMAT}")
-    if is_intact(written) is False:
+    if intact is False:
         raise RunError(f"{path} {DAMAGED}; {_AGAIN}")
     return {name: value for name, value in content.items() if name != "sha256"}
 

@@ -97,7 +97,7 @@ def trained_supernet(
     steps = max(marks)
     sampler = sampler_of_round(arm.sampler, trained, sizes, seed=seed, alpha=arm.alpha, round_index=0, steps=steps)
     drawn = sampler.draw(steps)
-    files = _SupernetFiles(folder, _file_name(config, planned))
+    files = _SupernetFiles(folder, file_name(config, planned))
     scores = files.scores(len(ranked))
     start = 0
     checkpoint = files.checkpoint() if len(scores) < len(marks) else None
@@ -155,7 +155,7 @@ def _scores(supernet: Scorer, genotypes: Sequence[Genotype], kind: str) -> list[
     return [found.score(kind) for found in supernet.classify(genotypes)]
 
 
-def _file_name(config: StudyConfig, planned: PlannedSupernet) -> str:
+def file_name(config: StudyConfig, planned: PlannedSupernet) -> str:
     """Name a supernet's files in the study's folder, without a suffix."""
     name = f"supernets/{str(planned.arm).replace(':', '-')}-seed-{planned.seed}"
     # the same marks under another cosine are other scores
