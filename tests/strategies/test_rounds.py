@@ -429,7 +429,11 @@ def without_checksum(path, change):
     [
         ("round-2-pool.json", lambda content: content["pool"].clear(), "a round has one genotype or more"),
         ("round-2-pool.json", lambda content: content["pool"].pop(), "it has scores of 18 genotypes, and not of the"),
-        ("round-2-pool.json", lambda content: content["pool"].append(content["pool"][0]), "a round .* none twice; it has 7"),
+        (
+            "round-2-pool.json",
+            lambda content: content["pool"].append(content["pool"][0]),
+            "a round .* none twice; it has 7",
+        ),
         ("round-1-scores.json", lambda content: content["scores"].pop(), "it has scores of 11 genotypes, and not"),
         ("round-1-scores.json", lambda content: content["scores"][0].update(score=True), "it lacks what bnao wrote"),
     ],
