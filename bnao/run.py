@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,8 +62,8 @@ class Folder:
             WriteError: the disk is full or not writable; an earlier file of that name is as it was.
         """
         path = self.folder / name
-        # two processes may keep the same file in a folder that both use
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
+        # two processes, of two machines even, may keep the same file in a folder that both use
+        unfinished = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}{UNFINISHED}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(unfinished, "wb") as file:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import asdict, evolve
 
@@ -23,6 +23,8 @@ from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, parse_in
 
 log = logging.getLogger("bnao")
+
+T = TypeVar("T")
 
 CHECKPOINT = "checkpoint.safetensors"
 #: the last checkpoint of the round before, from which a search resumes where the last one is damaged
@@ -55,7 +57,11 @@ def read_pool(folder: Path, round_index: int) -> list[Genotype]:
     path = folder / pool_name(round_index)
     content = read_json(path)
     with understanding(path):
-        return [parse_in(content["space"], entry["genotype"]) for entry in content["pool"]]
+        return _pool(content)
+
+
+def _pool(content: Mapping[str, Any]) -> list[Genotype]:
+    return [parse_in(content["space"], entry["genotype"]) for entry in content["pool"]]
 
 
 def rounds_begun(folder: Path) -> int:
@@ -168,6 +174,9 @@ class Journal:
         """Return the steps of this round that the last checkpoint includes."""
         return self._place[1] if self._place is not None and self._place[0] == round_index else 0
 
+    def _known(self, name: str, read: Callable[[Mapping[str, Any]], T]) -> T | None:
+        return self._run.known(name, read) if self._run else None
+
     def log(self, event: Mapping[str, Any]) -> None:
         """Add an event to the run's log."""
         if self._run:
@@ -175,13 +184,13 @@ class Journal:
 
     def pool(self, round_index: int) -> list[Genotype] | None:
         """Return the round's pool, if it was made before."""
-        if not (self._run and self._run.has(pool_name(round_index))):
-            return None
-        genotypes, path = read_pool(self._run.folder, round_index), self._run.folder / pool_name(round_index)
-        with understanding(path):
-            if not genotypes or len(set(genotypes)) < len(genotypes):
-                raise GenotypeError(f"a round has one genotype or more, and none twice; it has {len(genotypes)}")
-            return [self._space.check(genotype) for genotype in genotypes]
+        return self._known(pool_name(round_index), self._pool)
+
+    def _pool(self, content: Mapping[str, Any]) -> list[Genotype]:
+        genotypes = [self._space.check(genotype) for genotype in _pool(content)]
+        if not genotypes or len(set(genotypes)) < len(genotypes):
+            raise GenotypeError(f"a round has one genotype or more, and none twice; it has {len(genotypes)}")
+        return genotypes
 
     def keep_pool(
         self,
@@ -206,16 +215,15 @@ class Journal:
 
     def learned(self, round_index: int) -> tuple[dict[Genotype, float], HeldOut | None]:
         """Return the scores that were predicted for the round's pool, and how the controller had learned."""
-        if not (self._run and self._run.has(pool_name(round_index))):
-            return {}, None
-        content = self._run.read_json(pool_name(round_index))
-        with understanding(self._run.folder / pool_name(round_index)):
-            predicted = {
-                self._space.parse(entry["genotype"]): number(entry["predicted"])
-                for entry in content["pool"]
-                if "predicted" in entry
-            }
-            return predicted, made_of(HeldOut, content["held_out"]) if "held_out" in content else None
+        return self._known(pool_name(round_index), self._predicted) or ({}, None)
+
+    def _predicted(self, content: Mapping[str, Any]) -> tuple[dict[Genotype, float], HeldOut | None]:
+        predicted = {
+            self._space.parse(entry["genotype"]): number(entry["predicted"])
+            for entry in content["pool"]
+            if "predicted" in entry
+        }
+        return predicted, made_of(HeldOut, content["held_out"]) if "held_out" in content else None
 
     def scores(self, round_index: int, of: Sequence[Genotype] | None = None) -> dict[Genotype, float] | None:
         """Return the scores of a round if it was scored before.
@@ -227,14 +235,14 @@ class Journal:
         Raises:
             RunError: the file is not what a search wrote, or its scores are of other genotypes.
         """
-        if not (self._run and self._run.has(scores_name(round_index))):
-            return None
-        content = self._run.read_json(scores_name(round_index))
-        with understanding(self._run.folder / scores_name(round_index)):
+
+        def read(content: Mapping[str, Any]) -> dict[Genotype, float]:
             scores = {self._space.parse(entry["genotype"]): number(entry["score"]) for entry in content["scores"]}
             if of is not None and scores.keys() != set(of):
                 raise GenotypeError(f"it has scores of {len(scores)} genotypes, and not of the {len(of)} of the pools")
             return scores
+
+        return self._known(scores_name(round_index), read)
 
     def keep_scores(self, round_index: int, entries: Sequence[Mapping[str, Any]], **about: Any) -> None:
         """Keep the scores of a round, an object a genotype, and what else is to be said of them."""
@@ -256,11 +264,8 @@ class Journal:
 
     def reranked(self) -> dict[str, float]:
         """Return the accuracies of the short trainings that were finished before."""
-        if self._run and self._run.has(RERANK):
-            content = self._run.read_json(RERANK)
-            with understanding(self._run.folder / RERANK):
-                return {text: number(accuracy) for text, accuracy in content["accuracies"].items()}
-        return {}
+        read = self._known(RERANK, lambda of: {text: number(value) for text, value in of["accuracies"].items()})
+        return read or {}
 
     def keep_reranked(self, accuracies: Mapping[str, float]) -> None:
         """Keep the accuracies of the short trainings so far."""
