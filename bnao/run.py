@@ -266,8 +266,14 @@ def check_is_free(folder: Path) -> None:
     """Raise RunError if a new run cannot use the folder: it holds a run or anything else."""
     if (folder / CONFIG).is_file():
         raise RunError(f"{folder} already holds a run; resume it with --resume {folder}, or name another --out")
-    if folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(map(_is_work, folder.iterdir()))):
         raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
+
+
+def _is_work(entry: Path) -> bool:
+    """Return whether an entry of a folder is more than what a kill leaves before the settings are written."""
+    begun = entry.name.startswith(f"{CONFIG}.") and entry.name.endswith(UNFINISHED)
+    return entry.name != LOCK and not begun
 
 
 def check_takes(folder: Path, config: object) -> bool:
@@ -301,6 +307,8 @@ def check_is_run(folder: Path) -> None:
     """Raise RunError if the folder holds no run."""
     if not folder.is_dir():
         raise RunError(f"no folder {folder}; a run is the folder that bnao search made")
+    if (folder / LOCK).is_file() and not (folder / CONFIG).exists() and not any(map(_is_work, folder.iterdir())):
+        raise RunError(f"{folder} holds no work: it was stopped before its settings were written; begin it anew there")
     if not (folder / CONFIG).is_file():
         raise RunError(f"{folder} holds no run (no {CONFIG} in it); a run is the folder that bnao search made")
 

@@ -17,6 +17,9 @@ from bnao.errors import ConfigError
 from bnao.files import MOST_SETTINGS, read_regular
 
 C = TypeVar("C")
+
+#: largest number of a setting that has no bound of its own: beyond it no work would end
+MOST = 1_000_000_000
 Settings = Mapping[str, Any]
 
 
@@ -40,6 +43,10 @@ def _check(
     ):
         wanted = " or ".join(_KIND_NAMES[kind] for kind in kinds if kind is not type(None))
         raise ConfigError(f"{name} is {told(value)}; it must be {wanted}")
+    if isinstance(value, str) and not _is_text(value):
+        raise ConfigError(
+            f"{name} is {value!r}; it must be text in UTF-8 without NUL, which a file of settings can hold"
+        )
     if isinstance(value, str) and choices and value not in choices:
         raise ConfigError(f"{name} is {value!r}; it can be {', '.join(choices)}")
     if is_number and float in kinds and not _is_finite(value):
@@ -54,6 +61,13 @@ def _check(
         )
         others = "".join(f", or {number} ({word})" for word, number in words.items())
         raise ConfigError(f"{name} is {told(value)}; it must be {bounds}{others}")
+
+
+def _is_text(value: str) -> bool:
+    try:
+        return "\0" not in value and value.encode() is not None
+    except UnicodeEncodeError:  # bytes of a command line that are not UTF-8
+        return False
 
 
 def _is_finite(value: Any) -> bool:
@@ -103,7 +117,7 @@ def setting(
         default: its value in the paper's own setting.
         text: one line of help for people.
         least: smallest value allowed.
-        most: largest value allowed.
+        most: largest value allowed; None: ``MOST``.
         choices: the texts allowed.
         words: numbers with a meaning of their own, which the bounds do not hold for, by the word that stands for each.
         has_option: whether the command line has an option of its name.
@@ -115,7 +129,7 @@ def setting(
     meant = dict(words or {})
 
     def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
-        _check(attribute.name, value, kinds_of(attribute), least, most, choices, meant)
+        _check(attribute.name, value, kinds_of(attribute), least, MOST if most is None else most, choices, meant)
 
     metadata = {
         "help": text,
