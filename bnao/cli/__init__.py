@@ -59,6 +59,8 @@ class _Group(LazyGroup):
             code = _refused(f"error: {error}", 2)
         except (BnaoError, OSError) as error:
             code = _refused(f"error: {error}", 1)
+        except MemoryError:
+            code = _refused("error: there is not enough memory for these settings; take smaller ones", 1)
         sys.exit(code)
 
 

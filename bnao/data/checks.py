@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -126,6 +127,24 @@ def checked_images(
 def size_text(images: NDArray[np.uint8]) -> str:
     """Return the size of images (n, height, width, channels), such as ``32 x 32 x 3``."""
     return " x ".join(map(str, images.shape[1:]))
+
+
+def check_memory(size: int, what: str) -> None:
+    """Refuse what would not fit into the memory of this machine.
+
+    Args:
+        size: bytes.
+        what: an error says has them.
+
+    Raises:
+        DataError: it is more than there is.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else size
+    if size > memory:
+        raise DataError(
+            f"{what} are {size / 2**30:,.1f} GiB, and this machine's memory has {memory / 2**30:,.1f} GiB; take fewer "
+            f"or smaller ones"
+        )
 
 
 def resize(images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
