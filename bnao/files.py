@@ -26,6 +26,9 @@ NO_CHECKSUM = "0" * 64
 
 # as JSON, as JSON within a text of JSON, and as TOML
 _CHECKSUM = re.compile(rb'sha256\\?"?(?:: | = )\\?"([0-9a-f]{64})\\?"')
+# what is left of a checksum where the word before it or one of its digits was damaged, and where it would stand
+_DIGITS = re.compile(rb"[0-9a-f]{33}")
+_BEGINNING = 200
 _AT_ONCE = 1 << 20
 # what may be a number beyond any float
 _LARGE_NUMBER = re.compile(rb"[0-9]{300}|[0-9][eE]\+?[0-9]{3}")
@@ -134,7 +137,7 @@ def is_intact(content: bytes) -> bool | None:
     """Return whether content has the checksum that stands in it; None if none does."""
     place = _CHECKSUM.search(content)
     if place is None:
-        return None
+        return False if _DIGITS.search(content, 0, _BEGINNING) else None
     hashed = hashlib.sha256(memoryview(content)[: place.start(1)])
     hashed.update(NO_CHECKSUM.encode())
     hashed.update(memoryview(content)[place.end(1) :])
@@ -155,7 +158,7 @@ def file_is_intact(path: str | Path, *, head: int) -> bool | None:
         first = file.read(head)
         place = _CHECKSUM.search(first)
         if place is None:
-            return None
+            return False if _DIGITS.search(first, 0, _BEGINNING) else None
         hashed = hashlib.sha256(first[: place.start(1)])
         hashed.update(NO_CHECKSUM.encode())
         hashed.update(first[place.end(1) :])

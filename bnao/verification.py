@@ -105,10 +105,10 @@ def verify(folder: str | Path) -> Verified:
     >>> from bnao.run import Run
     >>> made = tempfile.TemporaryDirectory()
     >>> Run.create(made.name, SearchConfig()).close()
-    >>> _ = Path(made.name, "round-1-pool.json").write_text("{")
+    >>> _ = Path(made.name, "notes.txt").write_text("mine")
     >>> found = verify(made.name)
     >>> found.kind, [(each.file, each.state) for each in found.findings]
-    ('search', [('round-1-pool.json', 'damaged')])
+    ('search', [('notes.txt', 'foreign')])
     """
     folder = Path(folder)
     kind, config = _kind_of(folder)

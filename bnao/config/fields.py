@@ -349,4 +349,5 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except RecursionError:
         raise ConfigError(f"{path} is not a file of settings: its brackets are nested too deeply") from None
     except ValueError as error:  # not TOML, not UTF-8, or a number of more digits than Python reads
-        raise ConfigError(f"{path} is not TOML: {error}") from None
+        # of a number that is too long Python says how to allow it, which is no help here
+        raise ConfigError(f"{path} is not TOML: {str(error).partition('; use sys.')[0]}") from None

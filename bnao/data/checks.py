@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -129,6 +130,16 @@ def size_text(images: NDArray[np.uint8]) -> str:
     return " x ".join(map(str, images.shape[1:]))
 
 
+def physical_memory() -> float:
+    """Return the bytes of this machine's memory; infinity where the system does not tell.
+
+    >>> physical_memory() > 2**20
+    True
+    """
+    known = hasattr(os, "sysconf") and {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= os.sysconf_names.keys()
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else math.inf
+
+
 def check_memory(size: int, what: str) -> None:
     """Refuse what would not fit into the memory of this machine.
 
@@ -139,7 +150,7 @@ def check_memory(size: int, what: str) -> None:
     Raises:
         DataError: it is more than there is.
     """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else size
+    memory = physical_memory()
     if size > memory:
         raise DataError(
             f"{what} are {size / 2**30:,.1f} GiB, and this machine's memory has {memory / 2**30:,.1f} GiB; take fewer "

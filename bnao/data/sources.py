@@ -169,6 +169,8 @@ def _read_image_files(
     paths: Sequence[str], size: tuple[int, int] | None, *, skip: bool
 ) -> tuple[NDArray[np.uint8], dict[str, str]]:
     """Read all images as one array: grey if every one of them is, else RGB; and why which files are left out."""
+    if size is not None:
+        check_memory(3 * len(paths) * size[0] * size[1], f"{len(paths):,} images of {size[0]} x {size[1]} pixels")
     read: list[NDArray[np.uint8]] = []
     left_out: dict[str, str] = {}
     for path in paths:

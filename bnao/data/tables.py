@@ -101,7 +101,8 @@ def read_rows(path: Path) -> Rows:
         rows = tuple(reader)
         columns = tuple(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the table {path}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"cannot read the table {path}: {reason}") from None
     twice = next((name for at, name in enumerate(columns) if name in columns[:at]), None)
     if twice is not None:
         raise DataError(f"{path} has two columns {twice!r}; a column's name must be its own")
