@@ -142,6 +142,9 @@ class Run(Folder):
             ) from None
         except OSError as error:
             raise RunError(f"cannot write in {folder}: {error.strerror}") from None
+        if (folder / LOG).exists() and not (folder / LOG).is_file():
+            self.close()  # appending to a pipe would wait for a reader
+            raise RunError(f"{folder / LOG} is not a regular file; remove it")
         for left in folder.rglob(f"*{UNFINISHED}"):
             left.unlink(missing_ok=True)
 

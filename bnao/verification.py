@@ -114,7 +114,11 @@ def verify(folder: str | Path) -> Verified:
     kind, config = _kind_of(folder)
     files, own = 0, [*_files_of(folder)]
     old: list[str] = []
-    findings: list[Finding] = []
+    findings = [
+        Finding(name, "foreign", f"bnao makes no such folder in that of a {kind}")
+        for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+        if name not in _FOLDERS[kind] and not (folder / name / CONFIG).is_file() and kind != "store"
+    ]
     for name in own:
         read = _reader(kind, name)
         if name.endswith(UNFINISHED):
@@ -284,6 +288,14 @@ _KNOWN: Mapping[str, Mapping[str, Read]] = {
 }
 
 
+_FOLDERS: Mapping[str, Sequence[str]] = {
+    "search": ("candidates", "landmarks"),
+    "evaluation": ("trainings",),
+    "study": ("supernets", "searches", "trainings"),
+    "store": (),
+}
+
+
 def _reader(kind: str, name: str) -> Read | None:
     known = _KNOWN[kind] if kind == "store" else {**_EVERYWHERE, **_KNOWN[kind]}
     return next((read for pattern, read in known.items() if re.fullmatch(pattern, name)), None)
@@ -300,6 +312,7 @@ def _needed(kind: str, config: object, folder: Path, names: set[str], damaged: s
         yield from _needed_by_evaluation(config, folder, names, damaged)
     elif kind == "study" and STUDY in names and isinstance(config, StudyConfig) and len(config.sizes) == 1:
         yield from ((name, f"{STUDY} is made of it") for name in (ABOUT, POOL))
+        yield LOG, "a study has events"
         for planned in config.supernets:
             yield f"{file_name(config, planned)}.json", f"{STUDY} is made of it"
 
@@ -312,6 +325,7 @@ def _needed_by_search(config: object, names: set[str]) -> Iterator[tuple[str, st
     last, finished = max(pools | scored, default=0), RESULT in names
     if last or finished:
         yield ABOUT, "a search that has begun says what data it is on"
+        yield LOG, "a search that has begun has events"
     for place in range(last):
         yield pool_name(place), f"the files of round {last} follow from it"
         if place + 1 < last or finished:
@@ -332,6 +346,7 @@ def _needed_by_evaluation(
     if EVALUATION not in names or EVALUATION in damaged or not isinstance(config, EvaluateConfig):
         return
     yield ABOUT, "an evaluation says what data it is on"
+    yield LOG, "an evaluation has events"
     for entry in read_json(folder / EVALUATION)["evaluations"]:
         digest = parse_in(config.network.space, entry["genotype"]).digest
         for repeat in range(len(entry["test_errors"])):

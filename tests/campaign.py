@@ -38,6 +38,7 @@ from bnao import backends  # noqa: E402
 from bnao.cli import main  # noqa: E402
 from bnao.config.evaluation import EvaluateConfig  # noqa: E402
 from bnao.config.settings import NetworkConfig  # noqa: E402
+from bnao.metrics import compare_rankings, rank_agreement  # noqa: E402
 from bnao.network.parameters import initial_weights, stand_alone_shapes  # noqa: E402
 from bnao.network.state import to_bytes  # noqa: E402
 from bnao.network.trained import about_training, with_statistics  # noqa: E402
@@ -51,6 +52,7 @@ from bnao.testing import small_dataset  # noqa: E402
 PATIENCE = 60
 
 _DATA = ("--data", "images.npz")
+_IMAGES = ("--dev-share", 0.25, "--train-images", 80, "--dev-images", 20)
 _SEARCH = (
     "--rounds", 2, "--pool", 6, "--new", 4, "--n-seeds", 3, "--steps", 4, "--controller", "evolution",
     "--rerank-epochs", 0, "--rank-by", "score", "--top", 3, "--channels", 8, "--cells", 1, "--threads", 1,
@@ -136,10 +138,10 @@ def make_folders(backend: str) -> list[Command]:
     with contextlib.chdir("tables"):
         shutil.copy("../images.npz", "images.npz")
     by = ("--backend", backend)
-    evaluated = ("evaluate", *map(str, genotypes[:2]), *by, *_ALONE, *_DATA, "--out", "evaluation", "--json", "--quiet")
-    studied = ("study", "ranking", *by, *_STUDY, *_DATA, "--out", "study", "--json", "--quiet")
+    evaluated = ("evaluate", *map(str, genotypes[:3]), *by, *_ALONE, *_DATA, "--out", "evaluation", "--json", "--quiet")
+    studied = ("study", "ranking", *by, *_STUDY, *_DATA, *_IMAGES, "--out", "study", "--json", "--quiet")
     on_table = ("--backend", "table", "--table", "tables/table.csv", *_SEARCH)
-    _made("search", *by, *_SEARCH, *_DATA, "--out", "run", "--quiet")
+    _made("search", *by, *_SEARCH, *_DATA, *_IMAGES, "--out", "run", "--quiet")
     _made("search", *on_table, "--out", "looked-up", "--quiet")
     _made(*evaluated)
     _made(*studied)
@@ -158,24 +160,24 @@ def make_folders(backend: str) -> list[Command]:
         Command(("search", "--resume", "table-begun", "--json", "--quiet"), "table-begun", (result,)),
         Command(("score", "run", "--json", "--quiet", *by), "run"),
         Command(("show", "run:1", "--json"), "run"),
-        Command(("proxies", "run", "--top", 2, "--json", "--quiet"), "run"),
+        Command(("proxies", "run", "--top", 2, "--batch", 8, "--json", "--quiet"), "run"),
         Command(("evaluate", "run", "--top", 1, *by, *_ALONE[:2], "--json", "--quiet", "--out", "out"), "run"),
         Command(evaluated, "evaluation", ("evaluation.json",)),
         Command(_replaced(evaluated, "evaluation-begun"), "evaluation-begun", ("evaluation.json",)),
         Command(("show", "evaluation:1", "--json"), "evaluation"),
-        Command(("study", "ranking", "--truth", "evaluation", *by, *_STUDY, "--genotypes", 3, *_DATA, "--out", "out",
-                 "--json", "--quiet"), "evaluation"),
+        Command(("study", "ranking", "--truth", "evaluation", *by, *_STUDY, "--genotypes", 3, *_DATA, *_IMAGES,
+                 "--out", "out", "--json", "--quiet"), "evaluation"),
         Command(("export", "trained", "--to", "note" if backend == "pretend" else "python", *by, "--json", "-o", "net"),
                 "trained"),
         Command(studied, "study", ("study.json",)),
         Command(_replaced(studied, "study-begun"), "study-begun", ("study.json",)),
-        Command(("study", "ranking", "--truth", "study", *by, *_STUDY, *_DATA, "--out", "out", "--json", "--quiet"),
-                "study"),
+        Command(("study", "ranking", "--truth", "study", *by, *_STUDY, *_DATA, *_IMAGES, "--out", "out", "--json",
+                 "--quiet"), "study"),
         Command(("search", *on_table, "--out", "out", "--json", "--quiet"), "tables"),
         Command(("show", "--file", "tables/genotypes.txt", "--json"), "tables"),
-        Command(("search", *by, *_SEARCH, "--data", "tables/images.npz", "--out", "out", "--json", "--quiet"), "tables"),
-        Command(("evaluate", str(genotypes[0]), *by, *_ALONE, *_DATA, "--config", "run/config.toml", "--json",
-                 "--quiet", "--out", "out"), "run"),
+        Command(("search", *by, *_SEARCH, *_IMAGES, "--data", "tables/images.npz", "--out", "out", "--json",
+                 "--quiet"), "tables"),
+        Command(("search", "--config", "run/config.toml", "--json", "--quiet", "--out", "out"), "run"),
     ]  # fmt: skip
     if backend == "torch":
         commands.append(Command(("test", "trained", *by, *_DATA, "--json", "--quiet"), "trained"))
@@ -210,6 +212,7 @@ def _keep_trained(folder: Path) -> None:
             run.write(f"{name}.safetensors", to_bytes(state, about_training(genotype, own, dataset, 0, error)))
             run.write_json(f"{name}.json", {"genotype": str(genotype), "seed": 0, "test_error": error})
             entries.append({"genotype": str(genotype), "test_errors": [error]})
+        run.log({"event": "trained"})
         run.write_json("run.json", {"data": None, "versions": {}, "threads": 1, "cpus": 1})
         run.write_json("evaluation.json", {"evaluations": entries})
 
@@ -423,7 +426,9 @@ class Campaign:
                         if command.words[0] == "check" and not unchanged and not path.name.endswith(_FREE):
                             return Verdict("different", f"check finds nothing in {place}")
                         return Verdict("same", said)
-                edited = case.damage == "by hand" or place in _OWN
+                edited = (
+                    case.damage == "by hand" or place in _OWN or (command.words[0] == "check" and case.file == ".lock")
+                )
                 return Verdict("edited" if edited else "different", f"{out[-500:]}\n{said}")
             if command.words[0] == "check" and not said:
                 return Verdict("refused", out)
@@ -435,6 +440,8 @@ class Campaign:
 def register_pretend_backend() -> None:
     """Let ``--backend pretend`` be found without a distribution, and studies draw no pictures."""
     load, plots.can_draw = backends.load, lambda: False
+    for function in (rank_agreement, compare_rankings):  # intervals, which take longer than all else
+        function.__kwdefaults__["resamples"] = 20
     backends.load = lambda name: pretend_backend.BACKEND if name == "pretend" else load(name)
 
 

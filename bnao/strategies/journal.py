@@ -69,6 +69,12 @@ def rounds_begun(folder: Path) -> int:
     return next(round_index for round_index in itertools.count() if not (folder / pool_name(round_index)).is_file())
 
 
+def _rounds_kept(folder: Path) -> int:
+    """Return the number of the last round that has a file, be there gaps before it or not."""
+    numbers = (path.name.split("-")[1] for path in folder.glob("round-*-*.json"))
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
 def read_supernet(folder: Path) -> State:
     """Read the supernet's weights that the finished run in this folder left.
 
@@ -119,30 +125,38 @@ class Journal:
         self._rewind(run)
 
     def _load_checkpoint(self, run: Run) -> None:
-        """Read the last checkpoint; of damaged ones warn, and forget what was made after the one that is read."""
-        names = [name for name in (CHECKPOINT, EARLIER) if run.has(name)]
-        damaged = []
-        for name in names:
+        """Read the last checkpoint that can be resumed from, and forget what was made after it.
+
+        Not so is one that is damaged, or of a later round than one whose scores are lost, which would be made with its
+        weights. Where there is none the search begins anew.
+        """
+        rounds = _rounds_kept(run.folder)
+        unscored = next((each for each in range(rounds) if not run.has(scores_name(each))), rounds)
+        useless = []
+        for name in filter(run.has, (CHECKPOINT, EARLIER)):
             try:
-                self.state, self._place = _read_checkpoint(run.folder / name)
+                state, place = _read_checkpoint(run.folder / name)
+                if place[0] > unscored:
+                    raise WeightsError(
+                        f"{run.folder / scores_name(unscored)} is missing, and {name} is of a later round"
+                    )
             except WeightsError as error:
-                damaged.append(name)
+                useless.append(name)
                 log.warning("warning: %s", error)
             else:
-                if name == CHECKPOINT:
-                    return
+                self.state, self._place = state, place
                 break
-        if not names:
+        if not (useless or (self._place is not None and not run.has(CHECKPOINT))):
             return
         complete = -1 if self._place is None else self._place[0]
         where = "from the beginning" if self._place is None else f"from the end of round {complete + 1}"
         log.warning("resuming %s; what came after it is computed again", where)
         # all of it follows from the seed, so nothing is lost but time; the last first, in case this is interrupted
-        for later in range(rounds_begun(run.folder) - 1, complete, -1):
+        for later in range(rounds - 1, complete, -1):
             run.remove(scores_name(later))
             if later > complete + 1:
                 run.remove(pool_name(later))
-        for name in damaged:
+        for name in useless:
             run.remove(name)
 
     def _rewind(self, run: Run) -> None:
