@@ -28,6 +28,7 @@ from bnao.strategies.rounds import search
 from bnao.studies.genotypes import random_genotypes
 from bnao.studies.ranking import RankingStudy, study_ranking
 from bnao.studies.sets import RankingSets, study_ranking_sets
+from bnao.verification import verify
 from bnao.version import VERSION as __version__
 
 __all__ = [
@@ -79,5 +80,6 @@ __all__ = [
     "study_ranking",
     "study_ranking_sets",
     "to_text",
+    "verify",
     "zero_cost_scores",
 ]

@@ -177,7 +177,7 @@ def make_folders(backend: str) -> list[Command]:
         Command(("show", "--file", "tables/genotypes.txt", "--json"), "tables"),
         Command(("search", *by, *_SEARCH, *_IMAGES, "--data", "tables/images.npz", "--out", "out", "--json",
                  "--quiet"), "tables"),
-        Command(("search", "--config", "run/config.toml", "--json", "--quiet", "--out", "out"), "run"),
+        Command(("search", "--config", "run/config.toml", "--show-config"), "run"),
     ]  # fmt: skip
     if backend == "torch":
         commands.append(Command(("test", "trained", *by, *_DATA, "--json", "--quiet"), "trained"))

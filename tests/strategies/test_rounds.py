@@ -373,6 +373,9 @@ def folder_of(path):
     [
         (("checkpoint.safetensors",), (), "from the end of round 2", [2]),
         ((), ("checkpoint.safetensors",), "from the end of round 2", [2]),
+        # what a later round's weights would score is another result
+        ((), ("round-2-scores.json",), "from the end of round 2", [2]),
+        ((), ("round-1-scores.json",), "from the beginning", [0, 1, 2]),
         (("checkpoint.safetensors", "checkpoint-earlier.safetensors"), (), "from the beginning", [0, 1, 2]),
     ],
 )
