@@ -63,9 +63,9 @@ def read_regular(path: str | Path, most: int) -> bytes:
     Raises:
         OSError: as ``check_regular``, or it cannot be read.
     """
-    check_regular(path, most)
+    size = check_regular(path, most)
     with open(path, "rb") as file:
-        return file.read(most)
+        return file.read(size)
 
 
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:

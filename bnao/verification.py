@@ -71,12 +71,14 @@ class Verified:
 
     Attributes:
         kind: what the folder holds.
+        finished: whether it has a result; without one it was stopped, and can be resumed.
         files: how many files were read and found whole.
         without_checksum: those of them that earlier versions wrote, in which a changed digit is not noticed.
         findings: what is wrong.
     """
 
     kind: str
+    finished: bool
     files: int
     without_checksum: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -85,6 +87,7 @@ class Verified:
         """Return plain data."""
         return {
             "kind": self.kind,
+            "finished": self.finished,
             "files": self.files,
             "without_checksum": list(self.without_checksum),
             "findings": [{"file": found.file, "state": found.state, "reason": found.reason} for found in self.findings],
@@ -147,7 +150,8 @@ def verify(folder: str | Path) -> Verified:
         files += within.files
         old += [f"{inner}/{name}" for name in within.without_checksum]
         findings += [Finding(f"{inner}/{found.file}", found.state, found.reason) for found in within.findings]
-    return Verified(kind, files, tuple(old), tuple(sorted(findings, key=lambda found: found.file)))
+    finished = kind == "store" or (folder / _RESULTS[kind]).is_file()
+    return Verified(kind, finished, files, tuple(old), tuple(sorted(findings, key=lambda found: found.file)))
 
 
 _CONFIGS: Mapping[str, Sequence[type]] = {
@@ -288,6 +292,7 @@ _KNOWN: Mapping[str, Mapping[str, Read]] = {
 }
 
 
+_RESULTS = {"search": RESULT, "evaluation": EVALUATION, "study": STUDY}
 _FOLDERS: Mapping[str, Sequence[str]] = {
     "search": ("candidates", "landmarks"),
     "evaluation": ("trainings",),

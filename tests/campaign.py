@@ -25,6 +25,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from attrs import evolve, frozen
@@ -334,7 +335,7 @@ def _alarm(number: int, frame: object) -> None:
     raise _Hang
 
 
-def _said(command: Command, out: str) -> object:
+def _said(command: Command, out: str) -> tuple[Any, dict[str, bytes]]:
     """What a command printed and the files it left, without what may differ."""
     try:
         printed = json.loads(out)
@@ -360,7 +361,7 @@ class Campaign:
         self._bases.mkdir()
         with contextlib.chdir(self._bases):
             self.commands = make_folders(backend)
-        self._right: dict[Command, object] = {}
+        self._right: dict[Command, tuple[Any, dict[str, bytes]]] = {}
         for command in self.commands:
             with self._workplace(command.folder):
                 code, out, said, failed = bnao(*command.words)
@@ -426,6 +427,8 @@ class Campaign:
                         if command.words[0] == "check" and not unchanged and not path.name.endswith(_FREE):
                             return Verdict("different", f"check finds nothing in {place}")
                         return Verdict("same", said)
+                if command.words[0] == "check" and self._right[command][0]["finished"] > json.loads(out)["finished"]:
+                    return Verdict("refused", out)  # a folder without its result is one that was stopped, as it says
                 edited = (
                     case.damage == "by hand" or place in _OWN or (command.words[0] == "check" and case.file == ".lock")
                 )

@@ -94,8 +94,8 @@ def test_a_table_may_begin_with_a_byte_order_mark_and_have_a_row_twice(write):
 def test_a_search_of_more_than_a_table_has_ends_at_once(write):
     path = write("genotype,score", *(f"{genotype},{number}" for number, genotype in enumerate(POOL)))
     config = SearchConfig(
-        rounds=2, pool=2, new=1_000_000, rerank_epochs=0, machine=MachineConfig(backend="table"), table=TableConfig(table=str(path)),
-        controller=ControllerConfig(controller="evolution"),
+        rounds=2, pool=2, new=1_000_000, rerank_epochs=0, machine=MachineConfig(backend="table"),
+        table=TableConfig(table=str(path)), controller=ControllerConfig(controller="evolution"),
     )  # fmt: skip
 
     found = prepare_search(config).search()

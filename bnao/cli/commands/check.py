@@ -39,4 +39,5 @@ def _lines(folder: Path, found: Verified) -> list[str]:
             f"is not noticed; the first is {found.without_checksum[0]}"
         )
     wrong = f"{len(rows)} not as bnao left them" if rows else "nothing damaged, missing or foreign"
-    return [*lines, f"{folder} ({found.kind}): {found.files} files are whole; {wrong}"]
+    kind = found.kind if found.finished else f"{found.kind}, not finished"
+    return [*lines, f"{folder} ({kind}): {found.files} files are whole; {wrong}"]

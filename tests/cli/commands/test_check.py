@@ -102,6 +102,16 @@ def test_files_of_an_earlier_version_are_counted(finished):  # noqa: F811
     assert "1 files are of an earlier version, without checksum" in done.stdout
 
 
+def test_a_stopped_run_is_whole_and_not_finished(finished):  # noqa: F811
+    for name in ("result.json", "supernet.safetensors"):
+        (finished / name).unlink()
+
+    done = bnao("check", finished)
+
+    assert done.exit_code == 0
+    assert "run (search, not finished): " in done.stdout
+
+
 def test_a_folder_of_something_else_is_refused():
     Path("mine").mkdir()
 
