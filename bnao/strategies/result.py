@@ -25,7 +25,7 @@ class Ranked:
 
     Attributes:
         genotype: the architecture.
-        score: one-shot accuracy by the last weights it was scored with, in [0, 1].
+        score: one-shot accuracy by the last weights it was scored with, in [0, 1], or what the search scored by.
         standard_error: of that accuracy, from the number of dev images; None where the score is no share.
         size: what its chance was made of.
         parameters: trainable parameters of its own network.
@@ -118,7 +118,8 @@ class SearchResult:
     """All genotypes of a search, best first, and what its controller had learned round by round.
 
     A controller that predicts nothing and holds nothing out (random, evolution) leaves no ``learning``, and a ranking
-    by the score alone no ``fusion``: the weights of the parts, and how many landmarks they are from.
+    by the score alone no ``fusion``: the weights of the parts, and how many landmarks they are from. A strategy that
+    decides at each update leaves its name, its number of updates, and what was seen after each epoch.
     """
 
     space: str
@@ -126,6 +127,7 @@ class SearchResult:
     ranked: tuple[Ranked, ...]
     learning: tuple[Learning, ...] = ()
     fusion: Mapping[str, Any] | None = field(default=None, hash=False)
+    strategy: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def best(self) -> Genotype:
@@ -140,6 +142,7 @@ class SearchResult:
             "seed": self.seed,
             **learning,
             **({} if self.fusion is None else {"fusion": dict(self.fusion)}),
+            **({} if self.strategy is None else {"strategy": dict(self.strategy)}),
             "ranked": [entry.to_json() for entry in self.ranked],
         }
 
@@ -159,6 +162,7 @@ class SearchResult:
                 "ranked": tuple(ranked),
                 "learning": learning,
                 "fusion": content.get("fusion"),
+                "strategy": content.get("strategy"),
             },
         )
 
