@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from attrs import frozen
 
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import SearchConfig
+from bnao.config.stability import StabilityConfig
 from bnao.config.studies import StudyConfig
 from bnao.config.table_studies import AgreementConfig, ControllersConfig, PredictorConfig, SizeConfig
 from bnao.errors import BnaoError, ConfigError, RunError, WeightsError
@@ -24,8 +26,9 @@ from bnao.evaluation.trainings import TestedNetwork
 from bnao.files import MOST_JSON, file_is_intact, read_regular
 from bnao.network.state import read_weights
 from bnao.provenance import ABOUT, STUDY
-from bnao.run import CONFIG, LOCK, LOG, UNFINISHED, is_event, number, read_config, read_json, understanding
+from bnao.run import CONFIG, LOCK, LOG, UNFINISHED, is_event, made_of, number, read_config, read_json, understanding
 from bnao.space.spaces import parse_in
+from bnao.stability import StabilityEntry, StabilityStudy
 from bnao.strategies.journal import (
     CHECKPOINT,
     EARLIER,
@@ -37,6 +40,7 @@ from bnao.strategies.journal import (
     scores_name,
 )
 from bnao.strategies.result import read_result
+from bnao.strategies.step_journal import SCORES
 from bnao.studies.plots import study_of
 from bnao.studies.ranking import POOL
 from bnao.studies.supernets import file_name
@@ -115,12 +119,12 @@ def verify(folder: str | Path) -> Verified:
     """
     folder = Path(folder)
     kind, config = _kind_of(folder)
-    files, own = 0, [*_files_of(folder)]
+    files, own, inside = 0, [*_files_of(folder)], _folders_of(folder)
     old: list[str] = []
     findings = [
         Finding(name, "foreign", f"bnao makes no such folder in that of a {kind}")
         for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-        if name not in _FOLDERS[kind] and not (folder / name / CONFIG).is_file() and kind != "store"
+        if kind != "store" and name not in (*_FOLDERS[kind], *(inner.partition("/")[0] for inner in inside))
     ]
     for name in own:
         read = _reader(kind, name)
@@ -145,7 +149,7 @@ def verify(folder: str | Path) -> Verified:
         if name not in own
     ]
     findings += _unfitting(kind, folder, damaged) if not findings else []
-    for inner in _folders_of(folder):
+    for inner in inside:
         within = verify(folder / inner)
         files += within.files
         old += [f"{inner}/{name}" for name in within.without_checksum]
@@ -157,7 +161,7 @@ def verify(folder: str | Path) -> Verified:
 _CONFIGS: Mapping[str, Sequence[type]] = {
     "search": [SearchConfig],
     "evaluation": [EvaluateConfig],
-    "study": [StudyConfig, ControllersConfig, PredictorConfig, SizeConfig, AgreementConfig],
+    "study": [StudyConfig, StabilityConfig, ControllersConfig, PredictorConfig, SizeConfig, AgreementConfig],
 }
 
 
@@ -195,7 +199,13 @@ def _files_of(folder: Path) -> Iterator[str]:
 
 
 def _folders_of(folder: Path) -> list[str]:
-    return sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
+    """Return the folders with settings of their own within this one, without those within them."""
+    found: list[str] = []
+    for path, folders, _ in os.walk(folder):
+        own = [name for name in folders if (Path(path) / name / CONFIG).is_file()]
+        found += [(Path(path) / name).relative_to(folder).as_posix() for name in own]
+        folders[:] = [name for name in folders if name not in own]
+    return sorted(found)
 
 
 # --- the files of each kind
@@ -249,6 +259,10 @@ def _any(path: Path) -> None:
     return None
 
 
+def _study(content: dict[str, Any]) -> object:
+    return StabilityStudy.from_json(content) if "methods" in content else study_of(content)
+
+
 _scores = _content(lambda content: [(str(it["genotype"]), number(it["score"])) for it in content["scores"]])
 _training = _content(lambda content: (str(content["genotype"]), TestedNetwork.from_json(content)))
 _STORED = re.compile(r"([0-9a-f]{2})/\1[0-9a-f]{22}\.json")
@@ -263,7 +277,7 @@ _EVERYWHERE: Mapping[str, Read] = {
 _KNOWN: Mapping[str, Mapping[str, Read]] = {
     "search": {
         r"round-[1-9]\d{0,5}-pool\.json": _pool,
-        r"round-[1-9]\d{0,5}-scores\.json": _scores,
+        rf"round-[1-9]\d{{0,5}}-scores\.json|{re.escape(SCORES)}": _scores,
         "|".join(map(re.escape, (CHECKPOINT, EARLIER, WEIGHTS))): _weights,
         re.escape(RESULT): _result,
         re.escape(RERANK): _content(lambda content: [number(it) for it in content["accuracies"].values()]),
@@ -278,7 +292,8 @@ _KNOWN: Mapping[str, Mapping[str, Read]] = {
         r"trainings/[0-9a-f]+-seed-\d+(\.checkpoint)?\.safetensors": _weights,
     },
     "study": {
-        re.escape(STUDY): _content(study_of),
+        re.escape(STUDY): _content(_study),
+        r"[a-z0-9-]+-\d+\.json": _content(partial(made_of, StabilityEntry)),
         re.escape(POOL): _content(
             lambda content: [parse_in(content["space"], it["genotype"]) for it in content["pool"]]
         ),
@@ -360,7 +375,7 @@ def _needed_by_evaluation(
 
 def _unfitting(kind: str, folder: Path, damaged: set[str]) -> list[Finding]:
     """Return whole files whose content contradicts others."""
-    if kind != "search" or not (folder / RESULT).is_file():
+    if kind != "search" or not ((folder / RESULT).is_file() and (folder / pool_name(0)).is_file()):
         return []
     result = read_result(folder)
     rounds = max(entry.round for entry in result.ranked)

@@ -2,11 +2,13 @@
 
 from attrs import frozen
 
-from bnao.config.fields import section, setting
-from bnao.config.settings import (
+from bnao.config.bounds import (
     MOST_BATCH,
     MOST_REPEATS,
     MOST_SEED,
+)
+from bnao.config.fields import section, setting
+from bnao.config.settings import (
     DataConfig,
     MachineConfig,
     NetworkConfig,

@@ -6,6 +6,18 @@ The defaults are the paper's (Sec. 5 and its appendix; docs/training.md); preset
 from attrs import evolve, frozen
 
 from bnao.config.arms import MOST_ALPHA
+from bnao.config.bounds import (
+    MOST_BATCH,
+    MOST_CELLS,
+    MOST_CHANNELS,
+    MOST_CLASSES,
+    MOST_COUNT,
+    MOST_GENOTYPES,
+    MOST_PIXELS,
+    MOST_SEED,
+    MOST_THREADS,
+    MOST_UNITS,
+)
 from bnao.config.fields import section, setting, told
 from bnao.config.strategies import STEP_LEVEL, gradient
 from bnao.config.strategies.enas import EnasConfig
@@ -18,34 +30,12 @@ from bnao.config.training import check_splits
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
 
-#: far beyond any network that is trained; larger ones could be counted, but nothing could hold them
-MOST_CHANNELS = 16_384
-MOST_CELLS = 1_000
-MOST_CLASSES = 1_000_000
-MOST_PIXELS = 16_384
-MOST_UNITS = 16_384
-MOST_BATCH = 1_000_000
-MOST_THREADS = 1_024
-MOST_GENOTYPES = 1_000_000
-#: of parameters and multiply-adds
-MOST_COUNT = 10**18
-#: of trainings, subsets and resamples
-MOST_REPEATS = 1_000_000
-MOST_SEED = 2**63 - 1
 #: channels that are yet to be chosen for each genotype by a budget
 AUTO = 0
 SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = (
-    "nao",
-    "nao-paper",
-    "seminas",
-    "ridge",
-    "trees",
-    "evolution",
-    "ageing-evolution",
-    "local-search",
-    "random",
-)
+    "nao", "nao-paper", "seminas", "ridge", "trees", "evolution", "ageing-evolution", "local-search", "random"
+)  # fmt: skip
 #: strategies that decide between rounds, by Algorithm 1: with any controller, or with that of their name
 ROUND_LEVEL = ("nao", "random", "evolution")
 #: those that a backend computes, since they need gradients
@@ -259,10 +249,7 @@ class ControllerConfig:
         most=1,
     )
     swaps: int = setting(
-        10,
-        "Data augmentation: copies of each training sequence, with the two edges of random nodes swapped.",
-        least=1,
-        most=10_000,
+        10, "Data augmentation: copies of each training sequence, with the two edges of random nodes swapped.", least=1
     )
     eta: float = setting(
         1.0, "Step size along the predictor's gradient; its multiples 1, 2, 3, ... are tried in turn.", least=0
@@ -308,9 +295,7 @@ class ControllerConfig:
     )
     kernel: str = setting("gaussian", "Ridge: kernel on the structural features.", choices=("gaussian", "linear"))
     tournament: int = setting(5, "Evolution: tournament size.", least=1, most=10_000)
-    population: int = setting(
-        50, "Ageing evolution: the youngest genotypes, which may become parents.", least=1, most=MOST_GENOTYPES
-    )
+    population: int = setting(50, "Ageing evolution: the youngest genotypes, which may become parents.", least=1)
 
 
 @frozen

@@ -4,16 +4,18 @@ import attrs
 from attrs import frozen
 
 from bnao.config.arms import PlannedSupernet, SamplerSpec, planned_supernets
-from bnao.config.evaluation import StandAloneTrainingConfig
-from bnao.config.fields import are_rising, listed, section, setting, several
-from bnao.config.settings import (
-    DISTINCT,
-    DISTINCT_HELP,
+from bnao.config.bounds import (
     MOST_CELLS,
     MOST_CHANNELS,
     MOST_GENOTYPES,
     MOST_REPEATS,
     MOST_SEED,
+)
+from bnao.config.evaluation import StandAloneTrainingConfig
+from bnao.config.fields import are_rising, listed, section, setting, several
+from bnao.config.settings import (
+    DISTINCT,
+    DISTINCT_HELP,
     PROXIES,
     SCORES,
     SIZE_HELP,

@@ -2,13 +2,15 @@
 
 from attrs import frozen
 
+from bnao.config.bounds import (
+    MOST_GENOTYPES,
+    MOST_REPEATS,
+    MOST_SEED,
+)
 from bnao.config.fields import listed, section, setting, several
 from bnao.config.presets import RANKED_NAO, TABLE_NAO
 from bnao.config.settings import (
     CONTROLLERS,
-    MOST_GENOTYPES,
-    MOST_REPEATS,
-    MOST_SEED,
     SPACE_NAMES,
     ControllerConfig,
     MachineConfig,

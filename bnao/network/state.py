@@ -32,13 +32,15 @@ def check_state(state: Mapping[str, NDArray[np.float32]], shapes: Mapping[str, t
     """Refuse weights that are not exactly these parameters.
 
     Raises:
-        WeightsError: one is missing, unknown or of another shape; it is named.
+        WeightsError: one is missing, unknown, or of another shape or type; it is named.
     """
     for name, shape in shapes.items():
         if name not in state:
             raise WeightsError(f"{where} lacks {name} of shape {shape}; it belongs to another network")
         if state[name].shape != shape:
             raise WeightsError(f"{where} has {name} of shape {state[name].shape}; this network's is {shape}")
+        if state[name].dtype != np.float32:
+            raise WeightsError(f"{where} has {name} of type {state[name].dtype}; weights are float32")
     unknown = [name for name in state if name not in shapes]
     if unknown:
         raise WeightsError(f"{where} has {unknown[0]}, which this network lacks; it belongs to another network")
@@ -124,7 +126,4 @@ def read_weights(
         raise WeightsError(f"{path} has format {about['format']}; this version of bnao reads format {FORMAT}")
     if intact is False:
         raise WeightsError(f"{path} {DAMAGED}; {remedy}")
-    other = next((name for name, value in state.items() if value.dtype != np.float32), None)
-    if other is not None:
-        raise WeightsError(f"{path} has {other} of type {state[other].dtype}; weights are float32")
     return state, {name: value for name, value in about.items() if name != "sha256"}
