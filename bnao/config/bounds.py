@@ -13,4 +13,4 @@ MOST_GENOTYPES = 1_000_000
 MOST_COUNT = 10**18
 #: of trainings, subsets and resamples
 MOST_REPEATS = 1_000_000
-MOST_SEED = 2**63 - 1
+MOST_SEED = 2**64 - 1

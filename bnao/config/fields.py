@@ -20,6 +20,7 @@ C = TypeVar("C")
 
 #: largest number of a setting that has no bound of its own: beyond it no work would end
 MOST = 1_000_000_000
+_FAR = 100_000
 Settings = Mapping[str, Any]
 
 
@@ -53,6 +54,9 @@ def _check(
         raise ConfigError(f"{name} is {told(value)}; it must be a finite number")
     if is_number and value in words.values():
         return
+    # a bound that nobody comes near is told to those alone who are beyond it
+    if is_number and most is not None and most > _FAR and value <= most:  # type: ignore[operator]  # is_number says so
+        most = None
     if is_number and not ((least is None or value >= least) and (most is None or value <= most)):  # type: ignore[operator]  # is_number says it is one
         bounds = " and ".join(
             f"{sign} {bound if isinstance(bound, int) else f'{bound:g}'}"

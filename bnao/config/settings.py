@@ -379,7 +379,7 @@ class SearchConfig:
         choices=(*ROUND_LEVEL, *STEP_LEVEL),
     )
     seed: int = setting(0, "Random seed.", least=0, most=MOST_SEED)
-    rounds: int = setting(4, "Rounds of training, scoring and proposing (L).", least=1, most=10_000)
+    rounds: int = setting(4, "Rounds of training, scoring and proposing (L).", least=1)
     pool: int = setting(1000, "Random genotypes in the first round (n).", least=2, most=MOST_GENOTYPES)
     pool_file: str | None = setting(
         None,

@@ -204,13 +204,14 @@ class Journal(SearchFolder):
                 break
         if not (useless or (self._place is not None and not run.has(CHECKPOINT))):
             return
-        complete = -1 if self._place is None else self._place[0]
-        where = "from the beginning" if self._place is None else f"from the end of round {complete + 1}"
+        trained = 0 if self._place is None else self._place[0] + 1
+        where = f"from the end of round {trained}" if trained else "from the beginning"
         log.warning("resuming %s; what came after it is computed again", where)
         # all of it follows from the seed, so nothing is lost but time; the last first, in case this is interrupted
-        for later in range(rounds - 1, complete, -1):
+        first = min(trained, unscored)
+        for later in range(rounds - 1, first - 1, -1):
             run.remove(scores_name(later))
-            if later > complete + 1:
+            if later > first:
                 run.remove(pool_name(later))
         for name in useless:
             run.remove(name)
