@@ -25,7 +25,7 @@ from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.errors import BackendError, GenotypeError
 from bnao.network.parameters import initial_weights, supernet_shapes
 from bnao.network.state import MOMENTUM, checked_state
-from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
+from bnao.protocols import Architecture, Mixture, Outcome, Pass, State
 from bnao.space.genotype import Genotype
 from bnao.training.partial import as_computed, check_whole, computed_passes
 
@@ -208,7 +208,6 @@ class KerasSupernet:
 
     def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
         """Make the passes, sum the gradients of those that learn, and update once."""
-        check_passes(passes)
         passes = computed_passes(passes, self.network)
         with self.machine.scope():
             values = [tensor(array) for array in self.net.arrays]
@@ -221,7 +220,6 @@ class KerasSupernet:
 
     def gradients(self, passes: Sequence[Pass]) -> tuple[list[Outcome], State]:
         """Make the passes, and return the sum of the gradients of those that learn."""
-        check_passes(passes)
         passes = computed_passes(passes, self.network)
         with self.machine.scope():
             outcomes, learned, total = self._all_made([tensor(array) for array in self.net.arrays], passes)
@@ -479,8 +477,7 @@ def _union_updated(clips: bool, idle: str) -> Callable[..., Any]:
         decay: Tensor,
         most: Tensor,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        factor = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0)
-        numbers = factor, rate, momentum, decay
+        numbers = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0), rate, momentum, decay
         new = [
             moved(*arrays, *numbers) if idle == "dense" else moved_where(*arrays, slots, *numbers)
             for *arrays, slots in zip(values, momenta, gradients, used, strict=True)
@@ -498,6 +495,4 @@ def _tested(
     return (forward if known else _graph(forward))(values, images, arch, masks)
 
 
-@cache
-def _graph(forward: Forward) -> Callable[..., Tensor]:
-    return traced(forward)
+_graph: Callable[[Forward], Callable[..., Tensor]] = cache(traced)

@@ -20,7 +20,7 @@ from bnao.strategies.methods import METHODS
 from bnao.streams import stream
 
 HERE = pathlib.Path(__file__).resolve().parents[2]
-QUICK = ("--space", "nas-bench-201", "--channels", 4, "--steps", 10, "--backend", "pretend", "--quiet")
+QUICK = ("--space", "nas-bench-201", "--channels", 8, "--steps", 10, "--backend", "pretend", "--quiet")
 
 
 @pytest.fixture(autouse=True)
