@@ -39,7 +39,11 @@ def test_a_preset_comes_back_from_its_toml(config, name):
     assert read_back(preset(config, name)) == preset(config, name)
 
 
-@given(st.integers(0, 2**63), st.floats(1e-9, 1e9), st.booleans(), st.text(max_size=20), st.integers(1, 10**9))
+# what a file of settings can hold
+TEXT = st.characters(codec="utf-8", exclude_characters="\0")
+
+
+@given(st.integers(0, 2**63), st.floats(1e-9, 1e9), st.booleans(), st.text(TEXT, max_size=20), st.integers(1, 10**9))
 def test_any_settings_come_back_from_their_toml(seed, rate, flip, folder, steps):
     config = build(
         SearchConfig,
