@@ -167,8 +167,7 @@ def named(stacks: Sequence[Stack], arrays: Sequence[Any], prefix: str = "") -> d
     """The parameters in arrays by canonical name."""
     state = {}
     for stack, array in zip(stacks, arrays, strict=True):
-        parameters = stack.parameters(to_numpy(array))
-        state |= {prefix + name: value for name, value in parameters.items()}
+        state |= {prefix + name: value for name, value in stack.parameters(to_numpy(array)).items()}
     return state
 
 
