@@ -40,8 +40,9 @@ class TestKeras(BackendContract):
 
     @pytest.mark.parametrize("space", SPACES_HERE)
     def test_a_stand_alone_network_of_any_space_is_counted_and_learns(self, backend, dataset, short, space):
-        config = evolve(short, network=NetworkConfig(space=space, channels=4, cells=1))
-        (genotype,) = SPACES[space].random_genotypes(1, stream(1, "keras spaces"))
+        nodes = 3 if SPACES[space].rules.residual else 2
+        config = evolve(short, network=NetworkConfig(space=space, nodes=nodes, channels=4, cells=1))
+        (genotype,) = space_named(space, nodes).random_genotypes(1, stream(1, "keras spaces"))
 
         network = backend.stand_alone(genotype, config, dataset, seed=0)
         losses = [step.loss for step in network.train()]

@@ -21,7 +21,7 @@ except BackendError as error:
 import keras
 from keras import ops
 
-from bnao.backends.keras import BalancedBatches, Supernet, balanced
+from bnao.backends.keras import ENGINE, BalancedBatches, Supernet, balanced
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -381,6 +381,8 @@ SHORT = {"sampler_alone": ["--epochs", "1"], "custom_supernet": ["--epochs", "1"
 
 @pytest.mark.parametrize("name", SHORT)
 def test_each_example_runs(name):
+    if name == "supernet" and ENGINE == "jax":
+        pytest.skip("is run on TensorFlow; JAX compiles it for a minute, and the same steps in test_keras_supernet")
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / f"keras_{name}.py"), *SHORT[name]],
         capture_output=True, text=True, timeout=900, check=False,

@@ -42,7 +42,7 @@ def test_nothing_is_traced_again_after_the_first_epoch(monkeypatch):
             controller._Network, name, lambda self, *a, o=original, n=name: calls.append(n) or o(self, *a)
         )
     genotypes = SPACE.random_genotypes(120, stream(0, "traces"))
-    taught = NaoController(SPACE, ControllerConfig(epochs=5, swaps=1, batch_size=50), 0)
+    taught = NaoController(SPACE, ControllerConfig(epochs=5, swaps=1, batch_size=50, hidden=16), 0)  # of no other test
 
     for epoch in taught.fit(genotypes, convolutions(genotypes), round=0):
         if epoch.epoch == 0:

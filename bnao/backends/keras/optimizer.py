@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.backends.keras.engine import ENGINE, compiled
+from bnao.backends.keras.engine import ENGINE, by_shape, compiled
 from bnao.backends.keras.operations import Tensor, tensor
 from bnao.backends.keras.stacks import Stack, chosen_slots
 from bnao.backends.keras.used import used_slots
@@ -34,8 +34,13 @@ def clipping(gradients: Sequence[Tensor], most: float) -> Tensor:
 
 def bounding(gradients: Sequence[Tensor], most: float | Tensor) -> Tensor:
     """The same where there is a bound, which may be a tensor."""
-    norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
+    norm = ops.sqrt(sum(_square_sum(gradient) for gradient in gradients))
     return ops.minimum(most / (norm + 1e-6), 1.0)
+
+
+@by_shape
+def _square_sum(gradient: Tensor) -> Tensor:
+    return ops.sum(ops.square(gradient))
 
 
 @compiled
@@ -80,7 +85,8 @@ class PathUpdate:
 
     Args:
         forward: the supernet's forward pass.
-        arch: (cells, nodes, edges, 2); it must be a NumPy array in a space whose cells do not give out loose ends.
+        arch: (cells, nodes, edges, 2); it must be a NumPy array under JAX, and in a space whose cells do not give out
+            loose ends.
         idle: what parameters off the path do: keep value and momentum (path), or go on with momentum and weight decay
             as if their gradient were 0 (dense).
         factor: what all gradients are multiplied by; see ``clipping``.
@@ -102,7 +108,7 @@ class PathUpdate:
         self._numbers = factor, rate, momentum, decay
         self._slots: dict[tuple[object, ...], tuple[Tensor, Tensor] | None] = {}
         self._used: dict[str, NDArray[np.bool_]] | None = None
-        if forward.space.rules.output != "loose ends":
+        if not forward.has_graph or forward.space.rules.output != "loose ends":
             (genotype,) = forward.space.decode(arch)
             used = used_slots(forward.network, genotype)
             self._used = {each.name: slots for each, slots in zip(forward.stacks, used, strict=True)}
@@ -112,7 +118,7 @@ class PathUpdate:
         if self._dense:
             return moved(weight, momentum, gradient, *self._numbers)
         if self._used is not None:
-            used = ops.convert_to_tensor(self._used[stack.name])
+            used = ops.convert_to_tensor(self._used[stack.name], "bool")
             return moved_where(weight, momentum, gradient, used, *self._numbers)
         # stacks of one kind have the same slots chosen
         key = stack.kind, stack.reduction, stack.operation, len(stack.names)

@@ -13,7 +13,7 @@ from attrs import frozen
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.backends.keras.engine import ENGINE, traced, value_and_gradients
+from bnao.backends.keras.engine import ENGINE, by_shape, graph_of, traced, value_and_gradients
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.mixed import Mixed, MixedCells, mixed_cells
@@ -199,7 +199,10 @@ class KerasSupernet:
         with self.machine.scope():
             #: the network as a Keras model, with the weights that are trained here
             self.net = Supernet(network, config.seed, dtype=self.machine.policy)
-            self._momenta = [ops.zeros(array.shape) for array in self.net.arrays]
+            # JAX would compile ops.zeros, and a conversion without a dtype, for each shape
+            self._momenta = [
+                ops.convert_to_tensor(np.zeros(array.shape, np.float32), "float32") for array in self.net.arrays
+            ]
 
     def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
         """Make the passes, sum the gradients of those that learn, and update once."""
@@ -261,7 +264,7 @@ class KerasSupernet:
             self._assign(*update(*given, self._known(first), *numbers))
         else:
             each_uses = [used_slots(self.network, each) for each in learned]
-            used = [ops.convert_to_tensor(np.any(slots, 0)) for slots in zip(*each_uses, strict=True)]
+            used = [ops.convert_to_tensor(np.any(slots, 0), "bool") for slots in zip(*each_uses, strict=True)]
             update = _union_updated(bool(self._most), self._idle)
             self._assign(*update(*given, used, *numbers))
 
@@ -290,7 +293,9 @@ class KerasSupernet:
         momenta = self.net.load_state(state)
         zeros = {name: np.zeros(shape, np.float32) for name, shape in supernet_shapes(self.network).items()}
         with self.machine.scope():
-            self._momenta = [ops.convert_to_tensor(each.of({**zeros, **momenta})) for each in self.net.forward.stacks]
+            self._momenta = [
+                ops.convert_to_tensor(each.of({**zeros, **momenta}), "float32") for each in self.net.forward.stacks
+            ]
 
 
 @frozen(eq=False)
@@ -379,10 +384,21 @@ def _mixture_gradients(
     return loss, logits, by_values, by_mixture
 
 
-@traced
+@by_shape
+def _scaled(gradient: Tensor, factor: Tensor) -> Tensor:
+    return factor * gradient
+
+
+@by_shape
+def _plus(total: Tensor, gradient: Tensor, factor: Tensor) -> Tensor:
+    return total + factor * gradient
+
+
+@graph_of
 def _sum(total: Sequence[Tensor] | None, gradients: Sequence[Tensor], factor: Tensor) -> list[Tensor]:
-    scaled = [factor * gradient for gradient in gradients]
-    return scaled if total is None else [one + other for one, other in zip(total, scaled, strict=True)]
+    if total is None:
+        return [_scaled(gradient, factor) for gradient in gradients]
+    return [_plus(one, gradient, factor) for one, gradient in zip(total, gradients, strict=True)]
 
 
 def _added(total: Sequence[Tensor] | None, gradients: Sequence[Tensor], factor: float) -> Sequence[Tensor]:
@@ -409,7 +425,7 @@ def _path_updated(forward: Forward, clips: bool, idle: str) -> Callable[..., Any
         new = [of_stack(*arrays) for arrays in zip(forward.stacks, values, momenta, gradients, strict=True)]
         return [value for value, _ in new], [momentum for _, momentum in new]
 
-    return traced(update)
+    return graph_of(update)
 
 
 @cache
@@ -454,7 +470,7 @@ def _union_updated(clips: bool, idle: str) -> Callable[..., Any]:
         ]
         return [value for value, _ in new], [momentum for _, momentum in new]
 
-    return traced(update)
+    return graph_of(update)
 
 
 def _tested(
