@@ -13,8 +13,9 @@ from attrs import evolve
 from bnao.backends import load
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import SHARE_OVER, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
-from bnao.errors import BackendError, DivergedError, GenotypeError, WeightsError
+from bnao.errors import BackendError, DataError, DivergedError, GenotypeError, WeightsError
 from bnao.network.parameters import shared_place
+from bnao.network.size import supernet_parameters
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
 from bnao.space.genotype import edge_slots
 from bnao.space.spaces import space_named
@@ -262,7 +263,7 @@ def test_weights_that_keras_saves_and_loads_predict_the_same(tmp_path):
     assert (ops.convert_to_numpy(other(given(other, genotype))) == expected).all()
 
 
-def test_callbacks_and_schedules_work_as_in_any_fit():
+def test_callbacks_and_schedules_work_as_in_any_fit_and_its_file_goes_on_where_it_stopped(tmp_path):
     model, (genotype,) = Supernet(SMALL), pool(1, network=SMALL)
     schedule = keras.optimizers.schedules.CosineDecay(0.1, decay_steps=4)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -270,11 +271,75 @@ def test_callbacks_and_schedules_work_as_in_any_fit():
     seen = []
     callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs))
 
-    model.fit(given(model, genotype), batch()[1], batch_size=B, epochs=5, verbose=0, callbacks=[callback])
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "supernet.keras")
+    model.fit(given(model, genotype), batch()[1], batch_size=B, epochs=5, verbose=0, callbacks=[callback, checkpoint])
 
+    other = keras.saving.load_model(tmp_path / "supernet.keras")
+    assert other.network == model.network
+    assert all((value == model.state()[name]).all() for name, value in other.state().items())
+    momenta = zip(model.optimizer.momenta, other.optimizer.momenta, strict=True)
+    assert all((ops.convert_to_numpy(one) == ops.convert_to_numpy(two)).all() for one, two in momenta)
+    assert int(other.optimizer.iterations) == 5
+    assert other.optimizer.get_config() == model.optimizer.get_config()
     assert len(seen) == 5
     assert seen[-1]["loss"] < seen[0]["loss"]
     assert "accuracy" in seen[0]
+
+
+def test_a_file_of_a_supernet_in_mixed_precision_is_one_again(tmp_path):
+    model = Supernet(SMALL, dtype="mixed_bfloat16", name="rough")
+    model.save(tmp_path / "rough.keras")
+
+    other = keras.saving.load_model(tmp_path / "rough.keras")
+
+    assert (other.name, other.compute_dtype, other.network) == ("rough", "bfloat16", SMALL)
+    assert all((value == model.state()[name]).all() for name, value in other.state().items())
+
+
+def test_the_summary_counts_the_parameters_of_each_cell():
+    lines = []
+
+    Supernet(SMALL, name="small").summary(print_fn=lines.append)
+
+    counts = [int(line.split()[-1].replace(",", "")) for line in lines[1:]]
+    assert lines[0] == "Supernet 'small': space nao, 1 nodes, images 12 x 12 x 3, 4 classes, float32"
+    assert [line.split()[:2] for line in lines[2:4]] == [["cells.0", "normal"], ["cells.1", "reduction"]]
+    assert counts[-1] == sum(counts[:-1]) == supernet_parameters(SMALL)
+
+
+@only_tensorflow
+def test_an_exported_supernet_computes_any_architecture(tmp_path):
+    import tensorflow as tf
+
+    model = Supernet(SMALL)
+    model.export(tmp_path / "supernet", verbose=False)
+
+    served = tf.saved_model.load(tmp_path / "supernet")
+    for genotype in pool(2, network=SMALL):
+        inputs = given(model, genotype)
+        assert abs(served.serve(inputs).numpy() - model(inputs).numpy()).max() < 1e-5
+
+
+def test_a_supernet_that_is_no_one_program_is_not_exported(tmp_path):
+    with pytest.raises(BackendError, match=r"space 'darts' is no one program in .*; save it, or export a genotype's"):
+        Supernet(evolve(NETWORK, space="darts")).export(tmp_path / "darts")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        ({"image": np.zeros((2, 10, 10, 3), "float32")}, r"image has shape \(2, 10, 10, 3\); .* \(batch, 12, 12, 3\)"),
+        ({"image": np.zeros((12, 12, 3), "float32")}, r"image has shape \(12, 12, 3\)"),
+        (np.zeros((2, 12, 12, 3)), r'with \{"image": images, "arch": arch\}, and not with ndarray'),
+        ({"images": np.zeros((2, 12, 12, 3))}, r"and not with \['arch', 'images'\]"),
+    ],
+)
+def test_inputs_of_another_form_are_refused_with_the_right_one(inputs, told):
+    model = Supernet(SMALL)
+    arch = {"arch": model.arch_of(*pool(1, network=SMALL), 2)} if isinstance(inputs, dict) else {}
+
+    with pytest.raises(DataError, match=told):
+        model({**inputs, **arch} if arch else inputs)
 
 
 def test_mixed_precision_gives_nearly_the_float32_logits():

@@ -89,14 +89,6 @@ def by_shape(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.jit(function) if ENGINE == "jax" else function
 
 
-def graph_of(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of many arrays as one TensorFlow graph; under JAX itself, which should consist of compiled parts.
-
-    As one program of JAX the update of a small supernet takes as long to compile as its whole forward pass.
-    """
-    return function if ENGINE == "jax" else traced(function)
-
-
 def traced(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as one program for each shape of its arguments: a TensorFlow graph, or compiled by XLA."""
     if ENGINE == "jax":

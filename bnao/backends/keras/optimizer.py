@@ -20,7 +20,7 @@ if ENGINE == "tensorflow":
 
 if TYPE_CHECKING:
     from bnao.backends.keras.forward import Forward
-    from bnao.backends.keras.supernet import Supernet
+    from bnao.backends.keras.model import Supernet
 
 
 def _replicas() -> int:
@@ -130,6 +130,7 @@ class PathUpdate:
         return _moved_slots(weight, momentum, gradient, *chosen, *self._numbers)
 
 
+@keras.saving.register_keras_serializable("bnao")
 class PathSGD(keras.optimizers.Optimizer):
     """SGD with momentum, coupled weight decay and a bound on the gradient's norm, over a supernet's path alone.
 
@@ -137,7 +138,8 @@ class PathSGD(keras.optimizers.Optimizer):
     train the supernet too, but moves all of it: by momentum and weight decay.
 
     Args:
-        supernet: whose weights it moves; the architecture is that of its latest call.
+        supernet: whose weights it moves; the architecture is that of its latest call. None: the one that is compiled
+            with it.
         learning_rate: a number or a schedule.
         momentum: of SGD.
         weight_decay: coupled (L2), as in PyTorch's SGD.
@@ -151,7 +153,7 @@ class PathSGD(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        supernet: Supernet,
+        supernet: Supernet | None = None,
         learning_rate: Any = 0.025,
         momentum: float = 0.9,
         weight_decay: float = 3e-4,
@@ -160,11 +162,17 @@ class PathSGD(keras.optimizers.Optimizer):
         name: str = "path_sgd",
     ) -> None:
         super().__init__(learning_rate=learning_rate, name=name)
-        self._of = [supernet]  # in a list, or Keras would track the model as a part of its optimizer
+        self._of: list[Supernet] = []
+        if supernet is not None:
+            self.bind(supernet)
         self._momentum, self._decay, self._most = momentum, weight_decay, gradient_norm
         self._idle = idle_momentum
         self.momenta: list[Any] = []
         self._update: PathUpdate | None = None  # of the step that is being made
+
+    def bind(self, supernet: Supernet) -> None:
+        """Move this supernet's weights."""
+        self._of[:] = [supernet]  # in a list, or Keras would track the model as a part of its optimizer
 
     def build(self, variables: Sequence[Any]) -> None:
         """Make a momentum for each of the supernet's arrays."""
@@ -198,9 +206,11 @@ class PathSGD(keras.optimizers.Optimizer):
         self.assign(momentum, new_momentum)
 
     def get_config(self) -> dict[str, Any]:
-        """Its numbers; the supernet is not among them."""
+        """Return its numbers; the supernet is not among them."""
+        config = super().get_config()
         return {
-            **super().get_config(),
+            "name": config["name"],
+            "learning_rate": config["learning_rate"],
             "momentum": self._momentum,
             "weight_decay": self._decay,
             "gradient_norm": self._most,
