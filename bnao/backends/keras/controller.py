@@ -299,7 +299,7 @@ class NaoController(Nao):
         super().__init__(space, config, seed)
         self._machine = Machine(machine)
         self._programs = _programs(_Network(space, _of_programs(self._config)))
-        self._initialise(round=0)
+        self._initialise(round_index=0)
 
     def _set_parameters(self, row: NDArray[np.float32]) -> None:
         with self._machine.scope():
