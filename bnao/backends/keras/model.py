@@ -112,7 +112,7 @@ class Supernet(keras.Model):
         options = {"name": config["name"], "dtype": keras.dtype_policies.get(config["dtype"])}
         return cls(NetworkConfig(**network), config["seed"], **options)
 
-    def export(self, filepath: Any, format: str = "tf_saved_model", **options: Any) -> Any:
+    def export(self, filepath: Any, *arguments: Any, **options: Any) -> Any:
         """Export the program of all architectures, as any Keras model; its inputs are known.
 
         Raises:
@@ -127,7 +127,7 @@ class Supernet(keras.Model):
             "image": keras.InputSpec(shape=(None, *self.network.image), dtype="float32"),
             "arch": keras.InputSpec(shape=(None, self.space.length), dtype="int32"),
         }
-        return super().export(filepath, format, **{"input_signature": [signature], **options})
+        return super().export(filepath, *arguments, **{"input_signature": [signature], **options})
 
     def summary(self, *arguments: Any, print_fn: Callable[[str], Any] = print, **options: Any) -> None:
         """Print the number of parameters of stem, cells and classifier, which are no Keras layers."""
