@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -14,6 +15,7 @@ from bnao.backends.keras.engine import ENGINE, by_shape, compiled
 from bnao.backends.keras.operations import Tensor, tensor
 from bnao.backends.keras.stacks import Stack, chosen_slots
 from bnao.backends.keras.used import used_slots
+from bnao.errors import BackendError
 
 if ENGINE == "tensorflow":
     import tensorflow as tf
@@ -162,7 +164,7 @@ class PathSGD(keras.optimizers.Optimizer):
         name: str = "path_sgd",
     ) -> None:
         super().__init__(learning_rate=learning_rate, name=name)
-        self._of: list[Supernet] = []
+        self._of: Callable[[], Supernet | None] = lambda: None
         if supernet is not None:
             self.bind(supernet)
         self._momentum, self._decay, self._most = momentum, weight_decay, gradient_norm
@@ -172,7 +174,12 @@ class PathSGD(keras.optimizers.Optimizer):
 
     def bind(self, supernet: Supernet) -> None:
         """Move this supernet's weights."""
-        self._of[:] = [supernet]  # in a list, or Keras would track the model as a part of its optimizer
+        self._of = weakref.ref(supernet)  # or Keras would save the model as a part of its optimizer, without end
+
+    def _supernet(self) -> Supernet:
+        if (supernet := self._of()) is None:
+            raise BackendError("PathSGD moves a Supernet's weights: give it one, or compile one with it")
+        return supernet
 
     def build(self, variables: Sequence[Any]) -> None:
         """Make a momentum for each of the supernet's arrays."""
@@ -189,7 +196,7 @@ class PathSGD(keras.optimizers.Optimizer):
             whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads)
         scale = self.loss_scale_factor or 1.0
         factor = clipping([gradient / scale for gradient in whole] if scale != 1.0 else whole, self._most)
-        (supernet,) = self._of
+        supernet = self._supernet()
         numbers = (factor, self._get_current_learning_rate(), self._momentum, self._decay)
         tensors = [ops.convert_to_tensor(tensor(number), "float32") for number in numbers]
         self._update = PathUpdate(supernet.forward, supernet.arch, self._idle, *tensors)
@@ -199,7 +206,7 @@ class PathSGD(keras.optimizers.Optimizer):
         """Move one array's chosen slots."""
         assert self._update is not None  # apply comes first
         index = self._get_variable_index(variable)
-        (supernet,) = self._of
+        supernet = self._supernet()
         stack, momentum = supernet.forward.stacks[index], self.momenta[index]
         new_weight, new_momentum = self._update(stack, tensor(variable), tensor(momentum), gradient)
         self.assign(variable, new_weight)
