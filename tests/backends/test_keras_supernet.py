@@ -36,6 +36,7 @@ from bnao.backends.keras.engine import check_engine, check_layout, value_and_gra
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.operations import tensor
 from bnao.backends.keras.stacks import chosen_slots, stacks_of
+from bnao.backends.keras.supernet import tell_of_the_first_step
 
 NETWORK = NetworkConfig(channels=4, cells=1, nodes=2, image=(12, 12, 3), classes=4)
 CELL = NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(12, 12, 3), classes=4)
@@ -179,6 +180,18 @@ def test_a_search_traces_its_step_once(monkeypatch):
     list(net.train(genotypes, np.arange(200), round_index=0))
 
     assert len(calls) <= 1  # none if another test of this network came first
+
+
+def test_the_first_step_of_a_shape_tells_once_why_it_takes_longer(caplog):
+    shape = Forward(evolve(NETWORK, channels=5))
+
+    with caplog.at_level("INFO", "bnao"):
+        for _ in range(2):
+            tell_of_the_first_step(shape)
+
+    assert [record.message.partition(" take")[0] for record in caplog.records] == [
+        "The first step builds one TensorFlow graph for all paths, and" if ENGINE == "tensorflow" else "The first steps"
+    ]
 
 
 @pytest.mark.parametrize("share_over", SHARE_OVER)

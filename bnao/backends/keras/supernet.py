@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,7 +13,7 @@ from attrs import frozen
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.backends.keras.engine import traced, value_and_gradients
+from bnao.backends.keras.engine import ENGINE, traced, value_and_gradients
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.mixed import Mixed, MixedCells, mixed_cells
@@ -25,6 +26,17 @@ from bnao.network.parameters import supernet_shapes
 from bnao.network.state import MOMENTUM
 from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
 from bnao.space.genotype import Genotype
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def tell_of_the_first_step(forward: Forward) -> None:
+    """Log once, for all supernets of a shape, why the first step takes longer than the others."""
+    if forward.has_graph:
+        log.info("The first step builds one TensorFlow graph for all paths, and takes longer than the next ones.")
+    elif ENGINE == "jax":
+        log.info("The first steps take longer: each operation is compiled for each shape of its input, once.")
 
 
 class KerasSupernet:
@@ -60,6 +72,7 @@ class KerasSupernet:
     def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
         """Make the passes, sum the gradients of those that learn, and update once."""
         check_passes(passes)
+        tell_of_the_first_step(self.net.forward)
         made: list[_Made] = []
         learned: list[Genotype | MixedCells] = []
         total: Sequence[Tensor] | None = None
