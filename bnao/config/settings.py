@@ -3,10 +3,18 @@
 The defaults are the paper's (Sec. 5 and its appendix; docs/training.md); presets (``bnao.config.presets``) change them.
 """
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bnao.config.arms import MOST_ALPHA
 from bnao.config.fields import section, setting, told
+from bnao.config.strategies import STEP_LEVEL, gradient
+from bnao.config.strategies.enas import EnasConfig
+from bnao.config.strategies.evolution import FairnasConfig, SposConfig
+from bnao.config.strategies.watch import WatchConfig
+from bnao.config.training import SHARE_OVER as SHARE_OVER
+from bnao.config.training import SIZE_NAMES as SIZE_NAMES
+from bnao.config.training import TrainingConfig as TrainingConfig
+from bnao.config.training import check_splits
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
 
@@ -29,10 +37,10 @@ CONTROLLERS = (
     "local-search",
     "random",
 )
+#: strategies that decide between rounds, by Algorithm 1: with any controller, or with that of their name
+ROUND_LEVEL = ("nao", "random", "evolution")
 #: those that a backend computes, since they need gradients
 OF_A_BACKEND = ("nao", "nao-paper", "seminas")
-#: what size means, of a genotype's own network: all its parameters or multiply-adds, or those that are alive
-SIZE_NAMES = ("live-parameters", "parameters", "live-multiply-adds", "multiply-adds")
 #: what a one-shot score can be, of the dev images
 SCORES = ("accuracy", "log-likelihood")
 #: what random genotypes are told apart by
@@ -47,12 +55,6 @@ DISTINCT_HELP = (
 )
 #: how a supernet chooses the set of weights that an edge trains (``bnao.space.genotype.edge_slots``)
 SLOT_RULES = ("hashed", "sorted")
-#: which edges of a supernet's cell share an operation's weights (``bnao.network.sharing``)
-SHARE_OVER = ("edge", "source", "node", "cell")
-#: which paths an update trains beside the drawn one (``bnao.training.companions``)
-COMPANIONS = ("none", "fair", "sandwich")
-#: what a supernet's parameters off the path do at a step
-IDLE_MOMENTA = ("path", "dense")
 
 
 @frozen
@@ -90,12 +92,31 @@ class NetworkConfig:
         "(source), those of the same node (node), or all edges of a cell (cell).",
         choices=SHARE_OVER,
     )
+    partial_channels: int = setting(
+        1,
+        "The operations of a supernet see one in this many channels of their source; the others go past them, as in "
+        "PC-DARTS, which takes 4.",
+        least=1,
+        most=64,
+    )
+    entangle: bool = setting(
+        False,
+        "Supernet: smaller convolutions of an edge are the centre of the largest one's kernel (1x1 in 3x3, 3x3 in "
+        "5x5), so that they share its weights.",
+    )
     classes: int = setting(10, "Number of classes.", least=2, most=MOST_CLASSES, from_data=True)
     image: tuple[int, int, int] = setting(
         (32, 32, 3), "Height, width and channels of an image.", from_data=True, converter=tuple
     )
 
     def __attrs_post_init__(self) -> None:
+        if self.partial_channels > 1 and (
+            self.channels % self.partial_channels or 0 < self.channels < 2 * self.partial_channels
+        ):
+            raise ConfigError(
+                f"channels is {self.channels} and partial_channels is {self.partial_channels}; channels must be a "
+                "multiple of it, and at least twice as many"
+            )
         whole = all(isinstance(side, int) and not isinstance(side, bool) for side in self.image)
         if len(self.image) != 3 or not whole or min(self.image) < 1:
             raise ConfigError(f"image is {'x'.join(map(told, self.image))}; it must be HxWxC, such as 32x32x3")
@@ -163,6 +184,11 @@ class DataConfig:
     dev_images: int | None = setting(
         None, "Score on this many dev images, always the same ones; by default on all.", least=1
     )
+    dev_augment: bool = setting(
+        False,
+        "Score on dev images that are cropped and mirrored as the training images are, the same for every genotype: "
+        "norms use a batch's own statistics, and then see what they saw in training.",
+    )
     train_images: int | None = setting(
         None, "Use only this many training images, with the same fraction of each class; by default all.", least=2
     )
@@ -193,33 +219,6 @@ class DataConfig:
         most=0.5,
     )
     cutout: int = setting(0, "Augmentation: side of the cutout square, in pixels; 0 = no cutout.", least=0)
-
-
-@frozen
-class TrainingConfig:
-    """Training of the supernet's weights."""
-
-    batch_size: int = setting(64, "Batch size.", least=2)
-    learning_rate: float = setting(0.025, "Initial learning rate.", least=0)
-    learning_rate_end: float = setting(0.001, "Final learning rate of the cosine schedule.", least=0)
-    momentum: float = setting(0.9, "Momentum of SGD.", least=0, most=1)
-    weight_decay: float = setting(3e-4, "Weight decay (coupled, L2) of the parameters on the path.", least=0)
-    gradient_norm: float = setting(5.0, "Clip gradients to this global norm; 0 = no clipping.", least=0)
-    idle_momentum: str = setting(
-        "path",
-        "Parameters off the path of a step keep their value and momentum (path), or are updated with momentum and "
-        "weight decay as if their gradient were 0 (dense).",
-        choices=IDLE_MOMENTA,
-    )
-    drop_path_keep: float = setting(
-        0.9, "Drop path: probability of keeping an edge, in the last cell at the end of training.", least=0.01, most=1
-    )
-    companions: str = setting(
-        "none",
-        "Paths trained in each step besides the sampled one: none; as many as use every operation once at every edge "
-        "(fair); or the pool's largest genotype, which also teaches the sampled one (sandwich).",
-        choices=COMPANIONS,
-    )
 
 
 @frozen
@@ -363,6 +362,13 @@ class SearchConfig:
     """
 
     preset: str = setting("paper", "Preset that these settings are based on.", has_option=False)
+    strategy: str = setting(
+        "nao",
+        "How the search spends its updates; bnao strategies lists them. nao is Algorithm 1 with --controller, random "
+        "and evolution the same with that controller. The others decide at each update, and train for all rounds' "
+        "epochs or steps in one piece.",
+        choices=(*ROUND_LEVEL, *STEP_LEVEL),
+    )
     seed: int = setting(0, "Random seed.", least=0)
     rounds: int = setting(4, "Rounds of training, scoring and proposing (L).", least=1)
     pool: int = setting(1000, "Random genotypes in the first round (n).", least=2)
@@ -406,6 +412,12 @@ class SearchConfig:
         "Genotypes that the supernet is trained on in each round: the newest (new), or all so far (all).",
         choices=("new", "all"),
     )
+    score: str = setting(
+        "accuracy",
+        "What genotypes are scored by: the supernet's accuracy on the dev images, or the mean log-likelihood of their "
+        "labels.",
+        choices=SCORES,
+    )
     rescore: str = setting(
         "all", "Genotypes scored in each round: all so far (all), or the newest (new).", choices=("all", "new")
     )
@@ -442,10 +454,28 @@ class SearchConfig:
     controller: ControllerConfig = section(ControllerConfig)
     table: TableConfig = section(TableConfig)
     machine: MachineConfig = section(MachineConfig)
+    watch: WatchConfig = section(WatchConfig, strategy=STEP_LEVEL)
+    spos: SposConfig = section(SposConfig, strategy="spos")
+    fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")
+    enas: EnasConfig = section(EnasConfig, strategy="enas")
+    darts: gradient.DartsConfig = section(gradient.DartsConfig, strategy="darts")
+    snas: gradient.SnasConfig = section(gradient.SnasConfig, strategy="snas")
+    gdas: gradient.GdasConfig = section(gradient.GdasConfig, strategy="gdas")
+    pc_darts: gradient.PcDartsConfig = section(gradient.PcDartsConfig, strategy="pc-darts")
+    p_darts: gradient.PDartsConfig = section(gradient.PDartsConfig, strategy="p-darts")
+    fair_darts: gradient.FairDartsConfig = section(gradient.FairDartsConfig, strategy="fair-darts")
+    darts_minus: gradient.DartsMinusConfig = section(gradient.DartsMinusConfig, strategy="darts-minus")
+    proxyless: gradient.ProxylessConfig = section(gradient.ProxylessConfig, strategy="proxyless")
 
     def __attrs_post_init__(self) -> None:
+        if self.strategy in ROUND_LEVEL[1:]:
+            object.__setattr__(self, "controller", evolve(self.controller, controller=self.strategy))
         width(self.network)
+        check_splits(self.network.share_over, self.training.split_at)
         _ = self.proxy_names  # checked as it is read
+        if self.score != "accuracy" and (self.sharing == "none" or self.machine.backend == "table"):
+            scores = "stand-alone trainings have accuracies" if self.sharing == "none" else "a table has its own scores"
+            raise ConfigError(f"score is {self.score}, and {scores}; it must be accuracy")
         if 0 < self.landmarks < LEAST_LANDMARKS:
             raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
         if self.rank_by == "score" and self.landmarks:

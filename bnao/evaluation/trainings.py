@@ -17,6 +17,7 @@ from bnao.classification import class_errors, label_ranks
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import AUTO, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
+from bnao.events import phase
 from bnao.jobs import Job
 from bnao.metrics import Estimate, rank_agreement
 from bnao.network.size import count_multiply_adds, count_parameters, within_budget
@@ -28,6 +29,7 @@ from bnao.run import Folder, Run, understanding
 from bnao.space.genotype import Genotype
 from bnao.strategies.inheritance import Inheritance, SupernetWeights
 from bnao.training import loop
+from bnao.training.steps import stand_alone_epoch_steps
 
 RESULT = "evaluation.json"
 
@@ -154,6 +156,10 @@ def evaluate(
     whole = dataset.joined()
     supernet = None if config.from_supernet is None else SupernetWeights.of(config.from_supernet, config.network)
     evaluations: list[Evaluation] = []
+    steps = stand_alone_epoch_steps(config, whole)
+    loops = {"genotype": len(genotypes), "repeat": config.repeats, "epoch": config.epochs, "step": steps}
+    counted = {name: (1, count) for name, count in loops.items()}
+    listen({"event": "plan", "phases": [phase("step", "trained", loops=counted, weight=1.0)]})
     for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset), strict=True)):
         tests = []
         network = dataset.network(own.network)
@@ -386,13 +392,13 @@ def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.
 
 
 def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float]) -> dict[str, Estimate]:
-    """Return the rank agreement of one-shot scores and stand-alone accuracies.
+    """Return the rank agreement of one-shot scores and stand-alone accuracies, of the genotypes that have a score.
 
     Returns:
         Pairwise accuracy, Kendall's tau, Spearman's rho and precision at the top, with n and an interval.
     """
-    predicted = [scores[done.genotype] for done in evaluations]
-    return rank_agreement(predicted, [1 - done.mean for done in evaluations])
+    scored = [done for done in evaluations if done.genotype in scores]
+    return rank_agreement([scores[done.genotype] for done in scored], [1 - done.mean for done in scored])
 
 
 def short_training(genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, epochs: int) -> float:

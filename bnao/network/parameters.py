@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnao.config.settings import NetworkConfig
+from bnao.network.entanglement import larger_kernel
 from bnao.network.size import COSTS
 from bnao.network.stack import Position, stack, stem_channels
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import space_named
+from bnao.space.spaces import SearchSpace, space_named
 from bnao.streams import stream
 
 Shapes = dict[str, tuple[int, ...]]
@@ -153,9 +154,32 @@ def supernet_shapes(network: NetworkConfig) -> Shapes:
     7387350
     """
     space = space_named(network.space, network.nodes)
+    shapes = _untangled_shapes(network, space)
+    if network.entangle:
+        return {name: shape for name, shape in shapes.items() if larger_kernel(name, space.operations) is None}
+    return shapes
+
+
+def operation_norms(network: NetworkConfig) -> frozenset[str]:
+    """Return the names of the scales and shifts that norms of a supernet's operations have.
+
+    >>> network = NetworkConfig(space="nas-bench-201", channels=2, cells=1, share_over="cell")
+    >>> sorted(name for name in operation_norms(network) if name.startswith("cells.0."))[:2]
+    ['cells.0.nor_conv_1x1.norm.scale', 'cells.0.nor_conv_1x1.norm.shift']
+    """
+    operations = set(space_named(network.space, network.nodes).operations)
+    return frozenset(
+        name
+        for name in supernet_shapes(network)
+        if name.startswith("cells.") and name.endswith((".scale", ".shift")) and operations & set(name.split("."))
+    )
+
+
+def _untangled_shapes(network: NetworkConfig, space: SearchSpace) -> Shapes:
+    """Return every parameter of the supernet, none of them part of another."""
     if space.rules.residual:
         every = [(*place, operation) for place in space.places for operation in space.operations]
-        return _one_cell_shapes(network, every, network.share_over)
+        return _one_cell_shapes(network, every, network.share_over, network.partial_channels)
     shapes, last = _stem(network)
     before = last
     for position in stack(network):
@@ -166,7 +190,8 @@ def supernet_shapes(network: NetworkConfig) -> Shapes:
                 for operation in space.operations:
                     for source in range(space.inputs + node):
                         name = shared_place(network.share_over, cell, node, edge, operation, source)
-                        shapes |= _operation(name, operation, c, position.reduction and source < space.inputs)
+                        strided = position.reduction and source < space.inputs
+                        shapes |= _operation(name, operation, c // network.partial_channels, strided)
         before = last
         if not space.rules.mixes:
             last = c * space.nodes
@@ -220,8 +245,13 @@ def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bo
     return shapes | _classifier("classifier", last, network.classes) | head
 
 
-def _one_cell_shapes(network: NetworkConfig, edges: Sequence[tuple[int, int, str]], share_over: str = "edge") -> Shapes:
-    """Return the shapes of a network by NAS-Bench-201's rules from each cell's (node, edge, operation)."""
+def _one_cell_shapes(
+    network: NetworkConfig, edges: Sequence[tuple[int, int, str]], share_over: str = "edge", partial: int = 1
+) -> Shapes:
+    """Return the shapes of a network by NAS-Bench-201's rules from each cell's (node, edge, operation).
+
+    Operations have one in ``partial`` of a cell's channels.
+    """
     shapes, last = _stem(network)
     for position in stack(network):
         cell, c = f"cells.{position.index}", position.channels
@@ -230,7 +260,7 @@ def _one_cell_shapes(network: NetworkConfig, edges: Sequence[tuple[int, int, str
         else:
             for node, number, operation in edges:
                 place = shared_place(share_over, cell, node, number, operation)
-                shapes |= _operation(place, operation, c, strided=False)
+                shapes |= _operation(place, operation, c // partial, strided=False)
         last = c
     return shapes | _norm("head.norm", last) | _classifier("classifier", last, network.classes)
 

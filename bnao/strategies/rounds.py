@@ -41,17 +41,17 @@ from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
 from bnao.strategies.candidates import Pool, budgets_text, nearest, within_budgets
+from bnao.strategies.ending import Rerank, final_ranking
 from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import first_weights
 from bnao.strategies.journal import Journal
-from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share, rank_by_fusion, rank_by_training
+from bnao.strategies.plan import SCORED_AT_ONCE, search_plan
+from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share
 from bnao.streams import stream
 from bnao.training import loop
 
 SizeFunction = Callable[[Sequence[Genotype]], ArrayLike]
 
-# genotypes scored between two signs of life
-_SCORED_AT_ONCE = 10
 # random genotypes looked at for each one wanted, before a budget is called too tight
 _TRIES = 300
 
@@ -64,7 +64,7 @@ def search(
     run: Run | None = None,
     about: About | None = None,
     size: SizeFunction | None = None,
-    rerank: Callable[[Genotype], float] | None = None,
+    rerank: Rerank | None = None,
     fuse: Fuse | None = None,
     listen: Listener = lambda event: None,
 ) -> SearchResult:
@@ -157,6 +157,8 @@ class _Search:
         self.config, self.supernet, self.controller = config, supernet, controller
         self.size, self.listen = size, listen
         self.network = supernet.network
+        # that a score is a share of
+        self.images = supernet.scored_images if config.score == "accuracy" else None
         self.space = space_named(self.network.space, self.network.nodes)
         self.journal = Journal(run, self.space)
         # an epoch of no steps: a table, which trains nothing
@@ -177,8 +179,9 @@ class _Search:
         self.learning: list[Learning] = []
         self.has_trained = False
 
-    def result(self, rerank: Callable[[Genotype], float] | None, fuse: Fuse | None) -> SearchResult:
+    def result(self, rerank: Rerank | None, fuse: Fuse | None) -> SearchResult:
         config = self.config
+        self.listen(search_plan(config, self.supernet, self.steps, fuses=bool(fuse), reranks=bool(rerank)))
         if self.journal.state is not None:
             self.supernet.load_state(self.journal.state)
         elif self.load_weights():
@@ -195,14 +198,7 @@ class _Search:
             self.train(round_index, everything if config.sample_from == "all" else fresh)
             # new weights make last round's scores stale, so by default the whole pool is scored again
             self.score(round_index, everything if config.rescore == "all" else fresh)
-        ranked, fusion = self.ranked(), None
-        if fuse is not None:
-            scores = np.array([entry.score for entry in ranked])
-            fusion = fuse([entry.genotype for entry in ranked], scores, self.tell_event)
-            ranked = rank_by_fusion(ranked, fusion)
-        if rerank is not None:
-            ranked = self.reranked(ranked, rerank)
-        about = None if fusion is None else fusion.to_json()
+        ranked, about = final_ranking(self.ranked(), config, self.journal, rerank, fuse, self.tell_event)
         result = SearchResult(self.space.name, config.seed, tuple(ranked), tuple(self.learning), about)
         self.tell("end", best=str(result.best), score=result.ranked[0].score)
         self.journal.finish(result.to_json(), self.supernet.state())
@@ -287,8 +283,8 @@ class _Search:
         if isinstance(self.supernet, Reporting):
             self.supernet.report_to(partial(self.alone, round_index))
         best = -math.inf
-        for start in range(0, len(genotypes), _SCORED_AT_ONCE):
-            some = genotypes[start : start + _SCORED_AT_ONCE]
+        for start in range(0, len(genotypes), SCORED_AT_ONCE):
+            some = genotypes[start : start + SCORED_AT_ONCE]
             scores = self.supernet.score(some).tolist()
             self.scores |= zip(some, scores, strict=True)
             best = max(best, *scores)
@@ -297,7 +293,7 @@ class _Search:
             {
                 "genotype": str(genotype),
                 "score": self.scores[genotype],
-                "standard_error": error_of_share(self.scores[genotype], self.supernet.scored_images),
+                "standard_error": error_of_share(self.scores[genotype], self.images),
                 "updates": self.updates[genotype],
                 "expected_updates": round_off(self.expected[genotype]),
             }
@@ -472,23 +468,12 @@ class _Search:
 
     def ranked(self) -> list[Ranked]:
         """Every scored genotype, best first."""
-        order, images = sorted(self.scores, key=lambda genotype: -self.scores[genotype]), self.supernet.scored_images
+        order = sorted(self.scores, key=lambda genotype: -self.scores[genotype])
         counts = (self.sizes(order), count_parameters(order, self.network), count_multiply_adds(order, self.network))
         return [
             Ranked(
-                genotype, self.scores[genotype], error_of_share(self.scores[genotype], images), size, weights, products,
-                self.born[genotype] + 1, self.updates[genotype], round_off(self.expected[genotype]),
+                genotype, self.scores[genotype], error_of_share(self.scores[genotype], self.images), size, weights,
+                products, self.born[genotype] + 1, self.updates[genotype], round_off(self.expected[genotype]),
             )
             for genotype, size, weights, products in zip(order, *(each.tolist() for each in counts), strict=True)
         ]  # fmt: skip
-
-    def reranked(self, ranked: Sequence[Ranked], rerank: Callable[[Genotype], float]) -> list[Ranked]:
-        """The top by their own short training, then the others."""
-        top, accuracies = ranked[: self.config.top], self.journal.reranked()
-        for number, entry in enumerate(top):
-            text = str(entry.genotype)
-            if text not in accuracies:
-                accuracies[text] = rerank(entry.genotype)
-                self.journal.keep_reranked(accuracies)
-            self.tell("rerank", trained=number + 1, of=len(top), accuracy=accuracies[text])
-        return rank_by_training(ranked, accuracies, len(top))

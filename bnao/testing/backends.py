@@ -13,6 +13,7 @@ from attrs import evolve
 from bnao.classification import Classification
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import DataConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config.training import Split
 from bnao.data.dataset import Dataset
 from bnao.data.imagenet import stream_dataset
 from bnao.errors import WeightsError
@@ -224,6 +225,22 @@ class BackendContract(SupernetContract, ProbeContract):
 
         resumed.load_state(copy_of(stopped.state()))
         _train(resumed, genotypes, 6, start=3)
+
+        assert are_equal(whole.state(), resumed.state())
+
+    def test_weights_are_split_on_the_way_and_training_that_was_stopped_goes_on_bit_for_bit(
+        self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
+    ) -> None:
+        training = evolve(config.training, split_at=(Split(0.5, "edge"),))
+        config = evolve(config, rounds=1, network=evolve(config.network, share_over="cell"), training=training)
+        whole, stopped, resumed = (backend.supernet(config, dataset) for _ in range(3))
+        assert without_momenta(whole.state()).keys() == supernet_shapes(whole.network).keys()
+        _train(whole, genotypes, 4)
+        assert without_momenta(whole.state()).keys() == supernet_shapes(evolve(whole.network, share_over="edge")).keys()
+        _train(stopped, genotypes, 4, stop=3)
+
+        resumed.load_state(copy_of(stopped.state()))
+        _train(resumed, genotypes, 4, start=3)
 
         assert are_equal(whole.state(), resumed.state())
 

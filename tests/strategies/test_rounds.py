@@ -479,7 +479,8 @@ def test_a_search_with_a_pool_file_is_resumed_without_it(config, controller, tmp
     whole = search(config, CountingSupernet(), controller)
 
     def kill(event):
-        raise Killed
+        if event["event"] != "plan":  # told before anything is done
+            raise Killed
 
     with Run.create(tmp_path / "run", config) as run, pytest.raises(Killed):
         search(config, CountingSupernet(), controller, run=run, listen=kill)
@@ -574,7 +575,8 @@ def test_a_search_begins_with_the_weights_of_another_and_needs_its_folder_no_mor
     made = 3 * 4 * 10
 
     def kill(event):
-        raise Killed
+        if event["event"] != "plan":  # told before anything is done
+            raise Killed
 
     with Run.create(tmp_path / "run", further) as run, pytest.raises(Killed):
         search(further, Momentum(), controller, run=run, listen=kill)
@@ -723,3 +725,13 @@ def test_what_a_search_needs_of_its_parts_is_named_where_it_is_documented():
         for name in [*getattr(protocol, "__annotations__", {}), *vars(protocol)]:
             if not name.startswith("_"):
                 assert f"``{name}``" in search.__doc__, name
+
+
+def test_rounds_are_not_added_where_splits_are_fractions_of_all(config, tmp_path):
+    network = evolve(config.network, share_over="cell")
+    config = evolve(config, network=network, training=evolve(config.training, split_at="0.5:edge"))
+    with (
+        Run.create(tmp_path / "run", config) as run,
+        pytest.raises(ConfigError, match=r"counts split_at in fractions of its \d rounds; start a search of 9 rounds"),
+    ):
+        add_rounds(run, 9)

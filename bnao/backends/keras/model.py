@@ -23,6 +23,7 @@ from bnao.network.parameters import initial_weights, supernet_shapes
 from bnao.network.state import checked_state
 from bnao.protocols import State
 from bnao.space.genotype import Genotype
+from bnao.training.partial import check_whole
 
 if ENGINE == "tensorflow":
     import tensorflow as tf
@@ -148,6 +149,7 @@ class Supernet(keras.Model):
 
     def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         """Return logits (b, classes) of images along the path of an architecture; the same in training and testing."""
+        check_whole(self.network)
         self._check_inputs(inputs)
         arch = self._checked(inputs["arch"])
         values = [tensor(array) for array in self.arrays]

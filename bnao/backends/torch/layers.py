@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bnao.network.entanglement import kernel_side, larger_kernel
 from bnao.network.parameters import Shapes, initial_weights
 from bnao.network.state import MOMENTUM, checked_state
 from bnao.protocols import State
@@ -27,15 +30,19 @@ class Norm:
 
 @dataclass(slots=True)
 class Half:
-    """Depthwise and pointwise convolution and their norm: a dilated convolution, or half of a separable one."""
+    """Depthwise and pointwise convolution and their norm: a dilated convolution, or half of a separable one.
+
+    What is trained are the parameters that the kernels are, or are a part of.
+    """
 
     depthwise: Tensor
     pointwise: Tensor
     norm: Norm
+    trained: tuple[Tensor, ...]
 
     @property
-    def trained(self) -> tuple[Tensor, ...]:
-        """All parameters."""
+    def arguments(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What it computes with."""
         return self.depthwise, self.pointwise, self.norm.scale, self.norm.shift
 
 
@@ -78,6 +85,23 @@ class Pair:
     trained: tuple[Tensor, ...]
 
 
+Layer = Separable | Half | Reduce | Convolution | Pair
+AnyLayer = TypeVar("AnyLayer", Separable, Half, Reduce, Convolution, Pair)
+
+
+def scaled(layer: AnyLayer, factor: Tensor | None) -> AnyLayer:
+    """A layer whose output is multiplied by a factor: its last norm has scale and shift times that.
+
+    So the output is not kept for the factor's gradient, and no state is multiplied.
+    """
+    if factor is None:
+        return layer
+    if isinstance(layer, Separable):
+        return replace(layer, second=scaled(layer.second, factor))
+    norm = layer.norm
+    return replace(layer, norm=replace(norm, scale=norm.scale * factor, shift=norm.shift * factor))
+
+
 class Layers:
     """All parameters of one network.
 
@@ -86,10 +110,19 @@ class Layers:
         seed: of their first values.
         device: where they live.
         running: whether norms keep running statistics (``.mean`` and ``.variance`` beside ``.scale``).
+        entangled: operations of which some kernels are the centre of others' (``bnao.network.entanglement``); none
+            where each is a parameter of its own.
     """
 
-    def __init__(self, shapes: Shapes, seed: int, device: torch.device, running: bool = False) -> None:
-        self.shapes = shapes
+    def __init__(
+        self,
+        shapes: Shapes,
+        seed: int,
+        device: torch.device,
+        running: bool = False,
+        entangled: Sequence[str] = (),
+    ) -> None:
+        self.shapes, self._entangled = shapes, entangled
         self.weights: dict[str, Tensor] = {
             name: torch.from_numpy(value).to(device).requires_grad_()
             for name, value in initial_weights(shapes, seed).items()
@@ -101,12 +134,24 @@ class Layers:
                     norm = name.removesuffix(".scale")
                     self.statistics[f"{norm}.mean"] = torch.zeros(shape, device=device)
                     self.statistics[f"{norm}.variance"] = torch.ones(shape, device=device)
-        self._layers: dict[str, Separable | Half | Reduce | Convolution | Pair] = {}
+        self._layers: dict[str, Layer] = {}
         self._device = device
 
     def count(self) -> int:
         """Trainable parameters, the auxiliary head's left out."""
         return sum(weight.numel() for name, weight in self.weights.items() if not name.startswith("auxiliary."))
+
+    @contextmanager
+    def constant(self, are_constant: bool = True) -> Iterator[None]:
+        """Within it no gradient by a parameter can be asked for, and nothing is kept for one."""
+        learning = [weight for weight in self.weights.values() if weight.requires_grad] if are_constant else []
+        for weight in learning:
+            weight.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for weight in learning:
+                weight.requires_grad_()
 
     def norm(self, name: str) -> Norm:
         """The batch norm of that name."""
@@ -122,19 +167,40 @@ class Layers:
         layer = self._layers.get(name)
         if layer is None:
             first, second = self._half(name, "_1"), self._half(name, "_2")
-            layer = self._layers[name] = Separable(first, second, first.trained + second.trained)
+            layer = Separable(first, second, first.trained + second.trained)
+            self._keep(name, layer)
         assert isinstance(layer, Separable)
         return layer
 
     def _half(self, name: str, number: str) -> Half:
-        depthwise, pointwise = self.weights[f"{name}.depthwise{number}"], self.weights[f"{name}.pointwise{number}"]
-        return Half(depthwise, pointwise, self.norm(f"{name}.norm{number}"))
+        depthwise, of_depthwise = self._kernel(f"{name}.depthwise{number}")
+        pointwise, of_pointwise = self._kernel(f"{name}.pointwise{number}")
+        norm = self.norm(f"{name}.norm{number}")
+        return Half(depthwise, pointwise, norm, (of_depthwise, of_pointwise, norm.scale, norm.shift))
+
+    def _kernel(self, name: str) -> tuple[Tensor, Tensor]:
+        """The kernel of that name, and the parameter that it is, or is the centre of."""
+        kernel = self.weights.get(name)
+        larger = None if kernel is not None else larger_kernel(name, self._entangled)
+        if larger is None:
+            whole = self.weights[name]
+            return whole, whole
+        whole = self.weights[larger]
+        side = kernel_side(name)
+        margin = (whole.shape[-1] - side) // 2
+        return whole[..., margin : margin + side, margin : margin + side], whole
+
+    def _keep(self, name: str, layer: Separable | Half | Convolution) -> None:
+        """Keep a layer for its next use; one that computes with a part of a parameter is made anew each time."""
+        if not self._entangled:
+            self._layers[name] = layer
 
     def dilated(self, name: str) -> Half:
         """The dilated convolution of that name."""
         layer = self._layers.get(name)
         if layer is None:
-            layer = self._layers[name] = self._half(name, "")
+            layer = self._half(name, "")
+            self._keep(name, layer)
         assert isinstance(layer, Half)
         return layer
 
@@ -164,11 +230,12 @@ class Layers:
         """The convolution of that name; None where the network has none there."""
         layer = self._layers.get(name)
         if layer is None:
-            kernel = self.weights.get(f"{name}.kernel")
-            if kernel is None:
+            if f"{name}.norm.scale" not in self.weights:
                 return None
+            kernel, of_kernel = self._kernel(f"{name}.kernel")
             norm = self.norm(f"{name}.norm")
-            layer = self._layers[name] = Convolution(kernel, norm, (kernel, norm.scale, norm.shift))
+            layer = Convolution(kernel, norm, (of_kernel, norm.scale, norm.shift))
+            self._keep(name, layer)
         assert isinstance(layer, Convolution)
         return layer
 

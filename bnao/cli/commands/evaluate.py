@@ -27,7 +27,7 @@ from bnao.cli.options import (
     layer_options,
     options_of,
 )
-from bnao.cli.progress import EvaluationTrack, following, telling
+from bnao.cli.progress import following, telling
 from bnao.cli.reports import (
     agreement_lines,
     evaluation_report,
@@ -133,7 +133,7 @@ def command(
         folder = searched / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
     start = time.monotonic()
     with telling(quiet):
-        done = _evaluated(config, chosen, folder, quiet)
+        done = _evaluated(config, chosen, folder)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
     _print(done, chosen, folder, as_json, long, spent)
 
@@ -260,7 +260,7 @@ class _Chosen:
 # --- the evaluation itself
 
 
-def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: bool) -> list[Evaluation]:
+def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path) -> list[Evaluation]:
     check_takes(folder, config)
     space = space_named(config.network.space, config.network.nodes)
     for genotype in chosen.genotypes:
@@ -276,8 +276,7 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
         log.info("%s", dataset.describe())
         log.info("folder: %s", folder)
         again = f"the same command with --out {shlex.quote(str(folder))}"
-        track = EvaluationTrack(config, len(chosen.genotypes), time.monotonic())
-        with going_on(again), following(track, "evaluation", quiet) as listen:
+        with going_on(again), following("evaluation") as listen:
             return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=listen)
 
 
@@ -293,7 +292,7 @@ def _print(
         content = read_json(folder / RESULT)
         for entry, evaluation in zip(content["evaluations"], done, strict=True):
             if chosen.scores is not None:
-                entry["one_shot_score"] = chosen.scores[evaluation.genotype]
+                entry["one_shot_score"] = chosen.scores.get(evaluation.genotype)
         if beside is not None:
             content["against_random"] = {**attrs.asdict(beside), "gain": beside.gain and beside.gain.to_entry()}
         click.echo(json.dumps({"run": str(folder), **spent, **content}))
@@ -302,7 +301,7 @@ def _print(
     left_out = unreadable(done)
     if left_out:
         lines.append(left_out_line(left_out, RESULT))
-    if chosen.scores is not None and len(done) > 1:
+    if chosen.scores is not None and sum(each.genotype in chosen.scores for each in done) > 1:
         lines += agreement_lines(agreement(done, chosen.scores))
     if beside is not None:
         lines.append(random_line(beside))
