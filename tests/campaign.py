@@ -34,13 +34,14 @@ from click.testing import CliRunner
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import pretend_backend  # noqa: E402
+from trained_networks import some_weights  # noqa: E402
 
 from bnao import backends  # noqa: E402
 from bnao.cli import main  # noqa: E402
 from bnao.config.evaluation import EvaluateConfig  # noqa: E402
 from bnao.config.settings import NetworkConfig  # noqa: E402
 from bnao.metrics import compare_rankings, rank_agreement  # noqa: E402
-from bnao.network.parameters import initial_weights, stand_alone_shapes  # noqa: E402
+from bnao.network.parameters import stand_alone_shapes  # noqa: E402
 from bnao.network.state import to_bytes  # noqa: E402
 from bnao.network.trained import about_training, with_statistics  # noqa: E402
 from bnao.run import Run  # noqa: E402
@@ -209,7 +210,7 @@ def _keep_trained(folder: Path) -> None:
         for number, genotype in enumerate(SPACES["nao"].random_genotypes(2, stream(0, "trained"))):
             name, error = f"trainings/{genotype.digest}-seed-0", 0.5 - number / 4
             own = evolve(dataset.network(network))
-            state = initial_weights(with_statistics(stand_alone_shapes(genotype, own)), 0)
+            state = some_weights(with_statistics(stand_alone_shapes(genotype, own)))
             run.write(f"{name}.safetensors", to_bytes(state, about_training(genotype, own, dataset, 0, error)))
             run.write_json(f"{name}.json", {"genotype": str(genotype), "seed": 0, "test_error": error})
             entries.append({"genotype": str(genotype), "test_errors": [error]})

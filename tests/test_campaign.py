@@ -22,6 +22,7 @@ def pretend(tmp_path_factory):
         yield campaign.Campaign("pretend", tmp_path_factory.mktemp("campaign"))
 
 
+@pytest.mark.slow
 def test_a_damaged_file_ends_in_one_line_or_in_the_result_of_the_whole_folder(pretend):
     counts, wrong = collections.Counter(), []
 
@@ -46,6 +47,7 @@ def test_every_command_of_the_campaign_reads_its_folder(pretend):
     assert {"refused"} <= read["result.json"] & read["config.toml"] & read["supernet.safetensors"] & read["study.json"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("torch" not in os.environ.get("BNAO_FRAMEWORK", ""), reason="needs PyTorch, alone in its process")
 def test_a_few_cases_with_pytorchs_weights():
     done = subprocess.run(

@@ -39,6 +39,7 @@ TRAINED = """
 """
 
 
+@pytest.mark.slow
 def test_two_to_eight_channels_train_in_every_space_without_avx_512():
     # oneDNN, as on a CPU without AVX-512; a corrupted memory ends the process with SIGABRT or SIGSEGV
     done = subprocess.run(

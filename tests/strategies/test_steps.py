@@ -93,6 +93,23 @@ def test_a_search_that_was_stopped_anywhere_ends_as_if_it_had_not_been(strategy,
         assert logs[0] == logs[1]
 
 
+def test_a_search_whose_checkpoint_is_damaged_begins_anew_and_ends_alike(tmp_path, caplog):
+    whole = as_if_in("darts", tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        as_if_in("darts", tmp_path / "run", stop_at=33)
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    content = bytearray(checkpoint.read_bytes())
+    content[-1] ^= 1
+    checkpoint.write_bytes(content)
+
+    assert as_if_in("darts", tmp_path / "run") == whole
+
+    assert "checkpoint.safetensors is damaged or was changed: " in caplog.text
+    assert caplog.text.endswith("; the search begins anew\n")
+    for name in ("result.json", "supernet.safetensors", "checkpoint.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
 @pytest.mark.parametrize("strategy", STEP_LEVEL)
 def test_what_is_chosen_keeps_the_budget(strategy):
     network = config_of(strategy).network
