@@ -7,6 +7,7 @@ from attrs import frozen
 
 from bnao.config.arms import MOST_ALPHA
 from bnao.config.fields import section, setting, told
+from bnao.config.proxies import zero_cost_scores
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
 
@@ -322,32 +323,10 @@ class TableConfig:
     )
 
 
-#: zero-cost scores (``bnao.evaluation.proxies``)
-PROXIES = ("jacob_cov", "naswot", "synflow", "snip", "grad-norm")
 #: fewer trainings say nothing about how several scores are to be weighed
 LEAST_LANDMARKS = 5
 #: what a search's final ranking is by
 RANKINGS = ("score", "fused")
-
-
-def proxy_names(setting_name: str, text: str) -> tuple[str, ...]:
-    """Read names of zero-cost scores, by commas; ``none`` for none.
-
-    Raises:
-        ConfigError: one that does not exist, or stands twice; the setting is named.
-
-    >>> proxy_names("proxies", "jacob_cov, naswot")
-    ('jacob_cov', 'naswot')
-    """
-    if text == "none":
-        return ()
-    names = tuple(name.strip() for name in text.split(","))
-    unknown = [name for name in names if name not in PROXIES]
-    if unknown:
-        raise ConfigError(f"{setting_name}: no zero-cost score {unknown[0]!r}; there is {', '.join(PROXIES)}")
-    if len(set(names)) < len(names):
-        raise ConfigError(f"{setting_name} is {text!r}; it names one twice")
-    return names
 
 
 @frozen
@@ -368,8 +347,8 @@ class SearchConfig:
     pool: int = setting(1000, "Random genotypes in the first round (n).", least=2)
     pool_file: str | None = setting(
         None,
-        "File of genotypes for the first round (X in Alg. 1), one per line, in any notation. They are the whole "
-        "pool; if --pool is given and larger, random genotypes are added.",
+        "File of genotypes for the first round (X in Alg. 1), one per line, in any notation or as RUN:1. They are the "
+        "whole pool; if --pool is given and larger, random genotypes are added.",
     )
     new: int = setting(300, "New genotypes proposed for each later round.", least=1)
     n_seeds: int = setting(100, "Best genotypes that new ones are derived from (K).", least=1)
@@ -425,9 +404,8 @@ class SearchConfig:
         "Rank in the end by one-shot score, or by it joined with live size and zero-cost scores (fused).",
         choices=RANKINGS,
     )
-    proxies: str = setting(
-        "jacob_cov,naswot",
-        f"Rank by fused: zero-cost scores that are joined, by commas, or none: {', '.join(PROXIES)}.",
+    proxies: tuple[str, ...] = zero_cost_scores(
+        ("jacob_cov", "naswot"), "Rank by fused: zero-cost scores that are joined, separated by commas, or none"
     )
     landmarks: int = setting(
         0,
@@ -445,13 +423,7 @@ class SearchConfig:
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
-        _ = self.proxy_names  # checked as it is read
         if 0 < self.landmarks < LEAST_LANDMARKS:
             raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
         if self.rank_by == "score" and self.landmarks:
             raise ConfigError(f"landmarks is {self.landmarks}; they are for rank_by fused, and it is {self.rank_by}")
-
-    @property
-    def proxy_names(self) -> tuple[str, ...]:
-        """The zero-cost scores that a fused ranking joins."""
-        return proxy_names("proxies", self.proxies)

@@ -45,6 +45,7 @@ from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import first_weights
 from bnao.strategies.journal import Journal
 from bnao.strategies.plan import SCORED_AT_ONCE, search_plan
+from bnao.strategies.references import read_genotype
 from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share, rank_by_fusion, rank_by_training
 from bnao.streams import stream
 from bnao.training import loop
@@ -357,7 +358,7 @@ class _Search:
         if path is None:
             genotypes = self.random(self.config.pool, round_index=0)
             return Pool(genotypes, {"random": len(genotypes)})
-        lines = read_lines(path, self.space)
+        lines = read_lines(path, self.space, read_genotype)
         places = {genotype: where for where, genotype in reversed(lines)}
         given = list(dict.fromkeys(genotype for _, genotype in lines))
         barred = list(itertools.compress(given, ~within_budgets(given, self.config, self.network)))
