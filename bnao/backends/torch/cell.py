@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from bnao.backends.torch.layers import Layers
-from bnao.backends.torch.mixed import MixedCell
 from bnao.backends.torch.operations import Operations
 from bnao.network.parameters import shared_place
 from bnao.network.stack import Position
 from bnao.space.genotype import Cell, Edge, edge_slots
+from bnao.space.mixture import MixedCell
 from bnao.space.spaces import Rules
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +9,7 @@ from torch import Tensor
 
 from bnao.config.settings import NetworkConfig
 from bnao.space.genotype import Edge
-from bnao.space.mixture import Mixture, check_mixture, mixture_places
-from bnao.space.spaces import SearchSpace, space_named
+from bnao.space.mixture import MixedCell, Mixture, mixed_cells
 
 
 @dataclass(slots=True)
@@ -29,41 +27,6 @@ class Term:
     idle: bool
 
 
-@dataclass(slots=True)
-class MixedCell:
-    """What the nodes of a cell sum; to a mixture what ``bnao.space.genotype.Cell`` is to a genotype.
-
-    Attributes:
-        nodes: the terms of each; operations that give zeros are left out.
-        read: the states that some node reads with a factor that is not 0.
-        inputs: states the cell is given.
-    """
-
-    nodes: Sequence[Sequence[Term]]
-    read: frozenset[int]
-    inputs: int
-
-    def outputs(self, rule: str) -> tuple[int, ...]:
-        """The states that are concatenated to the cell's output; a loose end is one that no node reads."""
-        states = range(self.inputs + len(self.nodes))
-        nodes = states[self.inputs :]
-        return {
-            "loose ends": tuple(state for state in states if state not in self.read),
-            "nodes": tuple(nodes),
-            "loose nodes": tuple(state for state in nodes if state not in self.read),
-            "last node": tuple(nodes[-1:]),
-        }[rule]
-
-    @property
-    def live_states(self) -> frozenset[int]:
-        """The states that the last node depends on, itself among them, through terms that are computed."""
-        live = {self.inputs + len(self.nodes) - 1}
-        for index in range(len(self.nodes) - 1, -1, -1):
-            if self.inputs + index in live:
-                live |= {term.edge.source for term in self.nodes[index]}
-        return frozenset(live)
-
-
 class Mixed:
     """A mixture in a network.
 
@@ -78,29 +41,20 @@ class Mixed:
 
     Raises:
         GenotypeError: a mixture of another space.
-        ConfigError: the supernet has two sets of weights a place.
+        ConfigError: the supernet has several sets of weights for a place.
     """
 
     def __init__(self, mixture: Mixture, network: NetworkConfig, slope: str, device: torch.device) -> None:
-        check_mixture(mixture, network)
-        space = space_named(network.space, network.nodes)
         self.weights = torch.tensor(mixture.weights, dtype=torch.float32, device=device, requires_grad=slope != "no")
-        factors = iter(self.weights.flatten().unbind())
-        self._cells = [_mixed_cell(space, weights, factors, slope) for weights in mixture.weights.tolist()]
+        factors = self.weights.flatten().unbind()
+        _, places, operations = mixture.weights.shape
 
-    def cell(self, reduction: bool) -> MixedCell:
+        def term(weight: tuple[int, int, int], edge: Edge, idle: bool) -> Term:
+            cell, place, operation = weight
+            return Term(edge, factors[(cell * places + place) * operations + operation], idle)
+
+        self._cells = mixed_cells(mixture, network, slope, term)
+
+    def cell(self, reduction: bool) -> MixedCell[Term]:
         """The cell at a place in the network; where there is but one, that."""
         return self._cells[-1 if reduction else 0]
-
-
-def _mixed_cell(space: SearchSpace, weights: list[list[float]], factors: Iterator[Tensor], slope: str) -> MixedCell:
-    nodes: list[list[Term]] = [[] for _ in range(space.nodes)]
-    read = set()
-    for (node, source), of_place in zip(mixture_places(space), weights, strict=True):
-        for operation, weight in zip(space.operations, of_place, strict=True):
-            factor = next(factors)
-            if weight != 0:
-                read.add(source)
-            if operation != "none" and (weight != 0 or slope == "all"):
-                nodes[node].append(Term(Edge(source, operation), factor, weight == 0))
-    return MixedCell(nodes, frozenset(read), space.inputs)
