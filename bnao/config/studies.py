@@ -21,6 +21,7 @@ from bnao.config.settings import (
     TrainingConfig,
     width,
 )
+from bnao.config.training import check_splits
 from bnao.errors import ConfigError
 
 #: a setting of stand-alone training that is the supernet's
@@ -150,6 +151,7 @@ class StudyConfig:
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
+        check_splits(self.network.share_over, self.training.split_at)
         if len(set(self.samplers)) < len(self.samplers):
             raise ConfigError(f"samplers is {listed(self.samplers)!r}; it names one twice")
         if self.trained is not None and self.trained < self.genotypes:
