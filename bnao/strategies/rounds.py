@@ -333,7 +333,7 @@ class _Search:
     # --- where genotypes come from
 
     def pool(self, round_index: int) -> list[Genotype]:
-        """The genotypes that are new in this round: random ones first, then the controller's proposals."""
+        """Return the genotypes that are new in this round: random ones first, then the controller's proposals."""
         known = self.journal.pool(round_index)
         if known is not None:
             self.remember(round_index, *self.journal.learned(round_index))
@@ -355,7 +355,7 @@ class _Search:
             self.predicted[round_index] = predicted, held_out
 
     def first_pool(self) -> Pool:
-        """The genotypes of the pool's file, if there is one, and random ones up to ``config.pool``."""
+        """Return the genotypes of the pool's file, if there is one, and random ones up to ``config.pool``."""
         path = self.config.pool_file
         if path is None:
             genotypes = self.random(self.config.pool, round_index=0)
@@ -379,7 +379,7 @@ class _Search:
         return Pool([*given, *filled], {"file": len(given), "random": len(filled)}, len(lines) - len(given))
 
     def proposed(self, round_index: int) -> Pool:
-        """The controller's proposals; where it has too few, random genotypes."""
+        """Return the controller's proposals; where it has too few, random genotypes."""
         config = self.config
         known = list(self.scores)
         scores = np.array(list(self.scores.values()))
@@ -415,7 +415,7 @@ class _Search:
         return nearest(self.space, wishes, left)
 
     def wanted(self, genotype: Genotype) -> bool:
-        """Whether a proposal is new, passes something of the image on and keeps the budgets."""
+        """Return whether a proposal is new, passes something of the image on and keeps the budgets."""
         return (
             genotype not in self.born
             and distinct_key(genotype, self.config.distinct) not in self.keys
@@ -458,7 +458,7 @@ class _Search:
         return chosen[:n]
 
     def unseen(self, candidates: Sequence[Genotype], barred: Sequence[Genotype] = ()) -> list[Genotype]:
-        """The candidates that are new and keep the budgets."""
+        """Return the candidates that are new and keep the budgets."""
         distinct = self.config.distinct
         known = self.keys | {distinct_key(genotype, distinct) for genotype in barred}
         left = [genotype for genotype in candidates if distinct_key(genotype, distinct) not in known]
@@ -467,7 +467,7 @@ class _Search:
     # --- sizes and the ranking
 
     def sizes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """What the chances are made of: the caller's function, the table's column, or exact counts."""
+        """Return the sizes that the chances are made of: the caller's function, the table's column, or exact counts."""
         if self.size is not None:
             return np.asarray(self.size(genotypes), dtype=np.float64)
         known = self.supernet.sizes(genotypes)

@@ -88,7 +88,7 @@ class _Layers:
 
 
 def _every_second(x: Tensor) -> Tensor:
-    """Every second pixel, the first among them."""
+    """Return every second pixel, the first among them."""
     return layers.MaxPooling2D(1, 2, "valid")(x)
 
 
@@ -110,7 +110,7 @@ def write(trained: Trained, path: Path) -> None:
 
 
 def read(path: Path) -> Logits:
-    """What the model of a .keras file computes."""
+    """Return what the model of a .keras file computes."""
     loaded = keras.saving.load_model(path, compile=False)
 
     def logits_of(images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -120,7 +120,7 @@ def read(path: Path) -> Logits:
 
 
 def network_logits(trained: Trained) -> Logits:
-    """What bnao's own network computes."""
+    """Return what bnao's own network computes."""
     network = Network(trained.live, trained.network, "float32", auxiliary=False)
     weights, statistics = (
         {name: ops.convert_to_tensor(to_keras(name, trained.weights[name]), "float32") for name in shapes}

@@ -42,13 +42,13 @@ def used_slots(network: NetworkConfig, architecture: Genotype | MixedCells, idle
 
 @cache
 def _names(network: NetworkConfig) -> list[tuple[str, ...]]:
-    """The names of the slots of each array."""
+    """Return the names of the slots of each array."""
     return [each.names for each in stacks_of(network).values()]
 
 
 @cache
 def _always_used(network: NetworkConfig) -> frozenset[str]:
-    """The parameters that belong to no edge and no state of a cell."""
+    """Return the parameters that belong to no edge and no state of a cell."""
     owners = ("nodes", "loose", *space_named(network.space, network.nodes).operations)
     names = set()
     for name in supernet_shapes(network):

@@ -29,7 +29,7 @@ def states_of(
     slots: str | None,
     share_over: str = "edge",
 ) -> list[Tensor]:
-    """The states that the cell gives out, in order, all of one size and of the cell's channels.
+    """Return the states that the cell gives out, in order, all of one size and of the cell's channels.
 
     Args:
         operations: how layers are computed.
@@ -193,7 +193,7 @@ def one_cell(
     rules: Rules,
     share_over: str = "edge",
 ) -> Tensor:
-    """The output at a place of a network of NAS-Bench-201's rules: a residual block's, or the cell's last node.
+    """Return the output at a place of a network of NAS-Bench-201's rules: a residual block's, or the cell's last node.
 
     Edges that do not reach the last node are left out, so their parameters are not in the path.
 
@@ -243,7 +243,7 @@ def _residual(operations: Operations, layers: Layers, name: str, state: Tensor, 
 def _fitted(
     operations: Operations, layers: Layers, name: str, state: Tensor, path: list[Tensor], reduce: bool
 ) -> Tensor:
-    """A cell input brought to the cell's size and channels; itself where it has them."""
+    """Bring a cell input to the cell's size and channels; itself where it has them."""
     if reduce:
         return _reduced(operations, layers, name, operations.relu(state), path)
     layer = layers.convolution(name)

@@ -56,5 +56,5 @@ class Mixed:
         self._cells = mixed_cells(mixture, network, slope, term)
 
     def cell(self, reduction: bool) -> MixedCell[Term]:
-        """The cell at a place in the network; where there is but one, that."""
+        """Return the cell at a place in the network; where there is but one, that."""
         return self._cells[-1 if reduction else 0]
