@@ -276,7 +276,7 @@ def _encoded(items: Sequence[Any], encoding: SearchSpace | ArrayLike | None) -> 
     if isinstance(encoding, SearchSpace):
         strangers = [index for index, item in enumerate(items) if not isinstance(item, Genotype)]
         if strangers:
-            raise GenotypeError(f"item {strangers[0]} is not a genotype; give encoding one row of whole numbers an item")
+            raise GenotypeError(f"item {strangers[0]} is not a genotype; give encoding a row of whole numbers an item")
         return encoding.encode(items).reshape(len(items), encoding.length).astype(np.int32)
     what = "the items, without an encoding," if encoding is None else "encoding"
     try:
