@@ -33,18 +33,25 @@ class _Layers:
         return layer
 
     def convolution(
-        self, x: Tensor, name: str, *, stride: tuple[int, int] = (1, 1), dilation: int = 1, depthwise: bool = False
+        self,
+        x: Tensor,
+        name: str,
+        channels: int,
+        kernel: tuple[int, int],
+        *,
+        stride: tuple[int, int] = (1, 1),
+        dilation: int = 1,
+        depthwise: bool = False,
     ) -> Tensor:
-        kernel = self._weights[name].transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
-        side, strided = kernel.shape[:2], max(stride) > 1
+        strided = max(stride) > 1
         given = {"use_bias": False, "padding": "same", "dilation_rate": dilation, "name": name}
         if strided and dilation == 1:
             # Keras' own padding of strided convolutions is another than PyTorch's
             given |= {"strides": stride, "padding": "valid"}
-            if max(side) > 1:
-                x = layers.ZeroPadding2D((side[0] // 2, side[1] // 2))(x)
-        layer = layers.DepthwiseConv2D(side, **given) if depthwise else layers.Conv2D(kernel.shape[3], side, **given)
-        x = self._holding(layer, kernel)(x)
+            if max(kernel) > 1:
+                x = layers.ZeroPadding2D((kernel[0] // 2, kernel[1] // 2))(x)
+        layer = layers.DepthwiseConv2D(kernel, **given) if depthwise else layers.Conv2D(channels, kernel, **given)
+        x = self._holding(layer, self._weights[name].transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0)))(x)
         # which Keras cannot both do at once
         return _every_second(x) if strided and dilation > 1 else x
 
