@@ -14,8 +14,13 @@ import attrs
 from attrs import Attribute, field
 
 from bnao.errors import ConfigError
+from bnao.files import MOST_SETTINGS, read_regular
 
 C = TypeVar("C")
+
+#: largest number of a setting that has no bound of its own: beyond it no work would end
+MOST = 1_000_000_000
+_FAR = 100_000
 Settings = Mapping[str, Any]
 
 
@@ -39,12 +44,19 @@ def _check(
     ):
         wanted = " or ".join(_KIND_NAMES[kind] for kind in kinds if kind is not type(None))
         raise ConfigError(f"{name} is {told(value)}; it must be {wanted}")
+    if isinstance(value, str) and not _is_text(value):
+        raise ConfigError(
+            f"{name} is {value!r}; it must be text in UTF-8 without NUL, which a file of settings can hold"
+        )
     if isinstance(value, str) and choices and value not in choices:
         raise ConfigError(f"{name} is {value!r}; it can be {', '.join(choices)}")
     if is_number and float in kinds and not _is_finite(value):
         raise ConfigError(f"{name} is {told(value)}; it must be a finite number")
     if is_number and value in words.values():
         return
+    # a bound that nobody comes near is told to those alone who are beyond it
+    if is_number and most is not None and most > _FAR and value <= most:  # type: ignore[operator]  # is_number says so
+        most = None
     if is_number and not ((least is None or value >= least) and (most is None or value <= most)):  # type: ignore[operator]  # is_number says it is one
         bounds = " and ".join(
             f"{sign} {bound if isinstance(bound, int) else f'{bound:g}'}"
@@ -53,6 +65,13 @@ def _check(
         )
         others = "".join(f", or {number} ({word})" for word, number in words.items())
         raise ConfigError(f"{name} is {told(value)}; it must be {bounds}{others}")
+
+
+def _is_text(value: str) -> bool:
+    try:
+        return "\0" not in value and value.encode() is not None
+    except UnicodeEncodeError:  # bytes of a command line that are not UTF-8
+        return False
 
 
 def _is_finite(value: Any) -> bool:
@@ -102,7 +121,7 @@ def setting(
         default: its value in the paper's own setting.
         text: one line of help for people.
         least: smallest value allowed.
-        most: largest value allowed.
+        most: largest value allowed; None: ``MOST``.
         choices: the texts allowed.
         words: numbers with a meaning of their own, which the bounds do not hold for, by the word that stands for each.
         has_option: whether the command line has an option of its name.
@@ -114,7 +133,7 @@ def setting(
     meant = dict(words or {})
 
     def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
-        _check(attribute.name, value, kinds_of(attribute), least, most, choices, meant)
+        _check(attribute.name, value, kinds_of(attribute), least, MOST if most is None else most, choices, meant)
 
     metadata = {
         "help": text,
@@ -197,15 +216,18 @@ def are_rising(numbers: Sequence[int]) -> bool:
     return bool(numbers) and numbers[0] >= 1 and list(numbers) == sorted(set(numbers))
 
 
-def section(factory: Callable[[], Any]) -> Any:
+def section(factory: Callable[[], Any], *, strategy: str | tuple[str, ...] = ()) -> Any:
     """Return a field that holds settings of their own, such as ``data`` of a search.
 
     Args:
         factory: makes the section's defaults.
+        strategy: the one, or those, whose settings these are, of the setting ``strategy`` beside it: a file of other
+            searches leaves them out where they are the defaults. Empty: every file has them.
 
     Raises:
         ConfigError: on creation, a value that is no such section; what would be right is named.
     """
+    owners = (strategy,) if isinstance(strategy, str) else strategy
 
     def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
         kind = attribute.type
@@ -214,7 +236,7 @@ def section(factory: Callable[[], Any]) -> Any:
             given = f"a {type(value).__name__}" if attrs.has(type(value)) else repr(value)
             raise ConfigError(f"{attribute.name} is {given}; it must be a {_example(kind, attribute.name, value)}")
 
-    return field(factory=factory, validator=validate, kw_only=True)
+    return field(factory=factory, validator=validate, metadata={"strategies": owners}, kw_only=True)
 
 
 def _example(kind: type, name: str, value: object) -> str:
@@ -306,7 +328,9 @@ def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
     for attribute in attrs.fields(type(config)):
         value = getattr(config, attribute.name)
         if attrs.has(type(value)):
-            sections[attribute.name] = to_settings(value, fixed=fixed)
+            owners = attribute.metadata["strategies"]
+            if not owners or config.strategy in owners or value != type(value)():
+                sections[attribute.name] = to_settings(value, fixed=fixed)
         elif value is not None and not attribute.metadata["from_data"] and (attribute.metadata["fixed"] or not fixed):
             settings[attribute.name] = worded(attribute, value)
     return settings | sections
@@ -315,7 +339,7 @@ def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
 def worded(attribute: "Attribute[Any]", value: object) -> object:
     """Return a setting's value as a file has it: a word for a number that one stands for, a list for a tuple."""
     if isinstance(value, tuple):
-        return [each if isinstance(each, int) else str(each) for each in value]
+        return [each if isinstance(each, (int, float)) else str(each) for each in value]
     return next((word for word, meant in attribute.metadata["words"].items() if meant == value), value)
 
 
@@ -333,8 +357,11 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ConfigError: no such file, or not TOML, with the line.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(read_regular(path, MOST_SETTINGS).decode())
     except OSError as error:
         raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is not a file of settings: its brackets are nested too deeply") from None
     except ValueError as error:  # not TOML, not UTF-8, or a number of more digits than Python reads
-        raise ConfigError(f"{path} is not TOML: {error}") from None
+        # of a number that is too long Python says how to allow it, which is no help here
+        raise ConfigError(f"{path} is not TOML: {str(error).partition('; use sys.')[0]}") from None

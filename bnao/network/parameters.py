@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnao.config.settings import NetworkConfig
+from bnao.data.checks import physical_memory
+from bnao.errors import ConfigError
 from bnao.network import walk
 from bnao.network.entanglement import larger_kernel
 from bnao.network.stack import stack, stem_channels
@@ -161,7 +163,7 @@ def _untangled_shapes(network: NetworkConfig, space: SearchSpace) -> Shapes:
                     for source in range(space.inputs + node):
                         place = shared_place(network.share_over, cell, node, edge, operation, source)
                         stride = 2 if position.reduction and source < space.inputs else 1
-                        _add_operation(layers, operation, place, c, stride)
+                        _add_operation(layers, operation, place, c // network.partial_channels, stride)
         before = last
         if not space.rules.mixes:
             last = c * space.nodes
@@ -188,7 +190,8 @@ def _one_cell_shapes(network: NetworkConfig, space: SearchSpace) -> Shapes:
             continue
         for node, number in space.places:
             for operation in space.operations:
-                _add_operation(layers, operation, shared_place(network.share_over, cell, node, number, operation), c, 1)
+                place = shared_place(network.share_over, cell, node, number, operation)
+                _add_operation(layers, operation, place, c // network.partial_channels, 1)
     layers.norm(last, "head.norm")
     layers.linear(last, "classifier")
     return layers.of
@@ -230,7 +233,16 @@ def initial_weights(shapes: Shapes, seed: int) -> dict[str, NDArray[np.float32]]
 
     Kernels are normal with variance 2 / fan-in (He et al. 2015), scales 1, shifts and biases 0, linear
     layers' weights uniform within 1 / sqrt(features).
+
+    Raises:
+        ConfigError: these parameters and as many momenta are more than this machine's memory holds.
     """
+    count, memory = sum(math.prod(shape) for shape in shapes.values()), physical_memory()
+    if 8 * count > memory:
+        raise ConfigError(
+            f"the network has {count:,} parameters, which with their momenta take {8 * count / 2**30:,.1f} GiB, and "
+            f"this machine's memory has {memory / 2**30:,.1f} GiB; take fewer channels or cells"
+        )
     return {name: _initial(name, shape, seed) for name, shape in shapes.items()}
 
 

@@ -38,7 +38,11 @@ def test_a_preset_comes_back_from_its_toml(config, name):
     assert read_back(preset(config, name)) == preset(config, name)
 
 
-@given(st.integers(0, 2**63), st.floats(1e-9, 1e9), st.booleans(), st.text(max_size=20), st.integers(1, 10**9))
+# what a file of settings can hold
+TEXT = st.characters(codec="utf-8", exclude_characters="\0")
+
+
+@given(st.integers(0, 2**63), st.floats(1e-9, 1e9), st.booleans(), st.text(TEXT, max_size=20), st.integers(1, 10**9))
 def test_any_settings_come_back_from_their_toml(seed, rate, flip, folder, steps):
     config = build(
         SearchConfig,
@@ -417,3 +421,13 @@ def test_a_user_needs_no_import_from_deep_inside_and_no_public_name_is_a_modules
     assert {"to_text", "compare_rankings", "published_cell", "preset", "load_dataset", "load_backend"} <= set(
         bnao.__all__
     )
+
+
+def test_splits_are_texts_in_a_file_and_on_the_command_line():
+    given = {"network": {"share_over": "cell"}, "training": {"split_at": "0.3:node, 0.60:edge"}}
+
+    config = build(SearchConfig, given)
+
+    assert [(split.share, split.share_over) for split in config.training.split_at] == [(0.3, "node"), (0.6, "edge")]
+    assert to_settings(config)["training"]["split_at"] == ["0.3:node", "0.6:edge"]
+    assert build(SearchConfig, tomllib.loads(to_toml(config))) == config

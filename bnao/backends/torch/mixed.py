@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -20,11 +22,13 @@ class Term:
         edge: its source and operation.
         factor: what the output is multiplied by, a scalar.
         idle: whether the factor is 0, so that the output counts for the slope alone.
+        place: number of its node and source among the cell's.
     """
 
     edge: Edge
     factor: Tensor
     idle: bool
+    place: int
 
 
 class Mixed:
@@ -49,11 +53,15 @@ class Mixed:
         factors = self.weights.flatten().unbind()
         _, places, operations = mixture.weights.shape
 
-        def term(weight: tuple[int, int, int], edge: Edge, idle: bool) -> Term:
+        def factor(weight: tuple[int, int, int]) -> Tensor:
             cell, place, operation = weight
-            return Term(edge, factors[(cell * places + place) * operations + operation], idle)
+            return factors[(cell * places + place) * operations + operation]
 
-        self._cells = mixed_cells(mixture, network, slope, term)
+        self._cells = mixed_cells(
+            mixture, network, slope,
+            lambda weight, edge, idle: Term(edge, factor(weight), idle, weight[1]),
+            lambda weights: reduce(operator.add, map(factor, weights)),
+        )  # fmt: skip
 
     def cell(self, reduction: bool) -> MixedCell[Term]:
         """Return the cell at a place in the network; where there is but one, that."""

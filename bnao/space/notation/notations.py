@@ -9,6 +9,7 @@ from pathlib import Path
 from attrs import frozen
 
 from bnao.errors import ConfigError, GenotypeError, RunError
+from bnao.files import MOST_TABLE, read_regular
 from bnao.space.genotype import Genotype, shortened
 from bnao.space.notation.darts import from_darts, to_darts
 from bnao.space.notation.integers import (
@@ -134,7 +135,7 @@ def read_lines(
         RunError: ``read_line`` found no genotype in a folder that a line refers to; likewise.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular(path, MOST_TABLE).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
