@@ -211,7 +211,7 @@ def _add_operation(layers: _Shapes, operation: str, place: str, channels: int, s
 def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bool = False) -> Shapes:
     """Return every trainable parameter of one genotype's own network; with the auxiliary head's where asked."""
     space = space_named(network.space, network.nodes)
-    space.check(genotype)
+    genotype = space.check(genotype)
     layers = _Shapes(network.classes)
     walk.logits({**walk.layout(genotype, network), "mean": (), "std": ()}, layers, network.image[2])
     if auxiliary and not space.rules.residual:

@@ -9,6 +9,7 @@ from bnao.config.settings import NetworkConfig
 from bnao.network import walk
 from bnao.network.parameters import stand_alone_shapes
 from bnao.network.size import count_multiply_adds, count_parameters
+from bnao.space.genotype import Genotype
 from bnao.space.spaces import SPACES
 from bnao.streams import stream
 
@@ -88,3 +89,14 @@ def test_the_walk_has_the_multiply_adds_and_the_parameters_that_are_counted(spac
     assert walked == count_multiply_adds(genotypes, network).tolist()
     assert trained == count_parameters(genotypes, network).tolist()
     assert len(np.unique(walked)) > 1
+
+
+def test_the_cells_of_a_network_give_out_what_its_space_says_whatever_the_genotype_was_made_with():
+    network = NetworkConfig(space="darts", channels=4, cells=1, nodes=2)
+    text = "0:skip_connect+1:sep_conv_3x3;0:skip_connect+2:sep_conv_5x5"
+
+    shapes = [
+        stand_alone_shapes(Genotype.parse(f"{text}|{text}", output=rule), network) for rule in ("nodes", "loose ends")
+    ]
+
+    assert shapes[0] == shapes[1]
