@@ -17,7 +17,7 @@ from bnao.evaluation.trainings import evaluate
 from bnao.metrics import compare_rankings, kendall_tau, pairwise_accuracy, rank_agreement, spearman
 from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
-from bnao.searches import PreparedSearch, prepare_search, resumed_search, run_search
+from bnao.searches import PreparedSearch, PreparedStepSearch, prepare_search, resumed_search, run_search
 from bnao.space.edits import neighbours
 from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.notation.notations import parse, to_text
@@ -25,6 +25,7 @@ from bnao.space.spaces import SPACES, SearchSpace
 from bnao.space.zoo import published_cell
 from bnao.strategies.fusion import Fusion, fuse
 from bnao.strategies.rounds import search
+from bnao.strategies.steps import search_by_steps
 from bnao.studies.genotypes import random_genotypes
 from bnao.studies.ranking import RankingStudy, study_ranking
 from bnao.studies.sets import RankingSets, study_ranking_sets
@@ -45,6 +46,7 @@ __all__ = [
     "NetworkConfig",
     "Node",
     "PreparedSearch",
+    "PreparedStepSearch",
     "ProportionalSampler",
     "ProxiesConfig",
     "RankingSets",
@@ -77,6 +79,7 @@ __all__ = [
     "run_study",
     "score_genotypes",
     "search",
+    "search_by_steps",
     "spearman",
     "study_ranking",
     "study_ranking_sets",

@@ -25,6 +25,8 @@ COMMANDS = {
     "score": "Score genotypes with a run's shared weights, in any backend.",
     "proxies": "Score genotypes without training them.",
     "study": "Measure how far a ranking can be trusted.",
+    "stability": "Compare methods by the best of several searches each.",
+    "strategies": "List the search strategies, their papers and costs.",
     "zoo": "List published cells, with claimed and counted sizes.",
     "show": "Describe genotypes: their cells, a drawing and their size.",
     "random": "Print random genotypes of a space, within budgets of size.",
