@@ -210,7 +210,7 @@ BAD_SETTINGS = [
     (
         {"network": {"classes": 3}},
         "[network] has no setting 'classes'; there is space, nodes, channels, cells, network, slots, share_over, "
-        "entangle",
+        "partial_channels, entangle",
     ),
     (
         {"table": {"xyz": 3}},
