@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -10,7 +12,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.backends.keras.engine import ENGINE, compiled
+from bnao.backends.keras.engine import ENGINE, compiled, traced
 from bnao.backends.keras.operations import Tensor, tensor
 from bnao.backends.keras.stacks import Stack, chosen_slots
 from bnao.backends.keras.used import used_slots
@@ -122,6 +124,60 @@ class PathUpdate:
         if chosen is None:
             return moved(weight, momentum, gradient, *self._numbers)
         return _moved_slots(weight, momentum, gradient, *chosen, *self._numbers)
+
+
+@cache
+def path_updated(forward: Forward, clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
+    """What arrays and momenta become by the gradients of one path; those that do not learn stay."""
+
+    def update(
+        values: Sequence[Tensor],
+        momenta: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        arch: Tensor,
+        rate: Tensor,
+        momentum: Tensor,
+        decay: Tensor,
+        most: Tensor,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        factor = bounding([*compress(gradients, learns)], most) if clips else ops.convert_to_tensor(1.0)
+        of_stack = PathUpdate(forward, arch, idle, factor, rate, momentum, decay)
+        new = [
+            of_stack(stack, *arrays) if learn else arrays[:2]
+            for learn, stack, *arrays in zip(learns, forward.stacks, values, momenta, gradients, strict=True)
+        ]
+        return [value for value, _ in new], [momentum for _, momentum in new]
+
+    return traced(update)
+
+
+@cache
+def union_updated(clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
+    """Likewise by the gradients of any architectures, given which slots of each array they use."""
+
+    def update(
+        values: Sequence[Tensor],
+        momenta: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        used: Sequence[Tensor],
+        rate: Tensor,
+        momentum: Tensor,
+        decay: Tensor,
+        most: Tensor,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        factor = bounding([*compress(gradients, learns)], most) if clips else ops.convert_to_tensor(1.0)
+        numbers = factor, rate, momentum, decay
+
+        def new_of(slots: Tensor, *arrays: Tensor) -> tuple[Tensor, Tensor]:
+            return moved(*arrays, *numbers) if idle == "dense" else moved_where(*arrays, slots, *numbers)
+
+        new = [
+            new_of(*arrays) if learn else (arrays[1], arrays[2])
+            for learn, *arrays in zip(learns, used, values, momenta, gradients, strict=True)
+        ]
+        return [value for value, _ in new], [momentum for _, momentum in new]
+
+    return traced(update)
 
 
 class PathSGD(keras.optimizers.Optimizer):

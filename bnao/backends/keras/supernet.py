@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from itertools import compress
 from typing import Any
 
 import keras
@@ -19,7 +18,7 @@ from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.mixed import Mixed, MixedCells, mixed_cells
 from bnao.backends.keras.operations import Tensor, tensor, to_numpy
-from bnao.backends.keras.optimizer import PathUpdate, bounding, moved, moved_where
+from bnao.backends.keras.optimizer import path_updated, union_updated
 from bnao.backends.keras.stacks import Stack, canonical
 from bnao.backends.keras.used import used_slots
 from bnao.config.settings import NetworkConfig, SearchConfig
@@ -283,12 +282,12 @@ class KerasSupernet:
         forward, given, numbers = self.net.forward, (values, self._momenta, gradients), self._numbers_at(rate)
         first, *others = learned
         if isinstance(first, Genotype) and not others and forward.space.rules.output == "loose ends":
-            update = _path_updated(forward, bool(self._most), self._idle, self._learns)
+            update = path_updated(forward, bool(self._most), self._idle, self._learns)
             self._assign(*update(*given, self._known(first), *numbers))
         else:
             each_uses = [used_slots(self.network, each) for each in learned]
             used = [ops.convert_to_tensor(np.any(slots, 0)) for slots in zip(*each_uses, strict=True)]
-            update = _union_updated(bool(self._most), self._idle, self._learns)
+            update = union_updated(bool(self._most), self._idle, self._learns)
             self._assign(*update(*given, used, *numbers))
 
     def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -424,34 +423,9 @@ def _added(total: Sequence[Tensor] | None, gradients: Sequence[Tensor], factor: 
 
 
 @cache
-def _path_updated(forward: Forward, clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
-    """What arrays and momenta become by the gradients of one path; those that do not learn stay."""
-
-    def update(
-        values: Sequence[Tensor],
-        momenta: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        arch: Tensor,
-        rate: Tensor,
-        momentum: Tensor,
-        decay: Tensor,
-        most: Tensor,
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        factor = bounding([*compress(gradients, learns)], most) if clips else ops.convert_to_tensor(1.0)
-        of_stack = PathUpdate(forward, arch, idle, factor, rate, momentum, decay)
-        new = [
-            of_stack(stack, *arrays) if learn else arrays[:2]
-            for learn, stack, *arrays in zip(learns, forward.stacks, values, momenta, gradients, strict=True)
-        ]
-        return [value for value, _ in new], [momentum for _, momentum in new]
-
-    return traced(update)
-
-
-@cache
 def _path_stepped(forward: Forward, clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
     """A path's loss and logits, and what arrays and momenta become, as one program."""
-    gradients_of, update = _path_gradients(forward), _path_updated(forward, clips, idle, learns)
+    gradients_of, update = _path_gradients(forward), path_updated(forward, clips, idle, learns)
 
     def stepped(
         values: Sequence[Tensor],
@@ -466,35 +440,6 @@ def _path_stepped(forward: Forward, clips: bool, idle: str, learns: tuple[bool, 
         return loss, logits, *update(values, momenta, gradients, arch, *numbers)
 
     return traced(stepped)
-
-
-@cache
-def _union_updated(clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
-    """The same by the gradients of any architectures, given which slots of each array they use."""
-
-    def update(
-        values: Sequence[Tensor],
-        momenta: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        used: Sequence[Tensor],
-        rate: Tensor,
-        momentum: Tensor,
-        decay: Tensor,
-        most: Tensor,
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        factor = bounding([*compress(gradients, learns)], most) if clips else ops.convert_to_tensor(1.0)
-        numbers = factor, rate, momentum, decay
-
-        def new_of(slots: Tensor, *arrays: Tensor) -> tuple[Tensor, Tensor]:
-            return moved(*arrays, *numbers) if idle == "dense" else moved_where(*arrays, slots, *numbers)
-
-        new = [
-            new_of(*arrays) if learn else (arrays[1], arrays[2])
-            for learn, *arrays in zip(learns, used, values, momenta, gradients, strict=True)
-        ]
-        return [value for value, _ in new], [momentum for _, momentum in new]
-
-    return traced(update)
 
 
 def _tested(
