@@ -25,6 +25,7 @@ COMMANDS = {
     "score": "Score genotypes with a run's shared weights, in any backend.",
     "proxies": "Score genotypes without training them.",
     "study": "Measure how far a ranking can be trusted.",
+    "check": "Verify every file of a run, an evaluation or a study.",
     "stability": "Compare methods by the best of several searches each.",
     "strategies": "List the search strategies, their papers and costs.",
     "zoo": "List published cells, with claimed and counted sizes.",
@@ -60,6 +61,8 @@ class _Group(LazyGroup):
             code = _refused(f"error: {error}", 2)
         except (BnaoError, OSError) as error:
             code = _refused(f"error: {error}", 1)
+        except MemoryError:
+            code = _refused("error: there is not enough memory for these settings; take smaller ones", 1)
         sys.exit(code)
 
 

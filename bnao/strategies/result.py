@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 
 from bnao.metrics import defined, kendall_tau, pairwise_accuracy
 from bnao.protocols import HeldOut
-from bnao.run import read_json, round_off, understanding
+from bnao.run import made_of, number, read_json, round_off, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in
 from bnao.strategies.fusion import Fusion
@@ -62,7 +62,17 @@ class Ranked:
     def from_json(cls, content: Mapping[str, Any], space: str) -> Ranked:
         """Return what ``to_json`` was made from, a genotype of the space of that name."""
         values = {name: value for name, value in content.items() if name != "id"}
-        return cls(**{**values, "genotype": parse_in(space, content["genotype"])})
+        parts = values.get("parts") or {}
+        return made_of(
+            cls,
+            {
+                **values,
+                "genotype": parse_in(space, content["genotype"]),
+                **(
+                    {"parts": {name: None if it is None else number(it) for name, it in parts.items()}} if parts else {}
+                ),
+            },
+        )
 
 
 @frozen
@@ -100,7 +110,7 @@ class Learning:
     def from_json(cls, content: Mapping[str, Any]) -> Learning:
         """Read the object of which ``attrs.asdict`` made the content."""
         held_out = content["held_out"]
-        return cls(**{**content, "held_out": None if held_out is None else HeldOut(**held_out)})
+        return made_of(cls, {**content, "held_out": None if held_out is None else made_of(HeldOut, held_out)})
 
 
 @frozen
@@ -142,7 +152,19 @@ class SearchResult:
         space = content["space"]
         ranked = [Ranked.from_json(entry, space) for entry in content["ranked"]]
         learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
-        return cls(space, content["seed"], tuple(ranked), learning, content.get("fusion"), content.get("strategy"))
+        if not ranked:
+            raise ValueError("a search ranks one genotype or more")
+        return made_of(
+            cls,
+            {
+                "space": space,
+                "seed": content["seed"],
+                "ranked": tuple(ranked),
+                "learning": learning,
+                "fusion": content.get("fusion"),
+                "strategy": content.get("strategy"),
+            },
+        )
 
 
 def rank_by_fusion(ranked: Sequence[Ranked], fusion: Fusion) -> list[Ranked]:
