@@ -441,33 +441,6 @@ def _path_stepped(forward: Forward, clips: bool, idle: str, learns: tuple[bool, 
     return traced(stepped)
 
 
-<<<<<<< HEAD
-=======
-@cache
-def _union_updated(clips: bool, idle: str) -> Callable[..., Any]:
-    """The same by the gradients of any architectures, given which slots of each array they use."""
-
-    def update(
-        values: Sequence[Tensor],
-        momenta: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        used: Sequence[Tensor],
-        rate: Tensor,
-        momentum: Tensor,
-        decay: Tensor,
-        most: Tensor,
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        numbers = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0), rate, momentum, decay
-        new = [
-            moved(*arrays, *numbers) if idle == "dense" else moved_where(*arrays, slots, *numbers)
-            for *arrays, slots in zip(values, momenta, gradients, used, strict=True)
-        ]
-        return [value for value, _ in new], [momentum for _, momentum in new]
-
-    return traced(update)
-
-
->>>>>>> main
 def _tested(
     forward: Forward, values: Sequence[Tensor], images: Tensor, arch: NDArray[np.int32] | Mixed, masks: Tensor | None
 ) -> Tensor:
