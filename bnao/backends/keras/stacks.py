@@ -63,6 +63,11 @@ class Stack:
     reduction: bool = False
     operation: int = -1
 
+    @property
+    def is_operations_norm(self) -> bool:
+        """Whether it holds scales or shifts of an operation's norm."""
+        return self.kind == "edge" and self.name.endswith((".scale", ".shift"))
+
     def of(self, state: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return the array, of parameters by canonical name."""
         values = [to_keras(name, np.asarray(state[name], np.float32)) for name in self.names]
