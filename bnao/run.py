@@ -192,23 +192,28 @@ class Run(Folder):
             raise self._cannot_write(LOG, error) from None
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield the events of the log in order, without lines that are cut off or not an event."""
-        with (
-            contextlib.suppress(FileNotFoundError),
-            open(self.folder / LOG, encoding="utf-8", errors="replace") as file,
-        ):
-            for line in file:
-                if line.endswith("\n"):
-                    with contextlib.suppress(json.JSONDecodeError):
-                        event = json.loads(line)
-                        if isinstance(event, dict) and "event" in event:
-                            yield event
+        """Yield the events of the log; see the function ``read_events``."""
+        return read_events(self.folder)
 
     def rewind_log(self, keep: Callable[[dict[str, Any]], bool]) -> None:
         """Remove from the log the events that will happen again."""
         if self.has(LOG):
             kept = [json.dumps(event) + "\n" for event in self.events() if keep(event)]
             self.write(LOG, "".join(kept).encode())
+
+
+def read_events(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a run's log in order, without lines that are cut off or not an event."""
+    with (
+        contextlib.suppress(FileNotFoundError),
+        open(folder / LOG, encoding="utf-8", errors="replace") as file,
+    ):
+        for line in file:
+            if line.endswith("\n"):
+                with contextlib.suppress(json.JSONDecodeError):
+                    event = json.loads(line)
+                    if isinstance(event, dict) and "event" in event:
+                        yield event
 
 
 def _readable(content: Mapping[str, Any]) -> str:
