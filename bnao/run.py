@@ -202,6 +202,21 @@ class Run(Folder):
             self.write(LOG, "".join(kept).encode())
 
 
+def is_locked(folder: Path) -> bool:
+    """Return whether a process is working in a folder now."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / LOCK).is_file():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # of someone else's folder nobody here can work in
+        return False
+
+
 def read_events(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the events of a run's log in order, without lines that are cut off or not an event."""
     with (

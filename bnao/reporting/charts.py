@@ -17,8 +17,8 @@ Spec = dict[str, Any]
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
-# the Okabe-Ito palette, which the colour-blind can tell apart; those that are seen on light and on dark come first
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8B4513", "#888888")
+# the Okabe-Ito palette, which the colour-blind can tell apart, its blue lighter so that it is seen on dark as well
+COLOURS = ("#2A86C4", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8B4513", "#888888")
 _GREY = "#888888"
 _HEIGHT = 300  # pixels
 # beyond so many a legend is longer than the chart
@@ -33,7 +33,13 @@ def scale(field: str, title: str, *, form: str | None = None, log: bool = False,
     """
     kind = {"type": "log"} if log else {"zero": zero}
     axis = {} if form is None else {"axis": {"format": form}}
-    return {"field": field, "type": "quantitative", "title": title, "scale": {**kind, "nice": not log}, **axis}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "scale": {**kind, "nice": not log, "padding": 8},
+        **axis,
+    }
 
 
 def series(field: str, title: str, names: Sequence[str]) -> Spec:
@@ -140,8 +146,8 @@ def whiskers(low: str, high: str, x: Spec, y: Spec, *, along: str) -> Spec:
 def fitted_line(x: NDArray[np.float64], y: NDArray[np.float64], *, log: bool) -> list[tuple[float, float]]:
     """Return the ends of the line of least squares, over the logarithm of x if asked; none if all x are equal.
 
-    >>> fitted_line(np.array([1.0, 10.0, 100.0]), np.array([0.0, 1.0, 2.0]), log=True)
-    [(1.0, 0.0), (100.0, 2.0)]
+    >>> fitted_line(np.array([1.0, 10.0, 100.0]), np.array([1.0, 2.0, 3.0]), log=True)
+    [(1.0, 1.0), (100.0, 3.0)]
     """
     if len(x) < 2 or x.min() == x.max():
         return []

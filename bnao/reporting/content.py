@@ -34,7 +34,7 @@ class Value:
 
 
 #: where a table has no value
-NOTHING = Value("–", None)
+NOTHING = Value("-", None)
 
 
 def words(text: str) -> Value:
@@ -46,7 +46,7 @@ def number(value: float | None, form: str = ",") -> Value:
     """Return a number as an entry; none where it is None or not a number.
 
     >>> number(1234567).text, number(0.25, ".1f").text, number(None).text
-    ('1,234,567', '0.2', '–')
+    ('1,234,567', '0.2', '-')
     """
     return NOTHING if value is None or math.isnan(value) else Value(format(value, form), float(value))
 

@@ -50,7 +50,9 @@ def evaluation_report(folder: Path) -> Report:
         ]
         sections = [
             Section("Test errors", tables=[_table(entries, scores)], charts=[_by_size(entries)]),
-            Section("Cells", drawn=[entry["id"] for entry in sorted(entries, key=lambda e: float(e["test_error"]))[:5]]),
+            Section(
+                "Cells", drawn=[entry["id"] for entry in sorted(entries, key=lambda e: float(e["test_error"]))[:5]]
+            ),
             agreement_section(entries, scores),
             _learning_section(folder, entries),
             _classes_section(content, best),
@@ -100,7 +102,8 @@ def _table(entries: Sequence[Entry], scores: Mapping[str, Ranked]) -> Table:
 def _by_size(entries: Sequence[Entry]) -> Chart:
     rows = [
         {
-            "id": entry["id"], "parameters": entry["parameters"], "error": entry["test_error"], "told": _error(entry).text,
+            "id": entry["id"], "parameters": entry["parameters"],
+            "error": entry["test_error"], "told": _error(entry).text,
             "low": entry["test_error"] - (entry["standard_deviation"] or 0),
             "high": entry["test_error"] + (entry["standard_deviation"] or 0),
         }
@@ -132,7 +135,9 @@ def agreement_section(entries: Sequence[Entry], scores: Mapping[str, Ranked]) ->
     if len(better) >= _FEW:
         shown.append(_pairs_chart("The better half", better, found["tau_in_better_half"], as_share))
     figures = [
-        [words(name.replace("_", " ")), estimate(found[name]), number(found[name].n)] for name in FIGURES if name in found
+        [words(name.replace("_", " ")), estimate(found[name]), number(found[name].n)]
+        for name in FIGURES
+        if name in found
     ]
     heads = ("figure", f"value [{found['kendall_tau'].level:.0%} interval]", "n")
     text = "Intervals are of the bootstrap over genotypes. Among the better half the order is what a search is for."

@@ -20,7 +20,9 @@ def settings_section(command: str, config: Any) -> Section:
     base = f"the preset {named}" if named in PRESETS.get(type(config), {}) else "the defaults"
     rows = changed(of_preset, config)
     heads = ("setting", "here", base)
-    tables = [Table(f"Settings that differ from {base}", heads, [list(map(words, row)) for row in rows])] if rows else []
+    tables = (
+        [Table(f"Settings that differ from {base}", heads, [list(map(words, row)) for row in rows])] if rows else []
+    )
     line = f"Made with {command}" + (f" --preset {named}" if named in PRESETS.get(type(config), {}) else "")
     return Section("Settings", [line + "."], tables=tables, folded=("All settings (config.toml)", to_toml(config)))
 
@@ -38,13 +40,13 @@ def changed(before: Any, after: Any) -> list[tuple[str, str, str]]:
         for name in path:
             old, new = getattr(old, name), getattr(new, name)
         if old != new:
-            rows.append((".".join(path), *(_text(worded(attribute, value)) for value in (new, old))))
+            rows.append((".".join(path), _text(worded(attribute, new)), _text(worded(attribute, old))))
     return rows
 
 
 def _text(value: object) -> str:
     if value is None:
-        return "–"
+        return "-"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

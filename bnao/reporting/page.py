@@ -58,6 +58,8 @@ def read_reports(folder: str | Path) -> list[Report]:
         return [evaluation_report(folder)]
     if (folder / CONFIG).is_file():
         raise RunError(f"{folder} is not finished: it has no {SEARCH}, {EVALUATION} or {STUDY}; resume it first")
+    if not folder.exists():
+        raise RunError(f"no folder {folder}; a report is made of the folder of a search, an evaluation or a study")
     raise RunError(f"{folder} holds no search, evaluation or study of bnao; a report is made of their folders")
 
 

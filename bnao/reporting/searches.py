@@ -40,8 +40,8 @@ def search_report(folder: Path) -> Report:
     shown = result.ranked[:MOST]
     sections = [
         Section("Ranking", [_how_ranked(result)], alarms=_alarms(result, bias, config.top), tables=[_ranking(result)]),
-        Section("Cells", ["The best, in order."], drawn=[entry.genotype.id for entry in shown[: config.top]]),
         _scores_section(result, config, bias),
+        Section("Cells", ["The best, in order."], drawn=[entry.genotype.id for entry in shown[: config.top]]),
         _updates_section(result),
         _learning_section(read_log(folder)),
         _controller_section(result),
@@ -91,7 +91,9 @@ def _how_ranked(result: SearchResult) -> str:
         parts = [f"{name} ({share(weight, digits=0).text})" for name, weight in result.fusion["weights"].items()]
         return f"Ranked by the ranks of {', '.join(parts)}, joined. Choose an id to see its cell."
     if any(entry.reranked is not None for entry in result.ranked):
-        return "The best are ranked by a short training of their own, the others by score. Choose an id to see its cell."
+        return (
+            "The best are ranked by a short training of their own, the others by score. Choose an id to see its cell."
+        )
     return "Ranked by one-shot score. Choose an id to see its cell."
 
 
@@ -150,7 +152,7 @@ def _scores_section(result: SearchResult, config: SearchConfig, bias: SizeBias) 
     log = bool(sizes.min() > 0)
     rows = [
         {
-            "id": entry.genotype.id, "rank": rank, "score": entry.score, "size": entry.size, "round": entry.round,
+            "id": entry.genotype.id, "rank": rank, "score": entry.score, "size": entry.size, "round": str(entry.round),
             "told": _score(entry).text, "parameters": entry.parameters,
             # where it stands within the column of its round, an even spread in no order
             "place": round((rank * 0.618034) % 1, 3),
@@ -163,8 +165,8 @@ def _scores_section(result: SearchResult, config: SearchConfig, bias: SizeBias) 
     tau = estimate(bias.by_size).text
     by_size = Chart(
         "Score against size",
-        f"One point a genotype. Kendall tau of score and size is {tau}. The grey line is the score by size alone (least "
-        f"squares); above it are genotypes that are better than their size tells.",
+        f"One point a genotype. Kendall tau of score and size is {tau}. The grey line is the score by size alone "
+        f"(least squares); above it are genotypes that are better than their size tells.",
         charts.points(
             rows, x, y, tooltip=tooltip, layers=[charts.segment(line, x, y)] if line else [],
             colour=charts.series("round", "round", sorted({str(entry.round) for entry in entries}, key=int)),
@@ -187,7 +189,7 @@ def _updates_section(result: SearchResult) -> Section:
     found = balance(result.ranked)
     if found is None:
         return Section("Updates")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": entry.genotype.id, "expected": entry.expected_updates, "updates": entry.updates,
             "size": entry.size, "round": entry.round,

@@ -122,8 +122,14 @@ def _ranking_sections(study: RankingStudy, figures: RankingFigures, prefix: str 
              f"In brackets 95 % bootstrap intervals over genotypes."],
             charts=[chart for arm in study.arms for chart in _scores_charts(study, figures, arm, last)],
         ),
-        Section(f"{prefix}Order of pairs by epochs", charts=[_along(study, figures, arms), *_differences(study, figures, arms)]),
-        Section(f"{prefix}Updates and size", charts=[_updates_chart(study, arms), _ranks_chart(study, figures, arms, last)]),
+        Section(
+            f"{prefix}Order of pairs by epochs",
+            charts=[_along(study, figures, arms), *_differences(study, figures, arms)],
+        ),
+        Section(
+            f"{prefix}Updates and size",
+            charts=[_updates_chart(study, arms), _ranks_chart(study, figures, arms, last)],
+        ),
         Section(f"{prefix}Figures", tables=[_figures_table(study, figures, last), _genotypes_table(study, last)]),
     ]  # fmt: skip
     return sections
@@ -202,9 +208,7 @@ def _differences(study: RankingStudy, figures: RankingFigures, arms: Sequence[st
         return []
     marks = study.scored_epochs
     rows = [
-        row
-        for arm in others
-        for row in _band(arm, marks, [figures.differences[arm, at][_ACCURACY] for at in marks])
+        row for arm in others for row in _band(arm, marks, [figures.differences[arm, at][_ACCURACY] for at in marks])
     ]
     y = charts.scale("value", "difference of pairwise accuracy", form="+.0%")
     spec = charts.lines(
@@ -227,7 +231,9 @@ def _updates_chart(study: RankingStudy, arms: Sequence[str]) -> Chart:
             for genotype, size, n in zip(study.genotypes[:MOST], study.sizes.tolist(), updates.tolist(), strict=False)
         ]
         expected = own[0].expected[: len(study.sizes)]
-        layers.append(charts.segment(list(zip(study.sizes[order].tolist(), expected[order].tolist(), strict=True)), x, y))
+        layers.append(
+            charts.segment(list(zip(study.sizes[order].tolist(), expected[order].tolist(), strict=True)), x, y)
+        )
     spec = charts.points(
         rows, x, y, colour=charts.series("of", "sampler", arms), layers=layers,
         tooltip={"id": "genotype", "of": "sampler", "updates": "updates", "size": "size"},
@@ -270,7 +276,8 @@ def _genotypes_table(study: RankingStudy, epochs: int) -> Table:
     as_share = study.score == "accuracy"
     rows = [
         [
-            words(study.genotypes[at].id), _accuracy(float(study.truth[at]), study), number(float(study.sizes[at]), ",.0f"),
+            words(study.genotypes[at].id), _accuracy(float(study.truth[at]), study),
+            number(float(study.sizes[at]), ",.0f"),
             *(share(float(own[at])) if as_share else number(float(own[at]), ".5g") for own in scores),
         ]
         for at in order
@@ -326,7 +333,13 @@ def _predictor_section(study: PredictorStudy) -> Section:
         colour=charts.series("of", "controller", [study.controller]), band=("low", "high"), marks=True,
     )  # fmt: skip
     table = [
-        [number(n), number(held_out), number(row["value"], ".3f"), number(row["low"], ".3f"), number(row["high"], ".3f")]
+        [
+            number(n),
+            number(held_out),
+            number(row["value"], ".3f"),
+            number(row["low"], ".3f"),
+            number(row["high"], ".3f"),
+        ]
         for n, held_out, row in zip(study.train_sizes, study.held_out, rows, strict=True)
     ]
     heads = ("learned from", "held out", "Kendall tau", "least", "most")

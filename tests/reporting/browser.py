@@ -6,13 +6,24 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 _FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--remote-debugging-pipe", "--hide-scrollbars",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--remote-debugging-pipe", "--hide-scrollbars",
 )  # fmt: skip
+
+# the browser reads descriptor 3 and writes 4; the pipes may have any numbers, these two among them
+_START = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+for end, number in zip(ends, (3, 4)):
+    os.dup2(end, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Page:
@@ -20,12 +31,10 @@ class Page:
 
     def __init__(self, folder, url, *, width=1280, height=900, dark=False):
         ours, theirs = os.pipe(), os.pipe()
-        shell = f'exec "$@" 3<&{ours[0]} 4>&{theirs[1]}'
         command = [CHROMIUM, *_FLAGS, f"--user-data-dir={folder}", "about:blank"]
-        # away from descriptors 3 and 4, which the browser reads and writes
         self._browser = subprocess.Popen(
-            ["/bin/sh", "-c", shell, "sh", *command], pass_fds=(ours[0], theirs[1]),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [sys.executable, "-S", "-c", _START, str(ours[0]), str(theirs[1]), *command],
+            pass_fds=(ours[0], theirs[1]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(ours[0])
         os.close(theirs[1])
@@ -40,7 +49,9 @@ class Page:
                 self.call(f"{domain}.enable")
             scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
             self.call("Emulation.setEmulatedMedia", features=[scheme])
-            self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+            self.call(
+                "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+            )
             self.call("Page.navigate", url=url)
             while (event := self._read()).get("method") != "Page.loadEventFired":
                 self._note(event)
@@ -110,7 +121,9 @@ class Page:
 
     def click(self, selector):
         """Click on the middle of the first element that a selector finds, as a mouse does."""
-        self.run(f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        self.run(
+            f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center', behavior: 'instant'}})"
+        )
         box = self.run(
             f"(() => {{ const b = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
             f" return [b.x + b.width / 2, b.y + b.height / 2]; }})()"
@@ -123,7 +136,9 @@ class Page:
     def press(self, key):
         """Press a key."""
         codes = {"Escape": 27, "Tab": 9, "Enter": 13}
-        about = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key]} | ({"text": "\r"} if key == "Enter" else {})
+        about = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key]} | (
+            {"text": "\r"} if key == "Enter" else {}
+        )
         self.call("Input.dispatchKeyEvent", type="keyDown", **about)
         self.call("Input.dispatchKeyEvent", type="keyUp", **about)
 

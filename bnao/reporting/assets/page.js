@@ -73,7 +73,12 @@
 
   function choose(id) {
     chosen = id;
-    for (const row of document.querySelectorAll("tr[data-genotype]")) row.classList.toggle("chosen", row.dataset.genotype === id);
+    for (const row of document.querySelectorAll("tr[data-genotype]")) {
+      if (!row.classList.toggle("chosen", row.dataset.genotype === id)) continue;
+      // within its table alone: the page stays where its reader is
+      const box = row.closest(".scroll");
+      box.scrollTop = row.offsetTop - box.clientHeight / 2;
+    }
     for (const view of views.values()) {
       signal(view);
       view.runAsync();
