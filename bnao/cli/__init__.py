@@ -27,6 +27,7 @@ COMMANDS = {
     "study": "Measure how far a ranking can be trusted.",
     "report": "Write what was found as one page to send.",
     "runs": "List searches, evaluations and studies, and how far they are.",
+    "watch": "Show how far a search or an evaluation is that another process runs.",
     "compare": "Set searches, or evaluations, side by side.",
     "clean": "Remove checkpoints and weights that are no longer needed.",
     "zoo": "List published cells, with claimed and counted sizes.",

@@ -90,8 +90,10 @@ class Speeds:
 class Track(Protocol):
     """Where the work stands."""
 
-    #: share of the phase that is done
-    share: float
+    @property
+    def share(self) -> float:
+        """Share of the phase that is done."""
+        ...
 
     def update(self, event: Event, now: float) -> str | None:
         """Take in an event at a time in seconds; return a line to log at once, if the event is worth one."""
@@ -244,7 +246,11 @@ class SearchTrack:
     def figures(self) -> list[str]:
         """Return loss, rate, the best score so far and the time left."""
         best = None if self.best is None else f"best {plain_score(self.best, self.as_share)}"
-        return figures_text(self.loss, self.rate, best, self.speeds.left(self._left))
+        return figures_text(self.loss, self.rate, best, self.left())
+
+    def left(self) -> float | None:
+        """Return the seconds that are left; None before anything was measured."""
+        return self.speeds.left(self._left)
 
 
 def _order(figures: Mapping[str, float | None]) -> str:
@@ -265,7 +271,8 @@ class EvaluationTrack:
         self.rate: float | None = None
         self.best: float | None = None
         self.speeds, self._last, self._place = Speeds(), start, "starting"
-        self._smooth, self._done, self._steps = Smoothed(), 0, 1
+        # a log of the evaluation has epochs alone, which are then the steps
+        self._smooth, self._done, self._steps, self._by_epoch = Smoothed(), 0, 1, True
 
     def update(self, event: Event, now: float) -> str | None:
         """Take in an event of ``bnao.evaluation.trainings``."""
@@ -275,10 +282,15 @@ class EvaluationTrack:
         if config.repeats > 1:
             name += f"  repeat {event['repeat']}/{config.repeats}"
         if event["event"] == "step":
-            self._steps, self.rate = event["steps"], event["rate"]
+            self._by_epoch, self._steps, self.rate = False, event["steps"], event["rate"]
             self.loss = self._smooth.add(event["loss"])
             self._done = (trainings * config.epochs + event["epoch"] - 1) * self._steps + event["step"]
             self._place = f"{name}  epoch {event['epoch']}/{config.epochs}  step {event['step']}/{self._steps}"
+            self.speeds.add("step", 1, now - self._last)
+        elif event["event"] == "epoch" and self._by_epoch:
+            self.loss, self.rate = event["loss"], event["rate"]
+            self._done = trainings * config.epochs + event["epoch"]
+            self._place = f"{name}  epoch {event['epoch']}/{config.epochs}"
             self.speeds.add("step", 1, now - self._last)
         elif event["event"] == "trained":
             self._done = (trainings + 1) * config.epochs * self._steps
@@ -300,9 +312,12 @@ class EvaluationTrack:
 
     def figures(self) -> list[str]:
         """Return loss, rate, the lowest test error so far and the time left."""
-        left = {"step": self._total - self._done}
         best = None if self.best is None else f"lowest test error {percent(self.best, 2)}"
-        return figures_text(self.loss, self.rate, best, self.speeds.left(left))
+        return figures_text(self.loss, self.rate, best, self.left())
+
+    def left(self) -> float | None:
+        """Return the seconds that are left; None before anything was measured."""
+        return self.speeds.left({"step": self._total - self._done})
 
 
 def figures_text(loss: float | None, rate: float | None, best: str | None, left: float | None) -> list[str]:

@@ -66,7 +66,7 @@ def find_folders(root: str | Path) -> list[Found]:
     if not root.is_dir():
         raise RunError(f"no folder {root}; bnao search makes runs in the folder runs unless --out names another")
     folders = list(_with_config(root, _DEPTH))
-    found = [_found(folder, set(folders) - {folder}) for folder in folders]
+    found = [found_in(folder, frozenset(folders) - {folder}) for folder in folders]
     return sorted(found, key=lambda each: (each.changed, str(each.folder)), reverse=True)
 
 
@@ -95,7 +95,8 @@ def kind_of(folder: Path) -> str:
     return "study"
 
 
-def _found(folder: Path, others: set[Path]) -> Found:
+def found_in(folder: Path, others: frozenset[Path] = frozenset()) -> Found:
+    """Return what is in a folder of work; folders of others within it do not count towards its size."""
     kind = kind_of(folder)
     done, place = _standing(folder, kind)
     state = "finished" if done else "running" if is_locked(folder) else "stopped"
@@ -105,7 +106,7 @@ def _found(folder: Path, others: set[Path]) -> Found:
     return Found(folder, kind, state, place, _best(folder, kind), datetime.fromtimestamp(changed), size)
 
 
-def _files(folder: Path, others: set[Path]) -> Iterator[Path]:
+def _files(folder: Path, others: frozenset[Path]) -> Iterator[Path]:
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             if entry not in others:

@@ -38,6 +38,7 @@ from bnao.cli.reports import (
     spent_line,
 )
 from bnao.cli.stopping import going_on
+from bnao.cli.tracking import track_option, tracked
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import to_toml
 from bnao.config.presets import PRESETS
@@ -76,6 +77,7 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
     help="Folder of weights and results; an evaluation with the same settings is resumed.  "
     "[default: RUN/evaluate-<preset>-<settings>, or runs/evaluate-<date>-<time>]",
 )  # fmt: skip
+@track_option
 @long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the results.")
@@ -90,6 +92,7 @@ def command(
     top: int | None,
     n_random: int | None,
     out: Path | None,
+    trackers: tuple[str, ...],
     long: bool,
     as_json: bool,
     quiet: bool,
@@ -133,7 +136,7 @@ def command(
         folder = searched / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
     start = time.monotonic()
     with telling(quiet):
-        done = _evaluated(config, chosen, folder, quiet)
+        done = _evaluated(config, chosen, folder, trackers, quiet)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
     _print(done, chosen, folder, as_json, long, spent)
 
@@ -260,7 +263,9 @@ class _Chosen:
 # --- the evaluation itself
 
 
-def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: bool) -> list[Evaluation]:
+def _evaluated(
+    config: EvaluateConfig, chosen: _Chosen, folder: Path, trackers: Sequence[str], quiet: bool
+) -> list[Evaluation]:
     check_takes(folder, config)
     space = space_named(config.network.space, config.network.nodes)
     for genotype in chosen.genotypes:
@@ -277,7 +282,11 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, quiet: boo
         log.info("folder: %s", folder)
         again = f"the same command with --out {shlex.quote(str(folder))}"
         track = EvaluationTrack(config, len(chosen.genotypes), time.monotonic())
-        with going_on(again), following(track, "evaluation", quiet) as listen:
+        with (
+            going_on(again),
+            following(track, "evaluation", quiet) as show,
+            tracked(trackers, folder, config, show) as listen,
+        ):
             return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=listen)
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from bnao.cli.options import SectionedCommand, configured, given_options, given_
 from bnao.cli.progress import SearchTrack, following, telling
 from bnao.cli.reports import peak_memory, search_report, spent_line
 from bnao.cli.stopping import going_on
+from bnao.cli.tracking import track_option, tracked
 from bnao.config.fields import Settings, to_toml
 from bnao.config.settings import OF_A_BACKEND, SearchConfig
 from bnao.run import FORMAT, Run, check_is_free, read_config
@@ -47,6 +48,7 @@ log = logging.getLogger("bnao.cli")
     "--controller-backend", metavar="NAME",
     help="Backend of the NAO controller.  [default: that of --backend]",
 )  # fmt: skip
+@track_option
 @long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON: all genotypes, best first.")
 @click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result.")
@@ -59,6 +61,7 @@ def command(
     out: Path | None,
     resume: Path | None,
     controller_backend: str | None,
+    trackers: tuple[str, ...],
     long: bool,
     as_json: bool,
     quiet: bool,
@@ -86,10 +89,10 @@ def command(
         start = time.monotonic()
         if resume is None:
             folder = _new_folder(config) if out is None else out
-            result = _started(config, folder, controller_backend, quiet)
+            result = _started(config, folder, controller_backend, trackers, quiet)
         else:
             folder = resume
-            result = _resumed(config.rounds, folder, quiet)
+            result = _resumed(config.rounds, folder, trackers, quiet)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
     _print(result, config, folder, as_json, long, spent)
 
@@ -136,22 +139,24 @@ def _new_folder(config: SearchConfig) -> Path:
 # --- the search itself
 
 
-def _started(config: SearchConfig, folder: Path, controller_backend: str | None, quiet: bool) -> SearchResult:
+def _started(
+    config: SearchConfig, folder: Path, controller_backend: str | None, trackers: Sequence[str], quiet: bool
+) -> SearchResult:
     check_is_free(folder)
     kind = config.controller.controller
     if controller_backend is not None and kind not in OF_A_BACKEND:
         raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
     prepared = prepare_search(config, controller_backend)
     with Run.create(folder, config) as run:
-        return _searched(prepared, run, quiet)
+        return _searched(prepared, run, trackers, quiet)
 
 
-def _resumed(rounds: int, folder: Path, quiet: bool) -> SearchResult:
+def _resumed(rounds: int, folder: Path, trackers: Sequence[str], quiet: bool) -> SearchResult:
     with Run.open(folder) as run:
-        return _searched(resumed_search(run, rounds), run, quiet)
+        return _searched(resumed_search(run, rounds), run, trackers, quiet)
 
 
-def _searched(prepared: PreparedSearch, run: Run, quiet: bool) -> SearchResult:
+def _searched(prepared: PreparedSearch, run: Run, trackers: Sequence[str], quiet: bool) -> SearchResult:
     config = prepared.config
     again = f"bnao search --resume {shlex.quote(str(run.folder))}"
     log.info("%s", prepared.about["data"]["description"])
@@ -162,7 +167,11 @@ def _searched(prepared: PreparedSearch, run: Run, quiet: bool) -> SearchResult:
         scored_images=prepared.supernet.scored_images,
         start=time.monotonic(),
     )
-    with going_on(again), following(track, "search", quiet) as listen:
+    with (
+        going_on(again),
+        following(track, "search", quiet) as show,
+        tracked(trackers, run.folder, config, show) as listen,
+    ):
         return prepared.search(run, listen)
 
 

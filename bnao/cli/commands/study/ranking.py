@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from bnao.cli.progress import following
 from bnao.cli.studies import Output, framework, study_folder, study_options
 from bnao.cli.study_reports import ranking_report
 from bnao.cli.study_track import StudyTrack
+from bnao.cli.tracking import track_option, tracked
 from bnao.config.fields import to_toml
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import epoch_batches, load_dataset
@@ -39,6 +41,7 @@ _STORE = Path("runs") / "store"
     "--store", type=click.Path(path_type=Path), default=_STORE, show_default=True,
     help="Folder of stand-alone trainings that all studies share, so that none is repeated.",
 )  # fmt: skip
+@track_option
 @study_options()
 @click.pass_context
 def command(
@@ -48,6 +51,7 @@ def command(
     show_config: bool,
     file: Path | None,
     store: Path,
+    trackers: tuple[str, ...],
     output: Output,
 ) -> None:
     """Compare the ranking by one-shot scores with that by stand-alone accuracies, for each sampler.
@@ -60,11 +64,11 @@ def command(
     if show_config:
         click.echo(to_toml(config), nl=False)
         return
-    output.told(lambda: _studied(config, output.folder, store, file, output.quiet), ranking_report)
+    output.told(lambda: _studied(config, output.folder, store, file, trackers, output.quiet), ranking_report)
 
 
 def _studied(
-    config: StudyConfig, folder: Path, store: Path, file: Path | None, quiet: bool
+    config: StudyConfig, folder: Path, store: Path, file: Path | None, trackers: Sequence[str], quiet: bool
 ) -> RankingStudy | RankingSets:
     space = space_named(config.network.space, config.network.nodes)
     several = len(config.sizes) > 1
@@ -92,7 +96,7 @@ def _studied(
     with study_folder(folder, config) as run:
         log.info("%s", dataset.describe())
         study: RankingStudy | RankingSets
-        with following(track, "study", quiet) as listen:
+        with following(track, "study", quiet) as show, tracked(trackers, folder, config, show) as listen:
             if several:
                 study = study_ranking_sets(
                     config, backend, dataset, whole,
