@@ -28,7 +28,7 @@ def measure(backend: str, sequences: int, epochs: int, threads: int | None, seed
     config = ControllerConfig(epochs=1 + epochs, swaps=1)
     controller = loaded.controller(SearchConfig(seed=seed, controller=config, machine=MachineConfig(threads=threads)))
     times, last = [], time.perf_counter()
-    for _ in controller.fit(genotypes, scores, round=0):
+    for _ in controller.fit(genotypes, scores, round_index=0):
         now = time.perf_counter()
         times.append(now - last)
         last = now

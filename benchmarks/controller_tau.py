@@ -49,7 +49,7 @@ def measure(
     clock = processor = 0.0
     best, reached = -1.0, None
     last = time.perf_counter(), time.process_time()
-    for epoch in made.fit(known, scores[learned], round=0):
+    for epoch in made.fit(known, scores[learned], round_index=0):
         clock, processor = clock + time.perf_counter() - last[0], processor + time.process_time() - last[1]
         if epoch.epoch % max(1, epochs // 100) == 0:
             tau = kendall_tau(made.predict(others), scores[unseen])

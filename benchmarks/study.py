@@ -53,7 +53,7 @@ def measure(a: argparse.Namespace) -> dict[str, float]:
         return time.perf_counter() - start
 
     def train() -> None:
-        for _ in supernet.train(pool, np.arange(a.steps) % len(pool), round=0):
+        for _ in supernet.train(pool, np.arange(a.steps) % len(pool), round_index=0):
             pass
 
     def outside(of: Callable[[], object]) -> float:

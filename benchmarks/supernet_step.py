@@ -49,7 +49,7 @@ def measure(
     sampler = ProportionalSampler(pool, count_parameters(pool, supernet.network), seed=seed, alpha=0.0)
     times, last = [], time.perf_counter()
     built = last - began
-    for _ in supernet.train(pool, sampler.draw(2 + steps), round=0):
+    for _ in supernet.train(pool, sampler.draw(2 + steps), round_index=0):
         now = time.perf_counter()
         times.append(now - last)
         last = now

@@ -200,14 +200,14 @@ class Scorer(Protocol):
     candidates: Sequence[Genotype] | None
 
     def train(
-        self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
+        self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round_index: int, start: int = 0
     ) -> Iterator[Step]:
         """Train the path of pool[drawn[step]] on one batch, for each step from start on; yields after each.
 
         Args:
             pool: the genotypes drawn from.
             drawn: shape (steps,), the whole round's draws; the learning rate's cosine spans them.
-            round: 0-based; with the step it decides the batch, its augmentation and its masks.
+            round_index: 0-based; with the step it decides the batch, its augmentation and its masks.
             start: first step to make: the earlier ones were made before this state was saved.
 
         Stopping after any yield and resuming later from ``state()`` with ``start`` gives the same bits.
@@ -265,11 +265,11 @@ Accept = Callable[[Genotype], bool]
 class Controller(Protocol):
     """Learns which genotypes score well, and proposes others."""
 
-    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round_index: int) -> Iterator[Epoch]:
         """Learn from all scored genotypes; yields after each epoch (at once, if there is nothing to learn)."""
         ...
 
-    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
+    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round_index: int) -> list[Genotype]:
         """At most n distinct genotypes that ``accept`` admits, from the best known ones (seeds, best first)."""
         ...
 
@@ -287,7 +287,7 @@ class Predicting(Controller, Protocol):
 class Choosing(Controller, Protocol):
     """A controller that can also choose among given genotypes: asked where only some genotypes have scores."""
 
-    def choose(self, candidates: Sequence[Genotype], n: int, *, round: int) -> list[Genotype]:
+    def choose(self, candidates: Sequence[Genotype], n: int, *, round_index: int) -> list[Genotype]:
         """The n of the candidates that it would propose."""
         ...
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -54,8 +55,8 @@ class Folder:
             WriteError: the disk is full or not writable; an earlier file of that name is as it was.
         """
         path = self.folder / name
-        # two processes may keep the same file in a folder that both use
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}{_UNFINISHED}")
+        # two processes, of two machines even, may keep the same file in a folder that both use
+        unfinished = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}{_UNFINISHED}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(unfinished, "wb") as file:

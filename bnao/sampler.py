@@ -209,7 +209,7 @@ SAMPLERS: dict[str, type[ProportionalSampler[Any]]] = {
 
 
 def sampler_of_round(
-    name: str, items: Sequence[T], sizes: ArrayLike, *, seed: int, alpha: float, round: int, steps: int
+    name: str, items: Sequence[T], sizes: ArrayLike, *, seed: int, alpha: float, round_index: int, steps: int
 ) -> ProportionalSampler[T]:
     """Return the sampler of a name that draws the items of a round's steps.
 
@@ -217,13 +217,13 @@ def sampler_of_round(
         name: one of ``SAMPLERS``.
         items, sizes, alpha: as for ``ProportionalSampler``.
         seed: the search's; each round has draws of its own.
-        round: 0-based.
+        round_index: 0-based.
         steps: of the round; a budget's cycle.
 
-    >>> sampler_of_round("budget", "ab", [1, 3], seed=0, alpha=1.0, round=0, steps=8).budgets.tolist()
+    >>> sampler_of_round("budget", "ab", [1, 3], seed=0, alpha=1.0, round_index=0, steps=8).budgets.tolist()
     [2, 6]
     """
-    own = int(stream(seed, "sampler", round).integers(2**63))
+    own = int(stream(seed, "sampler", round_index).integers(2**63))
     if name == "budget":
         return BudgetSampler(items, sizes, own, alpha, cycle=max(1, steps))
     return SAMPLERS[name](items, sizes, own, alpha)

@@ -32,12 +32,12 @@ class _Supernet:
         self.scored_images = len(dataset.y_dev)
         self.weight = np.zeros(1, np.float32)
 
-    def train(self, pool, drawn, *, round, start=0):
+    def train(self, pool, drawn, *, round_index, start=0):
         for step in range(start, len(drawn)):
             time.sleep(float(os.environ.get("PRETEND_SECONDS", 0)))
-            if str(round * len(drawn) + step) == os.environ.get("PRETEND_NAN"):
-                raise DivergedError(f"round {round + 1}, step {step}: the loss is nan")
-            self.weight += np.float32(_share(round, step, drawn[step]))
+            if str(round_index * len(drawn) + step) == os.environ.get("PRETEND_NAN"):
+                raise DivergedError(f"round {round_index + 1}, step {step}: the loss is nan")
+            self.weight += np.float32(_share(round_index, step, drawn[step]))
             yield Step(step, int(drawn[step]), loss=2.0 / (step + 1), rate=0.05)
 
     def _right(self, genotype):
@@ -68,12 +68,12 @@ class _Controller:
     def __init__(self, config):
         self.config, self.space = config, space_named(config.network.space, config.network.nodes)
 
-    def fit(self, genotypes, scores, *, round):
+    def fit(self, genotypes, scores, *, round_index):
         for epoch in range(self.config.controller.epochs):
             yield Epoch(epoch, loss=0.1, rate=0.001)
 
-    def propose(self, seeds, n, accept, *, round):
-        found = self.space.random_genotypes(2 * n, stream(self.config.seed, "pretend", round))
+    def propose(self, seeds, n, accept, *, round_index):
+        found = self.space.random_genotypes(2 * n, stream(self.config.seed, "pretend", round_index))
         return [genotype for genotype in found if accept(genotype)][:n]
 
 

@@ -65,7 +65,7 @@ class TableSupernet:
         self.candidates: Sequence[Genotype] = tuple(self._scores)
 
     def train(
-        self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
+        self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round_index: int, start: int = 0
     ) -> Iterator[Step]:
         """Nothing: a table's scores do not change."""
         return iter(())

@@ -85,7 +85,7 @@ def kinds_of(attribute: "Attribute[Any]") -> tuple[type, ...]:
 
 def setting(
     default: Any,
-    help: str,
+    text: str,
     *,
     least: float | None = None,
     most: float | None = None,
@@ -100,7 +100,7 @@ def setting(
 
     Args:
         default: its value in the paper's own setting.
-        help: one line for people.
+        text: one line of help for people.
         least: smallest value allowed.
         most: largest value allowed.
         choices: the texts allowed.
@@ -117,7 +117,7 @@ def setting(
         _check(attribute.name, value, kinds_of(attribute), least, most, choices, meant)
 
     metadata = {
-        "help": help,
+        "help": text,
         "choices": tuple(choices),
         "words": meant,
         "has_option": has_option,
@@ -131,7 +131,7 @@ def setting(
 
 def several(
     default: tuple[Any, ...],
-    help: str,
+    text: str,
     *,
     read: Callable[[str], Any] = str,
     check: Callable[[tuple[Any, ...]], bool] = lambda values: True,
@@ -142,7 +142,7 @@ def several(
 
     Args:
         default: its values in the paper's own setting.
-        help: one line for people.
+        text: one line of help for people.
         read: makes a value from its text; raises ValueError for another text.
         check: whether values that were given may stand together; never asked about the default.
         wanted: what the error for other values asks for.
@@ -170,7 +170,7 @@ def several(
         if values != default and not (kinds <= {kind} and check(values)):
             raise ConfigError(f"{attribute.name} is {listed(values)!r}; it must be {wanted}")
 
-    metadata = {"help": help, "choices": (), "words": {}, "has_option": True, "from_data": False, "fixed": fixed}
+    metadata = {"help": text, "choices": (), "words": {}, "has_option": True, "from_data": False, "fixed": fixed}
     return field(default=default, validator=validate, converter=convert, metadata=metadata, kw_only=True)
 
 

@@ -68,7 +68,7 @@ class StandAloneScores:
         self._tell = tell
 
     def train(
-        self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
+        self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round_index: int, start: int = 0
     ) -> Iterator[Step]:
         """Return nothing: no weights are shared."""
         return iter(())

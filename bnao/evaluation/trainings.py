@@ -17,6 +17,7 @@ from bnao.classification import class_errors, label_ranks
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import AUTO, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
+from bnao.jobs import Job
 from bnao.metrics import Estimate, rank_agreement
 from bnao.network.size import count_multiply_adds, count_parameters, within_budget
 from bnao.network.state import read_weights, to_bytes, without_momenta
@@ -289,31 +290,35 @@ class Training:
         self.seed, self.folder, self.name = seed, folder, name
         self.about, self.keep_weights, self.start = about or {}, keep_weights, start
 
-    @property
-    def done(self) -> bool:
-        """Whether it was finished before."""
-        return self.folder is not None and self.folder.has(f"{self.name}.json")
+    def job(self, tell: Callable[..., None]) -> Job[TestedNetwork]:
+        """Return the training and its test as a job of the folder.
+
+        Args:
+            tell: called with the kind of an event and its values, after each step and epoch.
+        """
+        return Job(
+            f"{self.name}.json", lambda: self._train_and_test(tell), self._to_json, TestedNetwork.from_json,
+            scraps=(self._checkpoint_name,),
+        )  # fmt: skip
 
     def tested(self, tell: Callable[..., None]) -> TestedNetwork:
         """Train, unless that was done before, and test."""
-        if self.folder is not None:
-            known = self.folder.known(f"{self.name}.json", TestedNetwork.from_json)
-            if known is not None:
-                return known
+        return self.job(tell).result(self.folder)
+
+    def _to_json(self, test: TestedNetwork) -> dict[str, Any]:
+        return {"genotype": str(self.genotype), "seed": self.seed, **self.about, **test.to_json()}
+
+    def _train_and_test(self, tell: Callable[..., None]) -> TestedNetwork:
         network = self.backend.stand_alone(self.genotype, self.config, self.dataset, seed=self.seed)
         if self.start is not None:
             network.load_state({**network.state(), **self.start.weights})
         left_out = self._train(network, tell)
         error, top5_error, by_class = self._errors(network)
         test = TestedNetwork(error, top5_error, {**left_out, **self.dataset.unreadable}, by_class)
-        if self.folder:
-            if self.keep_weights:
-                settings = self.dataset.network(self.config.network)
-                about = about_training(self.genotype, settings, self.dataset, self.seed, error)
-                self.folder.write(f"{self.name}.safetensors", to_bytes(without_momenta(network.state()), about))
-            result = {"genotype": str(self.genotype), "seed": self.seed, **self.about}
-            self.folder.write_json(f"{self.name}.json", {**result, **test.to_json()})
-            self.folder.remove(self._checkpoint_name)
+        if self.folder and self.keep_weights:
+            settings = self.dataset.network(self.config.network)
+            about = about_training(self.genotype, settings, self.dataset, self.seed, error)
+            self.folder.write(f"{self.name}.safetensors", to_bytes(without_momenta(network.state()), about))
         return test
 
     def _train(self, network: StandAlone, tell: Callable[..., None]) -> dict[str, str]:

@@ -25,15 +25,15 @@ class AgeingEvolutionController(EvolutionController):
     >>> space = SPACES["nas-bench-201"]
     >>> old, *young = space.random_genotypes(11, stream(0, "example"))
     >>> controller = AgeingEvolutionController(space, ControllerConfig(population=10), seed=0)
-    >>> _ = controller.fit([old, *young], np.arange(11.0)[::-1], round=0)  # the oldest is the best, and dead
+    >>> _ = controller.fit([old, *young], np.arange(11.0)[::-1], round_index=0)  # the oldest is the best, and dead
     >>> old in controller.population
     False
     """
 
-    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round_index: int) -> Iterator[Epoch]:
         """Remember the youngest: genotypes come in the order in which they were first scored."""
         most = self._config.population
-        return super().fit(list(genotypes)[-most:], np.asarray(scores)[-most:], round=round)
+        return super().fit(list(genotypes)[-most:], np.asarray(scores)[-most:], round_index=round_index)
 
     @property
     def population(self) -> tuple[Genotype, ...]:

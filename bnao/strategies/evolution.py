@@ -29,14 +29,14 @@ class EvolutionController:
         self._known: list[Genotype] = []
         self._scores = np.empty(0)
 
-    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round_index: int) -> Iterator[Epoch]:
         """Remember the scores of the genotypes."""
         self._known, self._scores = list(genotypes), np.asarray(scores, dtype=np.float64)
         return iter(())
 
-    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
+    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round_index: int) -> list[Genotype]:
         """Propose up to n distinct children that ``accept`` admits; parents win tournaments, seeds are ignored."""
-        rng = stream(self._seed, "evolution", round)
+        rng = stream(self._seed, "evolution", round_index)
         chosen: dict[Genotype, None] = {}
         for _ in range(_TRIES * n if self._known else 0):
             entrants = rng.integers(len(self._known), size=self._config.tournament)

@@ -7,9 +7,9 @@ these happens again, with the same bits, since every random draw is a function o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import asdict, evolve
 
@@ -22,41 +22,47 @@ from bnao.run import CONFIG, Run, read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, parse_in
 
+T = TypeVar("T")
+
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "supernet.safetensors"
 RESULT = "result.json"
 RERANK = "rerank.json"
 
 
-def pool_name(round: int) -> str:
+def pool_name(round_index: int) -> str:
     """Return the file of a round's pool; rounds are counted from 0 here and from 1 in names.
 
     >>> pool_name(0), scores_name(0)
     ('round-1-pool.json', 'round-1-scores.json')
     """
-    return f"round-{round + 1}-pool.json"
+    return f"round-{round_index + 1}-pool.json"
 
 
-def scores_name(round: int) -> str:
+def scores_name(round_index: int) -> str:
     """Return the file of a round's scores."""
-    return f"round-{round + 1}-scores.json"
+    return f"round-{round_index + 1}-scores.json"
 
 
-def read_pool(folder: Path, round: int) -> list[Genotype]:
+def read_pool(folder: Path, round_index: int) -> list[Genotype]:
     """Read the genotypes that were new in a round of the run in this folder.
 
     Raises:
         RunError: the file is absent, or is not what a search wrote.
     """
-    path = folder / pool_name(round)
+    path = folder / pool_name(round_index)
     content = read_json(path)
     with understanding(path):
-        return [parse_in(content["space"], entry["genotype"]) for entry in content["pool"]]
+        return _pool(content)
+
+
+def _pool(content: Mapping[str, Any]) -> list[Genotype]:
+    return [parse_in(content["space"], entry["genotype"]) for entry in content["pool"]]
 
 
 def rounds_begun(folder: Path) -> int:
     """Return how many rounds of the run in this folder have a pool."""
-    return next(round for round in itertools.count() if not (folder / pool_name(round)).is_file())
+    return next(round_index for round_index in itertools.count() if not (folder / pool_name(round_index)).is_file())
 
 
 def read_supernet(folder: Path) -> State:
@@ -105,41 +111,43 @@ class Journal:
         steps_made = self.steps_made(pools - 1)
 
         def happened(event: Mapping[str, Any]) -> bool:
-            round, kind = event.get("round", pools + 1), event["event"]
-            if round != pools:
-                return bool(round < pools)
+            number, kind = event.get("round", pools + 1), event["event"]
+            if number != pools:
+                return bool(number < pools)
             if scored:
                 return kind not in ("controller", "measured")
             return bool(kind == "pool" or (kind == "step" and event.get("step", steps_made + 1) <= steps_made))
 
         run.rewind_log(happened)
 
-    def check_reached(self, round: int, steps: int) -> None:
+    def check_reached(self, round_index: int, steps: int) -> None:
         """Raise RunError unless the last checkpoint is the end of the round's training, momenta included."""
-        if self._run and self._place != (round, steps):
+        if self._run and self._place != (round_index, steps):
             raise RunError(
-                f"{self._run.folder} has no {CHECKPOINT} of the end of round {round + 1}, from which round {round + 2} "
-                f"would be trained; start a new search with --from-supernet, whose momenta begin at zero"
+                f"{self._run.folder} has no {CHECKPOINT} of the end of round {round_index + 1}, from which round "
+                f"{round_index + 2} would be trained; start a new search with --from-supernet, whose momenta begin "
+                "at zero"
             )
 
-    def steps_made(self, round: int) -> int:
+    def steps_made(self, round_index: int) -> int:
         """Return the steps of this round that the last checkpoint includes."""
-        return self._place[1] if self._place is not None and self._place[0] == round else 0
+        return self._place[1] if self._place is not None and self._place[0] == round_index else 0
+
+    def _known(self, name: str, read: Callable[[Mapping[str, Any]], T]) -> T | None:
+        return self._run.known(name, read) if self._run else None
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Add an event to the run's log."""
         if self._run:
             self._run.log(event)
 
-    def pool(self, round: int) -> list[Genotype] | None:
+    def pool(self, round_index: int) -> list[Genotype] | None:
         """Return the round's pool, if it was made before."""
-        if not (self._run and self._run.has(pool_name(round))):
-            return None
-        return read_pool(self._run.folder, round)
+        return self._known(pool_name(round_index), _pool)
 
     def keep_pool(
         self,
-        round: int,
+        round_index: int,
         genotypes: Sequence[Genotype],
         sizes: Iterable[float],
         sources: Mapping[str, int],
@@ -153,55 +161,50 @@ class Journal:
             {"genotype": str(g), "size": size, **({"predicted": predicted[g]} if g in predicted else {})}
             for g, size in zip(genotypes, sizes, strict=True)
         ]
-        content: dict[str, Any] = {"round": round + 1, "space": self._space.name, "sources": dict(sources)}
+        content: dict[str, Any] = {"round": round_index + 1, "space": self._space.name, "sources": dict(sources)}
         if held_out is not None:
             content["held_out"] = asdict(held_out)
-        self._run.write_json(pool_name(round), {**content, "pool": pool})
+        self._run.write_json(pool_name(round_index), {**content, "pool": pool})
 
-    def learned(self, round: int) -> tuple[dict[Genotype, float], HeldOut | None]:
+    def learned(self, round_index: int) -> tuple[dict[Genotype, float], HeldOut | None]:
         """Return the scores that were predicted for the round's pool, and how the controller had learned."""
-        if not (self._run and self._run.has(pool_name(round))):
-            return {}, None
-        content = self._run.read_json(pool_name(round))
-        with understanding(self._run.folder / pool_name(round)):
-            predicted = {
-                self._space.parse(entry["genotype"]): float(entry["predicted"])
-                for entry in content["pool"]
-                if "predicted" in entry
-            }
-            return predicted, HeldOut(**content["held_out"]) if "held_out" in content else None
+        return self._known(pool_name(round_index), self._predicted) or ({}, None)
 
-    def scores(self, round: int) -> dict[Genotype, float] | None:
+    def _predicted(self, content: Mapping[str, Any]) -> tuple[dict[Genotype, float], HeldOut | None]:
+        predicted = {
+            self._space.parse(entry["genotype"]): float(entry["predicted"])
+            for entry in content["pool"]
+            if "predicted" in entry
+        }
+        return predicted, HeldOut(**content["held_out"]) if "held_out" in content else None
+
+    def scores(self, round_index: int) -> dict[Genotype, float] | None:
         """Return the scores of a round if it was scored before."""
-        if not (self._run and self._run.has(scores_name(round))):
-            return None
-        content = self._run.read_json(scores_name(round))
-        with understanding(self._run.folder / scores_name(round)):
-            return {self._space.parse(entry["genotype"]): float(entry["score"]) for entry in content["scores"]}
+        return self._known(
+            scores_name(round_index),
+            lambda of: {self._space.parse(entry["genotype"]): float(entry["score"]) for entry in of["scores"]},
+        )
 
-    def keep_scores(self, round: int, entries: Sequence[Mapping[str, Any]], **about: Any) -> None:
+    def keep_scores(self, round_index: int, entries: Sequence[Mapping[str, Any]], **about: Any) -> None:
         """Keep the scores of a round, an object a genotype, and what else is to be said of them."""
         if self._run:
-            self._run.write_json(scores_name(round), {"round": round + 1, **about, "scores": list(entries)})
+            self._run.write_json(scores_name(round_index), {"round": round_index + 1, **about, "scores": list(entries)})
 
     @property
     def keeps(self) -> bool:
         """Whether there is a folder to keep anything in."""
         return self._run is not None
 
-    def checkpoint(self, round: int, step: int, state: State) -> None:
+    def checkpoint(self, round_index: int, step: int, state: State) -> None:
         """Keep all that training resumes from after so many steps of the round."""
         if self._run:
-            self._run.write(CHECKPOINT, to_bytes(state, {"round": round, "step": step}))
-            self._place = round, step
+            self._run.write(CHECKPOINT, to_bytes(state, {"round": round_index, "step": step}))
+            self._place = round_index, step
 
     def reranked(self) -> dict[str, float]:
         """Return the accuracies of the short trainings that were finished before."""
-        if self._run and self._run.has(RERANK):
-            content = self._run.read_json(RERANK)
-            with understanding(self._run.folder / RERANK):
-                return {text: float(accuracy) for text, accuracy in content["accuracies"].items()}
-        return {}
+        read = self._known(RERANK, lambda of: {text: float(value) for text, value in of["accuracies"].items()})
+        return read or {}
 
     def keep_reranked(self, accuracies: Mapping[str, float]) -> None:
         """Keep the accuracies of the short trainings so far."""

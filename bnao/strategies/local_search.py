@@ -25,8 +25,8 @@ class LocalSearchController:
     >>> space = SPACES["nas-bench-201"]
     >>> pool = space.random_genotypes(5, stream(0, "example"))
     >>> controller = LocalSearchController(space, ControllerConfig(), seed=0)
-    >>> _ = controller.fit(pool, np.array([0.1, 0.9, 0.2, 0.3, 0.4]), round=0)
-    >>> proposed = controller.propose([], 24, lambda genotype: genotype not in pool, round=1)
+    >>> _ = controller.fit(pool, np.array([0.1, 0.9, 0.2, 0.3, 0.4]), round_index=0)
+    >>> proposed = controller.propose([], 24, lambda genotype: genotype not in pool, round_index=1)
     >>> set(proposed) <= set(neighbours(pool[1], space)) | set(neighbours(pool[4], space))
     True
     """
@@ -35,18 +35,18 @@ class LocalSearchController:
         self._space, self._seed = space, seed
         self._best_first: list[Genotype] = []
 
-    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round_index: int) -> Iterator[Epoch]:
         """Remember the order of the scored genotypes."""
         order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
         self._best_first = [genotypes[index] for index in order]
         return iter(())
 
-    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
+    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round_index: int) -> list[Genotype]:
         """At most n distinct neighbours that ``accept`` admits; seeds are ignored: the best known is known."""
         chosen: dict[Genotype, None] = {}
         for place, genotype in enumerate(self._best_first if n else ()):
             around = neighbours(genotype, self._space)
-            for index in stream(self._seed, "local search", round, place).permutation(len(around)).tolist():
+            for index in stream(self._seed, "local search", round_index, place).permutation(len(around)).tolist():
                 if around[index] not in chosen and accept(around[index]):
                     chosen[around[index]] = None
                     if len(chosen) == n:

@@ -83,7 +83,7 @@ def features_of(genotypes: Sequence[Genotype], space: SearchSpace, config: Contr
     return standardised(genotypes, space).astype(np.float32)
 
 
-def initial_parameters(shapes: Shapes, hidden: int, seed: int, round: int) -> dict[str, NDArray[np.float32]]:
+def initial_parameters(shapes: Shapes, hidden: int, seed: int, round_index: int) -> dict[str, NDArray[np.float32]]:
     """Return initial values, each a function of the seed, the round and the parameter's name alone.
 
     Embeddings are standard normal; an LSTM is uniform within 1 / sqrt(hidden), a linear layer within
@@ -91,7 +91,7 @@ def initial_parameters(shapes: Shapes, hidden: int, seed: int, round: int) -> di
     """
     values = {}
     for name, shape in shapes.items():
-        rng = stream(seed, f"controller initial {name}", round)
+        rng = stream(seed, f"controller initial {name}", round_index)
         if name.endswith(".embedding"):
             values[name] = rng.standard_normal(shape, np.float32)
             continue
@@ -137,16 +137,17 @@ class TrainingData:
         space: SearchSpace,
         config: ControllerConfig,
         seed: int,
-        round: int,
+        round_index: int,
         genotypes: Sequence[Genotype],
         targets: NDArray[np.float64],
     ) -> TrainingData:
         """Make the data of at least one genotype and of targets from 0 to 1."""
         known = space.tokens(genotypes)
-        swaps = [space.swapped(known, stream(seed, "controller swaps", round, copy)) for copy in range(1, config.swaps)]
+        streams = (stream(seed, "controller swaps", round_index, copy) for copy in range(1, config.swaps))
+        swaps = [space.swapped(known, rng) for rng in streams]
         features = np.tile(features_of(genotypes, space, config), (config.swaps, 1))
         repeated = np.tile(np.asarray(targets, np.float64), config.swaps).astype(np.float32)
-        return cls(np.concatenate([known, *swaps]), features, repeated, config, seed, round)
+        return cls(np.concatenate([known, *swaps]), features, repeated, config, seed, round_index)
 
     def __add__(self, other: TrainingData) -> TrainingData:
         """Both, one after the other."""
@@ -188,12 +189,12 @@ class TrainingData:
             yield Epoch(epoch, loss, rate)
 
 
-def _held_out(n: int, share: float, seed: int, round: int) -> NDArray[np.int64]:
+def _held_out(n: int, share: float, seed: int, round_index: int) -> NDArray[np.int64]:
     """Return the places of a share of n genotypes, drawn at random, rising; none where they would be fewer than two."""
     held = int(np.rint(share * n))
     if held < 2:
         return np.empty(0, np.int64)
-    return np.sort(stream(seed, "controller held out", round).permutation(n)[:held])
+    return np.sort(stream(seed, "controller held out", round_index).permutation(n)[:held])
 
 
 def accepted(decoded: Iterable[Sequence[Genotype]], n: int, accept: Accept) -> list[Genotype]:
@@ -260,7 +261,7 @@ class Nao(ABC):
         # one row holds them all: clipping and Adam take one operation each
         self._set_parameters(np.concatenate([np.asarray(state[name], np.float32).ravel() for name in self._shapes]))
 
-    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round_index: int) -> Iterator[Epoch]:
         """Learn from scored genotypes, from new initial parameters; yields after each epoch.
 
         A share of ``config.held_out`` of them, drawn at random, is not learned from: see ``held_out``.
@@ -273,25 +274,25 @@ class Nao(ABC):
             DivergedError: a score or the loss is not finite.
         """
         if not len(genotypes):
-            self._initialise(round)
+            self._initialise(round_index)
             self._learned_from, self._unseen = 0, ([], np.empty(0))
             return
-        yield from self.train(self.prepare(genotypes, scores, round), range(self._config.epochs))
+        yield from self.train(self.prepare(genotypes, scores, round_index), range(self._config.epochs))
 
-    def prepare(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], round: int) -> TrainingData:
+    def prepare(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], round_index: int) -> TrainingData:
         """Begin a round with its initial parameters: hold out a part of what is scored and return the rest's data."""
-        self._initialise(round)
+        self._initialise(round_index)
         values = np.asarray(scores, np.float64)
         check_finite(values)
         can_learn(values, least=2)
         targets = TARGETS[self._config.targets](values)
-        held_out = _held_out(len(genotypes), self._config.held_out, self._seed, round)
+        held_out = _held_out(len(genotypes), self._config.held_out, self._seed, round_index)
         self._unseen = [genotypes[place] for place in held_out], values[held_out]
         self._unseen_targets = targets[held_out]
         self._learned_from = len(genotypes) - len(held_out)
         barred = set(held_out.tolist())
         known = [genotype for place, genotype in enumerate(genotypes) if place not in barred]
-        return TrainingData.of(self._space, self._config, self._seed, round, known, np.delete(targets, held_out))
+        return TrainingData.of(self._space, self._config, self._seed, round_index, known, np.delete(targets, held_out))
 
     def train(self, data: TrainingData, epochs: range) -> Iterator[Epoch]:
         """Train these epochs, at most; see ``fit`` for when it ends before, and for the parameters it then has."""
@@ -311,7 +312,7 @@ class Nao(ABC):
         if patience:
             self._set_parameters(best_row)
 
-    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
+    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round_index: int) -> list[Genotype]:
         """Propose up to n distinct genotypes that ``accept`` admits, by gradient ascent from the seeds.
 
         The encoder's outputs of each seed move by eta x 1, eta x 2, ... along the gradient of the predicted
@@ -362,8 +363,8 @@ class Nao(ABC):
         blocks = (self._reconstructions(tokens) for tokens, _ in self._blocks(genotypes))
         return [genotype for tokens in blocks for genotype in self._space.from_tokens(tokens)]
 
-    def _initialise(self, round: int) -> None:
-        self.load_state(initial_parameters(self._shapes, self._config.hidden, self._seed, round))
+    def _initialise(self, round_index: int) -> None:
+        self.load_state(initial_parameters(self._shapes, self._config.hidden, self._seed, round_index))
 
     def _blocks(self, genotypes: Sequence[Genotype]) -> Iterator[Block]:
         """Yield the genotypes' sequences (b, length) and features (b, f), a block of b genotypes at a time."""

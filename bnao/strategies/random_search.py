@@ -22,20 +22,20 @@ class RandomController:
 
     >>> from bnao.space.spaces import SPACES
     >>> controller = RandomController(SPACES["nao"], ControllerConfig(), seed=0)
-    >>> len(controller.propose([], 5, lambda genotype: True, round=1))
+    >>> len(controller.propose([], 5, lambda genotype: True, round_index=1))
     5
     """
 
     def __init__(self, space: SearchSpace, config: ControllerConfig, seed: int) -> None:
         self._space, self._seed = space, seed
 
-    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round_index: int) -> Iterator[Epoch]:
         """Learn nothing."""
         return iter(())
 
-    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
+    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round_index: int) -> list[Genotype]:
         """Propose up to n distinct random genotypes that ``accept`` admits; fewer if it admits few."""
-        rng = stream(self._seed, "propose", round)
+        rng = stream(self._seed, "propose", round_index)
         chosen: dict[Genotype, None] = {}
         for _ in range(_TRIES * n):
             # one by one: a small space need not hold n distinct ones

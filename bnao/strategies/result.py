@@ -91,7 +91,7 @@ class Learning:
     @classmethod
     def of(
         cls,
-        round: int,
+        round_index: int,
         held_out: HeldOut | None,
         predicted: Mapping[Genotype, float],
         scores: Mapping[Genotype, float],
@@ -99,7 +99,7 @@ class Learning:
         """Compare the scores that were predicted for a round's genotypes with those found."""
         found = [scores[genotype] for genotype in predicted]
         figures = [defined(figure(list(predicted.values()), found)) for figure in (pairwise_accuracy, kendall_tau)]
-        return cls(round, held_out, len(predicted), *figures)
+        return cls(round_index + 1, held_out, len(predicted), *figures)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Learning:

@@ -34,9 +34,9 @@ class RidgeController(Surrogate):
     >>> pool = space.random_genotypes(60, stream(0, "example"))
     >>> convolutions = np.array([str(genotype).count("nor_conv") for genotype in pool], dtype=float)
     >>> controller = RidgeController(space, ControllerConfig(), seed=0)
-    >>> list(controller.fit(pool, convolutions, round=0))
+    >>> list(controller.fit(pool, convolutions, round_index=0))
     []
-    >>> str(controller.propose(pool[:5], 1, lambda genotype: True, round=1)[0]).count("nor_conv")
+    >>> str(controller.propose(pool[:5], 1, lambda genotype: True, round_index=1)[0]).count("nor_conv")
     6
     """
 
@@ -48,15 +48,15 @@ class RidgeController(Surrogate):
         # places, and what is predicted of each by all others of them
         self._left_out: tuple[NDArray[np.int64], Floats] = np.empty(0, np.int64), np.empty(0)
 
-    def _learn(self, features: Floats, targets: Floats, round: int) -> None:
-        some = stream(self._seed, "ridge compared", round).permutation(len(features))[:_MOST_COMPARED]
+    def _learn(self, features: Floats, targets: Floats, round_index: int) -> None:
+        some = stream(self._seed, "ridge compared", round_index).permutation(len(features))[:_MOST_COMPARED]
         best = _least_error(features[some], targets[some], self._config.kernel)
         self._left_out = some, targets[some] - best.errors
         self._fitted = _Fitted.of(features, targets, self._config.kernel, best.width, best.penalty)
 
-    def _measured(self, features: Floats, scores: Floats, round: int) -> HeldOut | None:
+    def _measured(self, features: Floats, scores: Floats, round_index: int) -> HeldOut | None:
         """Learn from all, and return figures of leaving out one at a time; that costs nothing here."""
-        self._learn_all(features, scores, round)
+        self._learn_all(features, scores, round_index)
         places, predicted = self._left_out
         return measured(len(places) - 1, predicted, scores[places])
 

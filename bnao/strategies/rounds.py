@@ -184,17 +184,17 @@ class _Search:
         elif self.load_weights():
             # so that resuming needs the other run no more
             self.journal.checkpoint(0, 0, self.supernet.state())
-        for round in range(config.rounds):
-            fresh = self.pool(round)
+        for round_index in range(config.rounds):
+            fresh = self.pool(round_index)
             if not fresh:
-                self.tell("exhausted", round=round + 1, message="every genotype there is has been scored")
+                self.tell("exhausted", round=round_index + 1, message="every genotype there is has been scored")
                 break
-            self.born |= dict.fromkeys(fresh, round)
+            self.born |= dict.fromkeys(fresh, round_index)
             self.keys |= {distinct_key(genotype, config.distinct) for genotype in fresh}
             everything = list(self.born)
-            self.train(round, everything if config.sample_from == "all" else fresh)
+            self.train(round_index, everything if config.sample_from == "all" else fresh)
             # new weights make last round's scores stale, so by default the whole pool is scored again
-            self.score(round, everything if config.rescore == "all" else fresh)
+            self.score(round_index, everything if config.rescore == "all" else fresh)
         ranked, fusion = self.ranked(), None
         if fuse is not None:
             scores = np.array([entry.score for entry in ranked])
@@ -215,10 +215,10 @@ class _Search:
         self.journal.log(event)
         self.listen(event)
 
-    def alone(self, round: int, genotype: Genotype, values: Mapping[str, Any]) -> None:
+    def alone(self, round_index: int, genotype: Genotype, values: Mapping[str, Any]) -> None:
         """Pass on an epoch of a genotype's own training; the log does without."""
         pool = [other for other, born in self.born.items() if born == self.born[genotype]]
-        self.listen({"event": "alone", "round": round + 1, "genotype": pool.index(genotype), **values})
+        self.listen({"event": "alone", "round": round_index + 1, "genotype": pool.index(genotype), **values})
 
     # --- train and score
 
@@ -238,61 +238,61 @@ class _Search:
             ) from None
         return True
 
-    def train(self, round: int, genotypes: list[Genotype]) -> None:
+    def train(self, round_index: int, genotypes: list[Genotype]) -> None:
         """Train the supernet for a round: who is trained at each step is drawn in proportion to size."""
-        sampler = self.sampler(round, genotypes)
+        sampler = self.sampler(round_index, genotypes)
         drawn = sampler.draw(self.steps)
         counts = np.bincount(drawn, minlength=len(genotypes)).tolist()
         self.updates.update(dict(zip(genotypes, counts, strict=True)))
         for genotype, expected in zip(genotypes, sampler.expected(self.steps).tolist(), strict=True):
             self.expected[genotype] += expected
-        start = self.journal.steps_made(round)
-        if start == self.steps or self.journal.scores(round) is not None:
+        start = self.journal.steps_made(round_index)
+        if start == self.steps or self.journal.scores(round_index) is not None:
             return
-        if round and not start and not self.has_trained:
-            self.journal.check_reached(round - 1, self.steps)
+        if round_index and not start and not self.has_trained:
+            self.journal.check_reached(round_index - 1, self.steps)
         self.has_trained = True
         loop.train(
-            self.supernet.train(genotypes, drawn, round=round, start=start),
-            partial(self.report_step, round),
-            partial(self.checkpoint, round) if self.journal.keeps else None,
+            self.supernet.train(genotypes, drawn, round_index=round_index, start=start),
+            partial(self.report_step, round_index),
+            partial(self.checkpoint, round_index) if self.journal.keeps else None,
             every=self.config.checkpoint_seconds,
             milestones={self.steps},
         )
 
-    def report_step(self, round: int, step: Step, seconds: float) -> None:
+    def report_step(self, round_index: int, step: Step, seconds: float) -> None:
         self.tell(
-            "step", round=round + 1, step=step.step + 1, steps=self.steps, loss=step.loss, rate=step.rate,
+            "step", round=round_index + 1, step=step.step + 1, steps=self.steps, loss=step.loss, rate=step.rate,
             genotype=step.index, seconds=round_off(seconds),
         )  # fmt: skip
 
-    def checkpoint(self, round: int, steps: int) -> None:
-        self.journal.checkpoint(round, steps, self.supernet.state())
+    def checkpoint(self, round_index: int, steps: int) -> None:
+        self.journal.checkpoint(round_index, steps, self.supernet.state())
 
-    def sampler(self, round: int, genotypes: Sequence[Genotype]) -> ProportionalSampler[Genotype]:
+    def sampler(self, round_index: int, genotypes: Sequence[Genotype]) -> ProportionalSampler[Genotype]:
         """Who draws the genotypes of a round's steps."""
         config = self.config
         return sampler_of_round(
             config.sampler, genotypes, self.sizes(genotypes),
-            seed=config.seed, alpha=config.alpha, round=round, steps=self.steps,
+            seed=config.seed, alpha=config.alpha, round_index=round_index, steps=self.steps,
         )  # fmt: skip
 
-    def score(self, round: int, genotypes: list[Genotype]) -> None:
+    def score(self, round_index: int, genotypes: list[Genotype]) -> None:
         """Score with the shared weights, every genotype on the same dev images."""
-        known = self.journal.scores(round)
+        known = self.journal.scores(round_index)
         if known is not None:
             self.scores |= known
-            self.compare(round)
+            self.compare(round_index)
             return
         if isinstance(self.supernet, Reporting):
-            self.supernet.report_to(partial(self.alone, round))
+            self.supernet.report_to(partial(self.alone, round_index))
         best = -math.inf
         for start in range(0, len(genotypes), _SCORED_AT_ONCE):
             some = genotypes[start : start + _SCORED_AT_ONCE]
             scores = self.supernet.score(some).tolist()
             self.scores |= zip(some, scores, strict=True)
             best = max(best, *scores)
-            self.tell("score", round=round + 1, scored=start + len(some), of=len(genotypes), best=best)
+            self.tell("score", round=round_index + 1, scored=start + len(some), of=len(genotypes), best=best)
         entries = [
             {
                 "genotype": str(genotype),
@@ -303,7 +303,7 @@ class _Search:
             }
             for genotype in genotypes
         ]
-        learning = self.compare(round)
+        learning = self.compare(round_index)
         proposals = {}
         if learning is not None and learning.proposals:
             proposals = {
@@ -311,51 +311,51 @@ class _Search:
                 "pairwise_accuracy": learning.pairwise_accuracy,
                 "kendall_tau": learning.kendall_tau,
             }
-            self.tell("proposals", round=round + 1, **proposals)
-        self.journal.keep_scores(round, entries, **({"predicted": proposals} if proposals else {}))
+            self.tell("proposals", round=round_index + 1, **proposals)
+        self.journal.keep_scores(round_index, entries, **({"predicted": proposals} if proposals else {}))
         best_genotype = max(self.scores, key=self.scores.__getitem__)
         self.tell(
-            "round", round=round + 1, rounds=self.config.rounds, best=self.scores[best_genotype],
+            "round", round=round_index + 1, rounds=self.config.rounds, best=self.scores[best_genotype],
             genotype=str(best_genotype),
         )  # fmt: skip
 
-    def compare(self, round: int) -> Learning | None:
+    def compare(self, round_index: int) -> Learning | None:
         """Compare what the controller had predicted for a round's proposals with their scores."""
-        if round not in self.predicted:
+        if round_index not in self.predicted:
             return None
-        predicted, held_out = self.predicted[round]
-        self.learning.append(Learning.of(round + 1, held_out, predicted, self.scores))
+        predicted, held_out = self.predicted[round_index]
+        self.learning.append(Learning.of(round_index, held_out, predicted, self.scores))
         return self.learning[-1]
 
     # --- where genotypes come from
 
-    def pool(self, round: int) -> list[Genotype]:
+    def pool(self, round_index: int) -> list[Genotype]:
         """The genotypes that are new in this round: random ones first, then the controller's proposals."""
-        known = self.journal.pool(round)
+        known = self.journal.pool(round_index)
         if known is not None:
-            self.remember(round, *self.journal.learned(round))
+            self.remember(round_index, *self.journal.learned(round_index))
             return known
-        pool = self.proposed(round) if round else self.first_pool()
+        pool = self.proposed(round_index) if round_index else self.first_pool()
         if pool.genotypes:
-            self.remember(round, pool.predicted, pool.held_out)
+            self.remember(round_index, pool.predicted, pool.held_out)
             sizes = self.sizes(pool.genotypes).tolist()
-            self.journal.keep_pool(round, pool.genotypes, sizes, pool.sources, pool.predicted, pool.held_out)
+            self.journal.keep_pool(round_index, pool.genotypes, sizes, pool.sources, pool.predicted, pool.held_out)
             self.tell(
-                "pool", round=round + 1, genotypes=len(pool.genotypes), sources=pool.sources,
+                "pool", round=round_index + 1, genotypes=len(pool.genotypes), sources=pool.sources,
                 duplicates=pool.duplicates,
             )  # fmt: skip
         return pool.genotypes
 
-    def remember(self, round: int, predicted: Mapping[Genotype, float], held_out: HeldOut | None) -> None:
+    def remember(self, round_index: int, predicted: Mapping[Genotype, float], held_out: HeldOut | None) -> None:
         """Remember what the controller says of a round's pool until that is scored."""
         if predicted or held_out is not None:
-            self.predicted[round] = predicted, held_out
+            self.predicted[round_index] = predicted, held_out
 
     def first_pool(self) -> Pool:
         """The genotypes of the pool's file, if there is one, and random ones up to ``config.pool``."""
         path = self.config.pool_file
         if path is None:
-            genotypes = self.random(self.config.pool, round=0)
+            genotypes = self.random(self.config.pool, round_index=0)
             return Pool(genotypes, {"random": len(genotypes)})
         lines = read_lines(path, self.space)
         places = {genotype: where for where, genotype in reversed(lines)}
@@ -371,45 +371,44 @@ class _Search:
             absent = [genotype for genotype in given if genotype not in table]
             if absent:
                 raise ConfigError(f"{places[absent[0]]}: the table has no row for the genotype {absent[0]}")
-        filled = (
-            self.random(self.config.pool - len(given), round=0, barred=given) if self.config.pool > len(given) else []
-        )
+        missing = self.config.pool - len(given)
+        filled = self.random(missing, round_index=0, barred=given) if missing > 0 else []
         return Pool([*given, *filled], {"file": len(given), "random": len(filled)}, len(lines) - len(given))
 
-    def proposed(self, round: int) -> Pool:
+    def proposed(self, round_index: int) -> Pool:
         """The controller's proposals; where it has too few, random genotypes."""
         config = self.config
         known = list(self.scores)
         scores = np.array(list(self.scores.values()))
-        for epoch in self.controller.fit(known, scores, round=round):
+        for epoch in self.controller.fit(known, scores, round_index=round_index):
             self.tell(
-                "controller", round=round, epoch=epoch.epoch + 1, epochs=config.controller.epochs, loss=epoch.loss,
-                rate=epoch.rate,
+                "controller", round=round_index, epoch=epoch.epoch + 1, epochs=config.controller.epochs,
+                loss=epoch.loss, rate=epoch.rate,
             )  # fmt: skip
         held_out = self.controller.held_out() if isinstance(self.controller, Measured) else None
         if held_out is not None:
-            self.tell("measured", round=round, **attrs.asdict(held_out))
+            self.tell("measured", round=round_index, **attrs.asdict(held_out))
         seeds = [known[index] for index in np.argsort(-scores, kind="stable")[: config.n_seeds]]
         candidates = self.supernet.candidates
         # a table of the whole space has whatever is proposed
         if candidates is None or len(candidates) == self.space.genotypes:
-            made = self.controller.propose(seeds, config.new, self.wanted, round=round)
+            made = self.controller.propose(seeds, config.new, self.wanted, round_index=round_index)
         else:
-            made = self.from_table(seeds, self.unseen(candidates), round)
+            made = self.from_table(seeds, self.unseen(candidates), round_index)
         made = distinct_ones(made, config.distinct)
         predicted = {}
         if made and isinstance(self.controller, Predicting):
             predicted = dict(zip(made, self.controller.predict(made).tolist(), strict=True))
-        filled = self.random(config.new - len(made), round, barred=made)
+        filled = self.random(config.new - len(made), round_index, barred=made)
         sources = {config.controller.controller: len(made), "random": len(filled)}
         return Pool([*made, *filled], sources, predicted=predicted, held_out=held_out)
 
-    def from_table(self, seeds: Sequence[Genotype], left: Sequence[Genotype], round: int) -> list[Genotype]:
+    def from_table(self, seeds: Sequence[Genotype], left: Sequence[Genotype], round_index: int) -> list[Genotype]:
         """The controller's choice among a table's unseen genotypes, or the nearest ones to what it proposes."""
         n = self.config.new
         if isinstance(self.controller, Choosing):
-            return self.controller.choose(left, n, round=round)
-        wishes = self.controller.propose(seeds, n, lambda genotype: genotype not in self.born, round=round)
+            return self.controller.choose(left, n, round_index=round_index)
+        wishes = self.controller.propose(seeds, n, lambda genotype: genotype not in self.born, round_index=round_index)
         return nearest(self.space, wishes, left)
 
     def wanted(self, genotype: Genotype) -> bool:
@@ -421,14 +420,14 @@ class _Search:
             and bool(within_budgets([genotype], self.config, self.network)[0])
         )
 
-    def random(self, n: int, round: int, barred: Sequence[Genotype] = ()) -> list[Genotype]:
+    def random(self, n: int, round_index: int, barred: Sequence[Genotype] = ()) -> list[Genotype]:
         """n new random genotypes within the budgets; fewer only where there are no more, and never in round 0."""
         if not n:
             return []
-        rng = stream(self.config.seed, "pool", round)
+        rng = stream(self.config.seed, "pool", round_index)
         if self.candidates is not None:
             left = self.unseen(self.candidates, barred)
-            if round == 0 and len(left) + len(barred) < 2:
+            if round_index == 0 and len(left) + len(barred) < 2:
                 raise ConfigError(
                     f"only {len(left)} of the table's {len(self.candidates):,} genotypes keep the budget "
                     f"({budgets_text(self.config)}); a search needs two, allow more"
@@ -450,7 +449,7 @@ class _Search:
                         "cells or genotypes"
                     )
             except (ConfigError, GenotypeError):
-                if round == 0:
+                if round_index == 0:
                     raise
                 break  # a search that is under way goes on with what there is
         return chosen[:n]

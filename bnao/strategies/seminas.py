@@ -37,33 +37,34 @@ class SemiNasController:
     def __init__(self, nao: Nao, space: SearchSpace, config: ControllerConfig, seed: int) -> None:
         self._nao, self._space, self._config, self._seed = nao, space, config, seed
 
-    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round_index: int) -> Iterator[Epoch]:
         """Learn from scored genotypes, then from unscored ones too; yields after each epoch.
 
         Raises:
             DivergedError: a score or the loss is not finite.
         """
         if not len(genotypes):
-            yield from self._nao.fit(genotypes, scores, round=round)
+            yield from self._nao.fit(genotypes, scores, round_index=round_index)
             return
-        scored = self._nao.prepare(genotypes, scores, round)
+        scored = self._nao.prepare(genotypes, scores, round_index)
         first = math.ceil(self._config.epochs / 2)
         yield from self._nao.train(scored, range(first))
-        both = self._with_unscored(scored, round)
+        both = self._with_unscored(scored, round_index)
         # as many steps as before
         second = math.ceil((self._config.epochs - first) * len(scored.targets) / len(both.targets))
         yield from self._nao.train(both, range(first, first + second))
 
-    def _with_unscored(self, scored: TrainingData, round: int) -> TrainingData:
+    def _with_unscored(self, scored: TrainingData, round_index: int) -> TrainingData:
         """The data of scored genotypes, repeated to be as much, and of unscored ones with predicted targets."""
-        rng = stream(self._seed, "seminas unscored", round)
+        rng = stream(self._seed, "seminas unscored", round_index)
         unscored = [self._space.random_genotypes(1, rng)[0] for _ in range(self._config.unlabelled)]
-        others = TrainingData.of(self._space, self._config, self._seed, round, unscored, self._nao.predict(unscored))
+        predicted = self._nao.predict(unscored)
+        others = TrainingData.of(self._space, self._config, self._seed, round_index, unscored, predicted)
         return scored * math.ceil(len(others.targets) / len(scored.targets)) + others
 
-    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
+    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round_index: int) -> list[Genotype]:
         """As ``Nao.propose``."""
-        return self._nao.propose(seeds, n, accept, round=round)
+        return self._nao.propose(seeds, n, accept, round_index=round_index)
 
     def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """As ``Nao.predict``."""

@@ -74,7 +74,7 @@ class Surrogate(ABC):
         self._scale: Scale | None = None
         self._held_out: HeldOut | None = None
 
-    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round: int) -> Iterator[Epoch]:
+    def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round_index: int) -> Iterator[Epoch]:
         """Learn from all scored genotypes at once; there are no epochs.
 
         Where the scores have no order to learn (fewer than three, or all equal) a warning is logged, and proposals are
@@ -90,26 +90,26 @@ class Surrogate(ABC):
             return iter(())
         features = structure(genotypes, self._space)
         if self._config.held_out:
-            self._held_out = self._measured(features, values, round)
+            self._held_out = self._measured(features, values, round_index)
         else:
-            self._learn_all(features, values, round)
+            self._learn_all(features, values, round_index)
         return iter(())
 
-    def _learn_all(self, features: Floats, scores: Floats, round: int) -> None:
+    def _learn_all(self, features: Floats, scores: Floats, round_index: int) -> None:
         self._scale = Scale.of(features)
-        self._learn(self._scale(features), normal_targets(scores), round)
+        self._learn(self._scale(features), normal_targets(scores), round_index)
 
-    def _measured(self, features: Floats, scores: Floats, round: int) -> HeldOut | None:
+    def _measured(self, features: Floats, scores: Floats, round_index: int) -> HeldOut | None:
         """Learn from all, and return figures of a part that was held out before."""
         n = len(scores)
-        order = stream(self._seed, "surrogate held out", round).permutation(n)
+        order = stream(self._seed, "surrogate held out", round_index).permutation(n)
         count = int(self._config.held_out * n)
         unseen, seen = order[:count], order[count:]
         found = None
         if count >= 2 and len(seen) >= 3 and scores[seen].min() < scores[seen].max():
-            self._learn_all(features[seen], scores[seen], round)
+            self._learn_all(features[seen], scores[seen], round_index)
             found = measured(len(seen), self._mean(features[unseen]), scores[unseen])
-        self._learn_all(features, scores, round)
+        self._learn_all(features, scores, round_index)
         return found
 
     def held_out(self) -> HeldOut | None:
@@ -120,11 +120,12 @@ class Surrogate(ABC):
         """The expected normal quantile of each one's score, shape (n,); all 0 where nothing was learned."""
         return self._mean(structure(genotypes, self._space)) if len(genotypes) else np.empty(0)
 
-    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round: int) -> list[Genotype]:
+    def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round_index: int) -> list[Genotype]:
         """At most n distinct genotypes that ``accept`` admits, those that promise most first."""
         if self._scale is None:
-            return RandomController(self._space, self._config, self._seed).propose(seeds, n, accept, round=round)
-        rng = stream(self._seed, "surrogate candidates", round)
+            others = RandomController(self._space, self._config, self._seed)
+            return others.propose(seeds, n, accept, round_index=round_index)
+        rng = stream(self._seed, "surrogate candidates", round_index)
         near = dict.fromkeys(other for seed in seeds for other in neighbours(seed, self._space))
         # of a small space a part, so that distinct ones are quickly found
         random = self._space.random_genotypes(min(self._config.candidates, -(-self._space.genotypes // 4)), rng)
@@ -132,13 +133,14 @@ class Surrogate(ABC):
         if len(chosen) < n:  # a tight budget, or all of them are known
             known = set(chosen)
             others = RandomController(self._space, self._config, self._seed)
-            chosen += others.propose(seeds, n - len(chosen), lambda g: g not in known and accept(g), round=round)
+            missing = n - len(chosen)
+            chosen += others.propose(seeds, missing, lambda g: g not in known and accept(g), round_index=round_index)
         return chosen
 
-    def choose(self, candidates: Sequence[Genotype], n: int, *, round: int) -> list[Genotype]:
+    def choose(self, candidates: Sequence[Genotype], n: int, *, round_index: int) -> list[Genotype]:
         """The n candidates that promise most; random ones where nothing was learned."""
         if self._scale is None:
-            order = stream(self._seed, "surrogate choice", round).permutation(len(candidates))[:n]
+            order = stream(self._seed, "surrogate choice", round_index).permutation(len(candidates))[:n]
             return [candidates[index] for index in order]
         return self._best(candidates, n, lambda genotype: True)
 
@@ -171,7 +173,7 @@ class Surrogate(ABC):
     # --- what a model adds
 
     @abstractmethod
-    def _learn(self, features: Floats, targets: Floats, round: int) -> None:
+    def _learn(self, features: Floats, targets: Floats, round_index: int) -> None:
         """Fit the model to features (n, f), standardised, and targets (n,), whose mean is 0."""
 
     @abstractmethod

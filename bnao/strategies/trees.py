@@ -36,11 +36,11 @@ class TreesController(Surrogate):
         self._kind = _regressor()
         self._models: list[Any] = []
 
-    def _learn(self, features: Floats, targets: Floats, round: int) -> None:
+    def _learn(self, features: Floats, targets: Floats, round_index: int) -> None:
         n = len(features)
         self._models = []
         for number in range(_MODELS):
-            rng = stream(self._seed, "trees bootstrap", round, number)
+            rng = stream(self._seed, "trees bootstrap", round_index, number)
             drawn = rng.integers(n, size=n)
             model = self._kind(
                 max_iter=100, learning_rate=0.12, max_leaf_nodes=8, min_samples_leaf=max(2, min(10, n // 40)),

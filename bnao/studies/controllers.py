@@ -8,7 +8,7 @@ search's queries are all genotypes it scored, in the order in which it did.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from bnao.backends.table import TableSupernet
 from bnao.config.settings import SearchConfig
-from bnao.config.table_studies import ControllersConfig
+from bnao.config.table_studies import ControllerEntry, ControllersConfig
 from bnao.errors import ConfigError, DataError
+from bnao.jobs import Job, run_jobs
 from bnao.protocols import Controller, Listener
 from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype
@@ -278,32 +279,34 @@ def study_controllers(
     test_of = dict(zip(reversed(genotypes), reversed(tests.tolist()), strict=True))
     threshold = float(np.sort(scores)[-max(1, round(_TOP_SHARE * len(scores)))])
     curves = []
+    even = np.linspace(config.pool, config.queries, _POINTS).round().astype(int).tolist()
+    grid = tuple(sorted({*even, *(mark for mark in MARKS if config.pool <= mark <= config.queries)}))
+
+    def searched(entry: ControllerEntry, seed: int) -> _BestSoFar:
+        settings = _search_config(config, entry.name, entry.proposals, seed)
+        queried = _queried(settings, supernet, makers.get(entry.name, make_controller)(settings))
+        return _BestSoFar(_best_tests(queried, score_of, test_of), _best_scores(queried, score_of))
+
+    def job(entry: ControllerEntry, seed: int) -> Job[_BestSoFar]:
+        name = f"searches/{entry.name}-{entry.proposals}-seed-{seed}.json"
+        return Job(name, lambda: searched(entry, seed), _BestSoFar._asdict, _BestSoFar.from_json)
+
     for entry in config.controllers:
-        make = makers.get(entry.name, make_controller)
-        even = np.linspace(config.pool, config.queries, _POINTS).round().astype(int).tolist()
-        grid = tuple(sorted({*even, *(mark for mark in MARKS if config.pool <= mark <= config.queries)}))
+        seeds = tuple(range(config.seed, config.seed + entry.seeds))
         found = []
-        for seed in range(config.seed, config.seed + entry.seeds):
-            name = f"searches/{entry.name}-{entry.proposals}-seed-{seed}.json"
-            rows = None if folder is None else folder.known(name, _best_so_far)
-            if rows is None:
-                settings = _search_config(config, entry.name, entry.proposals, seed)
-                queried = _queried(settings, supernet, make(settings))
-                rows = _best_tests(queried, score_of, test_of), _best_scores(queried, score_of)
-                if folder:
-                    folder.write_json(name, {"best_test": rows[0], "best_score": rows[1]})
-            if len(rows[0]) < config.queries:
+        for seed, finished in zip(seeds, run_jobs((job(entry, seed) for seed in seeds), folder), strict=True):
+            rows = finished.value
+            if len(rows.best_test) < config.queries:
                 raise ConfigError(
-                    f"the search of {entry.name} with seed {seed} ended after {len(rows[0])} queries; "
+                    f"the search of {entry.name} with seed {seed} ended after {len(rows.best_test)} queries; "
                     f"{config.queries} were wanted"
                 )
             found.append(rows)
-            listen({"event": "search", "controller": entry.name, "seed": seed, "best": rows[1][-1]})
-        seeds = tuple(range(config.seed, config.seed + entry.seeds))
+            listen({"event": "search", "controller": entry.name, "seed": seed, "best": rows.best_score[-1]})
         best, scored = (
             np.array([[rows[which][queries - 1] for queries in grid] for rows in found]) for which in (0, 1)
         )
-        until_top = np.array([_first_at_least(rows[1], threshold) for rows in found])
+        until_top = np.array([_first_at_least(rows.best_score, threshold) for rows in found])
         curves.append(ControllerCurve(entry.name, entry.proposals, seeds, grid, best, scored, until_top))
     best_score = int(np.argmax(scores))
     return ControllersStudy(
@@ -368,6 +371,12 @@ def _first_at_least(row: Sequence[float], threshold: float) -> float:
     return next((float(query) for query, score in enumerate(row, start=1) if score >= threshold), np.nan)
 
 
-def _best_so_far(content: Mapping[str, Any]) -> tuple[list[float], list[float]]:
-    test, score = ([float(value) for value in content[name]] for name in ("best_test", "best_score"))
-    return test, score
+class _BestSoFar(NamedTuple):
+    """After each query of a search, the test accuracy of the genotype with the best score so far, and that score."""
+
+    best_test: list[float]
+    best_score: list[float]
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> _BestSoFar:
+        return cls(*([float(value) for value in content[name]] for name in cls._fields))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from bnao.config.settings import ControllerConfig
 from bnao.config.table_studies import PredictorConfig
 from bnao.errors import ConfigError, DataError
+from bnao.jobs import Job, run_jobs
 from bnao.metrics import kendall_tau, spearman
 from bnao.protocols import Listener, Predicting
 from bnao.run import Folder, round_off
@@ -121,32 +123,44 @@ def study_predictor(
     n, largest = len(genotypes), max(config.sizes)
     if largest > n - 3:
         raise ConfigError(f"sizes has {largest}, and the table has {n} genotypes; at least 3 must be left to predict")
-    tau = np.empty((config.seeds, len(config.sizes)))
-    rho, seconds = np.empty_like(tau), np.empty_like(tau)
-    held_out = tuple(min(config.most_held_out, n - size) for size in config.sizes)
-    for row, seed in enumerate(range(config.seed, config.seed + config.seeds)):
+    held_out = {size: min(config.most_held_out, n - size) for size in config.sizes}
+
+    def trained(size: int, seed: int) -> _Figures:
         order = stream(seed, "predictor parts").permutation(n)
-        for column, (size, held) in enumerate(zip(config.sizes, held_out, strict=True)):
-            name = f"trainings/{size}-seed-{seed}.json"
-            figures = None if folder is None else folder.known(name, _figures)
-            if figures is None:
-                # the same genotypes are held out, whatever the part, as far as the table allows
-                train, test = order[:size], order[n - held :]
-                steps = -(-size * config.controller.swaps // config.controller.batch_size)
-                settings = attrs.evolve(config.controller, epochs=max(1, round(config.steps / steps)))
-                controller = make(settings, seed)
-                start = time.perf_counter()
-                for _ in controller.fit([genotypes[index] for index in train], scores[train], round=0):
-                    pass
-                taken = time.perf_counter() - start
-                predicted = controller.predict([genotypes[index] for index in test])
-                figures = kendall_tau(predicted, scores[test]), spearman(predicted, scores[test]), taken
-                if folder:
-                    folder.write_json(name, {"kendall_tau": figures[0], "spearman": figures[1], "seconds": taken})
-            tau[row, column], rho[row, column], seconds[row, column] = figures
-            listen({"event": "training", "size": size, "seed": seed, "tau": figures[0]})
-    return PredictorStudy(config.space, n, config.sizes, held_out, tau, rho, seconds, config.controller.controller)
+        # the same genotypes are held out, whatever the part, as far as the table allows
+        train, test = order[:size], order[n - held_out[size] :]
+        steps = -(-size * config.controller.swaps // config.controller.batch_size)
+        settings = attrs.evolve(config.controller, epochs=max(1, round(config.steps / steps)))
+        controller = make(settings, seed)
+        start = time.perf_counter()
+        for _ in controller.fit([genotypes[index] for index in train], scores[train], round_index=0):
+            pass
+        taken = time.perf_counter() - start
+        predicted = controller.predict([genotypes[index] for index in test])
+        return _Figures(kendall_tau(predicted, scores[test]), spearman(predicted, scores[test]), taken)
+
+    seeds = range(config.seed, config.seed + config.seeds)
+    places = [(size, seed) for seed in seeds for size in config.sizes]
+    jobs = (
+        Job(f"trainings/{size}-seed-{seed}.json", partial(trained, size, seed), _Figures._asdict, _Figures.from_json)
+        for size, seed in places
+    )
+    rows: dict[int, list[_Figures]] = {seed: [] for seed in seeds}
+    for (size, seed), finished in zip(places, run_jobs(jobs, folder), strict=True):
+        rows[seed].append(finished.value)
+        listen({"event": "training", "size": size, "seed": seed, "tau": finished.value.kendall_tau})
+    tau, rho, seconds = np.moveaxis(np.array(list(rows.values())), -1, 0)
+    others = tuple(held_out[size] for size in config.sizes)
+    return PredictorStudy(config.space, n, config.sizes, others, tau, rho, seconds, config.controller.controller)
 
 
-def _figures(content: Mapping[str, Any]) -> tuple[float, float, float]:
-    return float(content["kendall_tau"]), float(content["spearman"]), float(content["seconds"])
+class _Figures(NamedTuple):
+    """What a training came to."""
+
+    kendall_tau: float
+    spearman: float
+    seconds: float
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> _Figures:
+        return cls(*(float(content[name]) for name in cls._fields))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -13,13 +14,17 @@ from bnao.config.settings import SearchConfig
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
+from bnao.jobs import Job
 from bnao.network.state import read_weights, to_bytes
-from bnao.protocols import Backend, Classifying, Scorer, Step
+from bnao.protocols import Backend, Classifying, Scorer, State, Step
 from bnao.run import Folder, understanding
 from bnao.sampler import sampler_of_round
 from bnao.space.genotype import Genotype
 from bnao.studies.truth import Tell
 from bnao.training import loop
+
+#: of each ranked genotype, by the epochs after which they were scored
+Scores = dict[int, list[float]]
 
 # genotypes scored between two signs of life
 _SCORED_AT_ONCE = 10
@@ -91,41 +96,46 @@ def trained_supernet(
     supernet = backend.supernet(supernet_config(config, planned), dataset)
     marks = {epoch * supernet.epoch_steps: epoch for epoch in planned.epochs}
     steps = max(marks)
-    sampler = sampler_of_round(arm.sampler, trained, sizes, seed=seed, alpha=arm.alpha, round=0, steps=steps)
+    sampler = sampler_of_round(arm.sampler, trained, sizes, seed=seed, alpha=arm.alpha, round_index=0, steps=steps)
     drawn = sampler.draw(steps)
     files = _SupernetFiles(folder, _file_name(config, planned))
-    scores = files.scores()
-    start = 0
-    if files.has_checkpoint and len(scores) < len(marks):
-        state, start = files.checkpoint()
-        supernet.load_state(state)
     place = {"sampler": str(arm), "seed": seed, "length": planned.epochs[-1]}
-
-    def score(epoch: int) -> None:
-        values: list[float] = []
-        for at in range(0, len(ranked), _SCORED_AT_ONCE):
-            values += _scores(supernet, ranked[at : at + _SCORED_AT_ONCE], config.score)
-            tell("score", **place, epochs=epoch, scored=len(values), of=len(ranked))
-        scores[epoch] = values
-        files.keep_scores(scores)
 
     def report(step: Step, seconds: float) -> None:
         tell("step", **place, step=step.step + 1, steps=steps, loss=step.loss, rate=step.rate, seconds=seconds)
 
-    def pause(made: int) -> None:
-        if folder:
-            files.keep_checkpoint(supernet.state(), made)
-        if made in marks and marks[made] not in scores:
-            score(marks[made])
+    def scored() -> Scores:
+        """Train from the last checkpoint on, and score at each mark that is not yet scored."""
+        scores, start = files.scores(), files.restore(supernet)
 
-    if start in marks and marks[start] not in scores:
-        score(marks[start])
-    if len(scores) < len(marks):
+        def score_if_due(made: int) -> None:
+            if made not in marks or marks[made] in scores:
+                return
+            values: list[float] = []
+            for at in range(0, len(ranked), _SCORED_AT_ONCE):
+                values += _scores(supernet, ranked[at : at + _SCORED_AT_ONCE], config.score)
+                tell("score", **place, epochs=marks[made], scored=len(values), of=len(ranked))
+            scores[marks[made]] = values
+            files.keep_scores(scores)
+
+        def pause(made: int) -> None:
+            if folder:
+                files.keep_checkpoint(supernet.state(), made)
+            score_if_due(made)
+
+        score_if_due(start)
         loop.train(
-            supernet.train(trained, drawn, round=0, start=start), report, pause,
+            supernet.train(trained, drawn, round_index=0, start=start), report, pause,
             every=config.checkpoint_seconds, milestones=marks,
         )  # fmt: skip
-    files.remove_checkpoint()
+        return scores
+
+    def all_scores(content: Mapping[str, Any]) -> Scores | None:
+        scores = _scores_of(content)
+        return scores if scores.keys() >= set(planned.epochs) else None
+
+    job = Job(files.scores_name, scored, _scores_to_json, all_scores, scraps=(files.checkpoint_name,))
+    scores = job.result(folder)
     counts = np.bincount(drawn, minlength=len(trained))[: len(ranked)]
     # rounded as study.json has them, so that a study and what is read back from its file are the same
     table = np.array([scores[epoch] for epoch in planned.epochs]).round(6)
@@ -157,42 +167,41 @@ def _file_name(config: StudyConfig, planned: PlannedSupernet) -> str:
     return name if config.marks == "along" else f"{name}-epochs-{planned.epochs[-1]}"
 
 
+def _scores_to_json(scores: Scores) -> dict[str, Any]:
+    return {"scored": [{"epochs": epoch, "scores": list(values)} for epoch, values in scores.items()]}
+
+
+def _scores_of(content: Mapping[str, Any]) -> Scores:
+    return {int(entry["epochs"]): list(map(float, entry["scores"])) for entry in content["scored"]}
+
+
 class _SupernetFiles:
-    """A supernet's scores and checkpoint in a study's folder."""
+    """A supernet's scores and checkpoint in a study's folder; without a folder nothing is kept."""
 
     def __init__(self, folder: Folder | None, name: str) -> None:
-        self._folder, self._name = folder, name
+        self._folder = folder
+        self.scores_name, self.checkpoint_name = f"{name}.json", f"{name}.checkpoint.safetensors"
 
-    def scores(self) -> dict[int, list[float]]:
-        """Return the scores kept so far, by epoch."""
-        if self._folder is None:
-            return {}
-        known = self._folder.known(
-            f"{self._name}.json",
-            lambda content: {int(entry["epochs"]): list(map(float, entry["scores"])) for entry in content["scored"]},
-        )
-        return known or {}
+    def scores(self) -> Scores:
+        """Return the scores kept so far."""
+        return (self._folder and self._folder.known(self.scores_name, _scores_of)) or {}
 
-    def keep_scores(self, scores: Mapping[int, Sequence[float]]) -> None:
+    def keep_scores(self, scores: Scores) -> None:
+        """Keep the scores so far."""
         if self._folder:
-            entries = [{"epochs": epoch, "scores": list(values)} for epoch, values in scores.items()]
-            self._folder.write_json(f"{self._name}.json", {"scored": entries})
+            self._folder.write_json(self.scores_name, _scores_to_json(scores))
 
-    @property
-    def has_checkpoint(self) -> bool:
-        return self._folder is not None and self._folder.has(f"{self._name}.checkpoint.safetensors")
-
-    def checkpoint(self) -> tuple[dict[str, NDArray[np.float32]], int]:
-        assert self._folder is not None
-        path = self._folder.folder / f"{self._name}.checkpoint.safetensors"
+    def restore(self, supernet: Scorer) -> int:
+        """Restore the last checkpoint, if there is one; return the steps made until then."""
+        if not (self._folder and self._folder.has(self.checkpoint_name)):
+            return 0
+        path = self._folder.folder / self.checkpoint_name
         state, about = read_weights(path)
+        supernet.load_state(state)
         with understanding(path):
-            return state, int(about["step"])
+            return int(about["step"])
 
-    def keep_checkpoint(self, state: Mapping[str, NDArray[np.float32]], step: int) -> None:
+    def keep_checkpoint(self, state: State, step: int) -> None:
+        """Keep all that training resumes from after so many steps."""
         if self._folder:
-            self._folder.write(f"{self._name}.checkpoint.safetensors", to_bytes(state, {"step": step}))
-
-    def remove_checkpoint(self) -> None:
-        if self._folder:
-            self._folder.remove(f"{self._name}.checkpoint.safetensors")
+            self._folder.write(self.checkpoint_name, to_bytes(state, {"step": step}))

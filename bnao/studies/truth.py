@@ -6,6 +6,7 @@ Stand-alone trainings are kept in a store by all that they depend on, so none is
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,7 +24,8 @@ from bnao.data.dataset import Dataset
 from bnao.data.tables import read_truth
 from bnao.errors import ConfigError, DataError, GenotypeError
 from bnao.evaluation.trainings import RESULT as EVALUATION
-from bnao.evaluation.trainings import Training
+from bnao.evaluation.trainings import TestedNetwork, Training
+from bnao.jobs import Job, run_jobs
 from bnao.protocols import Backend
 from bnao.provenance import STUDY, About, about_images, about_table, origin
 from bnao.run import CONFIG, Folder, read_json, round_off, understanding
@@ -111,18 +113,23 @@ def trained_truth(
         tell: called with the kind of an event and its values.
     """
     alone = alone_config(config)
-    accuracies = np.empty((config.repeats, len(genotypes)))
     # all genotypes before any second repeat, so that a study that is cut short has a whole truth
-    for repeat in range(config.repeats):
-        for index, genotype in enumerate(genotypes):
-            seed = config.seed + repeat
-            training = _stored(genotype, alone, backend, dataset, seed, store)
-            place = {"genotype": index + 1, "of": len(genotypes), "repeat": repeat + 1}
-            known = training.done
-            error = training.tested(partial(_tell_epochs, tell, place)).error
-            accuracies[repeat, index] = round_off(1 - error)  # equal accuracies must be equal numbers
-            tell("trained", **place, test_error=error, known=known)
-    return accuracies
+    places = [
+        {"genotype": number, "of": len(genotypes), "repeat": repeat}
+        for repeat in range(1, config.repeats + 1)
+        for number in range(1, len(genotypes) + 1)
+    ]
+
+    def job(place: Mapping[str, int]) -> Job[TestedNetwork]:
+        genotype, seed = genotypes[place["genotype"] - 1], config.seed + place["repeat"] - 1
+        return _stored(genotype, alone, backend, dataset, seed, store).job(partial(_tell_epochs, tell, place))
+
+    accuracies = []
+    for place, finished in zip(places, run_jobs(map(job, places), store), strict=True):
+        error = finished.value.error
+        accuracies.append(round_off(1 - error))  # equal accuracies must be equal numbers
+        tell("trained", **place, test_error=error, known=finished.known)
+    return np.array(accuracies).reshape(config.repeats, len(genotypes))
 
 
 @frozen(eq=False)
@@ -165,20 +172,23 @@ def short_trainings(
     scored_on_dev = evolve(
         dataset, x_test=dataset.x_dev, y_test=dataset.y_dev, x_dev=dataset.x_dev[:0], y_dev=dataset.y_dev[:0]
     )
+
+    def job(genotype: Genotype, epochs: int, place: Mapping[str, int]) -> Job[TestedNetwork]:
+        alone, seed = evolve(alone_config(config), epochs=epochs), place["seed"]
+        training = _stored(genotype, alone, backend, scored_on_dev, seed, store, scored_on="dev part")
+        return training.job(partial(_tell_short_epochs, tell, place))
+
     found = []
     # every length's first seed before any second one, as with the supernets
-    for seed in range(config.seed, config.seed + config.seeds):
-        for epochs in config.short:
-            alone = evolve(alone_config(config), epochs=epochs)
-            scores = np.empty(len(genotypes))
-            for index, genotype in enumerate(genotypes):
-                training = _stored(genotype, alone, backend, scored_on_dev, seed, store, scored_on="dev part")
-                place = {"genotype": index + 1, "of": len(genotypes), "seed": seed}
-                known = training.done
-                error = training.tested(partial(_tell_short_epochs, tell, place)).error
-                scores[index] = round_off(1 - error)
-                tell("short", **place, epochs=epochs, error=error, known=known)
-            found.append(ShortTrainings(epochs, seed, scores))
+    for seed, epochs in itertools.product(range(config.seed, config.seed + config.seeds), config.short):
+        places = [{"genotype": number, "of": len(genotypes), "seed": seed} for number in range(1, len(genotypes) + 1)]
+        jobs = (job(genotype, epochs, place) for genotype, place in zip(genotypes, places, strict=True))
+        scores = []
+        for place, finished in zip(places, run_jobs(jobs, store), strict=True):
+            error = finished.value.error
+            scores.append(round_off(1 - error))
+            tell("short", **place, epochs=epochs, error=error, known=finished.known)
+        found.append(ShortTrainings(epochs, seed, np.array(scores)))
     return found
 
 

@@ -224,7 +224,8 @@ class BackendContract(SupernetContract, ProbeContract):
         supernet = backend.supernet(config, dataset)
 
         rates = [
-            [step.rate for step in supernet.train(genotypes, np.zeros(4, np.int64), round=round)] for round in (0, 1)
+            [step.rate for step in supernet.train(genotypes, np.zeros(4, np.int64), round_index=index)]
+            for index in (0, 1)
         ]
 
         assert rates[0] == rates[1]
@@ -409,7 +410,7 @@ def _shared(backend: Backend, config: SearchConfig, dataset: Dataset) -> SharedW
 def _train(supernet: Any, pool: Sequence[Genotype], steps: int, start: int = 0, stop: int | None = None) -> list[float]:
     drawn = np.arange(steps) % len(pool)
     losses = []
-    for step in supernet.train(pool, drawn, round=0, start=start):
+    for step in supernet.train(pool, drawn, round_index=0, start=start):
         losses.append(step.loss)
         if stop is not None and step.step + 1 == stop:
             break

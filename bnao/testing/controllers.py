@@ -42,7 +42,7 @@ class ControllerContract:
         """Return a controller that has learned from the first 300, and its losses; made once for each class."""
         if "_taught" not in type(self).__dict__:
             controller = make(space_named("nao", 5), self.short, 0)
-            losses = [epoch.loss for epoch in controller.fit(pool[:300], convolutions(pool[:300]), round=0)]
+            losses = [epoch.loss for epoch in controller.fit(pool[:300], convolutions(pool[:300]), round_index=0)]
             type(self)._taught = controller, losses  # type: ignore[attr-defined]
         found: tuple[Any, list[float]] = type(self)._taught  # type: ignore[attr-defined]
         return found
@@ -76,7 +76,7 @@ class ControllerContract:
         some, scores = pool[:60], convolutions(pool[:60])
         controller = make(space, evolve(few, held_out=0.1), 0)
 
-        list(controller.fit(some, scores, round=1))
+        list(controller.fit(some, scores, round_index=1))
 
         found = controller.held_out()
         assert (found.learned_from, found.n) == (54, 6)
@@ -84,7 +84,7 @@ class ControllerContract:
         assert 0 < found.reconstruction_distance < 1  # three epochs teach no decoder
         others = [at for at in range(60) if some[at] not in controller._unseen[0]]
         alone = make(space, few, 0)
-        list(alone.fit([some[at] for at in others], scores[others], round=1))
+        list(alone.fit([some[at] for at in others], scores[others], round_index=1))
         assert alone.held_out() is None
         assert alone.predict(pool[:5]).tolist() == controller.predict(pool[:5]).tolist()
         assert taught[0].held_out() is None
@@ -93,7 +93,7 @@ class ControllerContract:
         space, few = space_named("nao", 5), evolve(self.short, epochs=6, targets="ranks", learning_rate=5e-3)
         plain, reading = make(space, few, 0), make(space, evolve(few, features="structure"), 0)
         for controller in (plain, reading):
-            list(controller.fit(pool[:100], convolutions(pool[:100]), round=0))
+            list(controller.fit(pool[:100], convolutions(pool[:100]), round_index=0))
 
         taus = [kendall_tau(one.predict(pool[300:]), convolutions(pool[300:])) for one in (plain, reading)]
 
@@ -102,18 +102,18 @@ class ControllerContract:
         other = make(space, evolve(few, features="structure"), 5)
         other.load_state(reading.state())
         assert (other.predict(pool[:20]) == reading.predict(pool[:20])).all()
-        proposed = reading.propose(pool[:10], 5, lambda genotype: True, round=1)
-        assert proposed == other.propose(pool[:10], 5, lambda genotype: True, round=1)
+        proposed = reading.propose(pool[:10], 5, lambda genotype: True, round_index=1)
+        assert proposed == other.propose(pool[:10], 5, lambda genotype: True, round_index=1)
 
     def test_stopping_early_goes_back_to_the_parameters_of_the_best_epoch(
         self, make: Any, pool: list[Genotype]
     ) -> None:
         space, settings = space_named("nao", 5), evolve(self.short, epochs=30, held_out=0.2, learning_rate=0.03)
         stopping = make(space, evolve(settings, patience=2), 0)
-        epochs = len(list(stopping.fit(pool[:60], convolutions(pool[:60]), round=0)))
+        epochs = len(list(stopping.fit(pool[:60], convolutions(pool[:60]), round_index=0)))
 
         until_best = make(space, evolve(settings, epochs=epochs - 2 if epochs < 30 else 30), 0)
-        list(until_best.fit(pool[:60], convolutions(pool[:60]), round=0))
+        list(until_best.fit(pool[:60], convolutions(pool[:60]), round_index=0))
 
         if epochs < 30:
             assert (stopping.predict(pool[:20]) == until_best.predict(pool[:20])).all()
@@ -127,7 +127,7 @@ class ControllerContract:
         known, scores = set(pool[:300]), convolutions(pool[:300])
         seeds = [pool[index] for index in np.argsort(-scores)[:50]]
 
-        proposed = controller.propose(seeds, 30, lambda genotype: genotype not in known, round=1)
+        proposed = controller.propose(seeds, 30, lambda genotype: genotype not in known, round_index=1)
 
         assert len(proposed) == len(set(proposed)) > 10
         assert known.isdisjoint(proposed)
@@ -139,11 +139,11 @@ class ControllerContract:
         assert controller.predict([]).shape == (0,)
         assert controller.encode([]).shape == (0, self.short.hidden)
         assert controller.reconstruct([]) == []
-        assert list(controller.fit([], np.empty(0), round=0)) == []
+        assert list(controller.fit([], np.empty(0), round_index=0)) == []
 
     def test_only_what_is_accepted_is_proposed(self, pool: list[Genotype], taught: Any) -> None:
-        assert taught[0].propose(pool[:10], 5, lambda genotype: False, round=1) == []
-        assert taught[0].propose([], 5, lambda genotype: True, round=1) == []
+        assert taught[0].propose(pool[:10], 5, lambda genotype: False, round_index=1) == []
+        assert taught[0].propose([], 5, lambda genotype: True, round_index=1) == []
 
     @pytest.mark.parametrize("nodes", [1, 3])
     def test_an_untaught_decoder_gives_genotypes_of_its_space_whatever_its_size(self, make: Any, nodes: int) -> None:
@@ -160,7 +160,7 @@ class ControllerContract:
         config = evolve(self.short, epochs=400, swaps=1, predictor_weight=0.1, batch_size=40, learning_rate=5e-3)
         controller = make(space, config, 0)
 
-        list(controller.fit(genotypes, np.linspace(0, 1, 40), round=0))
+        list(controller.fit(genotypes, np.linspace(0, 1, 40), round_index=0))
 
         said = controller.reconstruct(genotypes)
         assert sum(one == other for one, other in zip(said, genotypes, strict=True)) >= 36
@@ -170,9 +170,9 @@ class ControllerContract:
     ) -> None:
         short, space = evolve(self.short, epochs=2), space_named("nao", 5)
 
-        def state(seed: int, round: int) -> Any:
+        def state(seed: int, round_index: int) -> Any:
             controller = make(space, short, seed)
-            list(controller.fit(pool[:100], convolutions(pool[:100]), round=round))
+            list(controller.fit(pool[:100], convolutions(pool[:100]), round_index=round_index))
             return np.concatenate([value.ravel() for value in controller.state().values()])
 
         assert (state(0, 1) == state(0, 1)).all()
@@ -192,7 +192,7 @@ class ControllerContract:
         controller = make(space_named("nao", 5), self.short, 0)
 
         with pytest.raises(DivergedError, match=r"scores\[0\] is nan"):
-            list(controller.fit(pool[:10], np.full(10, np.nan), round=0))
+            list(controller.fit(pool[:10], np.full(10, np.nan), round_index=0))
 
 
 def convolutions(genotypes: Sequence[Genotype]) -> NDArray[np.float64]:

@@ -38,16 +38,16 @@ class SharedWeights:
         self._config, self._dataset = config, dataset
 
     def train(
-        self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round: int, start: int = 0
+        self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round_index: int, start: int = 0
     ) -> Iterator[Step]:
         """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on."""
         companions = Companions(self._config.training, self.network, pool, self._config.seed)
-        for step in supernet_steps(self._config, self._dataset, self.network, pool, drawn, round, start):
-            whole = round * len(drawn) + step.step
+        for step in supernet_steps(self._config, self._dataset, self.network, pool, drawn, round_index, start):
+            whole = round_index * len(drawn) + step.step
             passes = companions.passes(step.genotype, whole, step.images, step.labels, step.masks)
             outcomes = self.supernet.step(passes, step.rate)
             for one, outcome in zip(passes, outcomes, strict=True):
-                check_loss(outcome.loss, f"round {round + 1}, step {step.step + 1}", step.rate, one.architecture)
+                check_loss(outcome.loss, f"round {round_index + 1}, step {step.step + 1}", step.rate, one.architecture)
             yield Step(step.step, step.index, outcomes[companions.place(passes, step.genotype)].loss, step.rate)
 
     def classify(self, architectures: Sequence[Architecture]) -> list[Classification]:

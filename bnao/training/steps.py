@@ -56,7 +56,7 @@ def supernet_steps(
     network: NetworkConfig,
     pool: Sequence[Genotype],
     drawn: NDArray[np.int64],
-    round: int,
+    round_index: int,
     start: int,
 ) -> Iterator[SupernetStep]:
     """The steps of a round, from ``start`` on.
@@ -67,7 +67,7 @@ def supernet_steps(
     training, steps = config.training, len(drawn)
     batch = min(training.batch_size, len(dataset.y_train))
     for step in range(start, steps):
-        whole = round * steps + step
+        whole = round_index * steps + step
         rate = cosine(step, steps, training.learning_rate, training.learning_rate_end)
         images, labels = train_batch(dataset, whole, batch, config.seed, config.data)
         keep = training.drop_path_keep

@@ -44,10 +44,10 @@ def test_nothing_is_traced_again_after_the_first_epoch(monkeypatch):
     genotypes = SPACE.random_genotypes(120, stream(0, "traces"))
     taught = NaoController(SPACE, ControllerConfig(epochs=5, swaps=1, batch_size=50), 0)
 
-    for epoch in taught.fit(genotypes, convolutions(genotypes), round=0):
+    for epoch in taught.fit(genotypes, convolutions(genotypes), round_index=0):
         if epoch.epoch == 0:
             before = len(calls)
-    taught.propose(genotypes[:20], 10**6, lambda genotype: True, round=0)
+    taught.propose(genotypes[:20], 10**6, lambda genotype: True, round_index=0)
 
     assert before == 2  # batches of 50 and of 20
     assert calls == ["loss", "loss", "decoded"]
@@ -81,11 +81,11 @@ def test_it_learns_what_pytorchs_learns_and_by_its_parameters_says_the_same(tmp_
     genotypes = SPACE.random_genotypes(150, stream(0, "parity"))
     here = NaoController(SPACE, evolve(ControllerConfig(), epochs=3, swaps=2, mlp_layers=1), 0)
 
-    losses = [epoch.loss for epoch in here.fit(genotypes[:100], convolutions(genotypes[:100]), round=0)]
+    losses = [epoch.loss for epoch in here.fit(genotypes[:100], convolutions(genotypes[:100]), round_index=0)]
     here.load_state(read_weights(tmp_path / "controller.safetensors")[0])
 
     assert losses == pytest.approx(there["losses"].tolist(), rel=1e-4)
     assert here.predict(genotypes[100:]) == pytest.approx(there["predicted"], abs=1e-5)
     assert here.encode(genotypes[100:]) == pytest.approx(there["encoded"], abs=1e-5)
-    proposed = here.propose(genotypes[:20], 10, lambda genotype: True, round=0)
+    proposed = here.propose(genotypes[:20], 10, lambda genotype: True, round_index=0)
     assert list(map(str, proposed)) == there["proposed"].tolist()

@@ -157,7 +157,7 @@ def test_a_search_traces_its_step_once(monkeypatch):
     net = load("keras").supernet(SearchConfig(network=NETWORK, training=TrainingConfig(batch_size=B)), small_dataset())
     genotypes = pool(200)
 
-    list(net.train(genotypes, np.arange(200), round=0))
+    list(net.train(genotypes, np.arange(200), round_index=0))
 
     supernet._path_gradients.cache_clear()
     supernet._path_stepped.cache_clear()
@@ -211,7 +211,7 @@ def test_only_the_path_moves_in_fit_and_by_the_arithmetic_of_a_search():
         assert cells == {name for name in cells if used(name, step.genotype)}
         assert {name for name in before if "nodes" in name and used(name, step.genotype)} >= cells
         assert len(cells) > 5
-    list(searched.train(genotypes, np.array([0, 1]), round=0))
+    list(searched.train(genotypes, np.array([0, 1]), round_index=0))
     for name, value in without_momenta(searched.state()).items():
         assert (model.state()[name] == value).all(), name
 
@@ -424,7 +424,7 @@ def test_a_loss_that_is_no_number_stops_with_step_genotype_and_rate():
     net = load("keras").supernet(SearchConfig(network=NETWORK, training=training), small_dataset())
 
     with pytest.raises(DivergedError, match=r"round 1, step \d+, learning rate \S+e\+\d+, genotype \d:"):
-        list(net.train(pool(1), np.zeros(10, np.int64), round=0))
+        list(net.train(pool(1), np.zeros(10, np.int64), round_index=0))
 
 
 # --- PyTorch, in a process of its own
@@ -534,7 +534,7 @@ def test_weights_trained_here_give_the_same_logits_in_pytorch(tmp_path):
     network = evolve(NETWORK, image=(32, 32, 3), classes=10)
     net = backend.supernet(SearchConfig(network=network, training=TrainingConfig(batch_size=B)), dataset)
     genotypes = pool(20, "parity")
-    list(net.train(genotypes, np.arange(3), round=0))
+    list(net.train(genotypes, np.arange(3), round_index=0))
     (tmp_path / "supernet-keras.safetensors").write_bytes(to_bytes(net.state()))
     here = {f"supernet{index}": net.logits(genotype, dataset.x_test) for index, genotype in enumerate(genotypes)}
     base = EvaluateConfig(epochs=1)

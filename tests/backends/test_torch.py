@@ -138,7 +138,7 @@ def test_a_supernet_that_is_saved_and_loaded_gives_the_same_logits(tmp_path):
     dataset = small_dataset()
     pool = evolve(SPACES["nao"], nodes=2).random_genotypes(2, stream(0, "test"))
     trained = load("torch").supernet(config, dataset)
-    list(trained.train(pool, np.array([0, 1, 0]), round=0))
+    list(trained.train(pool, np.array([0, 1, 0]), round_index=0))
     (tmp_path / "weights.safetensors").write_bytes(to_bytes(without_momenta(trained.state())))
     other = load("torch").supernet(evolve(config, seed=7), dataset)
 
@@ -178,7 +178,7 @@ def test_a_loss_that_is_no_number_stops_with_step_genotype_and_rate():
     pool = evolve(SPACES["nao"], nodes=2).random_genotypes(2, stream(0, "test"))
 
     with pytest.raises(DivergedError, match=r"round 1, step \d+, learning rate \S+e\+\d+, genotype \d:"):
-        list(net.train(pool, np.zeros(10, np.int64), round=0))
+        list(net.train(pool, np.zeros(10, np.int64), round_index=0))
 
 
 @pytest.mark.slow

@@ -70,27 +70,27 @@ def network(request):
 # --- the formats
 
 
-@pytest.mark.parametrize("format", ["onnx", "torch", "python"])
-def test_each_format_gives_the_networks_logits(format, network, tmp_path):
-    if format == "onnx":
+@pytest.mark.parametrize("file_format", ["onnx", "torch", "python"])
+def test_each_format_gives_the_networks_logits(file_format, network, tmp_path):
+    if file_format == "onnx":
         pytest.importorskip("onnxruntime")
-    for index, genotype in enumerate(drawn(network, 1 if format == "torch" else 3)):
-        done = export(trained_network(genotype, network), format, load("torch"), tmp_path / f"network{index}")
+    for index, genotype in enumerate(drawn(network, 1 if file_format == "torch" else 3)):
+        done = export(trained_network(genotype, network), file_format, load("torch"), tmp_path / f"network{index}")
 
         assert done.difference < 1e-5
 
 
 @pytest.mark.parametrize("space", ["nao", "darts", "snas", "nasnet"])
-@pytest.mark.parametrize("format", ["onnx", "torch", "python"])
-def test_each_format_has_the_relu_of_a_strided_identity_where_the_space_has_it(format, space, tmp_path):
-    if format == "onnx":
+@pytest.mark.parametrize("file_format", ["onnx", "torch", "python"])
+def test_each_format_has_the_relu_of_a_strided_identity_where_the_space_has_it(file_format, space, tmp_path):
+    if file_format == "onnx":
         pytest.importorskip("onnxruntime")
     network = NetworkConfig(space=space, nodes=2, channels=4, cells=1, image=(11, 8, 3), classes=4)
     genotype = Genotype.parse(
         "0:max_pool_3x3+1:skip_connect;0:skip_connect+2:avg_pool_3x3|" + STRIDED, output="loose ends"
     )
 
-    done = export(trained_network(genotype, network), format, load("torch"), tmp_path / "network")
+    done = export(trained_network(genotype, network), file_format, load("torch"), tmp_path / "network")
 
     assert done.difference < 1e-5
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -90,7 +91,7 @@ def test_a_search_killed_at_a_random_moment_ends_as_if_it_had_not_been(images, w
 
 def test_a_search_killed_while_it_writes_a_file_ends_as_if_it_had_not_been(images, whole, tmp_path):
     process = start(*options(images, tmp_path / "run"))
-    unfinished = tmp_path / "run" / f"checkpoint.safetensors.{process.pid}.unfinished"
+    unfinished = tmp_path / "run" / f"checkpoint.safetensors.{platform.node()}.{process.pid}.unfinished"
     deadline = time.monotonic() + LIMIT
     while process.poll() is None and time.monotonic() < deadline:
         if unfinished.exists():

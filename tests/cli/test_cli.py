@@ -621,7 +621,7 @@ def test_a_search_killed_again_and_again_ends_as_if_it_had_not_been(finished):
 
     assert killed >= 2
     assert process.returncode == 0
-    names = ["result.json", *(f"round-{round}-{what}.json" for round in (1, 2) for what in ("pool", "scores"))]
+    names = ["result.json", *(f"round-{number}-{what}.json" for number in (1, 2) for what in ("pool", "scores"))]
     for name in names:
         assert (pathlib.Path("killed") / name).read_bytes() == (finished / name).read_bytes()
 

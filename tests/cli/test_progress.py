@@ -75,8 +75,8 @@ def search_track(config=SMALL, scored_images=100, learns=True):
     return SearchTrack(config, learns=learns, scored_images=scored_images, start=0.0)
 
 
-def step(number, round=1):
-    return {"event": "step", "round": round, "step": number, "steps": 20, "loss": 1.5, "rate": 0.025}
+def step(number, of_round=1):
+    return {"event": "step", "round": of_round, "step": number, "steps": 20, "loss": 1.5, "rate": 0.025}
 
 
 def test_what_is_left_of_a_search_is_counted_by_kind_of_work():
@@ -100,7 +100,7 @@ def test_what_is_left_of_a_search_is_counted_by_kind_of_work():
 def test_where_only_new_genotypes_are_scored_there_are_fewer_to_score():
     track = search_track(evolve(SMALL, rescore="new"))
 
-    assert [track.to_score(round) for round in (1, 2, 3)] == [10, 4, 4]
+    assert [track.to_score(number) for number in (1, 2, 3)] == [10, 4, 4]
 
 
 def test_trainings_apart_are_counted_by_epochs_also_after_a_resume():
@@ -145,7 +145,7 @@ def test_pools_and_rounds_are_told_at_once_and_steps_are_not():
 
     told = [
         track.update({"event": "pool", "round": 2, "genotypes": 4, "sources": {"nao": 3, "random": 1}}, now=1.0),
-        track.update(step(1, round=2), now=2.0),
+        track.update(step(1, of_round=2), now=2.0),
         track.update({"event": "round", "round": 2, "rounds": 3, "best": 0.5, "genotype": ""}, now=3.0),
         track.update({"event": "exhausted", "round": 3, "message": "no more"}, now=3.0),
         track.update({"event": "rerank", "trained": 1, "of": 5, "accuracy": 0.625}, now=4.0),
@@ -239,7 +239,7 @@ def test_where_nothing_was_trained_there_is_no_balance():
 
 def test_the_best_score_stands_beside_the_median_of_the_first_pool():
     scores = [(0.9, 2), (0.8, 1), (0.7, 1), (0.1, 1)]
-    ranked = tuple(evolve(RANKED, score=score, round=round) for score, round in scores)
+    ranked = tuple(evolve(RANKED, score=score, round=number) for score, number in scores)
 
     assert pool_line(SearchResult("nao", 0, ranked)) == (
         "of 4 genotypes scored, the first has 90.0 %; the median of the 3 random ones of round 1 is 70.0 %"

@@ -75,7 +75,7 @@ def test_each_genotype_is_trained_once_however_often_it_is_scored():
     assert {entry.updates for entry in result.ranked} == {0}
     alone = [event for event in events if event["event"] == "alone"]
     assert [(event["round"], event["genotype"], event["epoch"]) for event in alone] == [
-        (round, genotype, epoch) for round, n in ((1, 5), (2, 3)) for genotype in range(n) for epoch in (1, 2, 3)
+        (number, genotype, epoch) for number, n in ((1, 5), (2, 3)) for genotype in range(n) for epoch in (1, 2, 3)
     ]
     assert {event["event"] for event in events}.isdisjoint({"step"})
 

@@ -93,9 +93,9 @@ def test_a_resumed_search_proposes_children_with_the_rule_of_its_space(tmp_path)
     proposed = []
 
     class Watched(EvolutionController):
-        def propose(self, seeds, n, accept, *, round):
+        def propose(self, seeds, n, accept, *, round_index):
             proposed.extend(seeds)
-            return super().propose(seeds, n, accept, round=round)
+            return super().propose(seeds, n, accept, round_index=round_index)
 
     with Run.create(tmp_path / "run", config) as run:
         search(config, table, Watched(space, ControllerConfig(), 0), run=run)

@@ -13,7 +13,7 @@ LARGE = Genotype.parse("0:sep_conv_5x5+1:sep_conv_5x5|0:sep_conv_3x3+1:sep_conv_
 
 def result(*entries):
     """A search's result of genotypes with a score, a size and a round, best first."""
-    ranked = [Ranked(genotype, score, None, size, 1, 1, round, 0, 0.0) for genotype, score, size, round in entries]
+    ranked = [Ranked(genotype, score, None, size, 1, 1, number, 0, 0.0) for genotype, score, size, number in entries]
     return SearchResult("nao", 0, tuple(ranked))
 
 

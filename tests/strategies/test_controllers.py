@@ -38,7 +38,7 @@ def controller(request, pool):
     if request.param == "trees":
         pytest.importorskip("sklearn")
     controller = CONTROLLERS[request.param](SPACE, CONFIG, 0)
-    list(controller.fit(pool, share_of_convolutions(pool), round=0))
+    list(controller.fit(pool, share_of_convolutions(pool), round_index=0))
     return controller
 
 
@@ -54,11 +54,11 @@ def test_the_controllers_without_a_framework_are_these():
 
 
 def test_there_is_nothing_to_wait_for_while_they_learn(controller, pool):
-    assert list(controller.fit(pool, share_of_convolutions(pool), round=1)) == []
+    assert list(controller.fit(pool, share_of_convolutions(pool), round_index=1)) == []
 
 
 def test_proposals_are_distinct_of_the_space_and_as_many_as_asked_for(controller, pool):
-    proposed = controller.propose(pool[:5], 40, anything, round=1)
+    proposed = controller.propose(pool[:5], 40, anything, round_index=1)
 
     assert len(proposed) == len(set(proposed)) == 40
     for genotype in proposed:
@@ -71,25 +71,25 @@ def test_only_what_is_accepted_is_proposed(controller, pool):
     def new_and_small(genotype):
         return genotype not in known and count_parameters(genotype, NETWORK) < 500_000
 
-    proposed = controller.propose(pool[:5], 10, new_and_small, round=1)
+    proposed = controller.propose(pool[:5], 10, new_and_small, round_index=1)
 
     assert len(proposed) == 10
     assert all(map(new_and_small, proposed))
 
 
 def test_where_nothing_is_accepted_the_search_for_proposals_ends_empty(controller, pool):
-    assert controller.propose(pool[:5], 3, lambda genotype: False, round=1) == []
+    assert controller.propose(pool[:5], 3, lambda genotype: False, round_index=1) == []
 
 
 def test_none_are_proposed_where_none_are_wanted(controller, pool):
-    assert controller.propose(pool[:5], 0, anything, round=1) == []
+    assert controller.propose(pool[:5], 0, anything, round_index=1) == []
 
 
 def test_proposals_are_a_function_of_seed_and_round(pool):
-    def proposed(kind, seed, round):
+    def proposed(kind, seed, round_index):
         controller = kind(SPACE, CONFIG, seed)
-        list(controller.fit(pool, share_of_convolutions(pool), round=0))
-        return controller.propose(pool[:5], 8, anything, round=round)
+        list(controller.fit(pool, share_of_convolutions(pool), round_index=0))
+        return controller.propose(pool[:5], 8, anything, round_index=round_index)
 
     for name, kind in CONTROLLERS.items():
         if name == "trees":
@@ -107,30 +107,30 @@ def test_random_proposals_from_a_space_of_nine_are_at_most_nine():
     # one node, one operation: the unordered pairs of sources 0 and 1 are three; two cells, nine genotypes
     small = SearchSpace("small", ("skip_connect",), nodes=1)
 
-    proposed = RandomController(small, CONFIG, 0).propose([], 20, anything, round=0)
+    proposed = RandomController(small, CONFIG, 0).propose([], 20, anything, round_index=0)
 
     assert len(proposed) == 9
 
 
 def test_evolution_that_has_seen_nothing_proposes_nothing(pool):
-    assert EvolutionController(SPACE, CONFIG, 0).propose(pool[:5], 3, anything, round=0) == []
+    assert EvolutionController(SPACE, CONFIG, 0).propose(pool[:5], 3, anything, round_index=0) == []
 
 
 def test_a_tournament_of_many_lets_only_the_best_have_children(pool):
     controller = EvolutionController(SPACE, ControllerConfig(tournament=2000), 0)
     scores = np.arange(len(pool)) / len(pool)
-    list(controller.fit(pool, scores, round=0))
+    list(controller.fit(pool, scores, round_index=0))
 
-    proposed = controller.propose([], 20, anything, round=1)
+    proposed = controller.propose([], 20, anything, round_index=1)
 
     assert all(edges_in_common(child, pool[-1]) == 19 for child in proposed)
 
 
 def test_a_tournament_of_one_lets_anyone_have_children(pool):
     controller = EvolutionController(SPACE, ControllerConfig(tournament=1), 0)
-    list(controller.fit(pool, np.arange(len(pool)) / len(pool), round=0))
+    list(controller.fit(pool, np.arange(len(pool)) / len(pool), round_index=0))
 
-    proposed = controller.propose([], 200, anything, round=1)
+    proposed = controller.propose([], 200, anything, round_index=1)
 
     parents = {next(i for i, known in enumerate(pool) if edges_in_common(child, known) == 19) for child in proposed}
     assert len(parents) > 50  # of 60; 200 draws leave 60 x (1 - 1/60)^200 = 2 out on average
@@ -139,9 +139,9 @@ def test_a_tournament_of_one_lets_anyone_have_children(pool):
 def test_children_of_tournaments_score_better_than_the_pool(pool):
     controller = EvolutionController(SPACE, CONFIG, 0)
     scores = share_of_convolutions(pool)
-    list(controller.fit(pool, scores, round=0))
+    list(controller.fit(pool, scores, round_index=0))
 
-    proposed = controller.propose([], 50, anything, round=1)
+    proposed = controller.propose([], 50, anything, round_index=1)
 
     assert share_of_convolutions(proposed).mean() > scores.mean() + scores.std() / 2
 
@@ -213,9 +213,9 @@ def test_other_node_counts_are_mutated_within_their_space():
 
 def test_parents_of_ageing_evolution_are_the_youngest_however_bad(pool):
     controller = AgeingEvolutionController(SPACE, ControllerConfig(population=10, tournament=3), 0)
-    list(controller.fit(pool, np.arange(len(pool))[::-1].astype(float), round=0))  # the oldest is the best
+    list(controller.fit(pool, np.arange(len(pool))[::-1].astype(float), round_index=0))  # the oldest is the best
 
-    proposed = controller.propose([], 60, anything, round=1)
+    proposed = controller.propose([], 60, anything, round_index=1)
 
     parents = {next(i for i, known in enumerate(pool) if edges_in_common(child, known) == 19) for child in proposed}
     assert min(parents) >= len(pool) - 10
@@ -225,9 +225,9 @@ def test_local_search_proposes_all_neighbours_of_the_best_before_those_of_the_ne
     space = SPACES["nas-bench-201"]
     first, second = space.random_genotypes(2, stream(3, "far apart"))
     controller = LocalSearchController(space, CONFIG, 0)
-    list(controller.fit([second, first], np.array([0.1, 0.2]), round=0))
+    list(controller.fit([second, first], np.array([0.1, 0.2]), round_index=0))
 
-    proposed = controller.propose([], 30, lambda genotype: genotype not in (first, second), round=1)
+    proposed = controller.propose([], 30, lambda genotype: genotype not in (first, second), round_index=1)
 
     around = set(neighbours(first, space)) - {second}
     assert set(proposed[: len(around)]) == around

@@ -35,8 +35,8 @@ def test_a_hidden_layer_of_the_predictor_adds_its_weights():
 def test_first_values_are_those_of_seed_round_and_name():
     shapes = parameter_shapes(SPACE, ControllerConfig())
 
-    def values(seed, round):
-        return initial_parameters(shapes, 64, seed, round)
+    def values(seed, round_index):
+        return initial_parameters(shapes, 64, seed, round_index)
 
     assert all((values(0, 1)[name] == values(0, 1)[name]).all() for name in shapes)
     for name in shapes:
@@ -90,7 +90,7 @@ class Pretending(Nao):
     def __init__(self, config, best_epoch=0):
         super().__init__(SPACE, config, 0)
         self.best_epoch, self.trained = best_epoch, []
-        self._initialise(round=0)
+        self._initialise(round_index=0)
 
     def _set_parameters(self, row):
         self.row = row.copy()
@@ -129,10 +129,10 @@ GENOTYPES = SPACE.random_genotypes(100, stream(0, "lessons"))
 def test_a_tenth_is_held_out_by_seed_and_round_and_no_two_genotypes_are_too_few():
     scores = np.linspace(0.2, 0.8, 40)
 
-    def held_out(n, seed=0, round=1, **settings):
+    def held_out(n, seed=0, round_index=1, **settings):
         controller = Pretending(ControllerConfig(swaps=2, epochs=1, **settings))
         controller._seed = seed
-        list(controller.fit(GENOTYPES[:n], scores[:n], round=round))
+        list(controller.fit(GENOTYPES[:n], scores[:n], round_index=round_index))
         return controller, controller._unseen[0]
 
     controller, of_40 = held_out(40)
@@ -141,7 +141,7 @@ def test_a_tenth_is_held_out_by_seed_and_round_and_no_two_genotypes_are_too_few(
     assert SPACE.from_tokens(controller.data.tokens) == [GENOTYPES[at] for at in kept] * 2
     assert controller.data.targets.tolist() == pytest.approx([at / 39 for at in kept] * 2)  # on the scale of all forty
     assert held_out(40, seed=1)[1] != of_40
-    assert held_out(40, round=2)[1] != of_40
+    assert held_out(40, round_index=2)[1] != of_40
     assert len(held_out(40, held_out=0.0)[1]) == len(held_out(14)[1]) == 0
     assert len(held_out(15)[1]) == 2
 
@@ -149,7 +149,7 @@ def test_a_tenth_is_held_out_by_seed_and_round_and_no_two_genotypes_are_too_few(
 def test_ranks_are_targets_whatever_the_scores_are():
     controller = Pretending(ControllerConfig(targets="ranks", swaps=1, epochs=1, held_out=0.0))
 
-    list(controller.fit(GENOTYPES[:4], np.array([0.1, 0.9, 0.91, 0.91]), round=0))
+    list(controller.fit(GENOTYPES[:4], np.array([0.1, 0.9, 0.91, 0.91]), round_index=0))
 
     assert controller.data.targets.tolist() == [0.125, 0.375, 0.75, 0.75]
 
@@ -157,7 +157,7 @@ def test_ranks_are_targets_whatever_the_scores_are():
 def test_training_ends_when_the_held_out_part_is_predicted_worse_for_long_and_goes_back_to_the_best_epoch():
     controller = Pretending(ControllerConfig(epochs=50, patience=5), best_epoch=7)
 
-    epochs = list(controller.fit(GENOTYPES, np.arange(100.0), round=0))
+    epochs = list(controller.fit(GENOTYPES, np.arange(100.0), round_index=0))
 
     assert len(epochs) == 7 + 5
     assert controller.row[0] == 7
@@ -167,7 +167,7 @@ def test_training_ends_when_the_held_out_part_is_predicted_worse_for_long_and_go
 def test_without_patience_or_with_fewer_than_ten_held_out_every_epoch_is_trained(settings):
     controller = Pretending(ControllerConfig(epochs=20, **settings), best_epoch=2)
 
-    assert len(list(controller.fit(GENOTYPES, np.arange(100.0), round=0))) == 20
+    assert len(list(controller.fit(GENOTYPES, np.arange(100.0), round_index=0))) == 20
     assert controller.row[0] == 20
 
 
@@ -188,7 +188,7 @@ def test_with_selection_predicted_the_best_of_what_is_decoded_come_first():
 
     controller = Preferring(ControllerConfig(selection="predicted"))
 
-    proposed = controller.propose(GENOTYPES[:30], 5, lambda genotype: True, round=0)
+    proposed = controller.propose(GENOTYPES[:30], 5, lambda genotype: True, round_index=0)
 
     best = np.sort(SPACE.tokens(GENOTYPES[:30]).sum(1))[::-1][:5]
     assert SPACE.tokens(proposed).sum(1).tolist() == best.tolist()
@@ -199,12 +199,12 @@ def test_seminas_learns_from_unscored_genotypes_too_by_its_own_predictions_and_i
     nao = Pretending(config)
     controller = SemiNasController(nao, SPACE, config, 0)
 
-    epochs = list(controller.fit(GENOTYPES, np.arange(100.0), round=0))
+    epochs = list(controller.fit(GENOTYPES, np.arange(100.0), round_index=0))
 
     # 300 scored, three copies of each, and 300 unscored: six times as many, so a sixth of the epochs
     assert [epoch.epoch for epoch in epochs] == list(range(20 + 4))
     assert len(nao.data.targets) == 600
     assert set(nao.data.targets[300:].tolist()) == {0.5 + 20}  # what was predicted after the first twenty epochs
-    assert controller.propose(GENOTYPES[:3], 2, lambda genotype: True, round=1)
+    assert controller.propose(GENOTYPES[:3], 2, lambda genotype: True, round_index=1)
     assert len(controller.predict(GENOTYPES[:3])) == 3
     assert controller.held_out() is None

@@ -42,9 +42,9 @@ class CountingSupernet:
         self.scored = []
         self.count = np.zeros(1, np.float32)
 
-    def train(self, pool, drawn, *, round, start=0):
+    def train(self, pool, drawn, *, round_index, start=0):
         for step in range(start, len(drawn)):
-            self.trained.append((round, step, pool[drawn[step]]))
+            self.trained.append((round_index, step, pool[drawn[step]]))
             self.count += 1
             yield Step(step, int(drawn[step]), 1.0 / (1 + step), 0.1)
 
@@ -65,10 +65,10 @@ class CountingSupernet:
 class NoIdeas:
     """A controller that proposes nothing."""
 
-    def fit(self, genotypes, scores, *, round):
+    def fit(self, genotypes, scores, *, round_index):
         yield Epoch(0, 0.5, 0.001)
 
-    def propose(self, seeds, n, accept, *, round):
+    def propose(self, seeds, n, accept, *, round_index):
         return []
 
 
@@ -100,8 +100,8 @@ def test_a_round_trains_only_its_new_genotypes_unless_all_are_asked_for(config, 
     first_pool = {e.genotype for e in search(config, new, controller).ranked if e.round == 1}
     search(evolve(config, sample_from="all"), everything, controller)
 
-    assert {genotype for round, _, genotype in new.trained if round > 0}.isdisjoint(first_pool)
-    assert {genotype for round, _, genotype in everything.trained if round > 0} & first_pool
+    assert {genotype for round_index, _, genotype in new.trained if round_index > 0}.isdisjoint(first_pool)
+    assert {genotype for round_index, _, genotype in everything.trained if round_index > 0} & first_pool
 
 
 def test_every_round_scores_all_again_unless_only_the_new_are_asked_for(config, controller):
@@ -484,8 +484,8 @@ class Momentum(CountingSupernet):
         super().__init__()
         self.momentum = np.zeros(1, np.float32)
 
-    def train(self, pool, drawn, *, round, start=0):
-        for step in super().train(pool, drawn, round=round, start=start):
+    def train(self, pool, drawn, *, round_index, start=0):
+        for step in super().train(pool, drawn, round_index=round_index, start=start):
             self.momentum = self.momentum * np.float32(0.9) + np.float32(step.index)
             self.count += self.momentum
             yield step
@@ -645,7 +645,7 @@ def test_each_round_tells_held_out_figures_and_predicted_against_found_scores(co
         name: value for name, value in {**measured, "reconstruction_distance": 0.25}.items() if name != "round"
     }
     assert [entry["predicted"] for entry in pool["pool"]] == [entry["size"] for entry in pool["pool"]]
-    assert result.learning == tuple(Learning(round, HeldOut(10, 2, 1.0, None, 0.25), 6, 1.0, 1.0) for round in (2, 3))
+    assert result.learning == tuple(Learning(number, HeldOut(10, 2, 1.0, None, 0.25), 6, 1.0, 1.0) for number in (2, 3))
     assert SearchResult.from_json(json.loads(json.dumps(result.to_json()))) == result
     assert read_result(tmp_path / "run") == result
 
@@ -686,7 +686,7 @@ def test_all_that_a_supernet_or_a_controller_lacks_is_said_in_one_line(config, c
         network = NETWORK
         candidates = None
 
-        def train(self, pool, drawn, *, round, start=0): ...
+        def train(self, pool, drawn, *, round_index, start=0): ...
 
         def score(self, genotypes): ...
 

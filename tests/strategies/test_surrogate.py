@@ -23,7 +23,7 @@ def fitted(name="ridge", n=60, scores=SCORES, **settings):
     if name == "trees":
         pytest.importorskip("sklearn")
     controller = CONTROLLERS[name](SPACE, ControllerConfig(candidates=300, **settings), 0)
-    assert list(controller.fit(POOL[:n], scores[:n], round=1)) == []
+    assert list(controller.fit(POOL[:n], scores[:n], round_index=1)) == []
     return controller
 
 
@@ -31,7 +31,7 @@ def fitted(name="ridge", n=60, scores=SCORES, **settings):
 def test_sixty_labels_rank_what_was_not_seen_and_proposals_beat_the_pool(name):
     controller = fitted(name)
 
-    proposed = controller.propose(POOL[:5], 10, lambda genotype: genotype not in POOL[:60], round=1)
+    proposed = controller.propose(POOL[:5], 10, lambda genotype: genotype not in POOL[:60], round_index=1)
 
     assert kendall_tau(controller.predict(POOL[60:]), SCORES[60:]) > 0.6
     assert len(set(proposed)) == 10
@@ -55,7 +55,7 @@ def test_the_same_seed_and_round_learn_and_propose_the_same(name):
     one, other = fitted(name), fitted(name)
 
     assert one.predict(POOL[60:80]).tolist() == other.predict(POOL[60:80]).tolist()
-    proposed = [each.propose(POOL[:3], 5, lambda genotype: True, round=1) for each in (one, other)]
+    proposed = [each.propose(POOL[:3], 5, lambda genotype: True, round_index=1) for each in (one, other)]
     assert proposed[0] == proposed[1]
 
 
@@ -73,7 +73,7 @@ def test_where_there_is_no_order_to_learn_one_line_says_so_and_proposals_are_ran
     assert message in caplog.text
     assert len(caplog.records) == 1
     assert controller.predict(POOL[:3]).tolist() == [0, 0, 0]
-    assert len(controller.propose(POOL[:3], 5, lambda genotype: True, round=1)) == 5
+    assert len(controller.propose(POOL[:3], 5, lambda genotype: True, round_index=1)) == 5
 
 
 def test_a_score_that_is_no_number_is_refused_with_its_place():
@@ -84,7 +84,7 @@ def test_a_score_that_is_no_number_is_refused_with_its_place():
 def test_of_a_table_the_most_promising_rows_are_chosen():
     controller = fitted(explore=0.0)
 
-    chosen = controller.choose(POOL[60:], 20, round=1)
+    chosen = controller.choose(POOL[60:], 20, round_index=1)
 
     predicted = controller.predict(POOL[60:])
     assert sorted(controller.predict(chosen))[0] >= np.sort(predicted)[-20] - 1e-9

@@ -28,11 +28,11 @@ class Knowing:
         self.config, self.seed, self.known = config, seed, {}
         MADE.append(self)
 
-    def fit(self, genotypes, scores, *, round):
+    def fit(self, genotypes, scores, *, round_index):
         self.known = dict(zip(genotypes, scores, strict=True))
         yield from ()
 
-    def propose(self, seeds, n, accept, *, round):
+    def propose(self, seeds, n, accept, *, round_index):
         return []
 
     def predict(self, genotypes):

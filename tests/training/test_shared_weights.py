@@ -58,7 +58,7 @@ def test_each_step_is_one_pass_over_the_batch_that_seed_round_and_step_decide():
     weights, supernet, dataset = shared()
     drawn = np.array([2, 0, 1, 0])
 
-    steps = list(weights.train(POOL, drawn, round=1, start=1))
+    steps = list(weights.train(POOL, drawn, round_index=1, start=1))
 
     wanted = list(supernet_steps(CONFIG, dataset, weights.network, POOL, drawn, 1, 1))
     assert [(step.step, step.index) for step in steps] == [(1, 0), (2, 1), (3, 0)]
@@ -73,7 +73,7 @@ def test_a_loss_that_is_not_finite_is_told_with_its_place():
     weights, _, _ = shared(losses=[1.0, np.nan])
 
     with pytest.raises(DivergedError, match=r"the loss is nan at round 1, step 2, .*, genotype \d:"):
-        list(weights.train(POOL, np.zeros(5, np.int64), round=0))
+        list(weights.train(POOL, np.zeros(5, np.int64), round_index=0))
 
 
 def test_every_architecture_is_classified_by_the_same_normalised_batches():

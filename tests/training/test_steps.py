@@ -17,12 +17,12 @@ STEPS = 6
 (GENOTYPE,) = SPACES["nao"].random_genotypes(1, stream(0, "steps test"))
 
 
-def round_steps(round, rounds=4, start=0):
+def round_steps(round_index, rounds=4, start=0):
     config = evolve(SearchConfig(), rounds=rounds, network=STACK)
     dataset = small_dataset()
     pool = SPACES["nao"].random_genotypes(2, stream(0, "steps test"))
     drawn = np.arange(STEPS) % 2
-    return list(supernet_steps(config, dataset, dataset.network(STACK), pool, drawn, round, start))
+    return list(supernet_steps(config, dataset, dataset.network(STACK), pool, drawn, round_index, start))
 
 
 def last_keep(step):
@@ -30,12 +30,12 @@ def last_keep(step):
     return 1 / float(step.masks[-1].max())
 
 
-@pytest.mark.parametrize("round", [0, 3])
-def test_drop_path_progresses_within_a_round_and_restarts_with_the_next(round):
+@pytest.mark.parametrize("round_index", [0, 3])
+def test_drop_path_progresses_within_a_round_and_restarts_with_the_next(round_index):
     # the paper's 0.9 is reached at the end of every round: 1 - (t + 1) / T x 0.1
     expected = [1 - (step + 1) / STEPS * 0.1 for step in range(STEPS)]
 
-    assert [last_keep(step) for step in round_steps(round)] == pytest.approx(expected)
+    assert [last_keep(step) for step in round_steps(round_index)] == pytest.approx(expected)
 
 
 def test_what_is_dropped_and_shown_is_drawn_anew_in_each_round():

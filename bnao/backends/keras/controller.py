@@ -208,7 +208,7 @@ class NaoController(Nao):
         self._represented = traced(net.represented)
         self._uphill = traced(self._gradient)
         self._moved = traced(lambda outputs, gradient, by: _unit(outputs + by * gradient))
-        self._initialise(round=0)
+        self._initialise(round_index=0)
 
     def _set_parameters(self, row: NDArray[np.float32]) -> None:
         with self._machine.scope():

@@ -39,7 +39,7 @@ class NaoController(Nao):
         # what is added to the logits: shape (length, vocabulary)
         self._mask = torch.zeros(allowed.shape).masked_fill_(~allowed, -math.inf).to(self._device)
         self._one_hot = torch.eye(space.vocabulary, device=self._device)
-        self._initialise(round=0)
+        self._initialise(round_index=0)
 
     def _set_parameters(self, row: NDArray[np.float32]) -> None:
         self._flat = torch.from_numpy(row).to(self._device).requires_grad_()
