@@ -15,6 +15,7 @@ import bnao
 from bnao.cli.lazy import LazyGroup
 from bnao.cli.stopping import exit_code, stoppable
 from bnao.errors import BnaoError, ConfigError
+from bnao.memory import is_out_of_memory, what_to_lower
 
 #: every command and what it does; a module of bnao.cli.commands has its name
 COMMANDS = {
@@ -63,6 +64,10 @@ class _Group(LazyGroup):
             code = _refused(f"error: {error}", 2)
         except (BnaoError, OSError) as error:
             code = _refused(f"error: {error}", 1)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            code = _refused(f"error: {what_to_lower(error)}", 1)
         sys.exit(code)
 
 

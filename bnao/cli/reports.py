@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
 from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
+from bnao.memory import peak_memory as peak_memory  # for the commands
 from bnao.metrics import Estimate, kendall_tau
 from bnao.space.genotype import Genotype
 from bnao.strategies.balance import Balance, balance
@@ -299,13 +299,3 @@ def spent_line(seconds: float, memory: int | None) -> str:
     """
     took = f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
     return f"took {took}" + ("" if memory is None else f", peak memory {memory / 2**20:,.0f} MiB")
-
-
-def peak_memory() -> int | None:
-    """Return the most memory this process has held, bytes; None where the system does not say."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak

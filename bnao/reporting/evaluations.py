@@ -76,7 +76,7 @@ def _scores_of(folder: Path, genotypes: Mapping[str, Genotype]) -> dict[str, Ran
     if not (folder / SEARCH).is_file():
         return {}
     known = {entry.genotype: entry for entry in read_result(folder).ranked}
-    return {id: known[genotype] for id, genotype in genotypes.items() if genotype in known}
+    return {name: known[genotype] for name, genotype in genotypes.items() if genotype in known}
 
 
 def _error(entry: Entry) -> Any:

@@ -118,14 +118,14 @@ def _laid_out(reports: Sequence[Report], raw: Mapping[str, Any]) -> str:
         for at, section in enumerate(sections, start=1)
         for number, chart in enumerate(section.charts, start=1)
     }
-    genotypes = {id: genotype for report in reports for id, genotype in report.genotypes.items()}
+    genotypes = {name: genotype for report in reports for name, genotype in report.genotypes.items()}
     lines: dict[str, list[str]] = {}
     for report in reports:
-        for id, line in report.about.items():
-            lines.setdefault(id, []).append(f"{report.name}: {line}")
+        for name, line in report.about.items():
+            lines.setdefault(name, []).append(f"{report.name}: {line}")
     cells = {
-        id: {"text": str(genotype), "lines": lines.get(id, []), "svg": drawing.svg(genotype.picture())}
-        for id, genotype in genotypes.items()
+        name: {"text": str(genotype), "lines": lines.get(name, []), "svg": drawing.svg(genotype.picture())}
+        for name, genotype in genotypes.items()
     }
     return environment.from_string(_asset("page.html.jinja")).render(
         parts=parts,

@@ -34,6 +34,7 @@ Study = RankingStudy | RankingSets | ControllersStudy | PredictorStudy | Agreeme
 
 FORMATS = ("svg", "png")
 
+
 def can_draw() -> bool:
     """Return whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None

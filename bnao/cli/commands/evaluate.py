@@ -17,6 +17,7 @@ import click
 from attrs import frozen
 
 from bnao import backends
+from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.folders import dated_folder
 from bnao.cli.genotypes import Given, file_option, long_option, show_command
 from bnao.cli.options import (
@@ -48,6 +49,7 @@ from bnao.errors import RunError
 from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
 from bnao.evaluation.references import Reference, reference
 from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, sized, unreadable
+from bnao.reporting.estimates import estimate_evaluation
 from bnao.run import Run, check_takes, read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
@@ -78,6 +80,7 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
     "[default: RUN/evaluate-<preset>-<settings>, or runs/evaluate-<date>-<time>]",
 )  # fmt: skip
 @track_option
+@estimate_option
 @long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the results.")
@@ -93,6 +96,7 @@ def command(
     n_random: int | None,
     out: Path | None,
     trackers: tuple[str, ...],
+    estimate: bool,
     long: bool,
     as_json: bool,
     quiet: bool,
@@ -134,6 +138,10 @@ def command(
     else:
         chosen = _Chosen.named(searched, named) if named else _Chosen.of_run(searched, top, n_random or 0, config.seed)
         folder = searched / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
+    if estimate:
+        dataset = stand_alone_images(config.data, config.machine.workers)
+        show_costs(estimate_evaluation(config, chosen.genotypes, dataset), as_json)
+        return
     start = time.monotonic()
     with telling(quiet):
         done = _evaluated(config, chosen, folder, trackers, quiet)

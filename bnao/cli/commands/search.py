@@ -13,6 +13,7 @@ from typing import Any
 import click
 from attrs import evolve
 
+from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.folders import dated_folder
 from bnao.cli.genotypes import long_option, show_command
 from bnao.cli.options import SectionedCommand, configured, given_options, given_settings, layer_options, options_of
@@ -22,6 +23,7 @@ from bnao.cli.stopping import going_on
 from bnao.cli.tracking import track_option, tracked
 from bnao.config.fields import Settings, to_toml
 from bnao.config.settings import OF_A_BACKEND, SearchConfig
+from bnao.reporting.estimates import estimate_search
 from bnao.run import FORMAT, Run, check_is_free, read_config
 from bnao.searches import PreparedSearch, prepare_search, resumed_search
 from bnao.space.notation.notations import read_lines
@@ -49,6 +51,7 @@ log = logging.getLogger("bnao.cli")
     help="Backend of the NAO controller.  [default: that of --backend]",
 )  # fmt: skip
 @track_option
+@estimate_option
 @long_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON: all genotypes, best first.")
 @click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result.")
@@ -62,6 +65,7 @@ def command(
     resume: Path | None,
     controller_backend: str | None,
     trackers: tuple[str, ...],
+    estimate: bool,
     long: bool,
     as_json: bool,
     quiet: bool,
@@ -80,6 +84,9 @@ def command(
         config = before if rounds is None else evolve(before, rounds=rounds)
     if show_config:
         click.echo(to_toml(config), nl=False)
+        return
+    if estimate:
+        show_costs(estimate_search(config), as_json)
         return
     with telling(quiet):
         if resume is not None and config == before and (resume / RESULT).is_file():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.genotypes import Given
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import following
@@ -20,6 +21,7 @@ from bnao.config.fields import to_toml
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import epoch_batches, load_dataset
 from bnao.errors import RunError
+from bnao.reporting.estimates import estimate_study
 from bnao.run import Folder
 from bnao.space.spaces import space_named
 from bnao.studies.ranking import RankingStudy, study_ranking
@@ -42,6 +44,7 @@ _STORE = Path("runs") / "store"
     help="Folder of stand-alone trainings that all studies share, so that none is repeated.",
 )  # fmt: skip
 @track_option
+@estimate_option
 @study_options()
 @click.pass_context
 def command(
@@ -52,6 +55,7 @@ def command(
     file: Path | None,
     store: Path,
     trackers: tuple[str, ...],
+    estimate: bool,
     output: Output,
 ) -> None:
     """Compare the ranking by one-shot scores with that by stand-alone accuracies, for each sampler.
@@ -63,6 +67,10 @@ def command(
     config = configured(context, StudyConfig, preset_name, config_file)
     if show_config:
         click.echo(to_toml(config), nl=False)
+        return
+    if estimate:
+        framework(config.machine, "trains no supernet")
+        show_costs(estimate_study(config), output.as_json)
         return
     output.told(lambda: _studied(config, output.folder, store, file, trackers, output.quiet), ranking_report)
 
