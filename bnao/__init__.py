@@ -29,6 +29,7 @@ from bnao.strategies.rounds import search
 from bnao.studies.genotypes import random_genotypes
 from bnao.studies.ranking import RankingStudy, study_ranking
 from bnao.studies.sets import RankingSets, study_ranking_sets
+from bnao.studies.tables import run_study
 from bnao.version import VERSION as __version__
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "rank_agreement",
     "resumed_search",
     "run_search",
+    "run_study",
     "score_genotypes",
     "search",
     "spearman",

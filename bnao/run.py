@@ -23,6 +23,7 @@ Event = Mapping[str, Any]
 
 CONFIG = "config.toml"
 LOG = "log.jsonl"
+PLAN = "plan.json"
 LOCK = ".lock"
 _UNFINISHED = ".unfinished"
 
@@ -183,6 +184,10 @@ class Run(Folder):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def keep_plan(self, plan: Event) -> None:
+        """Keep the event that says what will be done, for other processes that watch the run."""
+        self.write_json(PLAN, plan)
 
     def log(self, event: Event) -> None:
         """Add one event to the log, a JSON object on a line of its own."""

@@ -1,8 +1,10 @@
 """The events that listeners are told: each is listed with its fields, in the code and in docs/events.md."""
 
+import itertools
 import pathlib
 import re
 
+import numpy as np
 import pytest
 from attrs import evolve
 from pretend_backend import BACKEND
@@ -10,14 +12,20 @@ from pretend_backend import BACKEND
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.config.studies import ProxiesConfig
+from bnao.config.table_studies import ControllersConfig, PredictorConfig
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.fused import Fuser
 from bnao.evaluation.proxies import zero_cost_scores
+from bnao.evaluation.scoring import score_genotypes
 from bnao.evaluation.trainings import evaluate
-from bnao.events import EVENTS
+from bnao.events import EVENTS, Work
+from bnao.run import Run
 from bnao.space.spaces import space_named
+from bnao.strategies.ridge import RidgeController
 from bnao.strategies.rounds import search
 from bnao.streams import stream
+from bnao.studies.controllers import study_controllers
+from bnao.studies.predictor import study_predictor
 from bnao.studies.ranking import study_ranking
 from bnao.testing import small_dataset
 from tests.strategies.test_rounds import CountingSupernet, Foreteller, NoIdeas
@@ -50,6 +58,25 @@ def of_zero_cost_scores(listen):
     zero_cost_scores(genotypes, ProxiesConfig(batch=4, network=NETWORK), BACKEND, small_dataset(), listen=listen)
 
 
+def of_scoring(listen):
+    supernet = CountingSupernet()
+    supernet.network = NETWORK
+    score_genotypes(space_named("nao", 1).random_genotypes(2, stream(0, "events")), supernet, listen=listen)
+
+
+def of_controllers(listen):
+    genotypes, scores = space_named("nao", 1).random_genotypes(20, stream(0, "events")), np.linspace(0.5, 0.9, 20)
+    config = ControllersConfig(controllers="random:3:2", queries=9, pool=4, network=NETWORK)
+    study_controllers(config, genotypes, scores, scores, {}, listen=listen)
+
+
+def of_a_predictor(listen):
+    genotypes, scores = space_named("nao", 1).random_genotypes(20, stream(0, "events")), np.linspace(0.5, 0.9, 20)
+    config = PredictorConfig(sizes=(10,), seeds=2, controller=ControllerConfig(controller="ridge"))
+    make = lambda settings, seed: RidgeController(space_named("nao", 1), settings, seed)  # noqa: E731
+    study_predictor(config, genotypes, scores, make, listen=listen)
+
+
 def of_an_evaluation(listen):
     genotypes = space_named("nao", 1).random_genotypes(2, stream(0, "events"))
     evaluate(genotypes, EvaluateConfig(epochs=2, network=NETWORK), BACKEND, small_dataset(), listen=listen)
@@ -65,8 +92,11 @@ def of_a_study(listen):
     [
         ("search", of_a_search),
         ("evaluate", of_an_evaluation),
+        ("score_genotypes", of_scoring),
         ("zero_cost_scores", of_zero_cost_scores),
         ("study_ranking", of_a_study),
+        ("study_controllers", of_controllers),
+        ("study_predictor", of_a_predictor),
     ],
 )
 def test_every_event_is_listed_with_exactly_its_fields(function, work):
@@ -76,8 +106,38 @@ def test_every_event_is_listed_with_exactly_its_fields(function, work):
 
     found = {event["event"]: set(event) - {"event"} for event in told}
     assert found == {kind: set(fields) for kind, fields in EVENTS[function].items()}
+    assert [event["event"] for event in told].index("plan") == 0
+    assert [event["event"] for event in told].count("plan") == (2 if function == "search" else 1)
     for event in told:
         assert set(event) - {"event"} == set(EVENTS[function][event["event"]])
+
+
+@pytest.mark.parametrize(
+    "work", [of_a_search, of_an_evaluation, of_scoring, of_zero_cost_scores, of_a_study, of_controllers, of_a_predictor]
+)
+def test_after_the_last_event_nothing_of_the_plan_is_left(work):
+    told = []
+
+    work(told.append)
+
+    plans = [at for at, event in enumerate(told) if event["event"] == "plan"]
+    for first, end in itertools.pairwise([*plans, len(told)]):
+        done = Work(told[first]["phases"])
+        for event in told[first + 1 : end]:
+            done.update(event)
+        assert done.left() == {}
+
+
+def test_no_plan_is_logged_in_a_folder(tmp_path):
+    # a run that was stopped and resumed has the same log as one that was not
+    config = SearchConfig(rounds=1, pool=12, epochs=1, network=NETWORK)
+    supernet, told = CountingSupernet(), []
+    supernet.network = NETWORK
+    with Run.create(tmp_path / "run", config) as run:
+        search(config, supernet, NoIdeas(), run=run, listen=told.append)
+        logged = [event["event"] for event in run.events()]
+
+    assert logged == [event["event"] for event in told if event["event"] != "plan"]
 
 
 def test_the_page_lists_the_same_events():

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import numpy as np
 import pretend_backend
@@ -15,12 +16,14 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.presets import preset
 from bnao.config.settings import MachineConfig, SearchConfig
 from bnao.config.studies import StudyConfig
+from bnao.config.table_studies import AgreementConfig, ControllersConfig, PredictorConfig, SizeConfig
 from bnao.data.dataset import load_dataset
 from bnao.data.imagenet import stand_alone_images
-from bnao.errors import RunError
+from bnao.errors import ConfigError, RunError
 from bnao.provenance import about_images, keep_about, origin
 from bnao.run import Folder, Run, read_config
 from bnao.searches import prepare_search, resumed_search, run_search
+from bnao.streams import stream
 
 SEARCH = "search --backend pretend --rounds 2 --pool 12 --new 6 --steps 8 --controller-epochs 3 --quiet --out cli"
 STUDY = (
@@ -182,3 +185,86 @@ def test_a_folder_takes_work_of_its_own_settings_alone():
         Run.of("work", EvaluateConfig())
     with pytest.raises(RunError, match="work was made with seed = 0, and now it is 1"):
         Run.of("work", SearchConfig(rounds=2, seed=1))
+
+
+# --- studies of tables
+
+TABLE_STUDIES = {
+    "controllers": (
+        "--space nas-bench-201 --table table.csv --test-column test --controllers random:5:2,evolution:5:2 --pool 5 "
+        "--queries 15",
+        ControllersConfig,
+        {"run.json", "study.json", "searches/evolution-5-seed-1.json"},
+    ),
+    "predictor": (
+        "--space nas-bench-201 --table table.csv --controller ridge --sizes 10,20 --seeds 2",
+        PredictorConfig,
+        {"run.json", "study.json", "trainings/20-seed-1.json"},
+    ),
+    "size": ("table.csv other.csv --resamples 100", SizeConfig, {"config.toml", "study.json"}),
+    "agreement": (
+        "table.csv --truth-column test --score-column score --draw 5 --draws 10 --resamples 100",
+        AgreementConfig,
+        {"config.toml", "study.json"},
+    ),
+}
+
+
+def write_table(name, seed=0):
+    genotypes = bnao.SPACES["nas-bench-201"].random_genotypes(40, stream(seed, "table"))
+    figures = stream(seed, "figures").random((40, 3)).round(4).tolist()
+    lines = [
+        f"{genotype},{1000 + number},{','.join(map(str, figures[number]))}" for number, genotype in enumerate(genotypes)
+    ]
+    pathlib.Path(name).write_text("\n".join(["genotype,params,score,test_ep5,test", *lines]) + "\n")
+
+
+def without_seconds(content):
+    """Files of a study, but for how long the trainings of a predictor took."""
+    return {
+        name: re.sub(rb'("seconds": |"each_seconds": )(\[[^]]*\]|[0-9.e-]+)', rb"\1_", text)
+        for name, text in content.items()
+    }
+
+
+@pytest.mark.parametrize("kind", TABLE_STUDIES)
+def test_the_folder_of_a_study_of_tables_in_python_is_that_of_the_command(kind):
+    options, config_of, expected = TABLE_STUDIES[kind]
+    write_table("table.csv")
+    write_table("other.csv", seed=1)
+    command(f"study {kind} {options} --quiet --out cli")
+
+    found = bnao.run_study(read_config("cli", config_of), "python")
+
+    assert expected <= set(files("cli"))
+    assert {"data", "config", "versions"} <= set(json.loads(pathlib.Path("python/study.json").read_text()))
+    assert without_seconds(files("python")) == without_seconds(files("cli"))
+    assert found is not None
+
+
+def test_a_study_of_tables_knows_in_python_what_it_found_before():
+    options, config_of, _ = TABLE_STUDIES["predictor"]
+    write_table("table.csv")
+    command(f"study predictor {options} --quiet --out cli")
+    before, told = files("cli"), []
+
+    bnao.run_study(read_config("cli", config_of), "cli", listen=told.append)
+
+    assert [event["known"] for event in told if event["event"] == "training"] == [True] * 4
+    assert files("cli") == before
+
+
+def test_a_study_is_not_resumed_with_another_table():
+    options, config_of, _ = TABLE_STUDIES["controllers"]
+    write_table("table.csv")
+    command(f"study controllers {options} --quiet --out cli")
+    write_table("table.csv", seed=1)
+
+    with pytest.raises(RunError, match=r"cli was started with other data: table table\.csv"):
+        bnao.run_study(read_config("cli", config_of), "cli")
+
+
+def test_a_study_that_names_no_table_says_so():
+    with pytest.raises(ConfigError, match="table is None; name a CSV file"):
+        bnao.run_study(PredictorConfig(), "python")
+    assert not pathlib.Path("python").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.metadata import entry_points
 
-from bnao.errors import BackendError
+from bnao.errors import BackendError, ConfigError
 from bnao.protocols import Backend
 
 GROUP = "bnao.backends"
@@ -60,3 +60,20 @@ def load(name: str) -> Backend:
                 raise BackendError(f"backend {name!r} cannot be imported ({error}); try: {hint(name)}") from None
             return backend
     raise BackendError(f"no backend {name!r}; installed: {', '.join(available())}")
+
+
+def framework(name: str, what: str) -> Backend:
+    """Return the backend of that name, which must compute.
+
+    Args:
+        name: of the backend.
+        what: what a table cannot do, such as "has no NAO controller".
+
+    Raises:
+        ConfigError: it is a table.
+        BackendError: as ``load``.
+    """
+    backend = load(name)
+    if backend.name == "table":
+        raise ConfigError(f"backend 'table' {what}; name a framework with --backend")
+    return backend

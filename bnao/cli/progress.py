@@ -1,25 +1,23 @@
-"""Progress of a search or an evaluation: a live display on a terminal, log lines elsewhere.
+"""Progress of a search, an evaluation or a study: a live display on a terminal, log lines elsewhere.
 
-A track makes one picture of the events: where the work stands, the last figures, and the time that is left, from
-the seconds that each kind of work was measured to take.
+A track makes one picture of the plan and the events: where the work stands, the last figures, and the time that is
+left, from the seconds that each kind of work was measured to take.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from bnao.cli.figures import duration, percent, plain_score
-from bnao.config.evaluation import EvaluateConfig
-from bnao.config.settings import SearchConfig
-from bnao.protocols import Event, Listener
+from bnao.cli.event_texts import EventTexts
+from bnao.cli.figures import duration
+from bnao.events import Event, Listener, Work
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -61,11 +59,12 @@ class Speeds:
     50.0
 
     Args:
-        guesses: what a unit of a kind takes, in units of another kind, as long as it was not measured.
+        weights: what a unit of a kind costs compared with those of other kinds, which is a guess as long as it was not
+            measured.
     """
 
-    def __init__(self, guesses: Mapping[str, tuple[float, str]] | None = None) -> None:
-        self.guesses = guesses or {}
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        self.weights = dict(weights or {})
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._units: defaultdict[str, float] = defaultdict(float)
 
@@ -83,249 +82,80 @@ class Speeds:
     def _a_unit(self, kind: str) -> float:
         if self._units[kind]:
             return self._seconds[kind] / self._units[kind]
-        share, other = self.guesses.get(kind, (0.0, ""))
-        return share * self._a_unit(other) if share else 0.0
+        # of all that was measured and can be compared
+        known = [other for other in self.weights if self._units[other]]
+        weight = sum(self._units[other] * self.weights[other] for other in known)
+        return self.weights.get(kind, 0.0) * sum(self._seconds[other] for other in known) / weight if weight else 0.0
 
 
-class Track(Protocol):
-    """Where the work stands."""
-
-    @property
-    def share(self) -> float:
-        """Share of the phase that is done."""
-        ...
-
-    def update(self, event: Event, now: float) -> str | None:
-        """Take in an event at a time in seconds; return a line to log at once, if the event is worth one."""
-        ...
-
-    def place(self) -> str:
-        """Return the current round and phase."""
-        ...
-
-    def figures(self) -> list[str]:
-        """Return the last figures: loss, rate, best, time left."""
-        ...
-
-
-class SearchTrack:
-    """Where a search stands.
+class Track:
+    """Where the work stands: what the plan and the events so far amount to.
 
     Args:
-        config: the search's settings.
-        learns: whether the controller has epochs to train.
-        scored_images: images a score is the accuracy on; None where scores are no shares of images.
         start: the time now, seconds.
     """
 
-    def __init__(self, config: SearchConfig, *, learns: bool, scored_images: int | None, start: float) -> None:
-        self.config, self.learns, self.as_share = config, learns, scored_images is not None
-        self.round, self.steps, self.phase, self.share = 1, 0, "starting", 0.0
+    def __init__(self, start: float) -> None:
+        self.plan: Event = {}
+        self.work, self.speeds = Work(), Speeds()
         self.loss: float | None = None
         self.rate: float | None = None
-        self.best: float | None = None
-        # to score one is a forward pass over the dev images, about a third of a step's work for each batch
-        batches = (scored_images or 0) / config.training.batch_size
-        self.speeds = Speeds({"score": (batches / 3, "step")})
-        self._smooth, self._last, self._scored = Smoothed(), start, 0
-        self._left: dict[str, float] = {}
-        self._alone = 0  # epochs of this round's trainings, where each genotype has its own
-
-    def update(self, event: Event, now: float) -> str | None:
-        """Take in an event of ``bnao.strategies.rounds``."""
-        kind, units = event["event"], 1
-        self.round = event.get("round", self.round)
-        told = None
-        if kind == "step":
-            self.steps, self.rate = event["steps"], event["rate"]
-            self.loss = self._smooth.add(event["loss"])
-            self._stand("step", event["step"], event["steps"])
-            self._left = self.still(self.round, step=event["step"])
-        elif kind == "alone":
-            self.loss, self.rate = event["loss"], event["rate"]
-            self._alone = event["genotype"] * event["epochs"] + event["epoch"]
-            self._stand("trained alone", self._alone // event["epochs"], self.new(self.round))
-            self.phase += f"  epoch {event['epoch']}/{event['epochs']}"
-            self._left = self.still(self.round)
-        elif kind == "score":
-            units = event["scored"] - self._scored
-            self._scored = event["scored"] % event["of"]
-            self.best = event["best"] if self.best is None else max(self.best, event["best"])
-            self.loss = self.rate = None
-            self._stand("scored", event["scored"], event["of"])
-            self._left = self.still(self.round, scored=event["scored"])
-        elif kind == "controller":
-            self.loss, self.rate = event["loss"], event["rate"]
-            self._stand("controller epoch", event["epoch"], event["epochs"])
-            self._left = self.still(self.round, scored=math.inf, epoch=event["epoch"])
-        elif kind == "pool":
-            self.loss = self.rate = None
-            self._smooth, self._alone = Smoothed(), 0
-            names = {"file": "from the file"}
-            sources = ", ".join(f"{n} {names.get(source, source)}" for source, n in event["sources"].items() if n)
-            if event.get("duplicates"):
-                sources += f"; {event['duplicates']} lines of the file say again what others say"
-            told = f"round {self.round}/{self.config.rounds}  {event['genotypes']} new genotypes ({sources})"
-            self._stand("training", 0, 1)
-            self._left = self.still(self.round)
-        elif kind == "round":
-            self.best = event["best"]
-            told = f"round {self.round}/{self.config.rounds} done  best {plain_score(event['best'], self.as_share)}"
-            self._left = self.still(self.round, scored=math.inf)
-        elif kind == "measured":
-            distance = event["reconstruction_distance"]
-            told = (
-                f"round {self.round}/{self.config.rounds}  controller on {event['n']} genotypes it did not learn from: "
-                f"{_order(event)}, reconstruction distance {distance:.3f}"
-            )
-        elif kind == "proposals":
-            told = (
-                f"round {self.round}/{self.config.rounds}  predicted against found scores of {event['proposals']} "
-                f"proposals: {_order(event)}"
-            )
-        elif kind == "exhausted":
-            told = f"round {self.round}/{self.config.rounds}  {event['message']}"
-        elif kind == "probed":
-            self._stand("zero-cost scores of", event["genotype"], event["of"])
-            self._left = {"probed": event["of"] - event["genotype"], **self._last_ones()}
-        elif kind == "landmark":
-            told = f"landmark {event['trained']}/{event['of']} trained alone  accuracy {percent(event['accuracy'])}"
-            self._stand("landmark", event["trained"], event["of"])
-            self._left = {"landmark": event["of"] - event["trained"], **self._last_ones()}
-        elif kind == "rerank":
-            told = f"trained alone {event['trained']}/{event['of']}  dev accuracy {percent(event['accuracy'])}"
-            self._stand("trained alone", event["trained"], event["of"])
-            self._left = {"rerank": event["of"] - event["trained"]}
-        self.speeds.add(kind, units, now - self._last)
-        self._last = now
-        return told
-
-    def _stand(self, what: str, done: int, of: int) -> None:
-        self.phase = what if what == "training" else f"{what} {done}/{of}"
-        self.share = done / max(1, of)
-
-    def still(self, number: int, step: int = 0, scored: float = 0, epoch: int = 0) -> dict[str, float]:
-        """Return the remaining units of each kind of work, from a place within a round (counted from 1)."""
-        config = self.config
-        later = config.rounds - number
-        scored_later = sum(self.to_score(other) for other in range(number + 1, config.rounds + 1))
-        return {
-            "step": (0 if scored else self.steps - step) + later * self.steps,
-            "score": max(0, self.to_score(number) - scored) + scored_later,
-            "controller": later * (config.controller.epochs if self.learns else 0) - epoch,
-            "pool": later,
-            **({"landmark": config.landmarks} if config.landmarks else {}),
-            **self._last_ones(),
-            **({"alone": self._alone_left(number, scored)} if config.sharing == "none" else {}),
-        }
-
-    def _last_ones(self) -> dict[str, float]:
-        return {"rerank": self.config.top if self.config.rerank_epochs else 0}
-
-    def _alone_left(self, number: int, scored: float) -> float:
-        """Return the remaining epochs of stand-alone trainings; none of this round's if all of it is scored."""
-        new = self.new(number) + sum(self.new(other) for other in range(number + 1, self.config.rounds + 1))
-        done = self.new(number) * self.config.alone_epochs if math.isinf(scored) else self._alone
-        return max(0, new * self.config.alone_epochs - done)
-
-    def new(self, number: int) -> int:
-        """Return the number of new genotypes in a round, counted from 1."""
-        return self.config.pool if number == 1 else self.config.new
-
-    def to_score(self, number: int) -> int:
-        """Return the number of genotypes scored in a round, counted from 1."""
-        config = self.config
-        if config.rescore == "all":
-            return config.pool + (number - 1) * config.new
-        return config.pool if number == 1 else config.new
-
-    def place(self) -> str:
-        """Return the round and the phase."""
-        return f"round {self.round}/{self.config.rounds}  {self.phase}"
-
-    def figures(self) -> list[str]:
-        """Return loss, rate, the best score so far and the time left."""
-        best = None if self.best is None else f"best {plain_score(self.best, self.as_share)}"
-        return figures_text(self.loss, self.rate, best, self.left())
-
-    def left(self) -> float | None:
-        """Return the seconds that are left; None before anything was measured."""
-        return self.speeds.left(self._left)
-
-
-def _order(figures: Mapping[str, float | None]) -> str:
-    """Return the agreement of two lists of scores on the order of genotypes, in words."""
-    accuracy, tau = figures["pairwise_accuracy"], figures["kendall_tau"]
-    if accuracy is None or tau is None:
-        return "no order is defined"
-    return f"pairwise accuracy {percent(accuracy)}, Kendall tau {tau:.3f}"
-
-
-class EvaluationTrack:
-    """Where an evaluation stands."""
-
-    def __init__(self, config: EvaluateConfig, genotypes: int, start: float) -> None:
-        self.config, self.genotypes = config, genotypes
-        self.share = 0.0
-        self.loss: float | None = None
-        self.rate: float | None = None
-        self.best: float | None = None
-        self.speeds, self._last, self._place = Speeds(), start, "starting"
-        # a log of the evaluation has epochs alone, which are then the steps
-        self._smooth, self._done, self._steps, self._by_epoch = Smoothed(), 0, 1, True
-
-    def update(self, event: Event, now: float) -> str | None:
-        """Take in an event of ``bnao.evaluation.trainings``."""
-        config, told = self.config, None
-        trainings = (event["genotype"] - 1) * config.repeats + event["repeat"] - 1
-        name = f"genotype {event['genotype']}/{event['of']}"
-        if config.repeats > 1:
-            name += f"  repeat {event['repeat']}/{config.repeats}"
-        if event["event"] == "step":
-            self._by_epoch, self._steps, self.rate = False, event["steps"], event["rate"]
-            self.loss = self._smooth.add(event["loss"])
-            self._done = (trainings * config.epochs + event["epoch"] - 1) * self._steps + event["step"]
-            self._place = f"{name}  epoch {event['epoch']}/{config.epochs}  step {event['step']}/{self._steps}"
-            self.speeds.add("step", 1, now - self._last)
-        elif event["event"] == "epoch" and self._by_epoch:
-            self.loss, self.rate = event["loss"], event["rate"]
-            self._done = trainings * config.epochs + event["epoch"]
-            self._place = f"{name}  epoch {event['epoch']}/{config.epochs}"
-            self.speeds.add("step", 1, now - self._last)
-        elif event["event"] == "trained":
-            self._done = (trainings + 1) * config.epochs * self._steps
-            self._place, self._smooth = name, Smoothed()
-            self.best = min(event["test_error"], 1.0 if self.best is None else self.best)
-            told = f"{name}  test error {percent(event['test_error'], 2)}"
-        self.share = self._done / self._total
-        self._last = now
-        return told
+        self.best: str | None = None
+        self._texts = EventTexts({})
+        self._last, self._smooth, self._place = start, Smoothed(), "starting"
 
     @property
-    def _total(self) -> int:
-        """Steps of all trainings; each has the same number."""
-        return self.genotypes * self.config.repeats * self.config.epochs * self._steps
+    def share(self) -> float:
+        """The share of the phase that is done."""
+        return self.work.share
+
+    def update(self, event: Event, now: float) -> str | None:
+        """Take in an event at a time in seconds; return a line to log at once, if the event is worth one."""
+        if event["event"] == "plan":
+            self._begin(event)
+            return None
+        before, units = self.work.phase, self.work.update(event)
+        phase = self.work.phase
+        if not event.get("known"):  # which took no time
+            self.speeds.add(event["event"], units, now - self._last)
+        self._last = now
+        if phase is not before:
+            self._smooth, self.loss, self.rate = Smoothed(), None, None
+        if phase is not None and event["event"] == phase["events"][0] and "loss" in event:
+            # that of a step is of one batch, that of an epoch a mean already
+            self.loss = self._smooth.add(event["loss"]) if event["event"] == "step" else event["loss"]
+            self.rate = event["rate"]
+        elif phase is not None and event["event"] in phase["events"]:
+            self._smooth = Smoothed()  # of the next training
+        self._place = self._texts.place(event, phase) or self._place
+        self.best = self._texts.best(event) or self.best
+        told = self._texts.message(event, phase)
+        return told if told is None or "number" not in event else "  ".join([told, *self._time_left()])
+
+    def _begin(self, plan: Event) -> None:
+        self.plan, self.work, self._texts = plan, Work(plan["phases"]), EventTexts(plan)
+        self.speeds.weights = {
+            each["events"][0]: each["weight"] for each in plan["phases"] if each["weight"] is not None
+        }
 
     def place(self) -> str:
-        """Return genotype, repeat, epoch and step."""
+        """Return the current round and phase."""
         return self._place
 
     def figures(self) -> list[str]:
-        """Return loss, rate, the lowest test error so far and the time left."""
-        best = None if self.best is None else f"lowest test error {percent(self.best, 2)}"
-        return figures_text(self.loss, self.rate, best, self.left())
+        """Return the last figures that are known: loss, rate, best, time left."""
+        figures = [] if self.loss is None else [f"loss {self.loss:.3f}"]
+        figures += [] if self.rate is None else [f"rate {self.rate:.4f}"]
+        figures += [] if self.best is None else [self.best]
+        return figures + self._time_left()
 
     def left(self) -> float | None:
         """Return the seconds that are left; None before anything was measured."""
-        return self.speeds.left({"step": self._total - self._done})
+        return self.speeds.left(self.work.left()) if self.plan else None
 
-
-def figures_text(loss: float | None, rate: float | None, best: str | None, left: float | None) -> list[str]:
-    """Return the last figures that are known, and the time left, each as text."""
-    figures = [] if loss is None else [f"loss {loss:.3f}"]
-    figures += [] if rate is None else [f"rate {rate:.4f}"]
-    figures += [] if best is None else [best]
-    return figures + ([] if left is None else [f"left {duration(left)}"])
+    def _time_left(self) -> list[str]:
+        left = self.left()
+        return [] if left is None else [f"left {duration(left)}"]
 
 
 def line(track: Track) -> str:
@@ -361,9 +191,17 @@ class _Stderr(logging.Handler):
 
 
 @contextmanager
-def following(track: Track, title: str, quiet: bool = False) -> Iterator[Listener]:
-    """Yield a listener that shows a track: live if stderr is a terminal, else as a line every few seconds."""
-    if quiet:
+def following(title: str, track: Track | None = None) -> Iterator[Listener]:
+    """Yield a listener that shows where the work stands: live on a terminal, else as a line every few seconds.
+
+    Where ``telling`` is quiet it shows nothing.
+
+    Args:
+        title: of the live display.
+        track: of work that was begun before; None: it begins now.
+    """
+    track = Track(time.monotonic()) if track is None else track
+    if not log.isEnabledFor(logging.INFO):
         yield lambda event: None
     elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         from rich.console import Console

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import logging
 import shlex
 import time
@@ -16,20 +15,17 @@ from typing import Any, TypeVar
 import click
 from attrs import frozen
 
-from bnao import backends
-from bnao.cli.figures import duration
 from bnao.cli.folders import dated_folder
 from bnao.cli.options import Decorator, all_of
-from bnao.cli.progress import telling
+from bnao.cli.progress import following, telling
 from bnao.cli.reports import peak_memory, spent_line
 from bnao.cli.stopping import going_on
-from bnao.config.settings import MachineConfig
-from bnao.errors import BnaoError, ConfigError
-from bnao.protocols import Backend, Event, Listener
-from bnao.provenance import ABOUT, About, keep_about
+from bnao.errors import BnaoError
+from bnao.provenance import ABOUT
 from bnao.run import CONFIG, LOCK, Run, check_takes
 from bnao.studies import plots
 from bnao.studies.ranking import POOL, RESULT
+from bnao.studies.tables import PreparedStudy, TableStudyConfig, prepare_study
 
 log = logging.getLogger("bnao.cli")
 
@@ -99,7 +95,7 @@ class Output:
 
 
 @contextmanager
-def study_folder(folder: Path, config: object, facts: About | None = None) -> Iterator[Run]:
+def study_folder(folder: Path, config: object) -> Iterator[Run]:
     """Yield the folder of a study, made or resumed; an interruption within prints how to resume.
 
     Raises:
@@ -108,8 +104,6 @@ def study_folder(folder: Path, config: object, facts: About | None = None) -> It
     known = check_takes(folder, config)
     try:
         with Run.of(folder, config) as run:
-            if facts is not None:
-                keep_about(run, facts)
             log.info("folder: %s", folder)
             with going_on(f"the same command with --out {shlex.quote(str(folder))}"):
                 yield run
@@ -140,45 +134,18 @@ def _drawn(study: plots.Study, folder: Path, kind: str) -> list[Path]:
     return plots.save(plots.figures_of(study), folder, kind)
 
 
-def framework(machine: MachineConfig, what: str) -> Backend:
-    """Return the backend that a study works with.
-
-    Args:
-        machine: names it.
-        what: what a table cannot do, such as "has no NAO controller".
-
-    Raises:
-        ConfigError: it is a table.
-    """
-    backend = backends.load(machine.backend)
-    if backend.name == "table":
-        raise ConfigError(f"backend 'table' {what}; name a framework with --backend")
-    return backend
+def table_study(config: TableStudyConfig, folder: Path) -> Any:
+    """Make a study of tables in its folder, and show where it stands."""
+    prepared: PreparedStudy[Any] = prepare_study(config)
+    with study_folder(folder, config) as run, following("study") as listen:
+        return prepared.study(run, listen)
 
 
-def counting(total: int, line: str) -> Listener:
-    """Return a listener that logs each event, how many there will be, and the time that is left.
-
-    Args:
-        total: events to come.
-        line: of each, a format of the event's values.
-    """
-    done, start = itertools.count(1), time.monotonic()
-
-    def listen(event: Event) -> None:
-        number = next(done)
-        left = (time.monotonic() - start) / number * (total - number)
-        log.info("%s %d/%d  %s  left %s", event["event"], number, total, line.format(**event), duration(left))
-
-    return listen
-
-
-def required(path: str | None, option: str) -> Path:
-    """Return the file of an option that must be given.
+def required(path: str | None, option: str) -> None:
+    """Refuse a command without the file of an option that must be given.
 
     Raises:
         click.UsageError: it was not.
     """
     if path is None:
         raise click.UsageError(f"name a CSV file with {option}")
-    return Path(path)

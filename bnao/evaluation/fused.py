@@ -14,6 +14,7 @@ from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError, DataError
 from bnao.evaluation.proxies import zero_cost_scores
 from bnao.evaluation.trainings import Training, short_config
+from bnao.events import without_plan
 from bnao.network.size import count_parameters
 from bnao.protocols import Backend, Listener, Probing
 from bnao.run import Folder, round_off
@@ -100,7 +101,7 @@ class Fuser:
                 data=config.data,
                 machine=config.machine,
             )
-            found = zero_cost_scores(genotypes, asked, self._backend, dataset, listen=listen)
+            found = zero_cost_scores(genotypes, asked, self._backend, dataset, listen=without_plan(listen))
             parts |= {name: np.array([entry.mean(name) for entry in found]) for name in config.proxy_names}
         alike = fuse(parts)
         if not config.landmarks:

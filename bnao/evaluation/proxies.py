@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from bnao.config.studies import ProxiesConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError
+from bnao.events import phase
 from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.protocols import Backend, Listener, Probe, Probing
 from bnao.space.genotype import Genotype
@@ -262,6 +263,7 @@ def zero_cost_scores(
     sizes = count_parameters(genotypes, network, live=True).tolist()
     products = count_multiply_adds(genotypes, network, live=True).tolist()
     scored = []
+    listen({"event": "plan", "phases": [phase("probed", loops={"genotype": (1, len(genotypes))})]})
     for index, genotype in enumerate(genotypes):
         values: dict[str, list[float]] = {name: [] for name in config.names}
         for seed in seeds:

@@ -15,10 +15,12 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import MachineConfig
 from bnao.data.dataset import LabelledImages, scale_and_offset
 from bnao.errors import DataError, GenotypeError
+from bnao.events import Listener, phase
 from bnao.network.trained import Trained
 from bnao.protocols import Backend, Classifying, Scorer
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
+from bnao.strategies.plan import SCORED_AT_ONCE
 
 
 @frozen
@@ -51,7 +53,9 @@ class OneShotScore:
         return {"genotype": str(self.genotype), "id": self.genotype.id, **plain}
 
 
-def score_genotypes(genotypes: Sequence[Genotype], supernet: Scorer) -> list[OneShotScore]:
+def score_genotypes(
+    genotypes: Sequence[Genotype], supernet: Scorer, *, listen: Listener = lambda event: None
+) -> list[OneShotScore]:
     """Score genotypes of the supernet's space by its weights as they are, each on the same dev images.
 
     Args:
@@ -59,6 +63,7 @@ def score_genotypes(genotypes: Sequence[Genotype], supernet: Scorer) -> list[One
         supernet: of a backend; with ``load_state(read_supernet(folder))`` (``bnao.strategies.journal``) that of a run.
             Where it classifies images (those of ``torch`` and ``keras``), accuracy and log-likelihood come from one
             forward pass; a table has scores alone.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
         One entry a genotype, in the order given. Scores are those of ``supernet.score``, to the bit.
@@ -81,6 +86,15 @@ def score_genotypes(genotypes: Sequence[Genotype], supernet: Scorer) -> list[One
             space.check(genotype)
         except GenotypeError as error:
             raise GenotypeError(f"genotype {index}: {error}") from None
+    listen({"event": "plan", "phases": [phase("score", loops={"scored": (1, len(genotypes))}, at_once=SCORED_AT_ONCE)]})
+    scores: list[OneShotScore] = []
+    while len(scores) < len(genotypes):
+        scores += _scored(genotypes[len(scores) : len(scores) + SCORED_AT_ONCE], supernet)
+        listen({"event": "score", "scored": len(scores), "of": len(genotypes)})
+    return scores
+
+
+def _scored(genotypes: Sequence[Genotype], supernet: Scorer) -> list[OneShotScore]:
     if isinstance(supernet, Classifying):
         return [
             OneShotScore(
@@ -89,7 +103,7 @@ def score_genotypes(genotypes: Sequence[Genotype], supernet: Scorer) -> list[One
             for genotype, found in zip(genotypes, supernet.classify(genotypes), strict=True)
         ]
     images = supernet.scored_images
-    scores = supernet.score(genotypes).tolist() if genotypes else []
+    scores = supernet.score(genotypes).tolist()
     errors = [None if images is None else binomial_error(score, images) for score in scores]
     return [OneShotScore(*entry) for entry in zip(genotypes, scores, errors, strict=True)]
 

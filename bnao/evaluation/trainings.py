@@ -17,6 +17,7 @@ from bnao.classification import class_errors, label_ranks
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import AUTO, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
+from bnao.events import phase
 from bnao.jobs import Job
 from bnao.metrics import Estimate, rank_agreement
 from bnao.network.size import count_multiply_adds, count_parameters, within_budget
@@ -28,6 +29,7 @@ from bnao.run import Folder, Run, understanding
 from bnao.space.genotype import Genotype
 from bnao.strategies.inheritance import Inheritance, SupernetWeights
 from bnao.training import loop
+from bnao.training.steps import stand_alone_epoch_steps
 
 RESULT = "evaluation.json"
 
@@ -154,6 +156,13 @@ def evaluate(
     whole = dataset.joined()
     supernet = None if config.from_supernet is None else SupernetWeights.of(config.from_supernet, config.network)
     evaluations: list[Evaluation] = []
+    steps = stand_alone_epoch_steps(config, whole)
+    loops = {"genotype": len(genotypes), "repeat": config.repeats, "epoch": config.epochs, "step": steps}
+    counted = {name: (1, count) for name, count in loops.items()}
+    plan = {"event": "plan", "phases": [phase("step", "trained", loops=counted, weight=1.0)]}
+    if run:
+        run.keep_plan(plan)
+    listen(plan)
     for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset), strict=True)):
         tests = []
         network = dataset.network(own.network)

@@ -23,10 +23,10 @@ from bnao.events import Event
 #: numbers that say where an event is, not what was measured there
 _PLACES = frozenset({
     "round", "rounds", "step", "steps", "epoch", "epochs", "genotype", "genotypes", "of", "repeat", "seed", "length",
-    "trained", "scored", "known", "learned_from", "n", "duplicates", "proposals",
+    "trained", "scored", "known", "learned_from", "n", "duplicates", "proposals", "number", "size",
 })  # fmt: skip
 #: events of which there are many, whose numbers other events sum up
-_LEFT_OUT = frozenset({"score", "pool", "probed", "exhausted", "end"})
+_LEFT_OUT = frozenset({"plan", "score", "pool", "probed", "exhausted", "end"})
 
 
 @frozen
@@ -91,7 +91,7 @@ def _place(event: Event) -> tuple[str, int]:
         "proposals": "controller/proposals",
         "round": "search",
     }
-    return named.get(kind, kind), int(event.get("round", event.get("trained", 0)))
+    return named.get(kind, kind), int(event.get("round", event.get("trained", event.get("number", 0))))
 
 
 class Writer(Protocol):

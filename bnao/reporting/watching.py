@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bnao.run import LOG
+from bnao.events import Event
+from bnao.run import LOG, PLAN, read_json, understanding
 
 
 class Follower:
@@ -56,3 +57,24 @@ class Follower:
                     event = json.loads(line)
                     if isinstance(event, dict) and "event" in event:
                         yield event
+
+
+def plan_of_log(folder: Path, kind: str) -> Event:
+    """Return the plan of the work in a folder, by the events that its log has.
+
+    The log of an evaluation has an event an epoch, not one a step. A run from before plans were kept has an empty one.
+
+    Raises:
+        RunError: the plan's file was changed by hand.
+    """
+    path = folder / PLAN
+    if not path.is_file():
+        return {"event": "plan", "phases": []}
+    content = read_json(path)
+    with understanding(path):
+        phases = [dict(phase) for phase in content["phases"]]
+        if kind == "evaluation":
+            for phase in phases:
+                phase["events"] = ["epoch" if name == "step" else name for name in phase["events"]]
+                phase["at_once"] = int(phase["loops"]["step"][1])
+        return {**content, "event": "plan", "phases": phases}

@@ -136,6 +136,11 @@ class Journal:
     def _known(self, name: str, read: Callable[[Mapping[str, Any]], T]) -> T | None:
         return self._run.known(name, read) if self._run else None
 
+    def keep_plan(self, plan: Mapping[str, Any]) -> None:
+        """Keep the event that says what the search will do."""
+        if self._run:
+            self._run.keep_plan(plan)
+
     def log(self, event: Mapping[str, Any]) -> None:
         """Add an event to the run's log."""
         if self._run:

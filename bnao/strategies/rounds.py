@@ -44,14 +44,13 @@ from bnao.strategies.candidates import Pool, budgets_text, nearest, within_budge
 from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import first_weights
 from bnao.strategies.journal import Journal
+from bnao.strategies.plan import SCORED_AT_ONCE, search_plan
 from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share, rank_by_fusion, rank_by_training
 from bnao.streams import stream
 from bnao.training import loop
 
 SizeFunction = Callable[[Sequence[Genotype]], ArrayLike]
 
-# genotypes scored between two signs of life
-_SCORED_AT_ONCE = 10
 # random genotypes looked at for each one wanted, before a budget is called too tight
 _TRIES = 300
 
@@ -179,6 +178,9 @@ class _Search:
 
     def result(self, rerank: Callable[[Genotype], float] | None, fuse: Fuse | None) -> SearchResult:
         config = self.config
+        plan = search_plan(config, self.supernet, self.steps, fuses=bool(fuse), reranks=bool(rerank))
+        self.journal.keep_plan(plan)
+        self.listen(plan)
         if self.journal.state is not None:
             self.supernet.load_state(self.journal.state)
         elif self.load_weights():
@@ -287,8 +289,8 @@ class _Search:
         if isinstance(self.supernet, Reporting):
             self.supernet.report_to(partial(self.alone, round_index))
         best = -math.inf
-        for start in range(0, len(genotypes), _SCORED_AT_ONCE):
-            some = genotypes[start : start + _SCORED_AT_ONCE]
+        for start in range(0, len(genotypes), SCORED_AT_ONCE):
+            some = genotypes[start : start + SCORED_AT_ONCE]
             scores = self.supernet.score(some).tolist()
             self.scores |= zip(some, scores, strict=True)
             best = max(best, *scores)

@@ -7,6 +7,7 @@ search's queries are all genotypes it scored, in the order in which it did.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from bnao.backends.table import TableSupernet
 from bnao.config.settings import SearchConfig
 from bnao.config.table_studies import ControllerEntry, ControllersConfig
 from bnao.errors import ConfigError, DataError
+from bnao.events import phase
 from bnao.jobs import Job, run_jobs
 from bnao.protocols import Controller, Listener
 from bnao.run import Folder, round_off
@@ -261,7 +263,7 @@ def study_controllers(
         tests: what it is judged by, shape (n,).
         makers: of the controllers that need a backend, by name; the others are known.
         folder: finished searches are kept there and not made again. None: nothing is kept.
-        listen: called when a search is done.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Raises:
         ConfigError: more queries than rows, or a controller that is not known.
@@ -291,6 +293,9 @@ def study_controllers(
         name = f"searches/{entry.name}-{entry.proposals}-seed-{seed}.json"
         return Job(name, lambda: searched(entry, seed), _BestSoFar._asdict, _BestSoFar.from_json)
 
+    total = sum(entry.seeds for entry in config.controllers)
+    listen({"event": "plan", "phases": [phase("search", loops={"number": (1, total)})]})
+    numbers = itertools.count(1)
     for entry in config.controllers:
         seeds = tuple(range(config.seed, config.seed + entry.seeds))
         found = []
@@ -302,7 +307,8 @@ def study_controllers(
                     f"{config.queries} were wanted"
                 )
             found.append(rows)
-            listen({"event": "search", "controller": entry.name, "seed": seed, "best": rows.best_score[-1]})
+            place = {"number": next(numbers), "of": total, "controller": entry.name, "seed": seed}
+            listen({"event": "search", **place, "best": rows.best_score[-1], "known": finished.known})
         best, scored = (
             np.array([[rows[which][queries - 1] for queries in grid] for rows in found]) for which in (0, 1)
         )

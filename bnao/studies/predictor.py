@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bnao.config.settings import ControllerConfig
 from bnao.config.table_studies import PredictorConfig
 from bnao.errors import ConfigError, DataError
+from bnao.events import phase
 from bnao.jobs import Job, run_jobs
 from bnao.metrics import kendall_tau, spearman
 from bnao.protocols import Listener, Predicting
@@ -112,7 +113,7 @@ def study_predictor(
         scores: shape (n,).
         make: makes an untrained controller.
         folder: finished trainings are kept there and not made again. None: nothing is kept.
-        listen: called when a training is done.
+        listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Raises:
         ConfigError: a part is so large that fewer than three genotypes are held out.
@@ -146,9 +147,11 @@ def study_predictor(
         for size, seed in places
     )
     rows: dict[int, list[_Figures]] = {seed: [] for seed in seeds}
-    for (size, seed), finished in zip(places, run_jobs(jobs, folder), strict=True):
+    listen({"event": "plan", "phases": [phase("training", loops={"number": (1, len(places))})]})
+    for number, ((size, seed), finished) in enumerate(zip(places, run_jobs(jobs, folder), strict=True), start=1):
         rows[seed].append(finished.value)
-        listen({"event": "training", "size": size, "seed": seed, "tau": finished.value.kendall_tau})
+        place = {"number": number, "of": len(places), "size": size, "seed": seed}
+        listen({"event": "training", **place, "tau": finished.value.kendall_tau, "known": finished.known})
     tau, rho, seconds = np.moveaxis(np.array(list(rows.values())), -1, 0)
     others = tuple(held_out[size] for size in config.sizes)
     return PredictorStudy(config.space, n, config.sizes, others, tau, rho, seconds, config.controller.controller)

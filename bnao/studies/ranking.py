@@ -22,6 +22,7 @@ from bnao.config.studies import ProxiesConfig, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
 from bnao.evaluation.proxies import zero_cost_scores
+from bnao.events import without_plan
 from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
@@ -31,6 +32,7 @@ from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in, space_named
 from bnao.strategies.fusion import fuse
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
+from bnao.studies.plan import study_plan
 from bnao.studies.supernets import TrainedSupernet, trained_supernet
 from bnao.studies.truth import ShortTrainings, about_study, known_truth, short_trainings, trained_truth
 
@@ -184,10 +186,11 @@ class RankingStudy:
         if not self.proxies:
             return {}
         joined = fuse({"size": self.given_size, **self.proxies}).values
-        ways = {name: _undefined_last(scores) for name, scores in self.proxies.items()} | {FUSED: joined}
+        # those that are not defined are the lowest
+        ways = {name: np.where(np.isnan(scores), -np.inf, scores) for name, scores in self.proxies.items()}
         return {
             name: rank_agreement(scores, self.truth, size=self.given_size, k=self.top, resamples=self.resamples)
-            for name, scores in ways.items()
+            for name, scores in {**ways, FUSED: joined}.items()
         }
 
     def fused_scores(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
@@ -362,11 +365,6 @@ class RankingStudy:
         )
 
 
-def _undefined_last(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores of which those that are not defined are the lowest."""
-    return np.where(np.isnan(scores), -np.inf, scores)
-
-
 def _counts_of(content: Mapping[str, Any]) -> dict[str, NDArray[np.float64]] | None:
     """Return the sizes of the genotypes in a study.json; of an early version they are counted anew, if it says how."""
     keys = {name: name.replace("-", "_") for name in SIZE_COUNTS}
@@ -456,9 +454,11 @@ def study_ranking(
         keep_about(run, about_study(config, backend, dataset))
         pool = [{"genotype": str(g), "size": size} for g, size in zip(ranked, sizes.tolist(), strict=False)]
         run.write_json(POOL, {"space": space.name, "pool": pool})
+    if truth is None and whole is None:
+        raise ConfigError("without a truth the study needs the images without a dev part, to train alone on")
+    listen(study_plan(config, len(ranked), dataset, whole if truth is None else None))
     if truth is None:
-        if whole is None:
-            raise ConfigError("without a truth the study needs the images without a dev part, to train alone on")
+        assert whole is not None
         truths = trained_truth(config, ranked, backend, whole, store, tell)
     else:
         truths = known_truth(ranked, truth)
@@ -492,6 +492,6 @@ def _proxies(
     )  # fmt: skip
     found = zero_cost_scores(
         genotypes, asked, backend, dataset,
-        listen=lambda event: tell("probed", genotype=event["genotype"], of=event["of"]),
+        listen=without_plan(lambda event: tell("probed", genotype=event["genotype"], of=event["of"])),
     )  # fmt: skip
     return {name: np.array([round_off(entry.mean(name)) for entry in found]) for name in config.proxy_names}

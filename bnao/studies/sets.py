@@ -11,10 +11,12 @@ from attrs import evolve, frozen
 
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
-from bnao.protocols import Backend, Listener
+from bnao.events import Event, Listener, without_plan
+from bnao.protocols import Backend
 from bnao.provenance import keep_about, keep_study
 from bnao.run import Folder, Run
 from bnao.space.genotype import Genotype
+from bnao.studies.plan import study_plan
 from bnao.studies.ranking import RankingStudy, study_ranking
 from bnao.studies.truth import SETS, about_study, truth_sources
 
@@ -74,6 +76,7 @@ def study_ranking_sets(
         keep_about(run, about_study(config, backend, dataset))
     sources = truth_sources(config)
     studies = {}
+    listen(_plan(config, dataset, whole if truths is None else None, genotypes))
     for name in config.sizes:
         own = evolve(config, sizes=(name,), truth=str(sources[name]) if sources else None)
 
@@ -85,12 +88,24 @@ def study_ranking_sets(
                 own, backend, dataset, whole,
                 truth=None if truths is None else truths[name],
                 genotypes=None if genotypes is None else genotypes[name],
-                run=folder, store=store, listen=told,
+                run=folder, store=store, listen=without_plan(told),
             )  # fmt: skip
     found = RankingSets(studies)
     if run:
         keep_study(run, found.to_json(), config, data=dataset.describe())
     return found
+
+
+def _plan(
+    config: StudyConfig, dataset: Dataset, whole: Dataset | None, given: Mapping[str, Sequence[Genotype]] | None
+) -> Event:
+    """Return the plan of all sets' studies, one after the other."""
+    plans = []
+    for name in config.sizes:
+        genotypes = config.genotypes if given is None else len(set(given[name]))
+        plans.append(study_plan(config, genotypes, dataset, whole, sizes=name))
+    phases = [phase for plan in plans for phase in plan["phases"]]
+    return {"event": "plan", "supernets": sum(plan["supernets"] for plan in plans), "phases": phases}
 
 
 @contextmanager

@@ -20,14 +20,12 @@ from bnao.protocols import Backend, Classifying, Scorer, State, Step
 from bnao.run import Folder, understanding
 from bnao.sampler import sampler_of_round
 from bnao.space.genotype import Genotype
+from bnao.strategies.plan import SCORED_AT_ONCE
 from bnao.studies.truth import Tell
 from bnao.training import loop
 
 #: of each ranked genotype, by the epochs after which they were scored
 Scores = dict[int, list[float]]
-
-# genotypes scored between two signs of life
-_SCORED_AT_ONCE = 10
 
 
 def supernet_config(config: StudyConfig, planned: PlannedSupernet) -> SearchConfig:
@@ -112,8 +110,8 @@ def trained_supernet(
             if made not in marks or marks[made] in scores:
                 return
             values: list[float] = []
-            for at in range(0, len(ranked), _SCORED_AT_ONCE):
-                values += _scores(supernet, ranked[at : at + _SCORED_AT_ONCE], config.score)
+            for at in range(0, len(ranked), SCORED_AT_ONCE):
+                values += _scores(supernet, ranked[at : at + SCORED_AT_ONCE], config.score)
                 tell("score", **place, epochs=marks[made], scored=len(values), of=len(ranked))
             scores[marks[made]] = values
             files.keep_scores(scores)

@@ -10,21 +10,22 @@ from pretend_backend import BACKEND
 from rich.console import Console
 
 from bnao.cli.figures import duration, percent
-from bnao.cli.progress import EvaluationTrack, SearchTrack, Smoothed, Speeds, line, picture
+from bnao.cli.progress import Smoothed, Speeds, Track, line, picture
 from bnao.cli.reports import balance_line, pool_line, random_line, table
-from bnao.cli.study_track import StudyTrack
-from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import build
 from bnao.config.settings import ControllerConfig, SearchConfig
 from bnao.config.studies import StudyConfig
 from bnao.evaluation.comparison import against_random
+from bnao.events import phase
 from bnao.space.spaces import SPACES
 from bnao.strategies.balance import balance
+from bnao.strategies.plan import search_plan
 from bnao.strategies.result import Ranked, SearchResult
 from bnao.streams import stream
 from bnao.studies.ranking import study_ranking
 from bnao.studies.sets import study_ranking_sets
 from bnao.testing import small_dataset
+from tests.strategies.test_rounds import CountingSupernet
 
 GENOTYPES = SPACES["nao"].random_genotypes(4, stream(0, "progress"))
 RANKED = Ranked(
@@ -55,7 +56,7 @@ def test_smoothing_weighs_each_earlier_value_by_a_power_of_keep():
 
 
 def test_the_time_left_is_the_units_left_at_the_speed_measured():
-    speeds = Speeds({"score": (0.5, "step")})
+    speeds = Speeds({"score": 0.5, "step": 1.0})
     assert speeds.left({"step": 3}) is None
 
     speeds.add("step", units=1, seconds=2.0)
@@ -71,8 +72,17 @@ def test_the_time_left_is_the_units_left_at_the_speed_measured():
 SMALL = SearchConfig(rounds=3, pool=10, new=4, rerank_epochs=1, controller=ControllerConfig(epochs=7))
 
 
-def search_track(config=SMALL, scored_images=100, learns=True):
-    return SearchTrack(config, learns=learns, scored_images=scored_images, start=0.0)
+def track_of(plan):
+    track = Track(start=0.0)
+    assert track.update(plan, now=0.0) is None
+    return track
+
+
+def search_track(config=SMALL, scored_images=100):
+    """The track of a search that trains 20 steps a round, as its plan is told."""
+    supernet = CountingSupernet()
+    supernet.scored_images = scored_images
+    return track_of(search_plan(config, supernet, 20, fuses=False, reranks=bool(config.rerank_epochs)))
 
 
 def step(number, of_round=1):
@@ -84,27 +94,40 @@ def test_what_is_left_of_a_search_is_counted_by_kind_of_work():
     track.update(step(5), now=1.0)
 
     # 15 steps here and two rounds of 20; 10, 14 and 18 to score; two trainings of 7 epochs; two pools; five best
-    assert track.still(1, step=5) == {"step": 55, "score": 42, "controller": 14, "pool": 2, "rerank": 5}
+    assert track.work.left() == {"step": 55, "score": 42, "controller": 14, "pool": 2, "rerank": 5}
     # in the second round, 6 of 14 scored
-    assert track.still(2, scored=6) == {"step": 20, "score": 26, "controller": 7, "pool": 1, "rerank": 5}
+    track.update({"event": "score", "round": 2, "scored": 6, "of": 14, "best": 0.5}, now=2.0)
+    assert track.work.left() == {"step": 20, "score": 26, "controller": 7, "pool": 1, "rerank": 5}
     # the controller behind the second round, 3 of 7 epochs
-    assert track.still(2, scored=math.inf, epoch=3) == {
-        "step": 20,
-        "score": 18,
-        "controller": 4,
-        "pool": 1,
-        "rerank": 5,
-    }
+    track.update({"event": "controller", "round": 2, "epoch": 3, "epochs": 7, "loss": 0.1, "rate": 0.1}, now=3.0)
+    assert track.work.left() == {"step": 20, "score": 18, "controller": 4, "pool": 1, "rerank": 5}
 
 
 def test_where_only_new_genotypes_are_scored_there_are_fewer_to_score():
     track = search_track(evolve(SMALL, rescore="new"))
 
-    assert [track.to_score(number) for number in (1, 2, 3)] == [10, 4, 4]
+    assert track.work.left()["score"] == 10 + 4 + 4
+
+
+def test_a_search_that_ends_early_has_nothing_left_but_what_follows_its_rounds():
+    track = search_track()
+    track.update({"event": "exhausted", "round": 2, "message": "no more"}, now=1.0)
+    track.update({"event": "rerank", "trained": 2, "of": 5, "accuracy": 0.5}, now=2.0)
+
+    assert track.work.left() == {"rerank": 3}
+
+
+def test_what_was_done_before_a_resume_is_neither_left_nor_measured():
+    track = search_track(evolve(SMALL, rerank_epochs=0, controller=ControllerConfig(controller="random")))
+    track.update(step(19, of_round=3), now=1.0)
+
+    # a step, and eighteen scores on 100 dev images, each a third of 100 / 64 steps
+    assert track.work.left() == {"step": 1, "score": 18}
+    assert track.speeds.left(track.work.left()) == pytest.approx(1 + 18 * 100 / 64 / 3)
 
 
 def test_trainings_apart_are_counted_by_epochs_also_after_a_resume():
-    track = search_track(evolve(SMALL, sharing="none", alone_epochs=6, rerank_epochs=0), learns=False)
+    track = search_track(evolve(SMALL, sharing="none", alone_epochs=6, rerank_epochs=0))
     track.update({"event": "pool", "round": 1, "genotypes": 10, "sources": {"random": 10}, "duplicates": 0}, now=0.0)
     # the first two were trained before
     track.update(
@@ -122,9 +145,11 @@ def test_trainings_apart_are_counted_by_epochs_also_after_a_resume():
     )
 
     # 18 genotypes of six epochs each, of which 13 are done
-    assert track.still(1)["alone"] == 18 * 6 - 13
-    assert track.still(2, scored=math.inf)["alone"] == 4 * 6
+    assert track.work.left()["alone"] == 18 * 6 - 13
     assert line(track) == "round 1/3  trained alone 2/10  epoch 1/6  loss 2.000  rate 0.0200  left 1:35"
+    track.update({"event": "round", "round": 2, "rounds": 3, "best": 0.5, "genotype": ""}, now=2.0)
+    track.update({"event": "pool", "round": 3, "genotypes": 4, "sources": {"random": 4}, "duplicates": 0}, now=3.0)
+    assert track.work.left()["alone"] == 4 * 6
 
 
 def test_a_line_tells_round_step_loss_rate_best_and_time_left():
@@ -172,7 +197,8 @@ def test_scores_that_are_no_shares_are_told_as_they_are():
 
 
 def test_an_evaluation_tells_its_place_and_what_is_left():
-    track = EvaluationTrack(EvaluateConfig(epochs=10, repeats=2), genotypes=3, start=0.0)
+    loops = {"genotype": (1, 3), "repeat": (1, 2), "epoch": (1, 10), "step": (1, 5)}
+    track = track_of({"event": "plan", "phases": [phase("step", "trained", loops=loops, weight=1.0)]})
     place = {"genotype": 2, "of": 3, "repeat": 1}
     epoch = {**place, "epoch": 4, "epochs": 10, "loss": 0.5, "rate": 0.01}
 
@@ -273,7 +299,7 @@ def test_a_single_genotype_has_no_gain_with_an_interval():
 
 STUDY = {
     "genotypes": 6, "seeds": 2, "repeats": 2, "alone_epochs": 3, "resamples": 100, "short": "1,2",
-    "network": {"channels": 4, "cells": 1, "nodes": 2},
+    "network": {"channels": 4, "cells": 1, "nodes": 2}, "training": {"batch_size": 40},
 }  # fmt: skip
 
 
@@ -282,22 +308,18 @@ STUDY = {
 def test_the_work_left_of_a_study_falls_to_nothing_by_what_its_events_tell(marks, sizes):
     config = build(StudyConfig, {**STUDY, "marks": marks, "epochs": "1,3", "sizes": sizes})
     dataset, sets = small_dataset(), sizes.count(",") + 1
-    # the pretended networks make one step an epoch, the pretended supernet four
-    track = StudyTrack(
-        config, 6, trains=True, alone_steps=1, supernet_steps=4, short_steps=1, scored_images=8, start=0.0
-    )
     lengths = 1 + 3 if marks == "own" else 3
     begun = {"epoch": 6 * 2 * 3, "step": 4 * lengths * 2 * 2, "score": 6 * 2 * 2 * 2, "short_epoch": 6 * 2 * (1 + 2)}
-    assert track._left == {kind: sets * units for kind, units in begun.items()}
-    lefts, lines = [], []
+    track, lefts, lines = Track(start=0.0), [], []
 
     def listen(event):
         lines.append(track.update(event, now=float(len(lines))))
-        lefts.append(dict(track._left))
+        lefts.append(dict.fromkeys(begun, 0) | track.work.left())
 
     study = study_ranking_sets if sets > 1 else study_ranking
     study(config, BACKEND, dataset, dataset.joined(), listen=listen)
 
+    assert lefts[0] == {kind: sets * units for kind, units in begun.items()}  # as the plan is told, before all else
     for kind in begun:
         counts = [left[kind] for left in lefts]
         assert counts == sorted(counts, reverse=True)

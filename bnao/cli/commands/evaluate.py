@@ -28,7 +28,7 @@ from bnao.cli.options import (
     layer_options,
     options_of,
 )
-from bnao.cli.progress import EvaluationTrack, following, telling
+from bnao.cli.progress import following, telling
 from bnao.cli.reports import (
     agreement_lines,
     evaluation_report,
@@ -144,7 +144,7 @@ def command(
         return
     start = time.monotonic()
     with telling(quiet):
-        done = _evaluated(config, chosen, folder, trackers, quiet)
+        done = _evaluated(config, chosen, folder, trackers)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
     _print(done, chosen, folder, as_json, long, spent)
 
@@ -271,9 +271,7 @@ class _Chosen:
 # --- the evaluation itself
 
 
-def _evaluated(
-    config: EvaluateConfig, chosen: _Chosen, folder: Path, trackers: Sequence[str], quiet: bool
-) -> list[Evaluation]:
+def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, trackers: Sequence[str]) -> list[Evaluation]:
     check_takes(folder, config)
     space = space_named(config.network.space, config.network.nodes)
     for genotype in chosen.genotypes:
@@ -289,10 +287,9 @@ def _evaluated(
         log.info("%s", dataset.describe())
         log.info("folder: %s", folder)
         again = f"the same command with --out {shlex.quote(str(folder))}"
-        track = EvaluationTrack(config, len(chosen.genotypes), time.monotonic())
         with (
             going_on(again),
-            following(track, "evaluation", quiet) as show,
+            following("evaluation") as show,
             tracked(trackers, folder, config, show) as listen,
         ):
             return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=listen)

@@ -14,18 +14,17 @@ from typing import Any
 import attrs
 import click
 
-from bnao.cli.figures import duration, plain_score, plus_minus
+from bnao.backends import framework
+from bnao.cli.figures import plain_score, plus_minus
 from bnao.cli.genotypes import Given, file_option, long_option
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
-from bnao.cli.progress import INTERVAL, telling
+from bnao.cli.progress import following, telling
 from bnao.cli.reports import numbered, peak_memory, spent_line, table
-from bnao.cli.studies import framework
 from bnao.config.fields import to_toml
 from bnao.config.settings import SearchConfig
 from bnao.config.studies import ProxiesConfig
 from bnao.data.dataset import Dataset, load_dataset
 from bnao.evaluation.proxies import ZeroCostScores, undefined_lines, zero_cost_scores
-from bnao.protocols import Listener
 from bnao.run import read_config
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
@@ -106,10 +105,11 @@ def command(
         genotypes, scores = [entry.genotype for entry in ranked], {entry.genotype: entry.score for entry in ranked}
     start = time.monotonic()
     with telling(quiet):
-        backend = framework(config.machine, "trains and scores no network")
+        backend = framework(config.machine.backend, "trains and scores no network")
         dataset = load_dataset(config.data)
         log.info("%s", dataset.describe())
-        found = zero_cost_scores(genotypes, config, backend, dataset, listen=_progress(start))
+        with following("zero-cost scores") as listen:
+            found = zero_cost_scores(genotypes, config, backend, dataset, listen=listen)
     seconds, memory = round(time.monotonic() - start, 1), peak_memory()
     spent = {"seconds": seconds, "peak_memory_bytes": memory}
     if as_json:
@@ -140,21 +140,6 @@ def _settings_of_run(config: SearchConfig) -> dict[str, dict[str, Any]]:
         "data": attrs.asdict(config.data),
         "machine": machine,
     }
-
-
-def _progress(start: float) -> Listener:
-    """Log how far it is, now and then."""
-    last = start
-
-    def listen(event: Mapping[str, Any]) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= INTERVAL:
-            left = (now - start) / event["genotype"] * (event["of"] - event["genotype"])
-            log.info("scored %d/%d  left %s", event["genotype"], event["of"], duration(left))
-            last = now
-
-    return listen
 
 
 def _content(

@@ -16,10 +16,10 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao import backends
-from bnao.cli.figures import duration, percent, plain_score, plus_minus
+from bnao.cli.figures import percent, plain_score, plus_minus
 from bnao.cli.genotypes import Given, file_option, long_option
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.progress import INTERVAL, telling
+from bnao.cli.progress import following, telling
 from bnao.cli.reports import (
     agreement_lines,
     numbered,
@@ -47,9 +47,6 @@ from bnao.strategies.journal import read_supernet
 from bnao.strategies.result import read_result
 
 log = logging.getLogger("bnao.cli")
-
-# between two looks at the clock
-_AT_ONCE = 10
 
 
 @click.command("score", cls=SectionedCommand, params=options_of(MachineConfig, "Machine"))
@@ -143,17 +140,8 @@ def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
 
 
 def _told(supernet: Scorer, genotypes: Sequence[Genotype]) -> list[OneShotScore]:
-    """Return the scores, with a line now and then."""
-    scores: list[OneShotScore] = []
-    start = last = time.monotonic()
-    while len(scores) < len(genotypes):
-        scores += score_genotypes(genotypes[len(scores) : len(scores) + _AT_ONCE], supernet)
-        now = time.monotonic()
-        if now - last >= INTERVAL:
-            left = (now - start) / len(scores) * (len(genotypes) - len(scores))
-            log.info("scored %d/%d  left %s", len(scores), len(genotypes), duration(left))
-            last = now
-    return scores
+    with following("scores") as listen:
+        return score_genotypes(genotypes, supernet, listen=listen)
 
 
 def _joined(scores: Sequence[OneShotScore], config: SearchConfig) -> Fusion | None:

@@ -17,7 +17,7 @@ from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.folders import dated_folder
 from bnao.cli.genotypes import long_option, show_command
 from bnao.cli.options import SectionedCommand, configured, given_options, given_settings, layer_options, options_of
-from bnao.cli.progress import SearchTrack, following, telling
+from bnao.cli.progress import following, telling
 from bnao.cli.reports import peak_memory, search_report, spent_line
 from bnao.cli.stopping import going_on
 from bnao.cli.tracking import track_option, tracked
@@ -96,10 +96,10 @@ def command(
         start = time.monotonic()
         if resume is None:
             folder = _new_folder(config) if out is None else out
-            result = _started(config, folder, controller_backend, trackers, quiet)
+            result = _started(config, folder, controller_backend, trackers)
         else:
             folder = resume
-            result = _resumed(config.rounds, folder, trackers, quiet)
+            result = _resumed(config.rounds, folder, trackers)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
     _print(result, config, folder, as_json, long, spent)
 
@@ -147,7 +147,7 @@ def _new_folder(config: SearchConfig) -> Path:
 
 
 def _started(
-    config: SearchConfig, folder: Path, controller_backend: str | None, trackers: Sequence[str], quiet: bool
+    config: SearchConfig, folder: Path, controller_backend: str | None, trackers: Sequence[str]
 ) -> SearchResult:
     check_is_free(folder)
     kind = config.controller.controller
@@ -155,29 +155,22 @@ def _started(
         raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
     prepared = prepare_search(config, controller_backend)
     with Run.create(folder, config) as run:
-        return _searched(prepared, run, trackers, quiet)
+        return _searched(prepared, run, trackers)
 
 
-def _resumed(rounds: int, folder: Path, trackers: Sequence[str], quiet: bool) -> SearchResult:
+def _resumed(rounds: int, folder: Path, trackers: Sequence[str]) -> SearchResult:
     with Run.open(folder) as run:
-        return _searched(resumed_search(run, rounds), run, trackers, quiet)
+        return _searched(resumed_search(run, rounds), run, trackers)
 
 
-def _searched(prepared: PreparedSearch, run: Run, trackers: Sequence[str], quiet: bool) -> SearchResult:
-    config = prepared.config
+def _searched(prepared: PreparedSearch, run: Run, trackers: Sequence[str]) -> SearchResult:
     again = f"bnao search --resume {shlex.quote(str(run.folder))}"
     log.info("%s", prepared.about["data"]["description"])
     log.info("run folder: %s  (after a stop resume with: %s)", run.folder, again)
-    track = SearchTrack(
-        config,
-        learns=config.controller.controller in OF_A_BACKEND,
-        scored_images=prepared.supernet.scored_images,
-        start=time.monotonic(),
-    )
     with (
         going_on(again),
-        following(track, "search", quiet) as show,
-        tracked(trackers, run.folder, config, show) as listen,
+        following("search") as show,
+        tracked(trackers, run.folder, prepared.config, show) as listen,
     ):
         return prepared.search(run, listen)
 

@@ -6,17 +6,15 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from bnao.cli.progress import EvaluationTrack, SearchTrack, Track, following, line, telling
-from bnao.config.evaluation import EvaluateConfig
-from bnao.config.settings import OF_A_BACKEND, SearchConfig
+from bnao.cli.progress import Track, following, line, telling
 from bnao.errors import RunError
+from bnao.events import Event
 from bnao.reporting.folders import Found, found_in, kind_of
-from bnao.reporting.watching import Follower
-from bnao.run import check_is_run, is_locked, read_config
+from bnao.reporting.watching import Follower, plan_of_log
+from bnao.run import check_is_run, is_locked
 
 # seconds between two looks at the log
 _INTERVAL = 1.0
@@ -36,94 +34,50 @@ def command(run: Path, once: bool, as_json: bool) -> None:
     kind = kind_of(run)
     if kind == "study":
         raise RunError(f"{run} is the folder of a study; bnao runs says how far it is")
-    watched = _Watched(run, kind)
-    watched.catch_up()
+    follower = Follower(run)
+    track = _caught_up(plan_of_log(run, kind), list(follower.new()))
     if as_json:
-        click.echo(
-            json.dumps({**found_in(run).to_json(), "standing": watched.track.place(), "seconds_left": watched.left})
-        )
+        standing = {"standing": track.place(), "seconds_left": track.left()}
+        click.echo(json.dumps({**found_in(run).to_json(), **standing}))
         return
-    if once or not is_locked(run):
-        click.echo(_end(found_in(run), watched.track))
-        return
-    try:
-        with telling(), following(watched, kind) as listen:
-            running = True
-            while running:
-                time.sleep(_INTERVAL)
-                running = is_locked(run)  # before the log is read, so that its last lines are seen
-                watched.listen_to(listen)
-    except KeyboardInterrupt:
-        click.echo(f"no longer watched; the work in {run} goes on", err=True)
-        return
-    click.echo(_end(found_in(run), watched.track))
+    if not once and is_locked(run):
+        try:
+            track = _followed(run, kind, follower, track)
+        except KeyboardInterrupt:
+            click.echo(f"no longer watched; the work in {run} goes on", err=True)
+            return
+    click.echo(_end(found_in(run), track))
+
+
+def _caught_up(plan: Event, events: Sequence[Event]) -> Track:
+    """Return a track that has taken in a log up to now, by the seconds that its events tell."""
+    spent = sum(float(event.get("seconds", 0.0)) for event in events)
+    now = time.monotonic() - spent
+    track = Track(now)
+    track.update(plan, now)
+    for event in events:
+        now += float(event.get("seconds", 0.0))
+        track.update(event, now)
+    return track
+
+
+def _followed(run: Path, kind: str, follower: Follower, track: Track) -> Track:
+    """Show a track until nobody works in the folder any more; return it as it is then."""
+    with telling():
+        running = True
+        while running:
+            with following(kind, track) as listen:
+                while running and not follower.cut:
+                    time.sleep(_INTERVAL)
+                    running = is_locked(run)  # before the log is read, so that its last lines are seen
+                    events = list(follower.new())
+                    for event in events if not follower.cut else ():
+                        listen(event)
+            if follower.cut:  # the work was begun anew from an earlier place
+                track, follower.cut = _caught_up(plan_of_log(run, kind), events), False
+    return track
 
 
 def _end(found: Found, track: Track) -> str:
     """Return where the work stands, in a line."""
     return f"{found.state}  {line(track)}" if found.state != "finished" else f"finished  {found.folder}"
-
-
-class _Watched:
-    """A track that is made of a log: of what is in it already by the seconds its events tell, then by the clock."""
-
-    def __init__(self, run: Path, kind: str) -> None:
-        self._run, self._kind = run, kind
-        self._follower = Follower(run)
-        self.track = self._new([])
-
-    def _new(self, events: Sequence[dict[str, Any]]) -> SearchTrack | EvaluationTrack:
-        """Return a track that has seen these events."""
-        spent = sum(float(event.get("seconds", 0.0)) for event in events)
-        now = time.monotonic() - spent
-        track: SearchTrack | EvaluationTrack
-        if self._kind == "search":
-            config = read_config(self._run, SearchConfig)
-            # scores are shares of images but in a table; how many images is not in the folder
-            images = None if config.machine.backend == "table" else config.training.batch_size
-            learns = config.controller.controller in OF_A_BACKEND
-            track = SearchTrack(config, learns=learns, scored_images=images, start=now)
-        else:
-            genotypes = next((int(event["of"]) for event in events if "of" in event), 1)
-            track = EvaluationTrack(read_config(self._run, EvaluateConfig), genotypes, now)
-        for event in events:
-            now += float(event.get("seconds", 0.0))
-            track.update(event, now)
-        return track
-
-    def catch_up(self) -> None:
-        """Take in what is in the log."""
-        self.track = self._new(list(self._follower.new()))
-
-    def listen_to(self, listen: Any) -> None:
-        """Tell a listener what is new in the log; begin anew where it was cut back."""
-        events = list(self._follower.new())
-        if self._follower.cut:
-            self.track = self._new(events)
-            return
-        for event in events:
-            listen(event)
-
-    # what is followed is the track of the moment
-
-    @property
-    def share(self) -> float:
-        """Share of the phase that is done."""
-        return self.track.share
-
-    def update(self, event: Any, now: float) -> str | None:
-        """Take in an event."""
-        return self.track.update(event, now)
-
-    def place(self) -> str:
-        """Return the current round and phase."""
-        return self.track.place()
-
-    def figures(self) -> list[str]:
-        """Return the last figures."""
-        return self.track.figures()
-
-    @property
-    def left(self) -> float | None:
-        """The seconds left; None where they are not known yet."""
-        return self.track.left()

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from bnao.backends import framework
 from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.genotypes import Given
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
 from bnao.cli.progress import following
-from bnao.cli.studies import Output, framework, study_folder, study_options
+from bnao.cli.studies import Output, study_folder, study_options
 from bnao.cli.study_reports import ranking_report
-from bnao.cli.study_track import StudyTrack
 from bnao.cli.tracking import track_option, tracked
 from bnao.config.fields import to_toml
 from bnao.config.studies import StudyConfig
-from bnao.data.dataset import epoch_batches, load_dataset
+from bnao.data.dataset import load_dataset
 from bnao.errors import RunError
 from bnao.reporting.estimates import estimate_study
 from bnao.run import Folder
@@ -69,14 +68,14 @@ def command(
         click.echo(to_toml(config), nl=False)
         return
     if estimate:
-        framework(config.machine, "trains no supernet")
+        framework(config.machine.backend, "trains no supernet")
         show_costs(estimate_study(config), output.as_json)
         return
-    output.told(lambda: _studied(config, output.folder, store, file, trackers, output.quiet), ranking_report)
+    output.told(lambda: _studied(config, output.folder, store, file, trackers), ranking_report)
 
 
 def _studied(
-    config: StudyConfig, folder: Path, store: Path, file: Path | None, trackers: Sequence[str], quiet: bool
+    config: StudyConfig, folder: Path, store: Path, file: Path | None, trackers: Sequence[str]
 ) -> RankingStudy | RankingSets:
     space = space_named(config.network.space, config.network.nodes)
     several = len(config.sizes) > 1
@@ -87,24 +86,14 @@ def _studied(
     truths = {name: read_accuracies(source, space, config.truth_column) for name, source in sources.items()} or None
     if truths is not None and given is None and all(source.suffix == ".json" for source in sources.values()):
         given = {name: list(truth) for name, truth in truths.items()}  # of a folder all are ranked, in its order
-    backend = framework(config.machine, "trains no supernet")
+    backend = framework(config.machine.backend, "trains no supernet")
     dataset = load_dataset(config.data)
     whole = None if truths is not None else load_dataset(config.data, dev=False)
-    track = StudyTrack(
-        config,
-        config.genotypes if given is None else max(len(set(genotypes)) for genotypes in given.values()),
-        trains=truths is None,
-        alone_steps=epoch_batches(len((whole or dataset).y_train), config.alone.batch_size),
-        supernet_steps=epoch_batches(len(dataset.y_train), config.training.batch_size),
-        short_steps=epoch_batches(len(dataset.y_train), config.alone.batch_size),
-        scored_images=len(dataset.y_dev),
-        start=time.monotonic(),
-    )
     kept = _store(store, truths is None or bool(config.short))
     with study_folder(folder, config) as run:
         log.info("%s", dataset.describe())
         study: RankingStudy | RankingSets
-        with following(track, "study", quiet) as show, tracked(trackers, folder, config, show) as listen:
+        with following("study") as show, tracked(trackers, folder, config, show) as listen:
             if several:
                 study = study_ranking_sets(
                     config, backend, dataset, whole,
