@@ -220,6 +220,8 @@ class Scorer(Protocol):
     def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """One-shot accuracy of each on held-out data, in [0, 1], in the order given. Weights stay as they were.
 
+        With ``SearchConfig.score`` log-likelihood the mean log p(label) of these data, <= 0, in its place.
+
         Every genotype sees the same images in the same batches; order and company do not matter.
         """
         ...
@@ -399,8 +401,8 @@ class Backend(Protocol):
     def supernet(self, config: SearchConfig, dataset: Dataset | None) -> Scorer:
         """A freshly initialised supernet with the images of the search; BackendError if the settings cannot be met.
 
-        ``SharedWeights(supernet, config, dataset)`` (``bnao.training.shared_weights``), where ``supernet`` is this
-        backend's ``Supernet`` for ``dataset.network(config.network)``.
+        ``SharedWeights(make(dataset.network(config.network)), config, dataset, make)``
+        (``bnao.training.shared_weights``), where ``make`` makes this backend's ``Supernet`` for a network's settings.
         """
         ...
 

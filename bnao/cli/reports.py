@@ -148,9 +148,10 @@ def learning_lines(learning: Sequence[Learning]) -> list[str]:
         held_out = entry.held_out
         of_held_out = ["-"] * 5
         if held_out is not None:
+            distance = held_out.reconstruction_distance
             of_held_out = [
                 f"{held_out.learned_from:,}", f"{held_out.n:,}",
-                *_order(held_out.pairwise_accuracy, held_out.kendall_tau), f"{held_out.reconstruction_distance:.3f}",
+                *_order(held_out.pairwise_accuracy, held_out.kendall_tau), _figure(distance),
             ]  # fmt: skip
         proposals = [f"{entry.proposals:,}", *_order(entry.pairwise_accuracy, entry.kendall_tau)]
         rows.append([str(entry.round), *of_held_out, *proposals])
@@ -160,7 +161,11 @@ def learning_lines(learning: Sequence[Learning]) -> list[str]:
 
 
 def _order(accuracy: float | None, tau: float | None) -> list[str]:
-    return ["-" if accuracy is None else percent(accuracy), "-" if tau is None else f"{tau:.3f}"]
+    return ["-" if accuracy is None else percent(accuracy), _figure(tau)]
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def numbered(genotypes: Sequence[Genotype]) -> list[str]:

@@ -7,6 +7,10 @@ from attrs import frozen
 
 from bnao.config.arms import MOST_ALPHA
 from bnao.config.fields import section, setting, told
+from bnao.config.training import SHARE_OVER as SHARE_OVER
+from bnao.config.training import SIZE_NAMES as SIZE_NAMES
+from bnao.config.training import TrainingConfig as TrainingConfig
+from bnao.config.training import check_splits
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
 
@@ -31,8 +35,6 @@ CONTROLLERS = (
 )
 #: those that a backend computes, since they need gradients
 OF_A_BACKEND = ("nao", "nao-paper", "seminas")
-#: what size means, of a genotype's own network: all its parameters or multiply-adds, or those that are alive
-SIZE_NAMES = ("live-parameters", "parameters", "live-multiply-adds", "multiply-adds")
 #: what a one-shot score can be, of the dev images
 SCORES = ("accuracy", "log-likelihood")
 #: what random genotypes are told apart by
@@ -47,12 +49,6 @@ DISTINCT_HELP = (
 )
 #: how a supernet chooses the set of weights that an edge trains (``bnao.space.genotype.edge_slots``)
 SLOT_RULES = ("hashed", "sorted")
-#: which edges of a supernet's cell share an operation's weights (``bnao.network.sharing``)
-SHARE_OVER = ("edge", "source", "node", "cell")
-#: which paths an update trains beside the drawn one (``bnao.training.companions``)
-COMPANIONS = ("none", "fair", "sandwich")
-#: what a supernet's parameters off the path do at a step
-IDLE_MOMENTA = ("path", "dense")
 
 
 @frozen
@@ -89,6 +85,11 @@ class NetworkConfig:
         "Edges that share the supernet weights of an operation: none (edge), those with the same source and node "
         "(source), those of the same node (node), or all edges of a cell (cell).",
         choices=SHARE_OVER,
+    )
+    entangle: bool = setting(
+        False,
+        "Supernet: smaller convolutions of an edge are the centre of the largest one's kernel (1x1 in 3x3, 3x3 in "
+        "5x5), so that they share its weights.",
     )
     classes: int = setting(10, "Number of classes.", least=2, most=MOST_CLASSES, from_data=True)
     image: tuple[int, int, int] = setting(
@@ -163,6 +164,11 @@ class DataConfig:
     dev_images: int | None = setting(
         None, "Score on this many dev images, always the same ones; by default on all.", least=1
     )
+    dev_augment: bool = setting(
+        False,
+        "Score on dev images that are cropped and mirrored as the training images are, the same for every genotype: "
+        "norms use a batch's own statistics, and then see what they saw in training.",
+    )
     train_images: int | None = setting(
         None, "Use only this many training images, with the same fraction of each class; by default all.", least=2
     )
@@ -193,33 +199,6 @@ class DataConfig:
         most=0.5,
     )
     cutout: int = setting(0, "Augmentation: side of the cutout square, in pixels; 0 = no cutout.", least=0)
-
-
-@frozen
-class TrainingConfig:
-    """Training of the supernet's weights."""
-
-    batch_size: int = setting(64, "Batch size.", least=2)
-    learning_rate: float = setting(0.025, "Initial learning rate.", least=0)
-    learning_rate_end: float = setting(0.001, "Final learning rate of the cosine schedule.", least=0)
-    momentum: float = setting(0.9, "Momentum of SGD.", least=0, most=1)
-    weight_decay: float = setting(3e-4, "Weight decay (coupled, L2) of the parameters on the path.", least=0)
-    gradient_norm: float = setting(5.0, "Clip gradients to this global norm; 0 = no clipping.", least=0)
-    idle_momentum: str = setting(
-        "path",
-        "Parameters off the path of a step keep their value and momentum (path), or are updated with momentum and "
-        "weight decay as if their gradient were 0 (dense).",
-        choices=IDLE_MOMENTA,
-    )
-    drop_path_keep: float = setting(
-        0.9, "Drop path: probability of keeping an edge, in the last cell at the end of training.", least=0.01, most=1
-    )
-    companions: str = setting(
-        "none",
-        "Paths trained in each step besides the sampled one: none; as many as use every operation once at every edge "
-        "(fair); or the pool's largest genotype, which also teaches the sampled one (sandwich).",
-        choices=COMPANIONS,
-    )
 
 
 @frozen
@@ -406,6 +385,12 @@ class SearchConfig:
         "Genotypes that the supernet is trained on in each round: the newest (new), or all so far (all).",
         choices=("new", "all"),
     )
+    score: str = setting(
+        "accuracy",
+        "What genotypes are scored by: the supernet's accuracy on the dev images, or the mean log-likelihood of their "
+        "labels.",
+        choices=SCORES,
+    )
     rescore: str = setting(
         "all", "Genotypes scored in each round: all so far (all), or the newest (new).", choices=("all", "new")
     )
@@ -445,7 +430,11 @@ class SearchConfig:
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
+        check_splits(self.network.share_over, self.training.split_at)
         _ = self.proxy_names  # checked as it is read
+        if self.score != "accuracy" and (self.sharing == "none" or self.machine.backend == "table"):
+            scores = "stand-alone trainings have accuracies" if self.sharing == "none" else "a table has its own scores"
+            raise ConfigError(f"score is {self.score}, and {scores}; it must be accuracy")
         if 0 < self.landmarks < LEAST_LANDMARKS:
             raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
         if self.rank_by == "score" and self.landmarks:

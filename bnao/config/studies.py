@@ -22,6 +22,7 @@ from bnao.config.settings import (
     proxy_names,
     width,
 )
+from bnao.config.training import check_splits
 from bnao.errors import ConfigError
 
 #: a setting of stand-alone training that is the supernet's
@@ -153,6 +154,7 @@ class StudyConfig:
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
+        check_splits(self.network.share_over, self.training.split_at)
         if len(set(self.samplers)) < len(self.samplers):
             raise ConfigError(f"samplers is {listed(self.samplers)!r}; it names one twice")
         _ = self.proxy_names  # checked as it is read

@@ -417,6 +417,12 @@ def train_batch(dataset: Dataset, step: int, batch_size: int, seed: int, config:
         Images of shape (batch, height, width, channels), C-contiguous, and labels of shape (batch,).
     """
     chosen = batch_places(dataset.n_train, step, batch_size, seed)
-    images = jittered(dataset.x_train[chosen], config.jitter, seed, step, hue=config.hue)
-    shown = augmented(dataset.normalised(images), config, seed, step, black=dataset.black)
-    return shown, dataset.y_train[chosen]
+    return augmented_batch(dataset, dataset.x_train[chosen], step, seed, config), dataset.y_train[chosen]
+
+
+def augmented_batch(
+    dataset: Dataset, images: NDArray[np.uint8], step: int, seed: int, config: DataConfig
+) -> NDArray[np.float32]:
+    """Return images (n, height, width, channels), 0..255, normalised and augmented: by seed, step and n alone."""
+    changed = jittered(images, config.jitter, seed, step, hue=config.hue)
+    return augmented(dataset.normalised(changed), config, seed, step, black=dataset.black)

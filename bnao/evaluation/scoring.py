@@ -41,6 +41,12 @@ class OneShotScore:
     log_likelihood: float | None = None
     log_likelihood_error: float | None = None
 
+    def by(self, kind: str) -> float:
+        """Return the accuracy or the log-likelihood, by its name in ``SearchConfig.score``; NaN for one not known."""
+        if kind == "accuracy":
+            return self.score
+        return math.nan if self.log_likelihood is None else self.log_likelihood
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data; a value that is unknown or not finite is null."""
         values = {
@@ -66,7 +72,8 @@ def score_genotypes(
         listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
-        One entry a genotype, in the order given. Scores are those of ``supernet.score``, to the bit.
+        One entry a genotype, in the order given. Scores, or the log-likelihoods of a search that scores by these, are
+        those of ``supernet.score``, to the bit.
 
     Raises:
         GenotypeError: one of another space, or one that a table lacks.

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnao.config.settings import NetworkConfig
+from bnao.network.entanglement import larger_kernel
 from bnao.network.size import COSTS
 from bnao.network.stack import Position, stack, stem_channels
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import space_named
+from bnao.space.spaces import SearchSpace, space_named
 from bnao.streams import stream
 
 Shapes = dict[str, tuple[int, ...]]
@@ -153,6 +154,29 @@ def supernet_shapes(network: NetworkConfig) -> Shapes:
     7387350
     """
     space = space_named(network.space, network.nodes)
+    shapes = _untangled_shapes(network, space)
+    if network.entangle:
+        return {name: shape for name, shape in shapes.items() if larger_kernel(name, space.operations) is None}
+    return shapes
+
+
+def operation_norms(network: NetworkConfig) -> frozenset[str]:
+    """Return the names of the scales and shifts that norms of a supernet's operations have.
+
+    >>> network = NetworkConfig(space="nas-bench-201", channels=2, cells=1, share_over="cell")
+    >>> sorted(name for name in operation_norms(network) if name.startswith("cells.0."))[:2]
+    ['cells.0.nor_conv_1x1.norm.scale', 'cells.0.nor_conv_1x1.norm.shift']
+    """
+    operations = set(space_named(network.space, network.nodes).operations)
+    return frozenset(
+        name
+        for name in supernet_shapes(network)
+        if name.startswith("cells.") and name.endswith((".scale", ".shift")) and operations & set(name.split("."))
+    )
+
+
+def _untangled_shapes(network: NetworkConfig, space: SearchSpace) -> Shapes:
+    """Return every parameter of the supernet, none of them part of another."""
     if space.rules.residual:
         every = [(*place, operation) for place in space.places for operation in space.operations]
         return _one_cell_shapes(network, every, network.share_over)

@@ -7,13 +7,16 @@ cost (sharing extent: CLOSE, Zhou et al. 2022, arXiv 2207.07868).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from attrs import evolve
 from numpy.typing import NDArray
 
-from bnao.network.parameters import shared_place
-from bnao.network.state import MOMENTUM
+from bnao.config.settings import NetworkConfig
+from bnao.config.training import Split
+from bnao.network.parameters import shared_place, supernet_shapes
+from bnao.network.state import MOMENTUM, without_momenta
 
 _PLACE = re.compile(r"(cells\.\d+)\.nodes\.(\d+)(?:\.edges\.(\d+))?\.(\w+)(?:\.source\.(\d+))?\.(.+)")
 
@@ -50,3 +53,34 @@ def split_weights(
             if prefix + shared in state:
                 split[prefix + name] = np.array(state[prefix + shared])
     return split
+
+
+def split_network(network: NetworkConfig, splits: Sequence[Split]) -> NetworkConfig:
+    """Return the network's settings behind these splits, all of which have been made.
+
+    >>> split_network(NetworkConfig(share_over="cell"), [Split(0.3, "node"), Split(0.6, "edge")]).share_over
+    'edge'
+    """
+    return evolve(network, share_over=splits[-1].share_over) if splits else network
+
+
+def network_of_state(
+    state: Mapping[str, NDArray[np.float32]], network: NetworkConfig, splits: Sequence[Split]
+) -> NetworkConfig:
+    """Return the settings of the supernet that a state is of, by its names: the network's before or after a split.
+
+    Where no split is known whose supernet has these names, they are the network's own, and loading the state will say
+    what is wrong with it.
+
+    >>> from bnao.network.parameters import initial_weights
+    >>> network = NetworkConfig(channels=2, cells=1, share_over="node")
+    >>> split = split_network(network, [Split(0.5, "edge")])
+    >>> network_of_state(initial_weights(supernet_shapes(split), 0), network, [Split(0.5, "edge")]).share_over
+    'edge'
+    """
+    names = without_momenta(state).keys()
+    for made in range(len(splits), 0, -1):
+        behind = split_network(network, splits[:made])
+        if names == supernet_shapes(behind).keys():
+            return behind
+    return network

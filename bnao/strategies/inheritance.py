@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from bnao.config.settings import SHARE_OVER, NetworkConfig, SearchConfig
 from bnao.errors import ConfigError
+from bnao.network.entanglement import centre, kernel_side, larger_kernel
 from bnao.network.parameters import Shapes, shared_place, stand_alone_shapes, supernet_shapes
-from bnao.network.sharing import split_weights
+from bnao.network.sharing import split_network, split_weights
 from bnao.network.stack import rules, stack
 from bnao.network.state import State
 from bnao.run import read_config
@@ -81,6 +82,7 @@ def inherit_weights(
     source: str,
     slots: str = "hashed",
     share_over: str = "edge",
+    entangled: bool = False,
 ) -> Inheritance:
     """Return the weights that a genotype's network inherits from a supernet's state.
 
@@ -94,13 +96,19 @@ def inherit_weights(
         source: where they are from, for the report.
         slots: how the supernet's edges chose their weights (``bnao.space.genotype.edge_slots``).
         share_over: which of its edges shared an operation's weights (``bnao.network.sharing``).
+        entangled: whether smaller kernels are the centre of larger ones there (``bnao.network.entanglement``).
     """
+    operations = space_named(network.space, network.nodes).operations if entangled else ()
     shapes = stand_alone_shapes(genotype, network)
     cells = [genotype.cell(position.reduction) for position in stack(network)]
     chosen = None if rules(network).residual else slots
     weights, missing, other = {}, [], []
     for name, shape in shapes.items():
-        value = state.get(_in_supernet(name, cells, chosen, share_over))
+        held = _in_supernet(name, cells, chosen, share_over)
+        larger = larger_kernel(held, operations)
+        value = state.get(held if larger is None else larger)
+        if value is not None and larger is not None:
+            value = centre(value, kernel_side(held))
         if value is None:
             missing.append(name)
         elif value.shape != shape:
@@ -135,8 +143,8 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
         WeightsError: its weights are damaged.
         ConfigError: its supernet is another: a setting differs.
     """
-    searched = read_config(Path(folder), SearchConfig).network
-    for name in ("space", "nodes", "channels", "cells", "network", "slots"):
+    searched = _left_network(read_config(Path(folder), SearchConfig))
+    for name in ("space", "nodes", "channels", "cells", "network", "slots", "entangle"):
         theirs, ours = getattr(searched, name), getattr(network, name)
         if name == "nodes":
             theirs, ours = (space_named(each.space, each.nodes).nodes for each in (searched, network))
@@ -155,6 +163,11 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
     return split_weights(state, supernet_shapes(network), searched.share_over)
 
 
+def _left_network(config: SearchConfig) -> NetworkConfig:
+    """Return the network of the supernet that a finished search left: all splits have been made."""
+    return split_network(config.network, config.training.split_at)
+
+
 @frozen(eq=False)
 class SupernetWeights:
     """The weights that a finished search left.
@@ -165,6 +178,7 @@ class SupernetWeights:
         state: the weights, by canonical name.
         slots: how its edges chose their weights (``bnao.space.genotype.edge_slots``).
         share_over: which of its edges shared an operation's weights (``bnao.network.sharing``).
+        entangle: whether smaller kernels are the centre of larger ones (``bnao.network.entanglement``).
     """
 
     source: str
@@ -172,6 +186,7 @@ class SupernetWeights:
     state: Mapping[str, NDArray[np.float32]]
     slots: str
     share_over: str
+    entangle: bool
 
     @classmethod
     def of(cls, folder: str, network: NetworkConfig) -> SupernetWeights:
@@ -188,9 +203,9 @@ class SupernetWeights:
                 f"from_supernet is {folder}, a search in space {searched.network.space!r}; the networks to train are "
                 f"of space {network.space!r}"
             )
-        network = searched.network
-        return cls(folder, network.space, read_supernet(Path(folder)), network.slots, network.share_over)
+        left = _left_network(searched)
+        return cls(folder, left.space, read_supernet(Path(folder)), left.slots, left.share_over, left.entangle)
 
     def inherited(self, genotype: Genotype, network: NetworkConfig) -> Inheritance:
         """Return the weights that a genotype's network inherits from it."""
-        return inherit_weights(genotype, network, self.state, self.source, self.slots, self.share_over)
+        return inherit_weights(genotype, network, self.state, self.source, self.slots, self.share_over, self.entangle)

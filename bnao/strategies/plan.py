@@ -61,4 +61,6 @@ def search_plan(config: SearchConfig, supernet: Scorer, steps: int, *, fuses: bo
         phases.append(phase("landmark", loops={"trained": (1, config.landmarks)}))
     if reranks:
         phases.append(phase("rerank", loops={"trained": (1, min(config.top, genotypes))}))
-    return {"event": "plan", "rounds": config.rounds, "scored_images": images, "phases": phases}
+    # of a log-likelihood none: it is not a share of them
+    shares = images if config.score == "accuracy" else None
+    return {"event": "plan", "rounds": config.rounds, "scored_images": shares, "phases": phases}

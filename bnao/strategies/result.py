@@ -30,7 +30,7 @@ class Ranked:
 
     Attributes:
         genotype: the architecture.
-        score: one-shot accuracy by the last weights it was scored with, in [0, 1].
+        score: one-shot accuracy by the last weights it was scored with, in [0, 1], or what the search scored by.
         standard_error: of that accuracy, from the number of dev images; None where the score is no share.
         size: what its chance was made of.
         parameters: trainable parameters of its own network.

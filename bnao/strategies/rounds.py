@@ -156,6 +156,8 @@ class _Search:
         self.config, self.supernet, self.controller = config, supernet, controller
         self.size, self.listen = size, listen
         self.network = supernet.network
+        # that a score is a share of
+        self.images = supernet.scored_images if config.score == "accuracy" else None
         self.space = space_named(self.network.space, self.network.nodes)
         self.journal = Journal(run, self.space)
         # an epoch of no steps: a table, which trains nothing
@@ -299,7 +301,7 @@ class _Search:
             {
                 "genotype": str(genotype),
                 "score": self.scores[genotype],
-                "standard_error": error_of_share(self.scores[genotype], self.supernet.scored_images),
+                "standard_error": error_of_share(self.scores[genotype], self.images),
                 "updates": self.updates[genotype],
                 "expected_updates": round_off(self.expected[genotype]),
             }
@@ -474,12 +476,12 @@ class _Search:
 
     def ranked(self) -> list[Ranked]:
         """Every scored genotype, best first."""
-        order, images = sorted(self.scores, key=lambda genotype: -self.scores[genotype]), self.supernet.scored_images
+        order = sorted(self.scores, key=lambda genotype: -self.scores[genotype])
         counts = (self.sizes(order), count_parameters(order, self.network), count_multiply_adds(order, self.network))
         return [
             Ranked(
-                genotype, self.scores[genotype], error_of_share(self.scores[genotype], images), size, weights, products,
-                self.born[genotype] + 1, self.updates[genotype], round_off(self.expected[genotype]),
+                genotype, self.scores[genotype], error_of_share(self.scores[genotype], self.images), size, weights,
+                products, self.born[genotype] + 1, self.updates[genotype], round_off(self.expected[genotype]),
             )
             for genotype, size, weights, products in zip(order, *(each.tolist() for each in counts), strict=True)
         ]  # fmt: skip

@@ -13,6 +13,7 @@ from attrs import evolve
 from bnao.classification import Classification
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import DataConfig, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
+from bnao.config.training import Split
 from bnao.data.dataset import Dataset
 from bnao.data.imagenet import stream_dataset
 from bnao.errors import WeightsError
@@ -217,6 +218,28 @@ class BackendContract(SupernetContract, ProbeContract):
         _train(resumed, genotypes, 6, start=3)
 
         assert are_equal(whole.state(), resumed.state())
+
+    def test_weights_are_split_on_the_way_and_training_that_was_stopped_goes_on_bit_for_bit(
+        self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]
+    ) -> None:
+        shared = evolve(config.network, share_over="cell")
+        training = evolve(config.training, split_at=(Split(0.3, "node"), Split(0.5, "edge")))
+        config = evolve(config, rounds=1, network=shared, training=training)
+        whole = backend.supernet(config, dataset)
+        _train(whole, genotypes, 6)
+        assert without_momenta(whole.state()).keys() == supernet_shapes(evolve(whole.network, share_over="edge")).keys()
+
+        for stop, share_over in ((1, "cell"), (3, "node"), (4, "edge")):
+            stopped, resumed = (backend.supernet(config, dataset) for _ in range(2))
+            _train(stopped, genotypes, 6, stop=stop)
+            names = without_momenta(stopped.state()).keys()
+            assert names == supernet_shapes(evolve(whole.network, share_over=share_over)).keys()
+
+            resumed.load_state(copy_of(stopped.state()))
+            assert resumed.score(genotypes).tolist() == stopped.score(genotypes).tolist()
+            _train(resumed, genotypes, 6, start=stop)
+
+            assert are_equal(whole.state(), resumed.state())
 
     def test_the_learning_rate_falls_in_a_cosine_and_starts_again_each_round(
         self, backend: Backend, dataset: Dataset, config: SearchConfig, genotypes: list[Genotype]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnao.config.settings import NetworkConfig, TrainingConfig
-from bnao.network.size import count_parameters
+from bnao.network.size import SIZES, count_parameters
 from bnao.protocols import Pass
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
@@ -24,29 +24,43 @@ class Companions:
     one by the probabilities that the largest gives (sandwich rule and in-place distillation: Yu and Huang 2019,
     arXiv 1903.05134).
 
+    With a ranking loss (``rank_loss``) another path of the pool, drawn uniformly, learns beside the drawn one, and the
+    larger of the two has a further pass, whose term is max(0, its loss - the smaller one's): a prior, here size, says
+    which should be the better (Prior-Guided One-shot NAS: Dong et al. 2022, arXiv 2206.13329).
+
     Args:
-        training: its ``companions`` is the rule.
+        training: its ``companions`` is the rule, and its ``rank_loss`` what orders a pair.
         network: its space says which operations there are.
         pool: the genotypes drawn from.
         seed: with the step it decides every random draw.
+        steps: of the whole training, over which the ranking loss's weight grows.
 
     >>> from bnao.space.spaces import SPACES
     >>> pool = SPACES["nas-bench-201"].random_genotypes(2, stream(0, "example"))
-    >>> fair = Companions(TrainingConfig(companions="fair"), NetworkConfig(space="nas-bench-201"), pool, seed=0)
+    >>> network = NetworkConfig(space="nas-bench-201")
+    >>> fair = Companions(TrainingConfig(companions="fair"), network, pool, seed=0, steps=10)
     >>> paths = fair.genotypes(pool[0], step=7)
     >>> paths[0] == pool[0], sorted(path.normal.nodes[0].edges[0].operation for path in paths)
     (True, ['avg_pool_3x3', 'none', 'nor_conv_1x1', 'nor_conv_3x3', 'skip_connect'])
     """
 
-    def __init__(self, training: TrainingConfig, network: NetworkConfig, pool: Sequence[Genotype], seed: int) -> None:
+    def __init__(
+        self, training: TrainingConfig, network: NetworkConfig, pool: Sequence[Genotype], seed: int, *, steps: int
+    ) -> None:
         self._rule, self._seed = training.companions, seed
+        self._training, self._pool, self._steps = training, pool, steps
         self._space = space_named(network.space, network.nodes)
         self._largest = pool[int(np.argmax(count_parameters(pool, network)))] if self._rule == "sandwich" else None
+        ranks = training.rank_loss != "none"
+        self._priors = dict(zip(pool, SIZES[training.rank_loss](pool, network).tolist(), strict=True)) if ranks else {}
 
     def genotypes(self, drawn: Genotype, step: int) -> list[Genotype]:
         """Return the paths of a step, counted over all rounds, in the order of their passes."""
         if self._rule == "fair":
             return fair_paths(self._space, drawn, self._seed, step)
+        if self._priors:
+            other = self._pool[int(stream(self._seed, "rank loss", step).integers(len(self._pool)))]
+            return [drawn] if other == drawn else sorted([drawn, other], key=self._priors.__getitem__)
         return [drawn] if self._largest is None or self._largest == drawn else [self._largest, drawn]
 
     def passes(
@@ -59,14 +73,32 @@ class Companions:
     ) -> list[Pass]:
         """Return the passes of a step, all over one batch and with the same paths dropped."""
         teaches = self._rule == "sandwich"
-        return [
+        genotypes = self.genotypes(drawn, step)
+        passes = [
             Pass(genotype, images, labels, masks, teacher=0 if teaches and number else None)
-            for number, genotype in enumerate(self.genotypes(drawn, step))
+            for number, genotype in enumerate(genotypes)
         ]
+        weight = rank_weight(self._training, step, self._steps)
+        if weight and len({self._priors.get(genotype) for genotype in genotypes}) == 2:
+            passes.append(Pass(genotypes[1], images, labels, masks, weight=weight, above=0))
+        return passes
 
     def place(self, passes: Sequence[Pass], drawn: Genotype) -> int:
         """Return which of the passes is the drawn genotype's."""
         return next(place for place, each in enumerate(passes) if each.architecture == drawn)
+
+
+def rank_weight(training: TrainingConfig, step: int, steps: int) -> float:
+    """Return the weight of the ranking loss at a step: it grows from 0 in a line, and then stays.
+
+    >>> training = TrainingConfig(rank_loss="live-parameters", rank_weight=2, rank_growth=0.5)
+    >>> [rank_weight(training, step, steps=8) for step in (0, 1, 4, 7)]
+    [0.0, 0.5, 2.0, 2.0]
+    """
+    if training.rank_loss == "none":
+        return 0.0
+    growth = training.rank_growth * steps
+    return training.rank_weight * (min(1.0, step / growth) if growth else 1.0)
 
 
 def fair_paths(space: SearchSpace, drawn: Genotype, seed: int, step: int) -> list[Genotype]:

@@ -6,12 +6,14 @@ Described in docs/training.md. All masks are NumPy arrays from ``bnao.streams``,
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnao.config.evaluation import StandAloneTrainingConfig
-from bnao.config.settings import NetworkConfig
+from bnao.config.settings import NetworkConfig, TrainingConfig
+from bnao.config.training import Split
 from bnao.network.stack import stack
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
@@ -41,6 +43,44 @@ def stand_alone_rate(config: StandAloneTrainingConfig, step: int, epoch_steps: i
     if config.schedule == "exponential":
         return exponential(step // epoch_steps, config.learning_rate, config.decay)
     return cosine(step, epoch_steps * epochs, config.learning_rate, config.learning_rate_end)
+
+
+def split_steps(splits: Sequence[Split], total: int) -> list[int]:
+    """Return the steps before which a training of ``total`` steps splits its weights; no split is the first step.
+
+    >>> split_steps([Split(0.25, "node"), Split(0.5, "edge")], total=10)
+    [2, 5]
+    """
+    return [max(1, round(split.share * total)) for split in splits]
+
+
+def splits_before(step: int, total: int, splits: Sequence[Split]) -> Sequence[Split]:
+    """Return the splits that have been made when this step is trained.
+
+    >>> len(splits_before(4, 10, [Split(0.5, "edge")])), len(splits_before(5, 10, [Split(0.5, "edge")]))
+    (0, 1)
+    """
+    return splits[: sum(at <= step for at in split_steps(splits, total))]
+
+
+def supernet_rate(training: TrainingConfig, step: int, steps: int, round_index: int, rounds: int) -> float:
+    """Return the learning rate at a step of a round: a cosine over the round, or one for each stretch between splits.
+
+    Args:
+        training: rates and splits.
+        step: 0-based, within the round, which has ``steps`` of them.
+        round_index: 0-based; there are ``rounds`` of them.
+
+    >>> training = TrainingConfig(split_at="0.5:edge", learning_rate=0.1, learning_rate_end=0)
+    >>> [round(supernet_rate(training, step, steps=4, round_index=0, rounds=1), 3) for step in range(4)]
+    [0.1, 0.05, 0.1, 0.05]
+    """
+    begin, end = 0, steps
+    if training.split_rate == "restart":
+        marks = [at - round_index * steps for at in split_steps(training.split_at, rounds * steps)]
+        begin = max((mark for mark in marks if 0 < mark <= step), default=0)
+        end = min((mark for mark in marks if step < mark < steps), default=steps)
+    return cosine(step - begin, end - begin, training.learning_rate, training.learning_rate_end)
 
 
 def keep_probabilities(cells: int, step: int, steps: int, keep: float) -> NDArray[np.float64]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnao.classification import Classification
-from bnao.config.settings import SearchConfig
-from bnao.data.dataset import Dataset, epoch_batches
+from bnao.config.fields import listed
+from bnao.config.settings import NetworkConfig, SearchConfig
+from bnao.data.dataset import Dataset, augmented_batch, epoch_batches
+from bnao.errors import ConfigError
+from bnao.network.parameters import supernet_shapes
+from bnao.network.sharing import network_of_state, split_network, split_weights
 from bnao.protocols import Architecture, State, Step, Supernet
 from bnao.space.genotype import Genotype
 from bnao.training.companions import Companions
+from bnao.training.schedules import splits_before
 from bnao.training.steps import check_loss, scored_batches, supernet_steps
 
 
@@ -23,15 +28,32 @@ class SharedWeights:
         supernet: does the arithmetic.
         config: the search; batches, augmentation, masks and learning rates follow from it.
         dataset: trained on its train part, scored on its dev part.
+        make: a freshly initialised supernet of other settings of the network; for ``config.training.split_at`` alone.
 
     Attributes:
-        supernet: the one given; a strategy that decides step by step calls its ``step`` itself.
+        supernet: the one given, or after a split the one that has its weights; a strategy that decides step by step
+            calls its ``step`` itself.
+
+    Raises:
+        ConfigError: there are splits to make, and no ``make``.
     """
 
     candidates: Sequence[Genotype] | None = None
 
-    def __init__(self, supernet: Supernet, config: SearchConfig, dataset: Dataset) -> None:
-        self.supernet = supernet
+    def __init__(
+        self,
+        supernet: Supernet,
+        config: SearchConfig,
+        dataset: Dataset,
+        make: Callable[[NetworkConfig], Supernet] | None = None,
+    ) -> None:
+        splits = config.training.split_at
+        if splits and make is None:
+            raise ConfigError(
+                f"split_at is {listed(splits)}, and the supernet, of class {type(supernet).__name__}, is not split: "
+                "give SharedWeights what makes another (make), or leave split_at out"
+            )
+        self.supernet, self._make, self._splits = supernet, make, splits
         self.network = supernet.network
         self.epoch_steps = epoch_batches(len(dataset.y_train), config.training.batch_size)
         self.scored_images: int | None = len(dataset.y_dev)
@@ -41,9 +63,11 @@ class SharedWeights:
         self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round_index: int, start: int = 0
     ) -> Iterator[Step]:
         """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on."""
-        companions = Companions(self._config.training, self.network, pool, self._config.seed)
+        total = self._config.rounds * len(drawn)
+        companions = Companions(self._config.training, self.network, pool, self._config.seed, steps=total)
         for step in supernet_steps(self._config, self._dataset, self.network, pool, drawn, round_index, start):
             whole = round_index * len(drawn) + step.step
+            self._split(split_network(self.network, splits_before(whole, total, self._splits)))
             passes = companions.passes(step.genotype, whole, step.images, step.labels, step.masks)
             outcomes = self.supernet.step(passes, step.rate)
             for one, outcome in zip(passes, outcomes, strict=True):
@@ -53,19 +77,27 @@ class SharedWeights:
     def classify(self, architectures: Sequence[Architecture]) -> list[Classification]:
         """Classify the dev part by each architecture: its accuracy, its log-likelihood and their standard errors.
 
-        All see the same images in the same batches, each normalised by its own statistics.
+        All see the same images in the same batches, each normalised by its own statistics; with ``dev_augment`` they
+        are augmented, always alike.
         """
         tested: list[list[tuple[NDArray[np.float32], NDArray[np.int64]]]] = [[] for _ in architectures]
         parts = scored_batches(self._dataset.x_dev), scored_batches(self._dataset.y_dev)
-        for images, labels in zip(*parts, strict=True):
-            batch = self._dataset.normalised(images)
+        for place, (images, labels) in enumerate(zip(*parts, strict=True)):
+            batch = self._dev_batch(images, place)
             for architecture, batches in zip(architectures, tested, strict=True):
                 batches.append((self.supernet.logits(architecture, batch), labels))
         return [Classification.of(batches) for batches in tested]
 
+    def _dev_batch(self, images: NDArray[np.uint8], place: int) -> NDArray[np.float32]:
+        """Return dev images as they are scored; split and place of the batch decide how they are augmented."""
+        data = self._config.data
+        if data.dev_augment:
+            return augmented_batch(self._dataset, images, place, data.split_seed, data)
+        return self._dataset.normalised(images)
+
     def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """One-shot accuracy of each on the dev part."""
-        return np.array([found.accuracy for found in self.classify(genotypes)])
+        """One-shot accuracy of each on the dev part, or the mean log-likelihood of its labels (``config.score``)."""
+        return np.array([found.score(self._config.score) for found in self.classify(genotypes)])
 
     def logits(self, architecture: Architecture, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Shape (n, classes) for images (n, height, width, channels), in batches as large as those of ``classify``."""
@@ -81,5 +113,18 @@ class SharedWeights:
         return self.supernet.state()
 
     def load_state(self, state: State) -> None:
-        """Restore ``state``."""
+        """Restore ``state``, which may be of before or after any split."""
+        if self._make is not None and self._splits:
+            network = network_of_state(state, self.network, self._splits)
+            if network != self.supernet.network:
+                self.supernet = self._make(network)
+        self.supernet.load_state(state)
+
+    def _split(self, network: NetworkConfig) -> None:
+        """Go on with a supernet whose edges share less, each with a copy of what it shared; nothing if it is that."""
+        share_over = self.supernet.network.share_over
+        if self._make is None or network.share_over == share_over:
+            return
+        state = split_weights(self.supernet.state(), supernet_shapes(network), share_over)
+        self.supernet = self._make(network)
         self.supernet.load_state(state)

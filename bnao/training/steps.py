@@ -20,7 +20,7 @@ from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages, epoch_batches, train_batch
 from bnao.errors import DivergedError
 from bnao.space.genotype import Genotype
-from bnao.training.schedules import cosine, dropout_mask, path_masks, stand_alone_rate, undropped_edges
+from bnao.training.schedules import dropout_mask, path_masks, stand_alone_rate, supernet_rate, undropped_edges
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -62,13 +62,13 @@ def supernet_steps(
     """The steps of a round, from ``start`` on.
 
     The learning rate's cosine and drop path's progress span the round and restart with the next one, as in the
-    authors' runs; batches and the masks' draws go on over all rounds.
+    authors' runs; the cosine may restart after a split too. Batches and the masks' draws go on over all rounds.
     """
     training, steps = config.training, len(drawn)
     batch = min(training.batch_size, len(dataset.y_train))
     for step in range(start, steps):
         whole = round_index * steps + step
-        rate = cosine(step, steps, training.learning_rate, training.learning_rate_end)
+        rate = supernet_rate(training, step, steps, round_index, config.rounds)
         images, labels = train_batch(dataset, whole, batch, config.seed, config.data)
         keep = training.drop_path_keep
         masks = path_masks(network, config.seed, whole, keep, len(labels), place=step, places=steps)

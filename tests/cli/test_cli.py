@@ -1304,3 +1304,9 @@ def test_scores_of_a_python_search_are_those_it_found_and_its_images_are_named(m
 
     assert [entry["score"] for entry in json.loads(said.stdout)["scores"]] == [entry["score"] for entry in ranked]
     assert "python does not say which images it is of; taken are: fashion-mnist: 2,700" in said.stderr
+
+
+def test_a_table_has_no_log_likelihoods_to_score_by(table):
+    assert "score is log-likelihood, and a table has its own scores" in refused(
+        2, "search", "--backend", "table", "--table", table, "--score", "log-likelihood", "--out", "s"
+    )

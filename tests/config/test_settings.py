@@ -60,7 +60,10 @@ def test_the_defaults_are_the_papers():
     assert (search.rerank_epochs, search.rerank_drop_path_epochs) == (10, 50)  # as the authors always re-rank
     assert (search.network.channels, search.network.cells) == (20, 3)
     assert space_named(search.network.space, search.network.nodes).nodes == 5
-    assert attrs.astuple(search.training) == (64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9, "none")
+    assert attrs.astuple(search.training) == (
+        *(64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9, "none"),
+        *((), "restart", "none", 1.0, 0.5, True),
+    )
     assert (search.sampler, search.size, search.alpha, search.sample_from) == (
         "proportional",
         "live-parameters",
@@ -206,7 +209,8 @@ BAD_SETTINGS = [
     ({"data": {"padd": 2}}, "[data] has no setting 'padd'; did you mean 'pad'?"),
     (
         {"network": {"classes": 3}},
-        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network, slots, share_over",
+        "[network] has no setting 'classes'; there is space, nodes, channels, cells, network, slots, share_over, "
+        "entangle",
     ),
     (
         {"table": {"xyz": 3}},
@@ -229,6 +233,39 @@ BAD_SETTINGS = [
     ({"training": {"momentum": 1.5}}, "[training] momentum is 1.5; it must be >= 0 and <= 1"),
     ({"training": 3}, "training is 3; it is a section, [training]"),
     ({"sampler": "fair"}, "sampler is 'fair'; it can be proportional, uniform, budget"),
+    (
+        {"network": {"share_over": "cell"}, "training": {"split_at": "0.5:edge,0.7"}},
+        "[training] split_at has '0.7'; each is a fraction of the training, between 0 and 1, and what shares weights "
+        "from then on (edge, source, node), such as 0.5:edge",
+    ),
+    (
+        {"training": {"split_at": "1:edge"}},
+        "[training] split_at has '1:edge'; each is a fraction of the training, between 0 and 1, and what shares "
+        "weights from then on (edge, source, node), such as 0.5:edge",
+    ),
+    ({"training": {"split_at": 0.5}}, "[training] split_at is 0.5; it must be splits, such as 0.5:edge"),
+    (
+        {"training": {"split_at": "0.5:edge"}},
+        "split_at has 0.5:edge, and the edges already share over edge; weights are split in the order cell, node, "
+        "source, edge",
+    ),
+    (
+        {"network": {"share_over": "cell"}, "training": {"split_at": ["0.5:node", "0.5:edge"]}},
+        "split_at has 0.5:edge after 0.5:node; the fractions must rise",
+    ),
+    (
+        {"training": {"rank_loss": "parameters", "companions": "fair"}},
+        "[training] rank_loss is parameters, and companions is fair; a step that ranks trains a pair of its own, so "
+        "one of them must be none",
+    ),
+    (
+        {"score": "log-likelihood", "sharing": "none"},
+        "score is log-likelihood, and stand-alone trainings have accuracies; it must be accuracy",
+    ),
+    (
+        {"score": "log-likelihood", "machine": {"backend": "table"}},
+        "score is log-likelihood, and a table has its own scores; it must be accuracy",
+    ),
 ]
 
 

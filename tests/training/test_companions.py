@@ -17,7 +17,7 @@ BATCH = np.zeros((2, 8, 8, 3), np.float32), np.zeros(2, np.int64), None
 def companions(rule, space="nao"):
     pool = SPACES[space].random_genotypes(6, stream(0, "companions test"))
     network = NetworkConfig(space=space, channels=4, cells=1)
-    return Companions(TrainingConfig(companions=rule), network, pool, seed=0), pool, network
+    return Companions(TrainingConfig(companions=rule), network, pool, seed=0, steps=10), pool, network
 
 
 def test_without_companions_an_update_is_one_pass_of_the_drawn_path():

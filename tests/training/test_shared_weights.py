@@ -5,7 +5,9 @@ import pytest
 from attrs import evolve
 
 from bnao.config.settings import NetworkConfig, SearchConfig, TrainingConfig
-from bnao.errors import DivergedError
+from bnao.data.dataset import augmented_batch
+from bnao.errors import ConfigError, DivergedError
+from bnao.network.size import count_parameters
 from bnao.protocols import Classifying, Outcome, Scorer, Supernet, check_provides
 from bnao.space.spaces import SPACES
 from bnao.streams import stream
@@ -89,6 +91,61 @@ def test_every_architecture_is_classified_by_the_same_normalised_batches():
     likely = logits[np.arange(len(logits)), dataset.y_dev] - np.log(np.exp(logits).sum(1))
     assert found[0].log_likelihood == pytest.approx(likely.mean())
     assert weights.score(POOL).tolist() == [found[0].accuracy] * 3
+
+
+def test_dev_images_can_be_scored_as_training_images_are_shown():
+    _, supernet, dataset = shared()
+    config = evolve(CONFIG, data=evolve(CONFIG.data, dev_augment=True, cutout=2, jitter=0.1))
+    weights = SharedWeights(supernet, config, dataset)
+
+    first, again = weights.score(POOL), weights.score(POOL[::-1])[::-1]
+
+    assert first.tolist() == again.tolist()
+    scored = [batch for batch in supernet.batches]
+    parts = scored_batches(dataset.x_dev)
+    assert (scored[0] == augmented_batch(dataset, parts[0], 0, config.data.split_seed, config.data)).all()
+    assert (scored[0] != dataset.normalised(parts[0])).any()
+    other = SharedWeights(supernet, evolve(config, seed=7), dataset)
+    supernet.batches.clear()
+    other.score(POOL)
+    assert all((ours == theirs).all() for ours, theirs in zip(scored, supernet.batches, strict=False))
+
+
+def test_a_search_can_score_by_the_log_likelihood():
+    _, supernet, dataset = shared()
+    weights = SharedWeights(supernet, evolve(CONFIG, score="log-likelihood"), dataset)
+
+    assert weights.score(POOL).tolist() == [found.log_likelihood for found in weights.classify(POOL)]
+
+
+def test_a_supernet_that_nobody_makes_anew_is_not_split():
+    _, supernet, dataset = shared()
+    network, training = evolve(CONFIG.network, share_over="cell"), evolve(CONFIG.training, split_at="0.5:edge")
+
+    with pytest.raises(ConfigError, match=r"^split_at is 0.5:edge, and the supernet, of class Recorder, is not split"):
+        SharedWeights(supernet, evolve(CONFIG, network=network, training=training), dataset)
+
+
+def test_of_a_pair_the_larger_path_is_also_held_below_the_smaller_ones_loss():
+    _, supernet, dataset = shared()
+    training = evolve(CONFIG.training, rank_loss="parameters", rank_weight=2.0, rank_growth=0.5)
+    weights = SharedWeights(supernet, evolve(CONFIG, rounds=1, training=training), dataset)
+
+    steps = list(weights.train(POOL, np.arange(12) % 3, round_index=0))
+
+    sizes = dict(zip(POOL, count_parameters(POOL, supernet.network).tolist(), strict=True))
+    pairs = 0
+    for step, (passes, _) in zip(steps, supernet.steps, strict=True):
+        assert POOL[step.index] in [one.architecture for one in passes]
+        assert all((one.weight, one.above) == (1.0, None) for one in passes[:2])
+        if step.step and len(passes) > 1:
+            smaller, larger, ranked = passes
+            assert sizes[smaller.architecture] < sizes[larger.architecture]
+            assert ranked.architecture == larger.architecture
+            assert (ranked.above, ranked.weight) == (0, min(2.0, step.step / 3))
+            pairs += 1
+    assert pairs > 3
+    assert len(supernet.steps[0][0]) < 3  # the weight begins at 0
 
 
 def test_a_data_set_of_one_dev_image_is_scored():

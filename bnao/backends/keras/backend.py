@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from functools import partial
 
 import keras
 
@@ -48,7 +49,8 @@ class KerasBackend:
         """A freshly initialised supernet with its images."""
         if dataset is None:
             raise BackendError("backend 'keras' trains on images; give it a data set")
-        return SharedWeights(KerasSupernet(config, dataset.network(config.network)), config, dataset)
+        make = partial(KerasSupernet, config)
+        return SharedWeights(make(dataset.network(config.network)), config, dataset, make)
 
     def controller(self, config: SearchConfig) -> NaoController:
         """The NAO controller."""

@@ -22,7 +22,7 @@ from bnao.backends.keras.optimizer import PathUpdate, bounding, moved, moved_whe
 from bnao.backends.keras.stacks import Stack, canonical
 from bnao.backends.keras.used import used_slots
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.errors import GenotypeError
+from bnao.errors import BackendError, GenotypeError
 from bnao.network.parameters import initial_weights, supernet_shapes
 from bnao.network.state import MOMENTUM, checked_state
 from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
@@ -189,6 +189,9 @@ class KerasSupernet:
     """
 
     def __init__(self, config: SearchConfig, network: NetworkConfig) -> None:
+        for unknown, told in ((network.entangle, "entangle"), (not config.training.norm_affine, "no-norm-affine")):
+            if unknown:
+                raise BackendError(f"backend 'keras' has no --{told}; take torch, or leave it out")
         self.network = network
         self.machine = Machine(config.machine)
         training = config.training

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from bnao.backends.torch.controller import NaoController
@@ -43,7 +45,8 @@ class TorchBackend:
         """A freshly initialised supernet with its images."""
         if dataset is None:
             raise BackendError("backend 'torch' trains on images; give it a data set")
-        return SharedWeights(TorchSupernet(config, dataset.network(config.network)), config, dataset)
+        make = partial(TorchSupernet, config)
+        return SharedWeights(make(dataset.network(config.network)), config, dataset, make)
 
     def controller(self, config: SearchConfig) -> NaoController:
         """The NAO controller."""

@@ -90,12 +90,12 @@ class GroupedOperations(Operations):
 
     def separable(self, active: Tensor, layer: Separable, stride: int) -> Tensor:
         """Twice: ReLU, depthwise, pointwise, norm; the first ReLU has been made (``active``)."""
-        x = _SeparableHalf.apply(active, *layer.first.trained, layer.first.norm, stride, 1, self.together, True)
-        return _SeparableHalf.apply(x, *layer.second.trained, layer.second.norm, 1, 1, self.together, False)
+        x = _SeparableHalf.apply(active, *layer.first.arguments, layer.first.norm, stride, 1, self.together, True)
+        return _SeparableHalf.apply(x, *layer.second.arguments, layer.second.norm, 1, 1, self.together, False)
 
     def dilated(self, active: Tensor, layer: Half, stride: int) -> Tensor:
         """Once: a depthwise convolution of every second pixel, pointwise, norm."""
-        return _SeparableHalf.apply(active, *layer.trained, layer.norm, stride, 2, self.together, False)
+        return _SeparableHalf.apply(active, *layer.arguments, layer.norm, stride, 2, self.together, False)
 
     def average_pool(self, x: Tensor, stride: int, kernel: int = 3) -> Tensor:
         """3x3 average that does not count the padding."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bnao.network.entanglement import kernel_side, larger_kernel
 from bnao.network.parameters import Shapes, initial_weights
 from bnao.network.state import MOMENTUM, checked_state
 from bnao.protocols import State
@@ -27,15 +28,19 @@ class Norm:
 
 @dataclass(slots=True)
 class Half:
-    """Depthwise and pointwise convolution and their norm: a dilated convolution, or half of a separable one."""
+    """Depthwise and pointwise convolution and their norm: a dilated convolution, or half of a separable one.
+
+    What is trained are the parameters that the kernels are, or are a part of.
+    """
 
     depthwise: Tensor
     pointwise: Tensor
     norm: Norm
+    trained: tuple[Tensor, ...]
 
     @property
-    def trained(self) -> tuple[Tensor, ...]:
-        """All parameters."""
+    def arguments(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What it computes with."""
         return self.depthwise, self.pointwise, self.norm.scale, self.norm.shift
 
 
@@ -86,10 +91,19 @@ class Layers:
         seed: of their first values.
         device: where they live.
         running: whether norms keep running statistics (``.mean`` and ``.variance`` beside ``.scale``).
+        entangled: operations of which some kernels are the centre of others' (``bnao.network.entanglement``); none
+            where each is a parameter of its own.
     """
 
-    def __init__(self, shapes: Shapes, seed: int, device: torch.device, running: bool = False) -> None:
-        self.shapes = shapes
+    def __init__(
+        self,
+        shapes: Shapes,
+        seed: int,
+        device: torch.device,
+        running: bool = False,
+        entangled: Sequence[str] = (),
+    ) -> None:
+        self.shapes, self._entangled = shapes, entangled
         self.weights: dict[str, Tensor] = {
             name: torch.from_numpy(value).to(device).requires_grad_()
             for name, value in initial_weights(shapes, seed).items()
@@ -122,19 +136,40 @@ class Layers:
         layer = self._layers.get(name)
         if layer is None:
             first, second = self._half(name, "_1"), self._half(name, "_2")
-            layer = self._layers[name] = Separable(first, second, first.trained + second.trained)
+            layer = Separable(first, second, first.trained + second.trained)
+            self._keep(name, layer)
         assert isinstance(layer, Separable)
         return layer
 
     def _half(self, name: str, number: str) -> Half:
-        depthwise, pointwise = self.weights[f"{name}.depthwise{number}"], self.weights[f"{name}.pointwise{number}"]
-        return Half(depthwise, pointwise, self.norm(f"{name}.norm{number}"))
+        depthwise, of_depthwise = self._kernel(f"{name}.depthwise{number}")
+        pointwise, of_pointwise = self._kernel(f"{name}.pointwise{number}")
+        norm = self.norm(f"{name}.norm{number}")
+        return Half(depthwise, pointwise, norm, (of_depthwise, of_pointwise, norm.scale, norm.shift))
+
+    def _kernel(self, name: str) -> tuple[Tensor, Tensor]:
+        """The kernel of that name, and the parameter that it is, or is the centre of."""
+        kernel = self.weights.get(name)
+        larger = None if kernel is not None else larger_kernel(name, self._entangled)
+        if larger is None:
+            whole = self.weights[name]
+            return whole, whole
+        whole = self.weights[larger]
+        side = kernel_side(name)
+        margin = (whole.shape[-1] - side) // 2
+        return whole[..., margin : margin + side, margin : margin + side], whole
+
+    def _keep(self, name: str, layer: Separable | Half | Convolution) -> None:
+        """Keep a layer for its next use; one that computes with a part of a parameter is made anew each time."""
+        if not self._entangled:
+            self._layers[name] = layer
 
     def dilated(self, name: str) -> Half:
         """The dilated convolution of that name."""
         layer = self._layers.get(name)
         if layer is None:
-            layer = self._layers[name] = self._half(name, "")
+            layer = self._half(name, "")
+            self._keep(name, layer)
         assert isinstance(layer, Half)
         return layer
 
@@ -164,11 +199,12 @@ class Layers:
         """The convolution of that name; None where the network has none there."""
         layer = self._layers.get(name)
         if layer is None:
-            kernel = self.weights.get(f"{name}.kernel")
-            if kernel is None:
+            if f"{name}.norm.scale" not in self.weights:
                 return None
+            kernel, of_kernel = self._kernel(f"{name}.kernel")
             norm = self.norm(f"{name}.norm")
-            layer = self._layers[name] = Convolution(kernel, norm, (kernel, norm.scale, norm.shift))
+            layer = Convolution(kernel, norm, (of_kernel, norm.scale, norm.shift))
+            self._keep(name, layer)
         assert isinstance(layer, Convolution)
         return layer
 

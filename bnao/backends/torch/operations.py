@@ -90,7 +90,7 @@ class Operations:
 
     def _half(self, active: Tensor, half: Half, stride: int, dilation: int = 1) -> Tensor:
         return separable_half(
-            active, *half.trained, half.norm.mean, half.norm.variance, self.training, stride, dilation
+            active, *half.arguments, half.norm.mean, half.norm.variance, self.training, stride, dilation
         )
 
     def dilated(self, active: Tensor, layer: Half, stride: int) -> Tensor:
@@ -174,5 +174,5 @@ class CompiledOperations(Operations):
 
     def _half(self, active: Tensor, half: Half, stride: int, dilation: int = 1) -> Tensor:
         return _compiled_half()(
-            active, *half.trained, half.norm.mean, half.norm.variance, self.training, stride, dilation
+            active, *half.arguments, half.norm.mean, half.norm.variance, self.training, stride, dilation
         )

@@ -20,7 +20,7 @@ from bnao.backends.torch.mixed import Mixed
 from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.network.parameters import supernet_shapes
+from bnao.network.parameters import operation_norms, supernet_shapes
 from bnao.network.stack import stack, stem_channels
 from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
 from bnao.space.genotype import Genotype
@@ -41,7 +41,8 @@ class Network:
         self.space = space_named(network.space, network.nodes)
         self.machine, self.device = machine, machine.device
         self.positions = stack(network)
-        self.layers = Layers(supernet_shapes(network), seed, self.device)
+        entangled = self.space.operations if network.entangle else ()
+        self.layers = Layers(supernet_shapes(network), seed, self.device, entangled=entangled)
         self.rules = self.space.rules
         self._groups = is_for_grouping(self.space)
         self._names = [
@@ -143,7 +144,12 @@ class TorchSupernet:
     def __init__(self, config: SearchConfig, network: NetworkConfig) -> None:
         self.network = network
         self.net = Network(network, config.seed, prepare(config.machine))
-        self._optimizer = PathSGD(self.net.layers.weights, config.training, config.training.idle_momentum)
+        weights = self.net.layers.weights
+        if not config.training.norm_affine:
+            for name in operation_norms(network):
+                weights[name].requires_grad_(False)
+        trained = {name: weight for name, weight in weights.items() if weight.requires_grad}
+        self._optimizer = PathSGD(trained, config.training, config.training.idle_momentum)
 
     def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
         """Make the passes, sum the gradients of those that learn, and update once."""
@@ -168,7 +174,8 @@ class TorchSupernet:
             term = loss if one.above is None else F.relu(loss - earlier[one.above].outcome.loss)
             if one.weight != 1:
                 term = term * one.weight
-        wanted = [*(path if one.learn else []), *([] if mixture is None else [mixture])]
+        learning = [weight for weight in path if weight.requires_grad] if one.learn else []
+        wanted = [*learning, *([] if mixture is None else [mixture])]
         slope = None if mixture is None else np.zeros(mixture.shape)
         for weight, gradient in zip(*gradients_of(term, wanted), strict=True) if wanted else ():
             if weight is mixture:

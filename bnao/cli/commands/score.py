@@ -150,7 +150,7 @@ def _joined(scores: Sequence[OneShotScore], config: SearchConfig) -> Fusion | No
         return None
     backend = backends.load(config.machine.backend)
     fuser = Fuser(config, backend, None if backend.name == "table" else load_dataset(config.data))
-    return fuser([entry.genotype for entry in scores], [entry.score for entry in scores])
+    return fuser([entry.genotype for entry in scores], [entry.by(config.score) for entry in scores])
 
 
 def _with_parts(entries: Sequence[dict[str, Any]], fusion: Fusion | None) -> dict[str, Any]:
@@ -244,10 +244,11 @@ def _scored_given(run: Path, config: SearchConfig, genotypes: Sequence[Genotype]
 
 @frozen
 class _Own:
-    """A run's best genotypes as they are scored now, and the scores it gave them."""
+    """A run's best genotypes as they are scored now, and the scores it gave them, accuracies or log-likelihoods."""
 
     scores: Sequence[OneShotScore]
     before: Sequence[float]
+    kind: str
     fusion: Fusion | None
 
     def content(self, run: Path, config: SearchConfig) -> dict[str, Any]:
@@ -260,10 +261,11 @@ class _Own:
 
     def lines(self, config: SearchConfig, *, long: bool) -> list[str]:
         known = any(entry.log_likelihood is not None for entry in self.scores)
+        as_share = self.kind == "accuracy"
         rows, genotypes = [], []
         for at in _order(len(self.scores), self.fusion)[: config.top]:
             entry = self.scores[at]
-            row = [str(at + 1), entry.genotype.id, percent(entry.score), percent(self.before[at])]
+            row = [str(at + 1), entry.genotype.id, percent(entry.score), plain_score(self.before[at], as_share)]
             rows.append([*row, *[_log_likelihood(entry)] * known, *_part_cells(self.fusion, at)])
             genotypes.append(f"{at + 1:>4}  {entry.genotype}")
         heads = ["rank in the run", "id", f"score by {config.machine.backend}", "score in the run"]
@@ -273,10 +275,11 @@ class _Own:
         if agreement:
             lines += agreement_lines(agreement, "scores of now against those of the run")
         largest = abs(self._now() - np.array(self.before)).max()
-        return [*lines, f"the largest difference of a score is {percent(largest, 2)}"]
+        difference = percent(largest, 2) if as_share else f"{largest:.2g}"
+        return [*lines, f"the largest difference of a score is {difference}"]
 
     def _now(self) -> NDArray[np.float64]:
-        return np.array([entry.score for entry in self.scores])
+        return np.array([entry.by(self.kind) for entry in self.scores])
 
     def _agreement(self) -> dict[str, Estimate]:
         return rank_agreement(self._now(), self.before) if len(self.scores) > 1 else {}
@@ -288,4 +291,4 @@ def _scored_own(run: Path, config: SearchConfig, top: int | None) -> _Own:
         raise click.UsageError(f"--top is {top}; {run} has {len(ranked)} genotypes")
     supernet = _supernet(run, config, state)
     scores = _told(supernet, [entry.genotype for entry in ranked[:top]])
-    return _Own(scores, [entry.score for entry in ranked[:top]], _joined(scores, config))
+    return _Own(scores, [entry.score for entry in ranked[:top]], config.score, _joined(scores, config))
