@@ -14,7 +14,7 @@ from bnao.errors import GenotypeError
 from bnao.evaluation.references import read_genotype, reference_to
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import Reading
-from bnao.space.spaces import SPACES, SearchSpace, space_named
+from bnao.space.spaces import SearchSpace, space_named
 
 file_option = click.option(
     "--file", type=click.Path(path_type=Path), help="File of genotypes, one per line; - for standard input."
@@ -77,7 +77,7 @@ class Given:
 
 def _network_of(space: SearchSpace) -> Settings:
     """Return the settings that tell a space."""
-    return {"space": space.name, "nodes": None if space.nodes == SPACES[space.name].nodes else space.nodes}
+    return {"space": space.name, "nodes": None if space.nodes == space_named(space.name).nodes else space.nodes}
 
 
 def space_asked_for(given: Settings) -> SearchSpace | None:

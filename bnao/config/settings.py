@@ -7,6 +7,7 @@ from attrs import frozen
 
 from bnao.config.arms import MOST_ALPHA
 from bnao.config.fields import section, setting, told
+from bnao.config.plugins import is_own_space
 from bnao.config.training import SHARE_OVER as SHARE_OVER
 from bnao.config.training import SIZE_NAMES as SIZE_NAMES
 from bnao.config.training import TrainingConfig as TrainingConfig
@@ -55,7 +56,12 @@ SLOT_RULES = ("hashed", "sorted")
 class NetworkConfig:
     """Network around the cells: their search space and the stack that repeats them."""
 
-    space: str = setting("nao", "Search space the genotypes come from.", choices=SPACE_NAMES)
+    space: str = setting(
+        "nao",
+        "Search space the genotypes come from; one of your own by package.module:name.",
+        choices=SPACE_NAMES,
+        also=is_own_space,
+    )
     nodes: int | None = setting(
         None,
         "Nodes per cell; by default the space's own number: 5 for nao and nasnet, 4 for darts, 3 for nas-bench-201.",

@@ -3,6 +3,7 @@
 from attrs import frozen
 
 from bnao.config.fields import listed, section, setting, several
+from bnao.config.plugins import is_own_space
 from bnao.config.presets import RANKED_NAO, TABLE_NAO
 from bnao.config.settings import CONTROLLERS, SPACE_NAMES, ControllerConfig, MachineConfig, NetworkConfig
 from bnao.errors import ConfigError
@@ -86,7 +87,7 @@ class PredictorConfig:
     """A controller's predictor alone, on a benchmark table."""
 
     seed: int = setting(0, "Seed of the first training; the next trainings use the next seeds.", least=0)
-    space: str = setting("nao", "Search space of the table's genotypes.", choices=SPACE_NAMES)
+    space: str = setting("nao", "Search space of the table's genotypes.", choices=SPACE_NAMES, also=is_own_space)
     table: str | None = setting(None, "CSV file with a genotype and a score in each row.")
     score_column: str | None = setting(None, "Column of the scores; by default score, accuracy or best_test_acc.")
     sizes: tuple[int, ...] = several(
@@ -130,6 +131,7 @@ class AgreementConfig:
         "Search space of the table's genotypes: live size is then a ranking beside the others; with --among by default "
         "nao.",
         choices=SPACE_NAMES,
+        also=is_own_space,
     )
     draw: int = setting(50, "Genotypes in each random subset.", least=2)
     draws: int = setting(1000, "Number of random subsets.", least=2)
