@@ -141,6 +141,16 @@ def trained_supernet(
     return TrainedSupernet(arm, seed, planned.epochs, table, counts, expected)
 
 
+def supernet_name(config: StudyConfig, planned: PlannedSupernet) -> str:
+    """Return the name of a supernet's files in the study's folder, without a suffix."""
+    return _file_name(config, planned)
+
+
+def is_scored(config: StudyConfig, planned: PlannedSupernet, folder: Folder) -> bool:
+    """Return whether the folder has all scores of a supernet."""
+    return _SupernetFiles(folder, _file_name(config, planned)).scores().keys() >= set(planned.epochs)
+
+
 def _scores(supernet: Scorer, genotypes: Sequence[Genotype], kind: str) -> list[float]:
     """Return one score a genotype, by the name of its kind.
 

@@ -17,6 +17,7 @@ import click
 from attrs import frozen
 
 from bnao import backends
+from bnao.ahead import train_ahead
 from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.folders import dated_folder
 from bnao.cli.genotypes import Given, file_option, long_option, show_command
@@ -28,6 +29,7 @@ from bnao.cli.options import (
     layer_options,
     options_of,
 )
+from bnao.cli.processes import processes_option
 from bnao.cli.progress import following, telling
 from bnao.cli.reports import (
     agreement_lines,
@@ -79,6 +81,7 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
     help="Folder of weights and results; an evaluation with the same settings is resumed.  "
     "[default: RUN/evaluate-<preset>-<settings>, or runs/evaluate-<date>-<time>]",
 )  # fmt: skip
+@processes_option
 @track_option
 @estimate_option
 @long_option
@@ -95,6 +98,7 @@ def command(
     top: int | None,
     n_random: int | None,
     out: Path | None,
+    processes: int,
     trackers: tuple[str, ...],
     estimate: bool,
     long: bool,
@@ -144,7 +148,7 @@ def command(
         return
     start = time.monotonic()
     with telling(quiet):
-        done = _evaluated(config, chosen, folder, trackers)
+        done = _evaluated(config, chosen, folder, processes, trackers)
     spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
     _print(done, chosen, folder, as_json, long, spent)
 
@@ -271,7 +275,9 @@ class _Chosen:
 # --- the evaluation itself
 
 
-def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, trackers: Sequence[str]) -> list[Evaluation]:
+def _evaluated(
+    config: EvaluateConfig, chosen: _Chosen, folder: Path, processes: int, trackers: Sequence[str]
+) -> list[Evaluation]:
     check_takes(folder, config)
     space = space_named(config.network.space, config.network.nodes)
     for genotype in chosen.genotypes:
@@ -292,6 +298,10 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path, trackers: 
             following("evaluation") as show,
             tracked(trackers, folder, config, show) as listen,
         ):
+            if processes > 1:
+                train_ahead(
+                    chosen.genotypes, config, backend.name, dataset, run, processes=processes, listen=listen
+                )  # fmt: skip
             return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=listen)
 
 
