@@ -24,9 +24,26 @@ def run_json(command: Sequence[str]) -> dict[str, float]:
 def ratio(ours: Sequence[str], yardstick: Sequence[str], figure: str, pairs: int) -> dict[str, object]:
     """Medians of a figure over so many pairs of runs, and the median of the pairs' ratios."""
     figures = [(run_json(ours)[figure], run_json(yardstick)[figure]) for _ in range(pairs)]
+    return {**_medians(figure, figures), **_ratios("", figures)}
+
+
+def ratios(ours: Sequence[str], yardstick: Sequence[str], figures: Sequence[str], pairs: int) -> dict[str, object]:
+    """The same of several figures of the same runs, each ratio by the figure's name."""
+    runs = [(run_json(ours), run_json(yardstick)) for _ in range(pairs)]
+    found: dict[str, object] = {}
+    for figure in figures:
+        values = [(own[figure], other[figure]) for own, other in runs]
+        found |= {**_medians(figure, values), **_ratios(f"{figure}_", values)}
+    return found
+
+
+def _medians(figure: str, values: Sequence[tuple[float, float]]) -> dict[str, object]:
     return {
-        figure: statistics.median(own for own, _ in figures),
-        f"yardstick_{figure}": statistics.median(other for _, other in figures),
-        "ratio": statistics.median(own / other for own, other in figures),
-        "ratios": [round(own / other, 3) for own, other in figures],
+        figure: statistics.median(own for own, _ in values),
+        f"yardstick_{figure}": statistics.median(other for _, other in values),
     }
+
+
+def _ratios(prefix: str, values: Sequence[tuple[float, float]]) -> dict[str, object]:
+    each = [own / other for own, other in values]
+    return {f"{prefix}ratio": statistics.median(each), f"{prefix}ratios": [round(one, 3) for one in each]}

@@ -18,7 +18,7 @@ from bnao.metrics import compare_rankings, kendall_tau, pairwise_accuracy, rank_
 from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.reporting.page import write_report
 from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
-from bnao.searches import PreparedSearch, prepare_search, resumed_search, run_search
+from bnao.searches import PreparedSearch, PreparedStepSearch, prepare_search, resumed_search, run_search
 from bnao.space.edits import neighbours
 from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.notation.notations import parse, to_text
@@ -26,6 +26,7 @@ from bnao.space.spaces import SPACES, SearchSpace
 from bnao.space.zoo import published_cell
 from bnao.strategies.fusion import Fusion, fuse
 from bnao.strategies.rounds import search
+from bnao.strategies.steps import search_by_steps
 from bnao.studies.genotypes import random_genotypes
 from bnao.studies.ranking import RankingStudy, study_ranking
 from bnao.studies.sets import RankingSets, study_ranking_sets
@@ -46,6 +47,7 @@ __all__ = [
     "NetworkConfig",
     "Node",
     "PreparedSearch",
+    "PreparedStepSearch",
     "ProportionalSampler",
     "ProxiesConfig",
     "RankingSets",
@@ -78,6 +80,7 @@ __all__ = [
     "run_study",
     "score_genotypes",
     "search",
+    "search_by_steps",
     "spearman",
     "study_ranking",
     "study_ranking_sets",

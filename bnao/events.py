@@ -28,6 +28,9 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "controller": ("round", "epoch", "epochs", "loss", "rate"),
         "measured": ("round", *_HELD_OUT),
         "exhausted": ("round", "message"),
+        "update": ("step", "steps", "loss", "rate", "seconds"),
+        "look": ("step", "epoch", "epochs", "genotype", "figures", "alarm", "stop"),
+        "scored": ("scored", "best"),
         "probed": ("genotype", "of"),
         "landmark": ("trained", "of", "accuracy"),
         "rerank": ("trained", "of", "accuracy"),
@@ -58,6 +61,9 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "short_epoch": ("genotype", "of", "seed", "epoch", "epochs", "loss", "rate", "seconds"),
         "short": ("genotype", "of", "seed", "epochs", "error", "known"),
         "end": (),
+    },
+    "study_stability": {
+        "searched": ("search", "of", "method", "seed", "test_error", "parameters", "alarm", "known"),
     },
     "study_controllers": {
         "plan": ("phases",),

@@ -61,7 +61,9 @@ class Pass:
         architecture: the path or the mixture.
         images: normalised and augmented, shape (b, height, width, channels).
         labels: shape (b,).
-        masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped. A mixture takes none.
+        masks: of drop path, shape (cells, nodes, edges, b); of a mixture what each image's identities
+            (``skip_connect``) are multiplied by, shape (cells, places, b), cells being those of the network. None:
+            nothing is dropped.
         learn: whether its gradient by the shared weights joins the update.
         slope: whether the derivative by a mixture's weights is wanted: ``no``; of the operations that are ``used``,
             that is, have a weight other than 0; or of ``all``.
@@ -108,7 +110,7 @@ def check_passes(passes: Sequence[Pass]) -> None:
 
     Raises:
         ProtocolError: there is none, one refers to a pass that does not come before it, a teacher has another number
-            of images, a slope is asked of a path, or masks are given for a mixture.
+            of images, a slope is asked of a path, or masks have another number of axes.
 
     >>> from bnao.space.spaces import SPACES
     >>> (path,) = SPACES["nao"].random_genotypes(1, np.random.default_rng(0))
@@ -132,8 +134,11 @@ def check_passes(passes: Sequence[Pass]) -> None:
             )
         if each.slope != "no" and isinstance(each.architecture, Genotype):
             raise ProtocolError(f"pass {index} asks for the slope of a genotype; only a mixture has one")
-        if each.masks is not None and isinstance(each.architecture, Mixture):
-            raise ProtocolError(f"pass {index} has drop-path masks for a mixture, which drops nothing")
+        if each.masks is not None and each.masks.ndim != (3 if isinstance(each.architecture, Mixture) else 4):
+            raise ProtocolError(
+                f"pass {index} has masks of shape {each.masks.shape}; a path's have shape (cells, nodes, edges, b), a "
+                "mixture's (cells, places, b)"
+            )
 
 
 class Supernet(Protocol):

@@ -6,26 +6,29 @@ made as the settings say, and the folder is that of ``bnao search``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from attrs import evolve, frozen
 
 from bnao import backends
-from bnao.config.settings import OF_A_BACKEND, SearchConfig
+from bnao.config.fields import listed
+from bnao.config.settings import OF_A_BACKEND, ROUND_LEVEL, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, load_dataset
-from bnao.errors import ConfigError
+from bnao.errors import BackendError, ConfigError
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.fused import Fuser
 from bnao.evaluation.trainings import short_training
 from bnao.protocols import Backend, Controller, Listener, Scorer
 from bnao.provenance import ABOUT, About, about_images, about_table, check_same_data, origin
 from bnao.run import Run, check_is_free
-from bnao.space.genotype import Genotype
+from bnao.strategies.ending import Rerank
 from bnao.strategies.journal import add_rounds
+from bnao.strategies.methods import METHODS
 from bnao.strategies.registry import make_controller
 from bnao.strategies.result import SearchResult
 from bnao.strategies.rounds import check_start, search
+from bnao.strategies.steps import StepSearch
+from bnao.training.shared_weights import SharedWeights
 
 
 @frozen
@@ -44,9 +47,14 @@ class PreparedSearch:
     config: SearchConfig
     supernet: Scorer
     controller: Controller
-    rerank: Callable[[Genotype], float] | None
+    rerank: Rerank | None
     fuse: Fuser | None
     about: About
+
+    @property
+    def scored_images(self) -> int | None:
+        """Images a score is the accuracy on; None where scores are no shares of images."""
+        return self.supernet.scored_images
 
     def search(self, run: Run | None = None, listen: Listener = lambda event: None) -> SearchResult:
         """Run the search, in a run's folder if there is one. See ``bnao.search`` for what it raises."""
@@ -60,7 +68,34 @@ class PreparedSearch:
         )  # fmt: skip
 
 
-def prepare_search(config: SearchConfig, controller_backend: str | None = None) -> PreparedSearch:
+@frozen
+class PreparedStepSearch:
+    """The same of a search by a strategy that decides at each update.
+
+    Attributes:
+        config, rerank, fuse, about: as of ``PreparedSearch``.
+        begun: the search, which can be made once.
+    """
+
+    config: SearchConfig
+    begun: StepSearch
+    rerank: Rerank | None
+    fuse: Fuser | None
+    about: About
+
+    @property
+    def scored_images(self) -> int | None:
+        """Images a score is the accuracy on."""
+        return self.begun.supernet.scored_images
+
+    def search(self, run: Run | None = None, listen: Listener = lambda event: None) -> SearchResult:
+        """Run the search, in a run's folder if there is one. See ``bnao.search_by_steps`` for what it raises."""
+        if self.fuse is not None:
+            self.fuse.folder = run
+        return self.begun.result(run, about=self.about, rerank=self.rerank, fuse=self.fuse, listen=listen)
+
+
+def prepare_search(config: SearchConfig, controller_backend: str | None = None) -> PreparedSearch | PreparedStepSearch:
     """Make all that a new search works with, as its settings say.
 
     Args:
@@ -73,11 +108,12 @@ def prepare_search(config: SearchConfig, controller_backend: str | None = None) 
         BnaoError: as ``bnao.strategies.rounds.check_start``, and what reading the data raises.
     """
     prepared = _prepared(config, controller_backend)
-    check_start(config, prepared.supernet, prepared.controller)
+    if isinstance(prepared, PreparedSearch):
+        check_start(config, prepared.supernet, prepared.controller)
     return prepared
 
 
-def resumed_search(run: Run, rounds: int | None = None) -> PreparedSearch:
+def resumed_search(run: Run, rounds: int | None = None) -> PreparedSearch | PreparedStepSearch:
     """Make all that the search of a run needs to resume, with the run's settings.
 
     Args:
@@ -86,17 +122,23 @@ def resumed_search(run: Run, rounds: int | None = None) -> PreparedSearch:
 
     Raises:
         BnaoError: as ``prepare_search``.
-        ConfigError: more rounds were begun already.
+        ConfigError: more rounds were begun already, or another number is given for a strategy without rounds.
         RunError: the run was begun with other data.
     """
     before = run.read_json(ABOUT) if run.has(ABOUT) else {}
     config = run.config(SearchConfig)
-    if rounds is not None:
+    if rounds is not None and rounds != config.rounds:
+        if config.strategy not in ROUND_LEVEL:
+            raise ConfigError(
+                f"{run.folder} is a search by strategy {config.strategy}, whose one learning rate schedule has no "
+                "further rounds; start a new run"
+            )
         config = evolve(config, rounds=rounds)
     prepared = _prepared(config, before.get("controller_backend"))
     if before:
         check_same_data(run.folder, before, prepared.about["data"])
-    add_rounds(run, config.rounds)
+    if config.strategy in ROUND_LEVEL:
+        add_rounds(run, config.rounds)
     return prepared
 
 
@@ -127,8 +169,10 @@ def run_search(
         return prepared.search(run, listen)
 
 
-def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedSearch:
+def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedSearch | PreparedStepSearch:
     backend = backends.load(config.machine.backend)
+    if config.strategy not in ROUND_LEVEL:
+        return _prepared_steps(config, backend, controller_backend)
     kind = config.controller.controller
     controller: Controller
     if kind in OF_A_BACKEND:
@@ -149,6 +193,45 @@ def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedS
     return PreparedSearch(config, supernet, controller, rerank, fuse, facts)
 
 
+def _prepared_steps(config: SearchConfig, backend: Backend, controller_backend: str | None) -> PreparedStepSearch:
+    """Make a search by a strategy that decides at each update; it trains weights that are shared."""
+    if controller_backend is not None:
+        raise ConfigError(
+            f"controller_backend is {controller_backend}, and strategy {config.strategy} has no controller"
+        )
+    if backend.name == "table" or config.sharing == "none":
+        setting = "backend is table" if backend.name == "table" else "sharing is none"
+        raise ConfigError(f"strategy {config.strategy} decides how shared weights are trained, and {setting}")
+    for name, off in (("companions", "none"), ("rank_loss", "none"), ("split_at", ())):
+        value = getattr(config.training, name)
+        if value != off:
+            raise ConfigError(
+                f"{name} is {listed(value)}, and strategy {config.strategy} decides itself what an update trains; "
+                "leave it out"
+            )
+    if config.pool_file is not None:
+        raise ConfigError(f"pool_file is {config.pool_file}, and strategy {config.strategy} has no pool")
+    dataset, method = load_dataset(config.data), METHODS[config.strategy]
+    assert method.make is not None
+
+    def make_supernet(network: NetworkConfig) -> SharedWeights:
+        made = backend.supernet(evolve(config, network=network), dataset)
+        if not isinstance(made, SharedWeights):
+            raise BackendError(
+                f"backend {backend.name!r} trains in its own way, and strategy {config.strategy} decides every update; "
+                "its supernet() must return a bnao.training.shared_weights.SharedWeights"
+            )
+        return made
+
+    return PreparedStepSearch(
+        config,
+        StepSearch(config, method.make, make_supernet, dataset, halves=method.halves),
+        _rerank(config, backend, dataset) if config.rerank_epochs else None,
+        Fuser(config, backend, dataset) if config.rank_by == "fused" else None,
+        {**origin(about_images(dataset), config.machine, [backend]), "controller_backend": None},
+    )
+
+
 def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Scorer:
     """Return the supernet, or what trains each genotype alone in its place."""
     if config.sharing == "weights":
@@ -158,7 +241,7 @@ def _supernet(config: SearchConfig, backend: Backend, dataset: Dataset | None) -
     return StandAloneScores(config, backend, dataset)
 
 
-def _rerank(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Callable[[Genotype], float]:
+def _rerank(config: SearchConfig, backend: Backend, dataset: Dataset | None) -> Rerank:
     """Return the short training of one of the best."""
     if dataset is None:
         raise ConfigError(f"backend {backend.name!r} trains nothing; rerank_epochs must be 0")

@@ -8,11 +8,13 @@ A study is named by its folder in docs/results/; ``first`` and ``last`` stand fo
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from results_figures import (
     HERE,
     PAPER,
@@ -34,7 +36,9 @@ from results_figures import (
     verdict,
 )
 
-from bnao.metrics import compare_rankings
+from bnao.metrics import better_tau, compare_rankings, kendall_tau, mean_ranks
+from bnao.space.spaces import SPACES
+from bnao.strategies.fusion import fuse
 
 #: the numbers of epochs that were also trained with a cosine of their own
 OWN_EPOCHS = (5, 10)
@@ -547,3 +551,120 @@ def paired(one_name: str, other_name: str) -> str:
     assert truth[0] == truth[1]
     found = compare_rankings({"other": scores[1], "one": scores[0]}, truth[0]).differences["one"]["pairwise_accuracy"]
     return percent({"value": found.value, "low": found.low, "high": found.high}, "+")
+
+
+# --- J: shared supernets, from the runs of benchmarks/supernet_ranking.py
+
+_RUNS = "shared-supernet/ranking.json"
+#: of a run, if its command does not say otherwise
+_STEPS = 2500
+#: how each column of scores was made
+_WAYS = {
+    "accuracy, plain": "accuracy",
+    "log-likelihood, plain": "log-likelihood",
+    "accuracy, augmented": "accuracy, augmented dev images",
+    "log-likelihood, augmented": "log-likelihood, augmented dev images",
+}
+
+
+def _runs() -> dict[str, list[dict[str, Any]]]:
+    """Return the runs by name, each in the order of its seeds."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for run in json.loads((HERE / "results" / _RUNS).read_text(encoding="utf-8")):
+        by_name.setdefault(run["name"], []).append(run)
+    return {name: sorted(runs, key=lambda run: run["seed"]) for name, runs in by_name.items()}
+
+
+def _cells(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return truth and live size of the first cells."""
+    cells = json.loads((HERE / "results/proxies/c8n1.json").read_text(encoding="utf-8"))["cells"][:n]
+    truth, size = (np.array([cell[name] for cell in cells], np.float64) for name in ("truth", "live_parameters"))
+    return truth, size
+
+
+@named
+def shared_supernets(kind: str) -> str:
+    """Return Kendall's tau and partial tau of each run and score, or with ``fused`` tau and that of the better half."""
+    first, second = ("kendall_tau", "partial_tau_given_size" if kind == "tau" else "tau_in_better_half")
+    rows = []
+    for name, runs in _runs().items():
+        row = [name, ", ".join(str(run["seed"]) for run in runs)]
+        for way in _WAYS:
+            entries = [run["figures"][way if kind == "tau" else f"{way}, fused"] for run in runs]
+            row.append(", ".join(f"{entry[first][0]:.2f} ({entry[second][0]:.2f})" for entry in entries))
+        rows.append(row)
+    return table(["run", "seeds", *_WAYS.values()], rows)
+
+
+@named
+def shared_difference(name: str, way: str, less: str) -> str:
+    """Return how far tau by one score exceeds that by another, over a run's seeds, with the interval over cells."""
+    runs = _runs()[name]
+    truth, size = _cells(runs[0]["cells"])
+    ways = {each: [run["scores"][each.replace("_", " ")] for run in runs] for each in (less, way)}
+    found = compare_rankings(ways, truth, size=size).differences[way]
+    return "; ".join(
+        f"{told} {found[figure].value:+.2f} [{found[figure].low:+.2f}, {found[figure].high:+.2f}]"
+        for told, figure in (("tau", "kendall_tau"), ("partial tau", "partial_tau_given_size"))
+    )
+
+
+@named
+def shared_seconds(name: str) -> str:
+    """Return the mean CPU seconds of a run's trainings and scorings."""
+    runs = _runs()[name]
+    training, scoring = (np.mean([run["cpu_seconds"][part] for run in runs]) for part in ("training", "scoring"))
+    return f"{training:.0f} + {scoring:.0f}"
+
+
+@named
+def shared_commands() -> str:
+    """Return the command of each run."""
+    script = "python benchmarks/supernet_ranking.py --cells-of docs/results/proxies/c8n1.json --data cifar10_10k.npz"
+    return "\n".join(
+        f"{script} --augmented --name {run['name']} --seed {run['seed']}"
+        + (f" --steps {run['steps']}" if run["steps"] != _STEPS else "")
+        + "".join(f" --set {text}" for text in run["set"])
+        for runs in _runs().values()
+        for run in runs
+    )
+
+
+@named
+def shared_untrained() -> str:
+    """Return tau, and that of the better half, of live size and jacob_cov joined, on the cells of these runs."""
+    n = next(iter(_runs().values()))[0]["cells"]
+    truth, size = _cells(n)
+    cells = json.loads((HERE / "results/proxies/c8n1.json").read_text(encoding="utf-8"))["cells"][:n]
+    jacob_cov = [cell["proxies"]["jacob_cov"]["mean"] for cell in cells]
+    joined = fuse({"size": size, "jacob_cov": jacob_cov}).values
+    return f"{kendall_tau(joined, truth):.2f} ({better_tau(joined, truth):.2f})"
+
+
+@named
+def shared_seeds(name: str, way: str) -> str:
+    """Return the mean Kendall tau of the scores of a run's seeds with each other's."""
+    scores = [run["scores"][way.replace("_", " ")] for run in _runs()[name]]
+    pairs = [kendall_tau(scores[i], scores[j]) for j in range(len(scores)) for i in range(j)]
+    return f"{np.mean(pairs):.2f}" if pairs else "-"
+
+
+@named
+def shared_bias(name: str, way: str) -> str:
+    """Return how many ranks an edge of each operation adds to a cell's score, and to its truth: least squares."""
+    runs = _runs()[name]
+    n = runs[0]["cells"]
+    cells = json.loads((HERE / "results/proxies/c8n1.json").read_text(encoding="utf-8"))["cells"][:n]
+    space = SPACES["nas-bench-201"]
+    codes = space.encode([space.parse(cell["genotype"]) for cell in cells])[..., 1].reshape(n, -1)
+    counts = np.stack([(codes == number).sum(1) for number in range(len(space.operations))], 1).astype(np.float64)
+    score = np.mean([mean_ranks(run["scores"][way.replace("_", " ")]) for run in runs], 0)
+    truth = mean_ranks([cell["truth"] for cell in cells])
+    score, truth = (np.linalg.lstsq(counts, ranks, rcond=None)[0] for ranks in (score, truth))
+    rows = [
+        [f"`{operation}`", f"{of_score:+.0f}", f"{of_truth:+.0f}"]
+        for operation, of_score, of_truth in zip(
+            space.operations, score - score.mean(), truth - truth.mean(), strict=True
+        )
+    ]
+    return table(["an edge of", "in the score", "in the truth"], rows)

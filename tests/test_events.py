@@ -23,11 +23,13 @@ from bnao.run import Run
 from bnao.space.spaces import space_named
 from bnao.strategies.ridge import RidgeController
 from bnao.strategies.rounds import search
+from bnao.strategies.single_path import UniformPaths
+from bnao.strategies.steps import search_by_steps
 from bnao.streams import stream
 from bnao.studies.controllers import study_controllers
 from bnao.studies.predictor import study_predictor
 from bnao.studies.ranking import study_ranking
-from bnao.testing import small_dataset
+from bnao.testing import ToyScorer, small_dataset
 from tests.strategies.test_rounds import CountingSupernet, Foreteller, NoIdeas
 from tests.studies.test_ranking import SMALL
 
@@ -46,6 +48,9 @@ def of_a_search(listen):
     config = SearchConfig(rounds=2, pool=3, new=2, alone_epochs=1, sharing="none")
     alone = StandAloneScores(config, BACKEND, small_dataset())
     search(config, alone, Foreteller(space_named("nao"), ControllerConfig(), 0), listen=listen)
+    # a strategy that decides at each update
+    config, data = SearchConfig(strategy="spos", rounds=1, steps=3, network=NETWORK), small_dataset()
+    search_by_steps(config, UniformPaths, lambda network: ToyScorer(config, data), data, listen=listen)
 
 
 def joined(genotypes, scores, listen):
@@ -107,7 +112,7 @@ def test_every_event_is_listed_with_exactly_its_fields(function, work):
     found = {event["event"]: set(event) - {"event"} for event in told}
     assert found == {kind: set(fields) for kind, fields in EVENTS[function].items()}
     assert [event["event"] for event in told].index("plan") == 0
-    assert [event["event"] for event in told].count("plan") == (2 if function == "search" else 1)
+    assert [event["event"] for event in told].count("plan") == (3 if function == "search" else 1)
     for event in told:
         assert set(event) - {"event"} == set(EVENTS[function][event["event"]])
 

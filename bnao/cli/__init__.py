@@ -26,6 +26,8 @@ COMMANDS = {
     "score": "Score genotypes with a run's shared weights, in any backend.",
     "proxies": "Score genotypes without training them.",
     "study": "Measure how far a ranking can be trusted.",
+    "stability": "Compare methods by the best of several searches each.",
+    "strategies": "List the search strategies, their papers and costs.",
     "report": "Write what was found as one page to send.",
     "runs": "List searches, evaluations and studies, and how far they are.",
     "watch": "Show how far a search or an evaluation is that another process runs.",

@@ -53,8 +53,10 @@ class EventTexts:
         kind = event["event"]
         if kind == "pool":
             return "training"
-        if kind == "step":
+        if kind in ("step", "update"):
             return f"step {event['step']}/{event['steps']}"
+        if kind == "scored":
+            return f"choosing, {event['scored']} genotypes scored"
         if kind == "alone":
             done = event["genotype"] + (event["epoch"] == event["epochs"])
             of = "" if phase is None else f"/{phase['loops']['genotype'][1]}"
@@ -96,6 +98,14 @@ class EventTexts:
         if kind == "supernet":
             self._supernets_done += 1
             return f"{_of_set(event)}supernet {self._supernets_done}/{self._supernets}  {_sampled(event)}: done"
+        if kind == "look":
+            return _look(event)
+        if kind == "searched":
+            alarm = f"  ALARM: {event['alarm']}" if event["alarm"] else ""
+            return (
+                f"search {event['search']}/{event['of']}  {event['method']}, seed {event['seed']}: test error "
+                f"{percent(event['test_error'], 2)}, {event['parameters']:,} parameters{alarm}"
+            )
         if kind == "landmark":
             return f"landmark {event['trained']}/{event['of']} trained alone  accuracy {percent(event['accuracy'])}"
         if kind == "rerank":
@@ -134,7 +144,7 @@ class EventTexts:
         if kind == "trained" and self._supernets is None:
             self._best = min(event["test_error"], 1.0 if self._best is None else self._best)
             return f"lowest test error {percent(self._best, 2)}"
-        if self._rounds is None or kind not in ("score", "round"):
+        if kind not in (("scored",) if self._rounds is None else ("score", "round")):
             return None
         self._best = event["best"] if self._best is None or kind == "round" else max(self._best, event["best"])
         return f"best {plain_score(self._best, self._as_share)}"
@@ -148,6 +158,29 @@ class EventTexts:
 
     def _supernet(self, event: Event) -> str:
         return f"{_of_set(event)}supernet {self._supernets_done + 1}/{self._supernets} ({_sampled(event)})"
+
+
+#: figures that are shares
+_SHARES = ("mixture accuracy", "path accuracy", "gap", "reward", "baseline")
+
+
+def figures_text(figures: Mapping[str, float]) -> str:
+    """Return the figures of a strategy after an epoch as one text, shares as percentages.
+
+    >>> figures_text({"entropy": 1.23456, "path accuracy": 0.5})
+    'entropy 1.235  path accuracy 50.0 %'
+    """
+    return "  ".join(
+        f"{name} {percent(value) if name in _SHARES else f'{value:.4g}'}" for name, value in figures.items()
+    )
+
+
+def _look(event: Event) -> str | None:
+    """Return what was seen of a strategy after an epoch; None where it shows nothing."""
+    parts = [figures_text(event["figures"])] if event["figures"] else []
+    parts += [f"ALARM: {event['alarm']}"] if event["alarm"] else []
+    parts += [f"stopped: {event['stop']}"] if event["stop"] else []
+    return "  ".join([f"epoch {event['epoch']}/{event['epochs']}", *parts]) if parts else None
 
 
 def _of_set(event: Event) -> str:

@@ -16,7 +16,8 @@ from attrs import Attribute
 from click.core import ParameterSource
 
 from bnao.config.fields import Settings, build, kinds_of, listed, merge, read_toml, settings_of
-from bnao.config.presets import PRESETS, preset
+from bnao.config.presets import PRESETS, preset, strategy_settings
+from bnao.config.strategies import TITLES, section_of
 from bnao.errors import ConfigError
 from bnao.space.genotype import shortened
 
@@ -34,10 +35,12 @@ HEADINGS = {
     "controller": "Controller",
     "table": "Table (backend table)",
     "machine": "Machine",
+    "watch": "Alarms (strategies that decide at each update)",
+    **{section_of(name): f"{title} (strategy {name})" for name, title in TITLES.items()},
 }
 
 # of which every option bears the section's name
-_BY_SECTION = {"alone"}
+_BY_SECTION = {"alone", *map(section_of, TITLES)}
 
 #: giving the first undoes the second, which would go before it, where a lower layer set that
 _UNDOES: dict[SettingPath, SettingPath] = {("data", "dataset"): ("data", "data"), ("epochs",): ("steps",)}
@@ -150,8 +153,8 @@ def options_of(
 ) -> list[click.Parameter]:
     """Return an option for every setting of a config class.
 
-    Its name is the field's; where an earlier section has that name already, and in ``alone`` always, the section's
-    name goes in front: ``--epochs`` and ``--controller-epochs``.
+    Its name is the field's; where an earlier section has that name already, and in ``alone`` and those of strategies
+    always, the section's name goes in front: ``--epochs`` and ``--controller-epochs``.
 
     Args:
         kind: the config class.
@@ -161,14 +164,14 @@ def options_of(
     """
     options: dict[str, click.Parameter] = {}
     # a command with defaults of its own has no presets
-    quick = PRESETS.get(kind, {}).get(DEFAULT_PRESET, {}) if defaults is None else {}
+    quick = merge(PRESETS.get(kind, {}).get(DEFAULT_PRESET, {}), _quick_strategies()) if defaults is None else {}
     defaults = kind() if defaults is None else defaults
     for path, attribute in settings_of(kind):
         if path in without:
             continue
         name = attribute.name.replace("_", "-")
         if name in options or path[0] in _BY_SECTION:
-            name = f"{path[0]}-{name}"
+            name = f"{path[0].replace('_', '-')}-{name}"
         default, in_quick = _at(defaults, path), _at(quick, path)
         told = [] if default is None or default == () else [f"default: {_text(default)}"]
         if in_quick is not None and in_quick != default:
@@ -177,6 +180,12 @@ def options_of(
         section = HEADINGS[path[0]] if len(path) > 1 else heading
         options[name] = SettingOption(name, path, attribute, section, note)
     return list(options.values())
+
+
+def _quick_strategies() -> Settings:
+    """Return what the usual preset says in the sections of the strategies."""
+    sections = {section_of(name): strategy_settings(name, DEFAULT_PRESET) for name in TITLES}
+    return {name: settings[name] for name, settings in sections.items() if name in settings}
 
 
 def _at(settings: Any, path: SettingPath) -> Any:

@@ -123,7 +123,7 @@ class Track:
             self._smooth, self.loss, self.rate = Smoothed(), None, None
         if phase is not None and event["event"] == phase["events"][0] and "loss" in event:
             # that of a step is of one batch, that of an epoch a mean already
-            self.loss = self._smooth.add(event["loss"]) if event["event"] == "step" else event["loss"]
+            self.loss = self._smooth.add(event["loss"]) if event["event"] in ("step", "update") else event["loss"]
             self.rate = event["rate"]
         elif phase is not None and event["event"] in phase["events"]:
             self._smooth = Smoothed()  # of the next training

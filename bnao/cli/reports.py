@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from bnao.cli.event_texts import figures_text
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
 from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
 from bnao.memory import peak_memory as peak_memory  # for the commands
 from bnao.metrics import Estimate, kendall_tau
 from bnao.space.genotype import Genotype
+from bnao.stability import StabilityStudy
 from bnao.strategies.balance import Balance, balance
 from bnao.strategies.bias import SizeBias, size_bias
 from bnao.strategies.result import Learning, Ranked, SearchResult
@@ -76,11 +79,34 @@ def search_report(result: SearchResult, top: int, *, long: bool = False) -> list
         row += part_cells(entry.parts, parts) + ([] if entry.fused is None else [f"{entry.fused:.3f}"])
         rows.append(row)
     lines = [*table(heads, rows), "", *(numbered([entry.genotype for entry in best]) if long else [])]
-    lines += [pool_line(result), size_line(size_bias(result, top))]
+    if result.strategy is None:
+        lines += [pool_line(result), size_line(size_bias(result, top))]
+    else:
+        lines += strategy_lines(result.strategy)
     lines += [] if result.fusion is None else fusion_lines(result)
     found = balance(result.ranked)
     lines += [] if found is None else [balance_line(found)]
     return [*lines, *learning_lines(result.learning)]
+
+
+def strategy_lines(seen: Mapping[str, Any]) -> list[str]:
+    """Return what was seen of a strategy that decides at each update: its last figures, alarms, and why it stopped.
+
+    >>> look = {"step": 9, "figures": {"entropy": 0.5}, "alarm": "6 of 6 edges have no parameters", "genotype": "..."}
+    >>> for line in strategy_lines({"name": "darts", "updates": 9, "scored": 1, "epochs": [look]}):
+    ...     print(line)
+    darts: 9 updates, 1 genotype scored; in the end entropy 0.5
+    ALARM in 1 of 1 epochs, the last: 6 of 6 edges have no parameters
+    """
+    looks, scored = seen["epochs"], seen["scored"]
+    figures = figures_text(looks[-1]["figures"]) if looks else ""
+    line = f"{seen['name']}: {seen['updates']:,} updates, {scored:,} genotype{'s' * (scored != 1)} scored"
+    lines = [f"{line}; in the end {figures}" if figures else line]
+    alarms = [look["alarm"] for look in looks if look.get("alarm")]
+    if alarms:
+        lines.append(f"ALARM in {len(alarms)} of {len(looks)} epochs, the last: {alarms[-1]}")
+    lines += [f"stopped after {look['step']:,} updates: {look['stop']}" for look in looks if look.get("stop")]
+    return lines
 
 
 #: heads of the columns of joined scores, where they are not the part's name
@@ -184,6 +210,35 @@ def pool_line(result: SearchResult) -> str:
     )
 
 
+def stability_report(study: StabilityStudy) -> list[str]:
+    """Return the lines of a stability study: a row a method, the differences to the first under them."""
+    heads = ["method", "searches", "test error", "sd", "95% interval", "min", "max"]
+    heads += ["parameters", "multiply-adds", "free edges", "alarms", "search"]
+    rows = []
+    for method in study.methods:
+        entries, ends = method.entries, method.interval()
+        rows.append(
+            [
+                method.method, str(len(entries)), percent(method.mean, 2),
+                "-" if method.deviation is None else percent(method.deviation, 2),
+                "-" if ends is None else f"{percent(max(0.0, ends[0]), 2)} to {percent(min(1.0, ends[1]), 2)}",
+                percent(min(method.errors), 2), percent(max(method.errors), 2),
+                f"{statistics.fmean(entry.parameters for entry in entries):,.0f}",
+                f"{statistics.fmean(entry.multiply_adds for entry in entries):,.0f}",
+                f"{statistics.fmean(entry.parameter_free_edges for entry in entries):.1f}",
+                str(sum(entry.alarm is not None for entry in entries)),
+                duration(statistics.fmean(entry.search_seconds for entry in entries)),
+            ]
+        )  # fmt: skip
+    lines = table(heads, rows, left=["method"])
+    first, *others = study.methods
+    for other in others:
+        mean, ends = other.difference(first)
+        within = "" if ends is None else f", 95% interval {100 * ends[0]:+.2f} to {100 * ends[1]:+.2f}"
+        lines.append(f"{other.method} less {first.method}, same seeds: {100 * mean:+.2f} points of test error{within}")
+    return lines
+
+
 def left_out_line(unreadable: Mapping[str, str], file: str) -> str:
     """Return the number of image files that could not be read, and the file that lists them.
 
@@ -247,7 +302,8 @@ def evaluation_report(
             *[percent(done.top5_mean, 2)] * bool(done.top5_errors),
         ]
         row += [*[str(done.channels)] * (done.channels is not None), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
-        row += [plain_score(scores[done.genotype], as_share)] if scores else []
+        score = None if scores is None else scores.get(done.genotype)
+        row += ["-" if score is None else plain_score(score, as_share)] if scores else []
         row += [sources[number]] if sources else []
         rows.append(row)
     lines = [*table(heads, rows, left=["from"])]

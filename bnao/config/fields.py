@@ -204,15 +204,18 @@ def are_rising(numbers: Sequence[int]) -> bool:
     return bool(numbers) and numbers[0] >= 1 and list(numbers) == sorted(set(numbers))
 
 
-def section(factory: Callable[[], Any]) -> Any:
+def section(factory: Callable[[], Any], *, strategy: str | tuple[str, ...] = ()) -> Any:
     """Return a field that holds settings of their own, such as ``data`` of a search.
 
     Args:
         factory: makes the section's defaults.
+        strategy: the one, or those, whose settings these are, of the setting ``strategy`` beside it: a file of other
+            searches leaves them out where they are the defaults. Empty: every file has them.
 
     Raises:
         ConfigError: on creation, a value that is no such section; what would be right is named.
     """
+    owners = (strategy,) if isinstance(strategy, str) else strategy
 
     def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
         kind = attribute.type
@@ -221,7 +224,7 @@ def section(factory: Callable[[], Any]) -> Any:
             given = f"a {type(value).__name__}" if attrs.has(type(value)) else repr(value)
             raise ConfigError(f"{attribute.name} is {given}; it must be a {_example(kind, attribute.name, value)}")
 
-    return field(factory=factory, validator=validate, kw_only=True)
+    return field(factory=factory, validator=validate, metadata={"strategies": owners}, kw_only=True)
 
 
 def _example(kind: type, name: str, value: object) -> str:
@@ -313,7 +316,9 @@ def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
     for attribute in attrs.fields(type(config)):
         value = getattr(config, attribute.name)
         if attrs.has(type(value)):
-            sections[attribute.name] = to_settings(value, fixed=fixed)
+            owners = attribute.metadata["strategies"]
+            if not owners or config.strategy in owners or value != type(value)():
+                sections[attribute.name] = to_settings(value, fixed=fixed)
         elif value is not None and not attribute.metadata["from_data"] and (attribute.metadata["fixed"] or not fixed):
             settings[attribute.name] = worded(attribute, value)
     return settings | sections
@@ -322,7 +327,7 @@ def to_settings(config: Any, *, fixed: bool = False) -> dict[str, Any]:
 def worded(attribute: "Attribute[Any]", value: object) -> object:
     """Return a setting's value as a file has it: a word for a number that one stands for, a list for a tuple."""
     if isinstance(value, tuple):
-        return [each if isinstance(each, int) else str(each) for each in value]
+        return [each if isinstance(each, (int, float)) else str(each) for each in value]
     return next((word for word, meant in attribute.metadata["words"].items() if meant == value), value)
 
 

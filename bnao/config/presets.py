@@ -4,11 +4,13 @@
 gradients down to a norm of 5, changes brightness, contrast and saturation by up to 0.4, and hues by up to 0.2.
 """
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from bnao.config.evaluation import EvaluateConfig
-from bnao.config.fields import Settings, build
+from bnao.config.fields import Settings, build, merge
 from bnao.config.settings import SearchConfig
+from bnao.config.strategies import enas, evolution, gradient
 from bnao.config.studies import ProxiesConfig, StudyConfig
 from bnao.errors import ConfigError
 
@@ -141,6 +143,9 @@ PROXIES_PRESETS: dict[str, Settings] = {
     "paper": {},
 }
 
+#: what a search's preset is besides where a strategy decides at each update, by strategy and preset
+STRATEGY_PRESETS: dict[str, Mapping[str, Settings]] = {**evolution.PRESETS, **enas.PRESETS, **gradient.PRESETS}
+
 PRESETS: dict[type, dict[str, Settings]] = {
     ProxiesConfig: PROXIES_PRESETS,
     SearchConfig: SEARCH_PRESETS,
@@ -149,13 +154,28 @@ PRESETS: dict[type, dict[str, Settings]] = {
 }
 
 
-def preset(config: type[C], name: str) -> C:
+def preset(config: type[C], name: str, strategy: str = "nao") -> C:
     """Return the config of a preset: quick, cifar10-small or paper; others are listed in ``PRESETS``.
+
+    Args:
+        config: of a search, an evaluation or a study.
+        name: of the preset.
+        strategy: of a search; one that decides at each update changes some settings more, ``paper`` to its authors'.
 
     >>> preset(SearchConfig, "paper") == SearchConfig()
     True
+    >>> preset(SearchConfig, "quick", "spos").spos.population
+    20
     """
     presets = PRESETS[config]
     if name not in presets:
         raise ConfigError(f"no preset {name!r}; there is {', '.join(presets)}")
-    return build(config, {"preset": name, **presets[name]})
+    return build(config, merge({"preset": name, **presets[name]}, strategy_settings(strategy, name)))
+
+
+def strategy_settings(strategy: str, name: str) -> Settings:
+    """Return what the preset of a search is besides for a strategy; small presets without an own one take quick's."""
+    if strategy == "nao":
+        return {}
+    presets = STRATEGY_PRESETS.get(strategy, {})
+    return {"strategy": strategy, **presets.get(name, presets.get("quick", {}))}

@@ -3,11 +3,15 @@
 The defaults are the paper's (Sec. 5 and its appendix; docs/training.md); presets (``bnao.config.presets``) change them.
 """
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bnao.config.arms import MOST_ALPHA
 from bnao.config.fields import section, setting, told
 from bnao.config.plugins import is_own_space
+from bnao.config.strategies import STEP_LEVEL, gradient
+from bnao.config.strategies.enas import EnasConfig
+from bnao.config.strategies.evolution import FairnasConfig, SposConfig
+from bnao.config.strategies.watch import WatchConfig
 from bnao.config.training import SHARE_OVER as SHARE_OVER
 from bnao.config.training import SIZE_NAMES as SIZE_NAMES
 from bnao.config.training import TrainingConfig as TrainingConfig
@@ -34,6 +38,8 @@ CONTROLLERS = (
     "local-search",
     "random",
 )
+#: strategies that decide between rounds, by Algorithm 1: with any controller, or with that of their name
+ROUND_LEVEL = ("nao", "random", "evolution")
 #: those that a backend computes, since they need gradients
 OF_A_BACKEND = ("nao", "nao-paper", "seminas")
 #: what a one-shot score can be, of the dev images
@@ -92,6 +98,13 @@ class NetworkConfig:
         "(source), those of the same node (node), or all edges of a cell (cell).",
         choices=SHARE_OVER,
     )
+    partial_channels: int = setting(
+        1,
+        "The operations of a supernet see one in this many channels of their source; the others go past them, as in "
+        "PC-DARTS, which takes 4.",
+        least=1,
+        most=64,
+    )
     entangle: bool = setting(
         False,
         "Supernet: smaller convolutions of an edge are the centre of the largest one's kernel (1x1 in 3x3, 3x3 in "
@@ -103,6 +116,13 @@ class NetworkConfig:
     )
 
     def __attrs_post_init__(self) -> None:
+        if self.partial_channels > 1 and (
+            self.channels % self.partial_channels or 0 < self.channels < 2 * self.partial_channels
+        ):
+            raise ConfigError(
+                f"channels is {self.channels} and partial_channels is {self.partial_channels}; channels must be a "
+                "multiple of it, and at least twice as many"
+            )
         whole = all(isinstance(side, int) and not isinstance(side, bool) for side in self.image)
         if len(self.image) != 3 or not whole or min(self.image) < 1:
             raise ConfigError(f"image is {'x'.join(map(told, self.image))}; it must be HxWxC, such as 32x32x3")
@@ -348,6 +368,13 @@ class SearchConfig:
     """
 
     preset: str = setting("paper", "Preset that these settings are based on.", has_option=False)
+    strategy: str = setting(
+        "nao",
+        "How the search spends its updates; bnao strategies lists them. nao is Algorithm 1 with --controller, random "
+        "and evolution the same with that controller. The others decide at each update, and train for all rounds' "
+        "epochs or steps in one piece.",
+        choices=(*ROUND_LEVEL, *STEP_LEVEL),
+    )
     seed: int = setting(0, "Random seed.", least=0)
     rounds: int = setting(4, "Rounds of training, scoring and proposing (L).", least=1)
     pool: int = setting(1000, "Random genotypes in the first round (n).", least=2)
@@ -433,8 +460,22 @@ class SearchConfig:
     controller: ControllerConfig = section(ControllerConfig)
     table: TableConfig = section(TableConfig)
     machine: MachineConfig = section(MachineConfig)
+    watch: WatchConfig = section(WatchConfig, strategy=STEP_LEVEL)
+    spos: SposConfig = section(SposConfig, strategy="spos")
+    fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")
+    enas: EnasConfig = section(EnasConfig, strategy="enas")
+    darts: gradient.DartsConfig = section(gradient.DartsConfig, strategy="darts")
+    snas: gradient.SnasConfig = section(gradient.SnasConfig, strategy="snas")
+    gdas: gradient.GdasConfig = section(gradient.GdasConfig, strategy="gdas")
+    pc_darts: gradient.PcDartsConfig = section(gradient.PcDartsConfig, strategy="pc-darts")
+    p_darts: gradient.PDartsConfig = section(gradient.PDartsConfig, strategy="p-darts")
+    fair_darts: gradient.FairDartsConfig = section(gradient.FairDartsConfig, strategy="fair-darts")
+    darts_minus: gradient.DartsMinusConfig = section(gradient.DartsMinusConfig, strategy="darts-minus")
+    proxyless: gradient.ProxylessConfig = section(gradient.ProxylessConfig, strategy="proxyless")
 
     def __attrs_post_init__(self) -> None:
+        if self.strategy in ROUND_LEVEL[1:]:
+            object.__setattr__(self, "controller", evolve(self.controller, controller=self.strategy))
         width(self.network)
         check_splits(self.network.share_over, self.training.split_at)
         _ = self.proxy_names  # checked as it is read

@@ -145,3 +145,14 @@ class TrainingConfig:
                 f"rank_loss is {self.rank_loss}, and companions is {self.companions}; a step that ranks trains a pair "
                 "of its own, so one of them must be none"
             )
+
+    @property
+    def counts_rounds(self) -> str:
+        """The setting that is counted in fractions of all rounds of a search; empty if none is.
+
+        >>> TrainingConfig().counts_rounds, TrainingConfig(rank_loss="parameters").counts_rounds
+        ('', 'rank_growth')
+        """
+        if self.split_at:
+            return "split_at"
+        return "rank_growth" if self.rank_loss != "none" and self.rank_growth else ""

@@ -244,6 +244,26 @@ class Dataset:
             y_dev=self.y_dev[:0],
         )
 
+    def halved(self, seed: int) -> tuple[Dataset, Dataset]:
+        """Return the same images with one half of the train part each, normalised as with all of it.
+
+        Each half holds the same share of each class, to within one image.
+
+        Raises:
+            DataError: a half would have less than one image for each class.
+        """
+        n = len(self.y_train)
+        if n // 2 < self.classes:
+            raise DataError(
+                f"{self.name}: half of {n:,} train images are {n // 2:,}; both halves need at least one image for each "
+                f"of the {self.classes} classes"
+            )
+        halves = _stratified(self.y_train, (n + 1) // 2, stream(seed, "halves"))
+        made = [attrs.evolve(self, x_train=self.x_train[half], y_train=self.y_train[half]) for half in halves]
+        for half in made:
+            half.__dict__["_moments"] = self._moments  # cached, so that both are normalised as the dev images are
+        return made[0], made[1]
+
     def train_batches(
         self, steps: range, batch_size: int, seed: int, config: DataConfig
     ) -> Generator[Batch, None, None]:

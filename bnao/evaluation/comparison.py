@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from bnao.config.settings import ROUND_LEVEL, SearchConfig
+from bnao.data.dataset import load_dataset
 from bnao.errors import ConfigError
 from bnao.metrics import Estimate
+from bnao.run import read_config
 from bnao.space.genotype import Genotype
+from bnao.space.spaces import space_named
+from bnao.strategies.candidates import budgets_text, random_candidates, within_budgets
 from bnao.strategies.journal import read_pool
 from bnao.streams import stream
 
 #: resamples behind the interval of the gain
 _RESAMPLES = 10_000
+# draws of as many as are wanted, before too few are taken to be distinct
+_DRAWS = 50
 
 
 @frozen
@@ -66,6 +74,8 @@ def _gain(best: NDArray[np.float64], others: NDArray[np.float64], level: float =
 def random_of_first_pool(folder: Path, n: int, seed: int) -> tuple[Genotype, ...]:
     """Draw n genotypes of a run's first pool; fewer are the first of them.
 
+    A search by a strategy that decides at each update has no pool: they are drawn from its space, within its budgets.
+
     Args:
         folder: of the run.
         n: how many, >= 0.
@@ -75,8 +85,25 @@ def random_of_first_pool(folder: Path, n: int, seed: int) -> tuple[Genotype, ...
         ConfigError: the pool has not so many.
         RunError: the folder has no pool.
     """
+    config = read_config(folder, SearchConfig)
+    if config.strategy not in ROUND_LEVEL:
+        return _random_of_space(config, n, seed)
     pool = read_pool(folder, 0)
     if n > len(pool):
         raise ConfigError(f"random is {n}; the first pool of {folder} has {len(pool)} genotypes")
     order = stream(seed, "evaluate pool").permutation(len(pool))[:n]
     return tuple(pool[index] for index in order)
+
+
+def _random_of_space(config: SearchConfig, n: int, seed: int) -> tuple[Genotype, ...]:
+    """Draw n distinct genotypes that a search with these settings may choose."""
+    space, network = space_named(config.network.space, config.network.nodes), config.network
+    if budgets_text(config):
+        network = load_dataset(config.data).network(network)  # multiply-adds are of its images
+    accept = partial(within_budgets, config=config, network=network)
+    rng, found = stream(seed, "evaluate random"), dict[Genotype, None]()
+    for _ in range(_DRAWS):
+        found |= dict.fromkeys(random_candidates(space, accept, n, rng, config))
+        if len(found) >= n:
+            return tuple(found)[:n]
+    raise ConfigError(f"random is {n}; of many random genotypes of the search's space only {len(found)} are distinct")

@@ -419,13 +419,13 @@ def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.
 
 
 def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float]) -> dict[str, Estimate]:
-    """Return the rank agreement of one-shot scores and stand-alone accuracies.
+    """Return the rank agreement of one-shot scores and stand-alone accuracies, of the genotypes that have a score.
 
     Returns:
         Pairwise accuracy, Kendall's tau, Spearman's rho and precision at the top, with n and an interval.
     """
-    predicted = [scores[done.genotype] for done in evaluations]
-    return rank_agreement(predicted, [1 - done.mean for done in evaluations])
+    scored = [done for done in evaluations if done.genotype in scores]
+    return rank_agreement([scores[done.genotype] for done in scored], [1 - done.mean for done in scored])
 
 
 def short_training(genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, epochs: int) -> float:

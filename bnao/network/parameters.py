@@ -179,7 +179,7 @@ def _untangled_shapes(network: NetworkConfig, space: SearchSpace) -> Shapes:
     """Return every parameter of the supernet, none of them part of another."""
     if space.rules.residual:
         every = [(*place, operation) for place in space.places for operation in space.operations]
-        return _one_cell_shapes(network, every, network.share_over)
+        return _one_cell_shapes(network, every, network.share_over, network.partial_channels)
     shapes, last = _stem(network)
     before = last
     for position in stack(network):
@@ -190,7 +190,8 @@ def _untangled_shapes(network: NetworkConfig, space: SearchSpace) -> Shapes:
                 for operation in space.operations:
                     for source in range(space.inputs + node):
                         name = shared_place(network.share_over, cell, node, edge, operation, source)
-                        shapes |= _operation(name, operation, c, position.reduction and source < space.inputs)
+                        strided = position.reduction and source < space.inputs
+                        shapes |= _operation(name, operation, c // network.partial_channels, strided)
         before = last
         if not space.rules.mixes:
             last = c * space.nodes
@@ -244,8 +245,13 @@ def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bo
     return shapes | _classifier("classifier", last, network.classes) | head
 
 
-def _one_cell_shapes(network: NetworkConfig, edges: Sequence[tuple[int, int, str]], share_over: str = "edge") -> Shapes:
-    """Return the shapes of a network by NAS-Bench-201's rules from each cell's (node, edge, operation)."""
+def _one_cell_shapes(
+    network: NetworkConfig, edges: Sequence[tuple[int, int, str]], share_over: str = "edge", partial: int = 1
+) -> Shapes:
+    """Return the shapes of a network by NAS-Bench-201's rules from each cell's (node, edge, operation).
+
+    Operations have one in ``partial`` of a cell's channels.
+    """
     shapes, last = _stem(network)
     for position in stack(network):
         cell, c = f"cells.{position.index}", position.channels
@@ -254,7 +260,7 @@ def _one_cell_shapes(network: NetworkConfig, edges: Sequence[tuple[int, int, str
         else:
             for node, number, operation in edges:
                 place = shared_place(share_over, cell, node, number, operation)
-                shapes |= _operation(place, operation, c, strided=False)
+                shapes |= _operation(place, operation, c // partial, strided=False)
         last = c
     return shapes | _norm("head.norm", last) | _classifier("classifier", last, network.classes)
 

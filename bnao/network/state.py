@@ -86,7 +86,7 @@ def to_bytes(state: Mapping[str, NDArray[np.float32]], about: Mapping[str, Any] 
     """
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(value) for name, value in state.items()}
+    contiguous = {name: np.asarray(value, order="C") for name, value in state.items()}
     return bytes(save(contiguous, {_ABOUT: json.dumps({"format": FORMAT, **(about or {})})}))
 
 

@@ -5,6 +5,7 @@ Nothing is kept, and no folder is made. Times hold for this machine while nothin
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import statistics
 import time
@@ -18,15 +19,16 @@ from bnao import backends
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import SearchConfig
 from bnao.config.studies import StudyConfig
-from bnao.data.dataset import LabelledImages, load_dataset
+from bnao.data.dataset import Dataset, LabelledImages, load_dataset
 from bnao.evaluation.fused import Fuser
 from bnao.evaluation.trainings import short_config, sized
+from bnao.events import Event
 from bnao.memory import peak_memory
 from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.network.state import without_momenta
 from bnao.protocols import Backend, Controller, Scorer, State
 from bnao.sampler import proportional_probabilities
-from bnao.searches import prepare_search
+from bnao.searches import PreparedStepSearch, prepare_search
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.streams import stream
@@ -112,6 +114,8 @@ def estimate_search(config: SearchConfig) -> Costs:
     if backend.name == "table":
         return _costs((), backend, 0, ("a table is looked up: nothing is trained",))
     dataset = load_dataset(config.data)
+    if isinstance(prepared, PreparedStepSearch):
+        return _step_search(prepared, backend, dataset)
     network = dataset.network(config.network)
     pool = space_named(network.space, network.nodes).random_genotypes(_POOL, stream(config.seed, "estimate"))
     sizes = count_multiply_adds(pool, network).astype(np.float64)
@@ -141,6 +145,36 @@ def estimate_search(config: SearchConfig) -> Costs:
     if config.controller.patience:
         notes.append("the controller may stop earlier")
     return _costs(works, backend, disk, notes)
+
+
+class _EnoughError(Exception):
+    """So many updates have been made as are measured."""
+
+
+def _step_search(prepared: PreparedStepSearch, backend: Backend, dataset: Dataset) -> Costs:
+    """Measure what a search that decides at each update costs: its updates, and trainings at its end."""
+    config, seconds, planned = prepared.config, list[float](), list[int]()
+
+    def listen(event: Event) -> None:
+        if event["event"] == "plan":
+            planned.extend(phase["units"] for phase in event["phases"] if "update" in phase["events"])
+        elif event["event"] == "update":
+            seconds.append(event["seconds"])
+            if len(seconds) > MEASURED:
+                raise _EnoughError
+
+    with contextlib.suppress(_EnoughError):
+        prepared.search(listen=listen)
+    each = statistics.median(seconds[1:] or seconds)
+    works = [Work("updates", sum(planned), "step", each)]
+    if config.rerank_epochs:
+        space = space_named(config.network.space, config.network.nodes)
+        (some,) = space.random_genotypes(1, stream(config.seed, "estimate"))
+        alone = short_config(config, config.rerank_epochs)
+        works.append(_alone("trainings to rank again", some, alone, backend, dataset, config.top))
+    weights = _bytes(without_momenta(prepared.begun.supernet.state()))
+    disk = 3 * weights + _LINE * sum(planned)
+    return _costs(works, backend, disk, ("scores at the end are left out: nobody knows how many",))
 
 
 def estimate_evaluation(config: EvaluateConfig, genotypes: Sequence[Genotype], dataset: LabelledImages) -> Costs:

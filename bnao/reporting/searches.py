@@ -43,6 +43,7 @@ def search_report(folder: Path) -> Report:
         _scores_section(result, config, bias),
         Section("Cells", ["The best, in order."], drawn=[entry.genotype.id for entry in shown[: config.top]]),
         _updates_section(result),
+        _strategy_section(result),
         _learning_section(read_log(folder)),
         _controller_section(result),
         settings_section("bnao search", config),
@@ -50,14 +51,7 @@ def search_report(folder: Path) -> Report:
     ]
     data = data_text(about_of(folder))
     first = result.ranked[0]
-    pool = [entry.score for entry in result.ranked if entry.round == 1]
-    facts = [
-        ("best score", _score(first).text),
-        ("median of the first pool", _plain(statistics.median(pool), first)),
-        ("genotypes scored", f"{len(result.ranked):,}"),
-        ("rounds", str(max(entry.round for entry in result.ranked))),
-        ("updates", f"{sum(entry.updates for entry in result.ranked):,}"),
-    ]
+    facts = [("score of the first", _score(first).text), *_facts(result)]
     return Report(
         "search",
         folder.resolve().name,
@@ -68,6 +62,21 @@ def search_report(folder: Path) -> Report:
         {entry.genotype.id: _about(rank, entry) for rank, entry in enumerate(shown, start=1)},
         {f"{folder.resolve().name}/{RESULT}": result.to_json()},
     )
+
+
+def _facts(result: SearchResult) -> list[tuple[str, str]]:
+    """Return what a search was, in figures."""
+    if result.strategy is not None:
+        updates, scored = result.strategy["updates"], result.strategy["scored"]
+        found = [("strategy", str(result.strategy["name"])), ("updates", f"{updates:,}"), ("scored", f"{scored:,}")]
+        return [*found, ("genotypes ranked", f"{len(result.ranked):,}")]
+    pool = [entry.score for entry in result.ranked if entry.round == 1]
+    return [
+        ("median of the first pool", _plain(statistics.median(pool), result.ranked[0])),
+        ("genotypes scored", f"{len(result.ranked):,}"),
+        ("rounds", str(max(entry.round for entry in result.ranked))),
+        ("updates", f"{sum(entry.updates for entry in result.ranked):,}"),
+    ]
 
 
 def _is_share(entry: Ranked) -> bool:
@@ -87,6 +96,8 @@ def _about(rank: int, entry: Ranked) -> str:
 
 
 def _how_ranked(result: SearchResult) -> str:
+    if result.strategy is not None:
+        return f"Ranked by the choice of the strategy {result.strategy['name']}. Choose an id to see its cell."
     if result.fusion is not None:
         parts = [f"{name} ({share(weight, digits=0).text})" for name, weight in result.fusion["weights"].items()]
         return f"Ranked by the ranks of {', '.join(parts)}, joined. Choose an id to see its cell."
@@ -123,8 +134,10 @@ def _ranking(result: SearchResult) -> Table:
 
 def _alarms(result: SearchResult, bias: SizeBias, top: int) -> list[str]:
     """Return what in a search's figures should make its reader doubt the ranking."""
-    alarms = []
-    if bias.free_in_top - bias.free_in_pool > _FREE:
+    looks = [] if result.strategy is None else result.strategy["epochs"]
+    alarms = list(dict.fromkeys(str(look["alarm"]) for look in looks if look.get("alarm")))
+    alarms += [f"the search was stopped: {look['stop']}" for look in looks if look.get("stop")]
+    if result.strategy is None and bias.free_in_top - bias.free_in_pool > _FREE:
         alarms.append(
             f"{share(bias.free_in_top).text} of the edges of the best {top} have no parameters (skip, pool, none), but "
             f"{share(bias.free_in_pool).text} of the first pool's: the ranking may favour what trains fast"
@@ -177,6 +190,8 @@ def _scores_section(result: SearchResult, config: SearchConfig, bias: SizeBias) 
         "One point a genotype, by the last weights it was scored with; the bar is the median of the round.",
         charts.by_group(rows, charts.scale("round", "round"), y, tooltip=tooltip),
     )
+    if result.strategy is not None:
+        return Section("Scores", charts=[by_size])
     text = (
         f"Edges without parameters (skip, pool, none) are {share(bias.free_in_top).text} of those of the top "
         f"{bias.top} and {share(bias.free_in_pool).text} of the first pool's."
@@ -221,6 +236,25 @@ def _updates_section(result: SearchResult) -> Section:
     return Section("Updates", [text], charts=[chart])
 
 
+def _strategy_section(result: SearchResult) -> Section:
+    """Return what a strategy that decides at each update said after each epoch, a chart for each figure."""
+    looks = [] if result.strategy is None else list(result.strategy["epochs"])
+    names = list(dict.fromkeys(name for look in looks for name in look["figures"]))
+    found = []
+    for name in names:
+        rows = [
+            {"epoch": epoch, "value": look["figures"][name], "of": name}
+            for epoch, look in enumerate(looks, start=1)
+            if look["figures"].get(name) is not None
+        ]
+        y = charts.scale("value", name)
+        spec = charts.lines(
+            rows, charts.scale("epoch", "epoch"), y, colour=charts.series("of", "figure", [name]), marks=len(rows) < 60
+        )
+        found.append(Chart(f"{name[:1].upper()}{name[1:]}", "After each epoch of updates.", spec))
+    return Section("Strategy", charts=found)
+
+
 def read_log(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the events of a run's log by their kinds."""
     events: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -232,7 +266,9 @@ def read_log(folder: Path) -> dict[str, list[dict[str, Any]]]:
 def _learning_section(events: Mapping[str, Sequence[Mapping[str, Any]]]) -> Section:
     """Return the learning curves of the supernet and the controller."""
     found = []
-    steps = [
+    # a search that decides at each update has no rounds
+    steps = [{"round": "1", "step": e["step"], "loss": e["loss"]} for e in events.get("update", [])]
+    steps += [
         {"round": str(e["round"]), "step": (e["round"] - 1) * e["steps"] + e["step"], "loss": e["loss"]}
         for e in events.get("step", [])
     ]

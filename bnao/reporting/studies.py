@@ -17,6 +17,7 @@ from bnao.reporting.content import MOST, NOTHING, Chart, Report, Section, Table,
 from bnao.reporting.figures import RankingFigures
 from bnao.reporting.origins import origin_table
 from bnao.run import read_json, understanding
+from bnao.space.spaces import parse_in
 from bnao.studies.agreement import AgreementStudy
 from bnao.studies.controllers import ControllersStudy
 from bnao.studies.plots import Study, study_of
@@ -36,6 +37,8 @@ def study_report(path: Path) -> Report:
     """
     content = read_json(path)
     with understanding(path):
+        if content.get("kind") in (None, "stability") and "searches" in content:
+            return _stability_report(path, content)
         study = study_of(content)
         title, facts, sections = _of(study, content)
         origin = [("data", str(content["data"]))] if "data" in content else []
@@ -50,6 +53,43 @@ def study_report(path: Path) -> Report:
     }
     genotypes = {genotype.id: genotype for one in ranked for genotype in one.genotypes[:MOST]}
     return Report("study", name, title, facts, sections, genotypes, about, {f"{name}/{path.name}": content})
+
+
+def _stability_report(path: Path, content: Mapping[str, Any]) -> Report:
+    """Return the report of a study of stability: its methods and searches, and errors by method."""
+    searches = content["searches"]
+    genotypes = {genotype.id: genotype for genotype in (parse_in(content["space"], e["genotype"]) for e in searches)}
+    ids = [parse_in(content["space"], entry["genotype"]).id for entry in searches]
+    methods = list(dict.fromkeys(entry["method"] for entry in searches))
+    rows = [
+        [
+            words(name), words(entry["method"]), number(entry["seed"]), share(entry["score"]),
+            share(entry["test_error"], digits=2), number(entry["parameters"]), words(entry["alarm"] or "-"),
+        ]
+        for name, entry in zip(ids, searches, strict=True)
+    ]  # fmt: skip
+    points = [
+        {
+            "id": name, "method": entry["method"], "seed": entry["seed"], "error": entry["test_error"],
+            "place": round((at * 0.618034) % 1, 3),
+        }
+        for at, (name, entry) in enumerate(zip(ids, searches, strict=True))
+    ]  # fmt: skip
+    y = charts.scale("error", "test error of the best", form=".1%")
+    tooltip = {"id": "genotype", "method": "method", "seed": "seed", "error": "test error"}
+    spec = charts.by_group(points, charts.scale("method", "method"), y, tooltip=tooltip)
+    chart = Chart("Errors by method", "One point a search; the bar is the median of the method.", spec, wide=True)
+    heads = ("id", "method", "seed", "one-shot score", "test error", "parameters", "alarm")
+    sections = [
+        Section("Searches", charts=[chart], tables=[Table("The best of each search", heads, rows, ids)]),
+        Section("Cells", drawn=list(genotypes)[:6]),
+        _settings(content.get("config", {})),
+        origin_table([(f"version of {name}", version) for name, version in content.get("versions", {}).items()]),
+    ]
+    facts = [("methods", str(len(methods))), ("searches", str(len(searches)))]
+    name = path.resolve().parent.name
+    raw = {f"{name}/{path.name}": content}
+    return Report("study", name, f"Stability in {content['space']}", facts, sections, genotypes, {}, raw)
 
 
 def _ranked(study: Study) -> list[RankingStudy]:

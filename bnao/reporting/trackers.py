@@ -23,10 +23,10 @@ from bnao.events import Event
 #: numbers that say where an event is, not what was measured there
 _PLACES = frozenset({
     "round", "rounds", "step", "steps", "epoch", "epochs", "genotype", "genotypes", "of", "repeat", "seed", "length",
-    "trained", "scored", "known", "learned_from", "n", "duplicates", "proposals", "number", "size",
+    "trained", "scored", "known", "learned_from", "n", "duplicates", "proposals", "number", "size", "search",
 })  # fmt: skip
 #: events of which there are many, whose numbers other events sum up
-_LEFT_OUT = frozenset({"plan", "score", "pool", "probed", "exhausted", "end"})
+_LEFT_OUT = frozenset({"plan", "score", "scored", "pool", "probed", "exhausted", "end"})
 
 
 @frozen
@@ -58,9 +58,11 @@ def figures(event: Event) -> list[Figure]:
         return []
     group, step = _place(event)
     prefix = f"{event['sizes']}/" if "sizes" in event else ""
+    # what a strategy and its alarms say of an epoch has names of its own
+    values = {**event, **event["figures"]} if "figures" in event else event
     return [
         Figure(f"{prefix}{group}/{name}", float(value), step)
-        for name, value in event.items()
+        for name, value in values.items()
         if name not in _PLACES and isinstance(value, int | float) and math.isfinite(value)
     ]
 
@@ -70,6 +72,8 @@ def _place(event: Event) -> tuple[str, int]:
     kind = str(event["event"])
     if kind == "step" and "sampler" in event:
         return f"supernet/{event['sampler']}-seed-{event['seed']}-epochs-{event['length']}", event["step"]
+    if kind in ("update", "look"):
+        return ("supernet", event["step"]) if kind == "update" else ("strategy", event["epoch"])
     if kind == "step" and "round" in event:
         return "supernet", (event["round"] - 1) * event["steps"] + event["step"]
     if kind == "step":
@@ -91,7 +95,9 @@ def _place(event: Event) -> tuple[str, int]:
         "proposals": "controller/proposals",
         "round": "search",
     }
-    return named.get(kind, kind), int(event.get("round", event.get("trained", event.get("number", 0))))
+    return named.get(kind, kind), int(
+        event.get("round", event.get("trained", event.get("number", event.get("search", 0))))
+    )
 
 
 class Writer(Protocol):

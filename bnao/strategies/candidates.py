@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
 from bnao.config.settings import NetworkConfig, SearchConfig
+from bnao.errors import ConfigError
 from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.protocols import HeldOut
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
+
+#: says of genotypes, in the order given, which may be chosen, shape (n,)
+Accepts = Callable[[Sequence[Genotype]], NDArray[np.bool_]]
+
+# random genotypes looked at, some at once, before a budget is called too tight
+_AT_ONCE, _BLOCKS = 20, 100
 
 
 @frozen
@@ -44,6 +52,34 @@ def within_budgets(genotypes: Sequence[Genotype], config: SearchConfig, network:
         if most is not None and genotypes:
             within &= count(genotypes, network) <= most
     return within
+
+
+def random_candidates(
+    space: SearchSpace, accept: Accepts, n: int, rng: np.random.Generator, config: SearchConfig
+) -> list[Genotype]:
+    """Return n random genotypes that a search may choose, drawn one by one: one may come twice.
+
+    Args:
+        space: of the genotypes.
+        accept: says which may be chosen.
+        n: how many.
+        rng: decides.
+        config: names the budgets, where there are too few.
+
+    Raises:
+        ConfigError: hardly any genotype keeps the budgets.
+    """
+    found: list[Genotype] = []
+    for block in range(_BLOCKS):
+        at_once = n if block == 0 else max(n, _AT_ONCE)
+        some = [genotype for _ in range(at_once) for genotype in space.random_genotypes(1, rng)]
+        found += itertools.compress(some, accept(some))
+        if len(found) >= n:
+            return found[:n]
+    raise ConfigError(
+        f"only {len(found)} of about {_BLOCKS * max(n, _AT_ONCE):,} random genotypes keep the budget "
+        f"({budgets_text(config)}), and {n} are wanted; allow more, or take fewer channels or cells"
+    )
 
 
 def budgets_text(config: SearchConfig) -> str:

@@ -21,7 +21,7 @@ from bnao.network.state import State
 from bnao.run import read_config
 from bnao.space.genotype import Cell, Genotype, edge_slots
 from bnao.space.spaces import space_named
-from bnao.strategies.journal import read_supernet
+from bnao.strategies.journal import read_supernet, supernet_network
 
 
 @frozen(eq=False)
@@ -143,8 +143,9 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
         WeightsError: its weights are damaged.
         ConfigError: its supernet is another: a setting differs.
     """
-    searched = _left_network(read_config(Path(folder), SearchConfig))
-    for name in ("space", "nodes", "channels", "cells", "network", "slots", "entangle"):
+    config, state = read_config(Path(folder), SearchConfig), read_supernet(Path(folder))
+    searched = _left_network(Path(folder), config)
+    for name in ("space", "nodes", "channels", "cells", "network", "slots", "partial_channels", "entangle"):
         theirs, ours = getattr(searched, name), getattr(network, name)
         if name == "nodes":
             theirs, ours = (space_named(each.space, each.nodes).nodes for each in (searched, network))
@@ -152,7 +153,6 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
             raise ConfigError(
                 f"from_supernet is {folder}, a search with {name} = {theirs}, and here {name} = {ours}; they must agree"
             )
-    state = read_supernet(Path(folder))
     if searched.share_over == network.share_over:
         return state
     if SHARE_OVER.index(searched.share_over) < SHARE_OVER.index(network.share_over):
@@ -163,9 +163,9 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
     return split_weights(state, supernet_shapes(network), searched.share_over)
 
 
-def _left_network(config: SearchConfig) -> NetworkConfig:
+def _left_network(folder: Path, config: SearchConfig) -> NetworkConfig:
     """Return the network of the supernet that a finished search left: all splits have been made."""
-    return split_network(config.network, config.training.split_at)
+    return split_network(supernet_network(folder, config), config.training.split_at)
 
 
 @frozen(eq=False)
@@ -203,8 +203,14 @@ class SupernetWeights:
                 f"from_supernet is {folder}, a search in space {searched.network.space!r}; the networks to train are "
                 f"of space {network.space!r}"
             )
-        left = _left_network(searched)
-        return cls(folder, left.space, read_supernet(Path(folder)), left.slots, left.share_over, left.entangle)
+        if searched.network.partial_channels > 1:
+            raise ConfigError(
+                f"from_supernet is {folder}, a search with partial_channels = {searched.network.partial_channels}; its "
+                "operations have fewer channels than those of the networks to train"
+            )
+        state = read_supernet(Path(folder))
+        left = _left_network(Path(folder), searched)
+        return cls(folder, left.space, state, left.slots, left.share_over, left.entangle)
 
     def inherited(self, genotype: Genotype, network: NetworkConfig) -> Inheritance:
         """Return the weights that a genotype's network inherits from it."""

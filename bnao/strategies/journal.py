@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from attrs import asdict, evolve
 
 from bnao.config.fields import to_toml
-from bnao.config.settings import SearchConfig
+from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.errors import ConfigError, RunError
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.protocols import HeldOut, State
@@ -79,7 +79,67 @@ def read_supernet(folder: Path) -> State:
     return read_weights(folder / WEIGHTS)[0]
 
 
-class Journal:
+def supernet_network(folder: Path, config: SearchConfig) -> NetworkConfig:
+    """Return the network of the supernet that the finished run in this folder left.
+
+    It is that of the run's settings, but for the cells of a strategy whose stages have other depths.
+
+    Raises:
+        RunError: the result is not what a search wrote.
+    """
+    strategy = read_json(folder / RESULT).get("strategy") or {}
+    with understanding(folder / RESULT):
+        return evolve(config.network, cells=int(strategy.get("cells", config.network.cells)))
+
+
+class SearchFolder:
+    """What every search keeps in its run's folder; without a run it remembers nothing.
+
+    Args:
+        run: the folder.
+    """
+
+    def __init__(self, run: Run | None) -> None:
+        self._run = run
+
+    def _known(self, name: str, read: Callable[[Mapping[str, Any]], T]) -> T | None:
+        return self._run.known(name, read) if self._run else None
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a folder to keep anything in."""
+        return self._run is not None
+
+    def keep_plan(self, plan: Mapping[str, Any]) -> None:
+        """Keep the event that says what the search will do."""
+        if self._run:
+            self._run.keep_plan(plan)
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Add an event to the run's log."""
+        if self._run:
+            self._run.log(event)
+
+    def reranked(self) -> dict[str, float]:
+        """Return the accuracies of the short trainings that were finished before."""
+        read = self._known(RERANK, lambda of: {text: float(value) for text, value in of["accuracies"].items()})
+        return read or {}
+
+    def keep_reranked(self, accuracies: Mapping[str, float]) -> None:
+        """Keep the accuracies of the short trainings so far."""
+        if self._run:
+            self._run.write_json(RERANK, {"accuracies": dict(accuracies)})
+
+    def finish(self, result: Mapping[str, Any], state: State) -> None:
+        """Keep the supernet's weights and, last of all, the result: a run with a result is finished."""
+        if self._run:
+            weights = without_momenta(state)
+            if weights:
+                self._run.write(WEIGHTS, to_bytes(weights))
+            self._run.write_json(RESULT, result)
+
+
+class Journal(SearchFolder):
     """The search's side of a run's folder; without a run it remembers nothing.
 
     Args:
@@ -91,7 +151,8 @@ class Journal:
     """
 
     def __init__(self, run: Run | None, space: SearchSpace) -> None:
-        self._run, self._space = run, space
+        super().__init__(run)
+        self._space = space
         self._place: tuple[int, int] | None = None
         self.state: State | None = None
         if run is None:
@@ -132,19 +193,6 @@ class Journal:
     def steps_made(self, round_index: int) -> int:
         """Return the steps of this round that the last checkpoint includes."""
         return self._place[1] if self._place is not None and self._place[0] == round_index else 0
-
-    def _known(self, name: str, read: Callable[[Mapping[str, Any]], T]) -> T | None:
-        return self._run.known(name, read) if self._run else None
-
-    def keep_plan(self, plan: Mapping[str, Any]) -> None:
-        """Keep the event that says what the search will do."""
-        if self._run:
-            self._run.keep_plan(plan)
-
-    def log(self, event: Mapping[str, Any]) -> None:
-        """Add an event to the run's log."""
-        if self._run:
-            self._run.log(event)
 
     def pool(self, round_index: int) -> list[Genotype] | None:
         """Return the round's pool, if it was made before."""
@@ -195,34 +243,11 @@ class Journal:
         if self._run:
             self._run.write_json(scores_name(round_index), {"round": round_index + 1, **about, "scores": list(entries)})
 
-    @property
-    def keeps(self) -> bool:
-        """Whether there is a folder to keep anything in."""
-        return self._run is not None
-
     def checkpoint(self, round_index: int, step: int, state: State) -> None:
         """Keep all that training resumes from after so many steps of the round."""
         if self._run:
             self._run.write(CHECKPOINT, to_bytes(state, {"round": round_index, "step": step}))
             self._place = round_index, step
-
-    def reranked(self) -> dict[str, float]:
-        """Return the accuracies of the short trainings that were finished before."""
-        read = self._known(RERANK, lambda of: {text: float(value) for text, value in of["accuracies"].items()})
-        return read or {}
-
-    def keep_reranked(self, accuracies: Mapping[str, float]) -> None:
-        """Keep the accuracies of the short trainings so far."""
-        if self._run:
-            self._run.write_json(RERANK, {"accuracies": dict(accuracies)})
-
-    def finish(self, result: Mapping[str, Any], state: State) -> None:
-        """Keep the supernet's weights and, last of all, the result: a run with a result is finished."""
-        if self._run:
-            weights = without_momenta(state)
-            if weights:
-                self._run.write(WEIGHTS, to_bytes(weights))
-            self._run.write_json(RESULT, result)
 
 
 def add_rounds(run: Run, rounds: int) -> SearchConfig:
@@ -233,13 +258,19 @@ def add_rounds(run: Run, rounds: int) -> SearchConfig:
     anew the run has no result.
 
     Raises:
-        ConfigError: more rounds were begun already.
+        ConfigError: more rounds were begun already; or a setting counts fractions of all rounds (``split_at``,
+            ``rank_loss``), which more rounds would move.
     """
     config, begun = run.config(SearchConfig), rounds_begun(run.folder)
     if rounds < begun:
         raise ConfigError(f"{run.folder} has begun {begun} rounds; rounds is {rounds} and must be at least {begun}")
     if rounds == config.rounds:
         return config
+    if config.training.counts_rounds:
+        raise ConfigError(
+            f"{run.folder} counts {config.training.counts_rounds} in fractions of its {config.rounds} rounds; start a "
+            f"search of {rounds} rounds instead"
+        )
     # first the result, without which a run is resumed: what it held follows from the rounds' files
     run.remove(RESULT)
     config = evolve(config, rounds=rounds)

@@ -64,3 +64,25 @@ def search_plan(config: SearchConfig, supernet: Scorer, steps: int, *, fuses: bo
     # of a log-likelihood none: it is not a share of them
     shares = images if config.score == "accuracy" else None
     return {"event": "plan", "rounds": config.rounds, "scored_images": shares, "phases": phases}
+
+
+def steps_plan(config: SearchConfig, steps: int, images: int, *, reranks: bool) -> Event:
+    """Return the event that says what a search that decides at each update will do.
+
+    How many genotypes its strategy will score in the end nobody knows before, nor how many it will choose.
+
+    Args:
+        config: all settings.
+        steps: updates of the whole search.
+        images: that a score is the accuracy on.
+        reranks: whether the best are trained alone at the end.
+
+    >>> plan = steps_plan(SearchConfig(), 100, 500, reranks=False)
+    >>> [(each["events"], each["units"]) for each in plan["phases"]]
+    [(['update'], 100), (['scored'], 1)]
+    """
+    phases = [phase("update", loops={"step": (1, steps)}, weight=1.0), phase("scored")]
+    if reranks:
+        phases.append(phase("rerank", loops={"trained": (1, config.top)}))
+    shares = images if config.score == "accuracy" else None
+    return {"event": "plan", "rounds": None, "scored_images": shares, "phases": phases}

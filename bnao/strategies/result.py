@@ -113,7 +113,8 @@ class SearchResult:
     """All genotypes of a search, best first, and what its controller had learned round by round.
 
     A controller that predicts nothing and holds nothing out (random, evolution) leaves no ``learning``, and a ranking
-    by the score alone no ``fusion``: the weights of the parts, and how many landmarks they are from.
+    by the score alone no ``fusion``: the weights of the parts, and how many landmarks they are from. A strategy that
+    decides at each update leaves its name, its number of updates, and what was seen after each epoch.
     """
 
     space: str
@@ -121,6 +122,7 @@ class SearchResult:
     ranked: tuple[Ranked, ...]
     learning: tuple[Learning, ...] = ()
     fusion: Mapping[str, Any] | None = field(default=None, hash=False)
+    strategy: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def best(self) -> Genotype:
@@ -135,6 +137,7 @@ class SearchResult:
             "seed": self.seed,
             **learning,
             **({} if self.fusion is None else {"fusion": dict(self.fusion)}),
+            **({} if self.strategy is None else {"strategy": dict(self.strategy)}),
             "ranked": [entry.to_json() for entry in self.ranked],
         }
 
@@ -168,7 +171,7 @@ class SearchResult:
         space = content["space"]
         ranked = [Ranked.from_json(entry, space) for entry in content["ranked"]]
         learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
-        return cls(space, content["seed"], tuple(ranked), learning, content.get("fusion"))
+        return cls(space, content["seed"], tuple(ranked), learning, content.get("fusion"), content.get("strategy"))
 
 
 def rank_by_fusion(ranked: Sequence[Ranked], fusion: Fusion) -> list[Ranked]:

@@ -41,11 +41,12 @@ from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
 from bnao.strategies.candidates import Pool, budgets_text, nearest, within_budgets
+from bnao.strategies.ending import Rerank, final_ranking
 from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import first_weights
 from bnao.strategies.journal import Journal
 from bnao.strategies.plan import SCORED_AT_ONCE, search_plan
-from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share, rank_by_fusion, rank_by_training
+from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share
 from bnao.streams import stream
 from bnao.training import loop
 
@@ -63,7 +64,7 @@ def search(
     run: Run | None = None,
     about: About | None = None,
     size: SizeFunction | None = None,
-    rerank: Callable[[Genotype], float] | None = None,
+    rerank: Rerank | None = None,
     fuse: Fuse | None = None,
     listen: Listener = lambda event: None,
 ) -> SearchResult:
@@ -178,7 +179,7 @@ class _Search:
         self.learning: list[Learning] = []
         self.has_trained = False
 
-    def result(self, rerank: Callable[[Genotype], float] | None, fuse: Fuse | None) -> SearchResult:
+    def result(self, rerank: Rerank | None, fuse: Fuse | None) -> SearchResult:
         config = self.config
         plan = search_plan(config, self.supernet, self.steps, fuses=bool(fuse), reranks=bool(rerank))
         self.journal.keep_plan(plan)
@@ -199,14 +200,7 @@ class _Search:
             self.train(round_index, everything if config.sample_from == "all" else fresh)
             # new weights make last round's scores stale, so by default the whole pool is scored again
             self.score(round_index, everything if config.rescore == "all" else fresh)
-        ranked, fusion = self.ranked(), None
-        if fuse is not None:
-            scores = np.array([entry.score for entry in ranked])
-            fusion = fuse([entry.genotype for entry in ranked], scores, self.tell_event)
-            ranked = rank_by_fusion(ranked, fusion)
-        if rerank is not None:
-            ranked = self.reranked(ranked, rerank)
-        about = None if fusion is None else fusion.to_json()
+        ranked, about = final_ranking(self.ranked(), config, self.journal, rerank, fuse, self.tell_event)
         result = SearchResult(self.space.name, config.seed, tuple(ranked), tuple(self.learning), about)
         self.tell("end", best=str(result.best), score=result.ranked[0].score)
         self.journal.finish(result.to_json(), self.supernet.state())
@@ -485,14 +479,3 @@ class _Search:
             )
             for genotype, size, weights, products in zip(order, *(each.tolist() for each in counts), strict=True)
         ]  # fmt: skip
-
-    def reranked(self, ranked: Sequence[Ranked], rerank: Callable[[Genotype], float]) -> list[Ranked]:
-        """The top by their own short training, then the others."""
-        top, accuracies = ranked[: self.config.top], self.journal.reranked()
-        for number, entry in enumerate(top):
-            text = str(entry.genotype)
-            if text not in accuracies:
-                accuracies[text] = rerank(entry.genotype)
-                self.journal.keep_reranked(accuracies)
-            self.tell("rerank", trained=number + 1, of=len(top), accuracy=accuracies[text])
-        return rank_by_training(ranked, accuracies, len(top))

@@ -11,5 +11,15 @@
 from bnao.testing.backends import BackendContract
 from bnao.testing.controllers import ControllerContract, convolutions
 from bnao.testing.images import learnable_images, save_images, small_dataset
+from bnao.testing.strategies import ToyScorer, ToySupernet
 
-__all__ = ["BackendContract", "ControllerContract", "convolutions", "learnable_images", "save_images", "small_dataset"]
+__all__ = [
+    "BackendContract",
+    "ControllerContract",
+    "ToyScorer",
+    "ToySupernet",
+    "convolutions",
+    "learnable_images",
+    "save_images",
+    "small_dataset",
+]

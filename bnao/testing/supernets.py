@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 from numpy.typing import NDArray
 
-from bnao.config.settings import SearchConfig
+from bnao.config.settings import SearchConfig, TrainingConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, GenotypeError, ProtocolError
 from bnao.network.parameters import shared_place
@@ -24,6 +24,7 @@ from bnao.streams import stream
 from bnao.testing.paths import path_names
 from bnao.testing.states import are_equal, copy_of
 from bnao.training.shared_weights import SharedWeights
+from bnao.training.unrolled import Differentiable, slope_ahead
 
 _B = 16
 Make = Callable[..., Supernet]
@@ -115,7 +116,7 @@ class SupernetContract:
             ([evolve(one, above=-1)], "pass 0 has above -1"),
             ([one, evolve(one, images=one.images[:4], labels=one.labels[:4], teacher=0)], "4 images, and its teacher"),
             ([evolve(one, slope="all")], "only a mixture has one"),
-            ([evolve(one, architecture=_mixture(supernet), masks=np.ones(1, np.float32))], "which drops nothing"),
+            ([evolve(one, masks=np.ones((1, 1, 1), np.float32))], r"masks of shape \(1, 1, 1\); a path's have shape"),
         ):
             with pytest.raises(ProtocolError, match=message):
                 supernet.step(passes, rate=0.1)
@@ -326,6 +327,65 @@ class SupernetContract:
         for name, gradient in together.items():
             expected = sum(found.get(name, 0) for found in alone)
             assert np.allclose(gradient, expected, rtol=1e-3, atol=1e-5), name
+
+    def test_masks_multiply_each_images_identities_of_a_mixture(self, mixing: Supernet, given: Give) -> None:
+        space, one = _space(mixing), given(_mixture(mixing), learn=False)
+        ones = np.ones((len(stack(mixing.network)), len(mixture_places(space)), _B), np.float32)
+        weights = np.array(_mixture(mixing).weights)
+        weights[..., space.operations.index("skip_connect")] *= 0.25
+
+        (plain,) = mixing.step([one], rate=0.1)
+        (kept,) = mixing.step([evolve(one, masks=ones)], rate=0.1)
+        (dropped,) = mixing.step([evolve(one, masks=0.25 * ones, slope="used")], rate=0.1)
+        (less,) = mixing.step([evolve(one, architecture=Mixture(weights), slope="used")], rate=0.1)
+
+        assert kept.loss == pytest.approx(plain.loss, rel=1e-5)
+        assert dropped.loss == pytest.approx(less.loss, rel=1e-5)
+        assert abs(dropped.loss - plain.loss) > 1e-4
+        assert dropped.slope is not None and less.slope is not None
+        expected = np.array(less.slope)
+        expected[..., space.operations.index("skip_connect")] *= 0.25
+        assert dropped.slope == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+    # --- gradients
+
+    def test_gradients_are_those_an_update_moves_along_and_change_nothing(
+        self, mixing: Supernet, given: Give, genotypes: list[Genotype]
+    ) -> None:
+        if not isinstance(mixing, Differentiable):
+            pytest.skip("no gradients without an update")
+        passes = [given(_mixture(mixing)), given(genotypes[0], batch=1, weight=0.5)]
+        before = copy_of(mixing.state())
+
+        outcomes, found = mixing.gradients(passes)
+
+        assert are_equal(mixing.state(), before)
+        expected, updated = _after(mixing, passes)
+        assert [one.loss for one in outcomes] == pytest.approx([one.loss for one in updated], rel=1e-6)
+        assert set(expected) <= set(found)
+        for name, gradient in found.items():
+            assert np.allclose(gradient, expected.get(name, 0), rtol=1e-3, atol=1e-5), name
+
+    def test_the_slope_ahead_depends_on_the_step_that_is_not_made(self, mixing: Supernet, given: Give) -> None:
+        # what it is, tests/training/test_unrolled.py holds against derivatives by hand
+        if not isinstance(mixing, Differentiable):
+            pytest.skip("no gradients without an update")
+        dev, train = given(_mixture(mixing), batch=1, learn=False, slope="used"), given(_mixture(mixing))
+        plain = TrainingConfig(momentum=0.0, weight_decay=0.0)
+        before = copy_of(mixing.state())
+        (now,) = mixing.step([dev], rate=0.1)
+
+        still, ahead = (slope_ahead(mixing, dev, train, rate, plain) for rate in (0.0, 0.1))
+
+        assert are_equal(mixing.state(), before)
+        assert still.slope is not None and ahead.slope is not None and now.slope is not None
+        assert still.loss == pytest.approx(now.loss, rel=1e-6)
+        assert still.slope == pytest.approx(now.slope, rel=1e-3, abs=1e-6)
+        mixing.step([train], rate=0.1)
+        (after,) = mixing.step([dev], rate=0.1)
+        assert ahead.loss == pytest.approx(after.loss, rel=1e-4)
+        assert after.slope is not None
+        assert np.linalg.norm(ahead.slope - after.slope) > 1e-3 * np.linalg.norm(after.slope)
 
 
 def _space(supernet: Supernet) -> SearchSpace:

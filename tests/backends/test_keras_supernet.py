@@ -550,3 +550,15 @@ def test_weights_trained_here_give_the_same_logits_in_pytorch(tmp_path):
 
     for name, logits in here.items():
         assert abs(logits - there[name]).max() < 1e-4 * max(1.0, abs(logits).max()), name
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"network": evolve(NETWORK, entangle=True)}, "backend 'keras' has no --entangle; take torch, or leave it out"),
+        ({"training": TrainingConfig(norm_affine=False)}, "backend 'keras' has no --no-norm-affine; take torch"),
+    ],
+)
+def test_what_this_backend_does_not_train_is_refused_in_a_line(options, told):
+    with pytest.raises(BackendError, match=told):
+        load("keras").supernet(SearchConfig(**{"network": NETWORK, **options}), small_dataset())

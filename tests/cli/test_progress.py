@@ -329,3 +329,10 @@ def test_the_work_left_of_a_study_falls_to_nothing_by_what_its_events_tell(marks
     if sets > 1:
         assert "diverse  alone  genotype 1/6  repeat 1/2" in told[0]
         assert "spread  alone for 2 epochs  genotype 6/6, seed 1  dev error" in told[-1]
+
+
+def test_log_likelihoods_are_no_percentages():
+    scores = [search_track(evolve(SMALL, score=score)) for score in ("accuracy", "log-likelihood")]
+    event = {"event": "round", "round": 1, "rounds": 2, "best": -1.25, "genotype": ""}
+
+    assert ["-125.0 %" in (track.update(event, 0.0) or "") for track in scores] == [True, False]

@@ -417,3 +417,13 @@ def test_a_user_needs_no_import_from_deep_inside_and_no_public_name_is_a_modules
     assert {"to_text", "compare_rankings", "published_cell", "preset", "load_dataset", "load_backend"} <= set(
         bnao.__all__
     )
+
+
+def test_splits_are_texts_in_a_file_and_on_the_command_line():
+    given = {"network": {"share_over": "cell"}, "training": {"split_at": "0.3:node, 0.60:edge"}}
+
+    config = build(SearchConfig, given)
+
+    assert [(split.share, split.share_over) for split in config.training.split_at] == [(0.3, "node"), (0.6, "edge")]
+    assert to_settings(config)["training"]["split_at"] == ["0.3:node", "0.6:edge"]
+    assert build(SearchConfig, tomllib.loads(to_toml(config))) == config

@@ -711,3 +711,13 @@ def test_what_a_search_needs_of_its_parts_is_named_where_it_is_documented():
         for name in [*getattr(protocol, "__annotations__", {}), *vars(protocol)]:
             if not name.startswith("_"):
                 assert f"``{name}``" in search.__doc__, name
+
+
+def test_rounds_are_not_added_where_splits_are_fractions_of_all(config, tmp_path):
+    network = evolve(config.network, share_over="cell")
+    config = evolve(config, network=network, training=evolve(config.training, split_at="0.5:edge"))
+    with (
+        Run.create(tmp_path / "run", config) as run,
+        pytest.raises(ConfigError, match=r"counts split_at in fractions of its \d rounds; start a search of 9 rounds"),
+    ):
+        add_rounds(run, 9)

@@ -115,7 +115,12 @@ def states_of(
 
 
 def mixed_states_of(
-    position: Position, mixed: Mixed, network: NetworkConfig, inputs: tuple[Tensor, Tensor], weights: Weights
+    position: Position,
+    mixed: Mixed,
+    network: NetworkConfig,
+    inputs: tuple[Tensor, Tensor],
+    weights: Weights,
+    masks: Tensor | None,
 ) -> list[Tensor]:
     """Return the states that a cell gives out in which each node sums the terms of a mixture.
 
@@ -125,10 +130,11 @@ def mixed_states_of(
         network: the supernet's settings.
         inputs: the fitted inputs.
         weights: parameters by canonical name.
+        masks: of the cell's identities, shape (places, b); None: nothing is dropped.
     """
     states, cell = list(inputs), mixed.cell(position.reduction)
     for index in range(len(cell.nodes)):
-        total = mixed_node(position, index, mixed, network, states, weights)
+        total = mixed_node(position, index, mixed, network, states, weights, masks)
         states.append(zeros(states[0], 2 if position.reduction else 1) if total is None else total)
     return _given_out(position, states, cell.outputs(rules_of(network).output), weights, by_batch)
 
@@ -140,14 +146,51 @@ def mixed_node(
     network: NetworkConfig,
     states: Mapping[int, Tensor] | Sequence[Tensor],
     weights: Weights,
+    masks: Tensor | None,
 ) -> Tensor | None:
-    """Return the sum of the terms of a mixture's node, each times its weight; None if there is none.
+    """Return the state of a mixture's node; None if nothing is added up for it.
+
+    Where operations see the first of several parts of their source's channels (``partial_channels``), the others go
+    past them, through a maximum of 2 x 2 pixels where the size halves, and are multiplied by the sum of the place's
+    weights; then channels are shuffled (PC-DARTS, Xu et al., arXiv 1907.05737, Sec. 3.2).
 
     Args:
-        position, mixed, network, weights: as for ``mixed_states_of``.
+        position, mixed, network, weights, masks: as for ``mixed_states_of``.
         index: 0-based, the node.
         states: of the cell so far.
     """
+    cell = mixed.cell(position.reduction)
+    if cell.parts == 1 or not cell.past[index]:
+        return _summed(position, index, mixed, network, states, weights, masks)
+    few = position.channels // cell.parts
+    numbered = states.items() if isinstance(states, Mapping) else enumerate(states)
+    narrow = {number: state[..., :few] for number, state in numbered}
+    total = _summed(position, index, mixed, network, narrow, weights, masks)
+    wide = None
+    for source, factors in cell.past[index]:
+        rest = states[source][..., few:]
+        if position.reduction and source < cell.inputs:
+            rest = ops.max_pool(rest, 2, 2, "same")
+        rest = scaled(rest, sum(mixed.weights[factor] for factor in factors))
+        wide = rest if wide is None else wide + rest
+    if total is None:
+        total = ops.zeros_like(wide[..., :few])
+    whole = ops.concatenate([total, wide], -1)
+    shape = ops.shape(whole)
+    parted = ops.reshape(whole, (*shape[:3], cell.parts, few))
+    return ops.reshape(ops.swapaxes(parted, 3, 4), shape)
+
+
+def _summed(
+    position: Position,
+    index: int,
+    mixed: Mixed,
+    network: NetworkConfig,
+    states: Mapping[int, Tensor] | Sequence[Tensor],
+    weights: Weights,
+    masks: Tensor | None,
+) -> Tensor | None:
+    """Return the sum of the terms of a mixture's node, each times its weight; None if there is none."""
     total, cell = None, mixed.cell(position.reduction)
     for term in cell.nodes[index]:
         source, operation = term.edge.source, term.edge.operation
@@ -157,6 +200,8 @@ def mixed_node(
         output = edge(states[source], parameters, operation, stride, rules_of(network), by_batch, place)
         # a term whose weight is 0 has a part in the slope, and in no other gradient
         output = scaled(ops.stop_gradient(output) if term.idle else output, mixed.weights[term.factor])
+        if masks is not None and operation == "skip_connect":
+            output = dropped(output, masks[term.factor[1]])
         total = output if total is None else total + output
     return total
 

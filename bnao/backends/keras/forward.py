@@ -66,7 +66,8 @@ class Forward:
             arch: (cells, nodes, edges, 2), valid, edges in canonical order. As a NumPy array it is known, and only
                 its path is built; as a TensorFlow tensor it is data, and one graph serves all. JAX must know it.
                 Or a mixture, which is computed operation by operation.
-            masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
+            masks: of drop path, shape (cells, nodes, edges, b), or of a mixture's identities, shape (cells, places, b);
+                None: nothing is dropped.
         """
         arrays = {each.name: self._cast(each.name, value) for each, value in zip(self.stacks, values, strict=True)}
         images = ops.cast(images, self.dtype)
@@ -74,7 +75,7 @@ class Forward:
         output: Output
         if isinstance(arch, Mixed):
             weights = _by_name(self, arrays, used_slots(self.network, arch.cells, idle=True))
-            output = _Summed(self, weights, arch)
+            output = _Summed(self, weights, arch, masks)
         elif isinstance(arch, np.ndarray):
             (genotype,) = self.space.decode(arch)
             weights = _by_name(self, arrays, used_slots(self.network, genotype))
@@ -148,15 +149,16 @@ class _Dispatched:
 class _Summed:
     """The same of a mixture."""
 
-    def __init__(self, forward: Forward, weights: Weights, mixed: Mixed) -> None:
+    def __init__(self, forward: Forward, weights: Weights, mixed: Mixed, masks: Tensor | None) -> None:
         self._rules, self._network = forward.space.rules, forward.network
-        self._weights, self._mixed = weights, mixed
+        self._weights, self._mixed, self._masks = weights, mixed, masks
 
     def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
         rules, weights = self._rules, self._weights
+        masks = None if self._masks is None else self._masks[position.index]
         if rules.residual:
-            return mixed_one_cell(position, self._mixed, self._network, inputs[1], weights)
-        states = mixed_states_of(position, self._mixed, self._network, inputs, weights)
+            return mixed_one_cell(position, self._mixed, self._network, inputs[1], weights, masks)
+        states = mixed_states_of(position, self._mixed, self._network, inputs, weights, masks)
         outputs = self._mixed.cell(position.reduction).outputs(rules.output)
         return _joined(position, states, outputs if rules.mixes else None, weights)
 

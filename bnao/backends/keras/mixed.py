@@ -43,11 +43,16 @@ class MixedCell:
         nodes: the terms of each; operations that give zeros are left out.
         inputs: states the cell is given.
         read: the states that some node reads with a weight that is not 0.
+        past: of each node, by source, the weights whose sum is the factor of the channels that go past the operations:
+            those of the place that are not 0, or all for their slope.
+        parts: of a source's channels, of which operations see the first (``partial_channels``).
     """
 
     nodes: tuple[tuple[Term, ...], ...]
     inputs: int
     read: frozenset[int]
+    past: tuple[tuple[tuple[int, tuple[tuple[int, int, int], ...]], ...], ...]
+    parts: int
 
     def outputs(self, rule: str) -> tuple[int, ...]:
         """Return the states that are concatenated to the cell's output; a loose end is one that no node reads."""
@@ -64,6 +69,7 @@ class MixedCell:
         for index in range(len(self.nodes) - 1, -1, -1):
             if self.inputs + index in live:
                 live |= {term.edge.source for term in self.nodes[index]}
+                live |= {source for source, _ in self.past[index]} if self.parts > 1 else set()
         return frozenset(live)
 
 
@@ -102,17 +108,24 @@ def mixed_cells(mixture: Mixture, network: NetworkConfig, slope: str) -> MixedCe
     """
     check_mixture(mixture, network)
     space = space_named(network.space, network.nodes)
-    return tuple(_mixed_cell(space, cell, weights, slope) for cell, weights in enumerate(mixture.weights.tolist()))
+    return tuple(
+        _mixed_cell(space, cell, weights, slope, network.partial_channels)
+        for cell, weights in enumerate(mixture.weights.tolist())
+    )
 
 
-def _mixed_cell(space: SearchSpace, cell: int, weights: list[list[float]], slope: str) -> MixedCell:
+def _mixed_cell(space: SearchSpace, cell: int, weights: list[list[float]], slope: str, parts: int) -> MixedCell:
     nodes: list[list[Term]] = [[] for _ in range(space.nodes)]
+    past: list[dict[int, tuple[tuple[int, int, int], ...]]] = [{} for _ in range(space.nodes)]
     read = set()
     for place, (node, source) in enumerate(mixture_places(space)):
         for number, operation in enumerate(space.operations):
             weight = weights[place][number]
             if weight != 0:
                 read.add(source)
+            if weight != 0 or slope == "all":
+                past[node][source] = (*past[node].get(source, ()), (cell, place, number))
             if operation != "none" and (weight != 0 or slope == "all"):
                 nodes[node].append(Term(Edge(source, operation), (cell, place, number), weight == 0))
-    return MixedCell(tuple(map(tuple, nodes)), space.inputs, frozenset(read))
+    of_nodes = tuple(tuple(each.items()) for each in past)
+    return MixedCell(tuple(map(tuple, nodes)), space.inputs, frozenset(read), of_nodes, parts)

@@ -59,7 +59,9 @@ def one_cell(
     return states[cell.inputs + len(cell.nodes) - 1]
 
 
-def mixed_one_cell(position: Position, mixed: Mixed, network: NetworkConfig, last: Tensor, weights: Weights) -> Tensor:
+def mixed_one_cell(
+    position: Position, mixed: Mixed, network: NetworkConfig, last: Tensor, weights: Weights, masks: Tensor | None
+) -> Tensor:
     """Return the output at a place where each node sums the terms of a mixture.
 
     Args:
@@ -68,13 +70,14 @@ def mixed_one_cell(position: Position, mixed: Mixed, network: NetworkConfig, las
         network: the supernet's settings.
         last: output of the place before.
         weights: parameters by canonical name.
+        masks: of the cell's identities, shape (places, b); None: nothing is dropped.
     """
     if position.reduction:
         return residual(last, weights, f"cells.{position.index}.residual", by_batch)
     states, cell = {0: last}, mixed.cell(reduction=False)
     for index in range(len(cell.nodes)):
         if cell.inputs + index in cell.live_states:
-            total = mixed_node(position, index, mixed, network, states, weights)
+            total = mixed_node(position, index, mixed, network, states, weights, masks)
             states[cell.inputs + index] = zeros(last, 1) if total is None else total
     return states[cell.inputs + len(cell.nodes) - 1]
 

@@ -27,6 +27,7 @@ from bnao.network.parameters import initial_weights, supernet_shapes
 from bnao.network.state import MOMENTUM, checked_state
 from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
 from bnao.space.genotype import Genotype
+from bnao.training.partial import as_computed, check_whole, computed_passes
 
 if ENGINE == "tensorflow":
     import tensorflow as tf
@@ -90,6 +91,7 @@ class Supernet(keras.Model):
 
     def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
         """Logits (b, classes) of images along the path of an architecture; the same in training and testing."""
+        check_whole(self.network)
         arch = self._checked(inputs["arch"])
         values = [tensor(array) for array in self.arrays]
         if arch is None:  # Keras asks for shapes, or someone traces what must not be traced
@@ -207,23 +209,44 @@ class KerasSupernet:
     def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
         """Make the passes, sum the gradients of those that learn, and update once."""
         check_passes(passes)
-        made: list[_Made] = []
-        learned: list[Genotype | MixedCells] = []
-        total: Sequence[Tensor] | None = None
+        passes = computed_passes(passes, self.network)
         with self.machine.scope():
             values = [tensor(array) for array in self.net.arrays]
             if self._is_one_program(passes):
                 return [self._stepped(values, passes[0], rate)]
-            for each in passes:
-                architecture = self._known(each.architecture, each.slope)
-                made.append(_made(self.net.forward, values, each, architecture, made))
-                if each.learn:
-                    learned.append(architecture.cells if isinstance(architecture, Mixed) else each.architecture)
-                    total = _added(total, made[-1].gradients, made[-1].factor)
-            outcomes = [each.outcome for each in made]
+            outcomes, learned, total = self._all_made(values, passes)
             if total is not None and all(math.isfinite(outcome.loss) for outcome in outcomes):
                 self._update(values, total, learned, rate)
         return outcomes
+
+    def gradients(self, passes: Sequence[Pass]) -> tuple[list[Outcome], State]:
+        """Make the passes, and return the sum of the gradients of those that learn."""
+        check_passes(passes)
+        passes = computed_passes(passes, self.network)
+        with self.machine.scope():
+            outcomes, learned, total = self._all_made([tensor(array) for array in self.net.arrays], passes)
+            if total is None:
+                return outcomes, {}
+            stacks = self.net.forward.stacks
+            each_uses = [used_slots(self.network, each) for each in learned]
+            slots = zip(stacks, *each_uses, strict=True)
+            used = {name for each, *of in slots for name, one in zip(each.names, np.any(of, 0), strict=True) if one}
+            return outcomes, {name: value for name, value in named(stacks, total).items() if name in used}
+
+    def _all_made(
+        self, values: Sequence[Tensor], passes: Sequence[Pass]
+    ) -> tuple[list[Outcome], list[Genotype | MixedCells], Sequence[Tensor] | None]:
+        """Make passes: what came out of them, the architectures that learn, the sum of their gradients."""
+        made: list[_Made] = []
+        learned: list[Genotype | MixedCells] = []
+        total: Sequence[Tensor] | None = None
+        for each in passes:
+            architecture = self._known(each.architecture, each.slope)
+            made.append(_made(self.net.forward, values, each, architecture, made))
+            if each.learn:
+                learned.append(architecture.cells if isinstance(architecture, Mixed) else each.architecture)
+                total = _added(total, made[-1].gradients, made[-1].factor)
+        return [each.outcome for each in made], learned, total
 
     def _is_one_program(self, passes: Sequence[Pass]) -> bool:
         """Whether a step is that of one path, for which gradients and update are one graph."""
@@ -270,11 +293,10 @@ class KerasSupernet:
 
     def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Shape (b, classes) for one batch (b, height, width, channels), normalised by its own statistics."""
-        known = self._known(architecture)
+        known = self._known(as_computed(architecture, self.network))
         with self.machine.scope():
             values = [tensor(array) for array in self.net.arrays]
-            computed: NDArray[np.float32] = to_numpy(_tested(self.net.forward, values, images, known, None))
-        return computed
+            return to_numpy(_tested(self.net.forward, values, images, known, None))
 
     def _known(self, architecture: Architecture, slope: str = "no") -> NDArray[np.int32] | Mixed:
         """An architecture as the network takes it."""
@@ -325,7 +347,7 @@ def _made(
     by_values: Sequence[Tensor] = ()
     by_mixture: Tensor | None = None
     if isinstance(architecture, Mixed) and (one.learn or one.slope != "no"):
-        found = _mixture_gradients(forward, values, one.images, targets, architecture, learn=one.learn)
+        found = _mixture_gradients(forward, values, one.images, targets, architecture, one.masks, learn=one.learn)
         loss, logits, by_values, by_mixture = found
     elif one.learn:
         loss, logits, by_values = _path_gradients(forward)(values, one.images, targets, architecture, one.masks)
@@ -368,15 +390,23 @@ def _path_gradients(forward: Forward) -> Callable[..., tuple[Tensor, Tensor, lis
 
 
 def _mixture_gradients(
-    forward: Forward, values: Sequence[Tensor], images: Tensor, targets: Tensor, mixed: Mixed, *, learn: bool
+    forward: Forward,
+    values: Sequence[Tensor],
+    images: Tensor,
+    targets: Tensor,
+    mixed: Mixed,
+    masks: NDArray[np.float32] | None,
+    *,
+    learn: bool,
 ) -> tuple[Tensor, Tensor, Sequence[Tensor], Tensor]:
     """A mixture's loss and logits, and its loss's gradients by the arrays, where it learns, and by its weights."""
 
     def loss_of(given: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         *arrays, weights = given if learn else (*values, *given)
-        logits = forward(arrays, images, Mixed(mixed.cells, weights))
+        logits = forward(arrays, images, Mixed(mixed.cells, weights), given_masks)
         return _loss(ops.convert_to_tensor(targets), logits), logits
 
+    given_masks = None if masks is None else ops.convert_to_tensor(masks)
     given = [*(values if learn else ()), mixed.weights]
     (loss, logits), (*by_values, by_mixture) = value_and_gradients(loss_of, given, has_more=True)
     return loss, logits, by_values, by_mixture

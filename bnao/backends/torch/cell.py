@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from bnao.backends.torch.layers import Layers
-from bnao.backends.torch.mixed import MixedCell
+from bnao.backends.torch.layers import Layers, scaled
+from bnao.backends.torch.mixed import MixedCell, weighted_pool
 from bnao.backends.torch.operations import Operations
 from bnao.network.parameters import shared_place
 from bnao.network.stack import Position
@@ -37,7 +39,8 @@ def states_of(
         position: the cell's place in the stack.
         cell: which edges there are, or a mixture's terms.
         before, last: outputs of the cell before the last and of the last.
-        masks: for each node and edge what its output is multiplied by (drop path); None: nothing is dropped.
+        masks: for each node and edge what its output is multiplied by (drop path), of a mixture one row of places;
+            None: nothing is dropped.
         path: gets the parameters that are used.
         rules: which states are given out, and whether a strided identity begins with a ReLU.
         slots: in a supernet, where an edge holds an operation for each source, how a node's edges choose their weights
@@ -51,8 +54,13 @@ def states_of(
     ]
     active = _Active(operations, states)
     if isinstance(cell, MixedCell):
+        of_places = None if masks is None else masks[0]
         for index in range(len(cell.nodes)):
-            states.append(_mixed(operations, layers, position, cell, index, states, active, rules, share_over, path))
+            states.append(
+                _mixed_node(
+                    operations, layers, position, cell, index, states, active, rules, share_over, path, of_places
+                )
+            )
     else:
         _add_nodes(operations, layers, position, cell, states, active, masks, rules, slots, share_over, path)
     return [
@@ -99,6 +107,46 @@ def _add_nodes(
             states.append(operations.zeros(states[source], 2 if position.reduction and source < cell.inputs else 1))
 
 
+def _mixed_node(
+    operations: Operations,
+    layers: Layers,
+    position: Position,
+    cell: MixedCell,
+    index: int,
+    states: Sequence[Tensor] | Mapping[int, Tensor],
+    active: _Active,
+    rules: Rules,
+    share_over: str,
+    path: list[Tensor],
+    masks: Sequence[Tensor] | None,
+) -> Tensor:
+    """The state of a mixture's node.
+
+    Where operations see the first of several parts of their source's channels (``partial_channels``), the others go
+    past them, through a maximum of 2 x 2 pixels where the size halves, and are multiplied by the sum of the place's
+    factors; then channels are shuffled (PC-DARTS, Xu et al., arXiv 1907.05737, Sec. 3.2).
+    """
+    given = operations, layers, position, cell, index
+    if cell.parts == 1:
+        return _mixed(*given, states, active, rules, share_over, path, masks)
+    few = position.channels // cell.parts
+    numbered = states.items() if isinstance(states, Mapping) else enumerate(states)
+    narrow = {number: state[:, :few] for number, state in numbered}
+    total = _mixed(*given, narrow, _Active(operations, narrow), rules, share_over, path, masks)
+    wide = total.new_zeros(len(total), position.channels - few, *total.shape[2:])
+    for source, factor in cell.past[index].items():
+        rest = states[source][:, few:]
+        if position.reduction and source < cell.inputs:
+            rest = F.max_pool2d(rest, 2, ceil_mode=True)
+        wide = wide + rest * factor
+    return channels_shuffled(torch.cat([total, wide], 1), cell.parts)
+
+
+def channels_shuffled(x: Tensor, groups: int) -> Tensor:
+    """The channels of x, of so many groups of neighbours, one of each group after the other."""
+    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
 def _mixed(
     operations: Operations,
     layers: Layers,
@@ -110,23 +158,32 @@ def _mixed(
     rules: Rules,
     share_over: str,
     path: list[Tensor],
+    masks: Sequence[Tensor] | None,
 ) -> Tensor:
-    """The state of a mixture's node: the sum of its terms' outputs, each multiplied by its factor."""
-    outputs = []
+    """The sum of the outputs of a node's terms, each multiplied by its factor.
+
+    Args:
+        masks: for each place what its identity is multiplied by; None: nothing is dropped.
+    """
+    total: Tensor | None = None
     for term in cell.nodes[index]:
         source, operation = term.edge.source, term.edge.operation
         # a node that has one edge from every state numbers its edges by these
         named = (source, operation) if rules.residual else (0, operation, source)
         place = shared_place(share_over, f"cells.{position.index}", index, *named)
+        stride = 2 if position.reduction and source < cell.inputs else 1
         if term.idle:
             _ = active[source]  # for the terms that have a gradient, which this one has not
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not term.idle):
-            used = [] if term.idle else path
-            stride = 2 if position.reduction and source < cell.inputs else 1
-            outputs.append(_operated(operations, layers, place, term.edge, states, active, stride, rules, used))
-    if outputs:
-        return operations.total(outputs, [term.factor for term in cell.nodes[index]])
-    return operations.zeros(states[0], 2 if position.reduction else 1)
+            with torch.no_grad():
+                output = _operated(operations, layers, place, term.edge, states, active, stride, rules, [])
+            output = output * term.factor
+        else:
+            output = _operated(operations, layers, place, term.edge, states, active, stride, rules, path, term.factor)
+        if masks is not None and operation == "skip_connect":
+            output = output * masks[term.place]
+        # no term's output is kept for a gradient, so the sum may overwrite the first one's
+        total = output if total is None else total.add_(output)
+    return operations.zeros(states[0], 2 if position.reduction else 1) if total is None else total
 
 
 class _Active(dict[int, Tensor]):
@@ -152,34 +209,37 @@ def _operated(
     stride: int,
     rules: Rules,
     path: list[Tensor],
+    factor: Tensor | None = None,
 ) -> Tensor:
-    """What an edge makes of its source."""
+    """What an edge makes of its source, times a factor, if there is one."""
     source, operation = edge.source, edge.operation
     if operation == "skip_connect":
         if stride == 1:
-            return states[source]
+            return states[source] if factor is None else states[source] * factor
         reduced = active[source] if rules.relu_before_reduce else states[source]
-        return _reduced(operations, layers, place, reduced, path)
-    if operation.startswith("avg_pool_"):
-        return operations.average_pool(states[source], stride, int(operation[-1]))
-    if operation.startswith("max_pool_"):
-        return operations.max_pool(states[source], stride, int(operation[-1]))
+        return _reduced(operations, layers, place, reduced, path, factor)
+    if "_pool_" in operation:
+        pool = operations.average_pool if operation.startswith("avg") else operations.max_pool
+        kernel = int(operation[-1])
+        if factor is None:
+            return pool(states[source], stride, kernel)
+        return weighted_pool(partial(pool, stride=stride, kernel=kernel), states[source], factor)
     if operation.startswith("sep_conv_"):
         separable = layers.separable(place)
         path += separable.trained
-        return operations.separable(active[source], separable, stride)
+        return operations.separable(active[source], scaled(separable, factor), stride)
     if operation.startswith("dil_conv_"):
         dilated = layers.dilated(place)
         path += dilated.trained
-        return operations.dilated(active[source], dilated, stride)
+        return operations.dilated(active[source], scaled(dilated, factor), stride)
     if f"{place}.first" in layers.weights:
         pair = layers.pair(place)
         path += pair.trained
-        return operations.pair(active[source], pair, stride)
+        return operations.pair(active[source], scaled(pair, factor), stride)
     single = layers.convolution(place)
     assert single is not None, place
     path += single.trained
-    return operations.convolution(active[source], single, stride)
+    return operations.convolution(active[source], scaled(single, factor), stride)
 
 
 def one_cell(
@@ -211,9 +271,10 @@ def one_cell(
         if cell.inputs + index not in live:
             continue
         if isinstance(cell, MixedCell):
-            states[cell.inputs + index] = _mixed(
-                operations, layers, position, cell, index, states, active, rules, share_over, path
-            )
+            states[cell.inputs + index] = _mixed_node(
+                operations, layers, position, cell, index, states, active, rules, share_over, path,
+                None if masks is None else masks[0],
+            )  # fmt: skip
             continue
         summed, kept = [], []
         for number, edge in enumerate(cell.nodes[index].edges):
@@ -253,7 +314,14 @@ def _fitted(
     return operations.mixed([operations.relu(state)], [layer.kernel], layer.norm)
 
 
-def _reduced(operations: Operations, layers: Layers, name: str, state: Tensor, path: list[Tensor]) -> Tensor:
+def _reduced(
+    operations: Operations,
+    layers: Layers,
+    name: str,
+    state: Tensor,
+    path: list[Tensor],
+    factor: Tensor | None = None,
+) -> Tensor:
     layer = layers.reduce(name)
     path += layer.trained
-    return operations.reduced(state, layer)
+    return operations.reduced(state, scaled(layer, factor))

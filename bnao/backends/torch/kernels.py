@@ -221,33 +221,48 @@ def _pointwise(x: Tensor, kernel: Tensor, together: int) -> Tensor:
 
 
 def _pointwise_backward(
-    g: Tensor, x: Tensor, kernel: Tensor, together: int, by_input: bool = True
-) -> tuple[Tensor | None, Tensor]:
-    """Gradients of a 1x1 convolution by its input and its kernel."""
+    g: Tensor, x: Tensor | None, kernel: Tensor, together: int, by_input: bool = True, by_weights: bool = True
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of a 1x1 convolution by its input and its kernel, those that are wanted; x is needed for the latter."""
     c_out, c_in = kernel.shape[:2]
-    n, _, height, width = x.shape
+    n, _, height, width = g.shape
     if c_out % _VECTOR or c_in % _VECTOR:
+        narrow = _narrow(g, c_out)
+        # where no gradient by the kernel is wanted, the input's shape is all that counts
+        given = narrow.new_empty(1).expand(len(narrow), c_in, *narrow.shape[2:]) if x is None else _narrow(x, c_in)
         by_x, by_kernel, _ = _convolution_backward(
-            _narrow(g, c_out), _narrow(x, c_in), kernel,
-            None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (by_input, True, False),
+            narrow, given, kernel,
+            None, (1, 1), (0, 0), (1, 1), False, (0, 0), 1, (by_input, by_weights, False),
         )  # fmt: skip
         rows = _rows(by_x, c_in).view(-1, together * c_in) if by_input else None
     else:
         gradient = _rows(g, c_out)
-        by_kernel = torch.mm(gradient.t(), _rows(x, c_in)).view_as(kernel)
+        by_kernel = None
+        if by_weights:
+            assert x is not None
+            by_kernel = torch.mm(gradient.t(), _rows(x, c_in)).view_as(kernel)
         rows = torch.mm(gradient, kernel.view(c_out, c_in)) if by_input else None
-    return None if rows is None else _state(rows, n, height, width), by_kernel
+    return None if rows is None else _state(rows, n, height, width), by_kernel if by_weights else None
 
 
-def _depthwise_backward(g: Tensor, x: Tensor, kernel: Tensor, stride: int, dilation: int) -> tuple[Tensor, Tensor]:
-    """Gradients of a depthwise convolution by its input and its kernel; a wide kernel's by three columns at a time."""
+def _depthwise_backward(
+    g: Tensor, x: Tensor, kernel: Tensor, stride: int, dilation: int, by_input: bool = True, by_weights: bool = True
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of a depthwise convolution by its input and its kernel, those that are wanted.
+
+    A wide kernel's is made by three columns at a time.
+    """
     groups, _, _, k = kernel.shape
     pad, strides, dilations = dilation * (k // 2), (stride, stride), (dilation, dilation)
     rest = (dilations, False, (0, 0), groups)
-    if k <= 3 or x.numel() < _FEW_FOR_SPLIT:
-        by_x, by_kernel, _ = _convolution_backward(g, x, kernel, None, strides, (pad, pad), *rest, (True, True, False))
+    if k <= 3 or x.numel() < _FEW_FOR_SPLIT or not by_weights:
+        by_x, by_kernel, _ = _convolution_backward(
+            g, x, kernel, None, strides, (pad, pad), *rest, (by_input, by_weights, False)
+        )
         return by_x, by_kernel
-    by_x = _convolution_backward(g, x, kernel, None, strides, (pad, pad), *rest, (True, False, False))[0]
+    by_x = None
+    if by_input:
+        by_x = _convolution_backward(g, x, kernel, None, strides, (pad, pad), *rest, (True, False, False))[0]
     parts = []
     for column in range(0, k, 3):
         first = min(column, k - 3)
@@ -300,7 +315,9 @@ class _SeparableHalf(torch.autograd.Function):
         if relu:
             y.relu_()
         ctx.stride, ctx.dilation, ctx.together = stride, dilation, together
-        ctx.save_for_backward(x, wide, pointwise, scale, z, p, mean, inverse, y if relu else None)
+        # z is read by the gradient of the pointwise kernel alone
+        kept = z if ctx.needs_input_grad[2] else None
+        ctx.save_for_backward(x, wide, pointwise, scale, kept, p, mean, inverse, y if relu else None)
         return y
 
     @staticmethod
@@ -310,11 +327,14 @@ class _SeparableHalf(torch.autograd.Function):
         if y is not None:
             g = torch.ops.aten.threshold_backward(g, y, 0)
         by_p, by_scale, by_shift = _normalised_backward(g, p, scale, mean, inverse, ctx.together)
-        by_z, by_pointwise = _pointwise_backward(by_p, z, pointwise, ctx.together)
-        assert by_z is not None
-        by_x, by_wide = _depthwise_backward(by_z, x, wide, ctx.stride, ctx.dilation)
-        c, _, k, _ = wide.shape
-        by_depthwise = by_wide.view(ctx.together, c // ctx.together, 1, k, k).sum(0)
+        by_state, by_weights, _ = ctx.needs_input_grad[:3]
+        by_z, by_pointwise = _pointwise_backward(by_p, z, pointwise, ctx.together, by_state or by_weights, by_weights)
+        by_x, by_depthwise = None, None
+        if by_z is not None:
+            by_x, by_wide = _depthwise_backward(by_z, x, wide, ctx.stride, ctx.dilation, by_state, by_weights)
+            c, _, k, _ = wide.shape
+            if by_wide is not None:
+                by_depthwise = by_wide.view(ctx.together, c // ctx.together, 1, k, k).sum(0)
         return by_x, by_depthwise, by_pointwise, by_scale, by_shift, None, None, None, None, None
 
 
@@ -344,9 +364,11 @@ class _Mixed(torch.autograd.Function):
         n_states = ctx.n_states
         g = g.contiguous(memory_format=torch.channels_last)
         by_p, by_scale, by_shift = _normalised_backward(g, p, scale, mean, inverse, ctx.together)
+        needed = ctx.needs_input_grad[5:]
+        each = zip(needed[:n_states], needed[n_states:], strict=True)
         pairs = [
-            _pointwise_backward(by_p, state, kernel, ctx.together, ctx.needs_input_grad[5 + index])
-            for index, (state, kernel) in enumerate(zip(tensors[:n_states], tensors[n_states:], strict=True))
+            _pointwise_backward(by_p, state, kernel, ctx.together, *wanted)
+            for state, kernel, wanted in zip(tensors[:n_states], tensors[n_states:], each, strict=True)
         ]
         by_states, by_kernels = zip(*pairs, strict=True)
         return by_scale, by_shift, None, None, None, *by_states, *by_kernels

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -83,6 +85,23 @@ class Pair:
     trained: tuple[Tensor, ...]
 
 
+Layer = Separable | Half | Reduce | Convolution | Pair
+AnyLayer = TypeVar("AnyLayer", Separable, Half, Reduce, Convolution, Pair)
+
+
+def scaled(layer: AnyLayer, factor: Tensor | None) -> AnyLayer:
+    """A layer whose output is multiplied by a factor: its last norm has scale and shift times that.
+
+    So the output is not kept for the factor's gradient, and no state is multiplied.
+    """
+    if factor is None:
+        return layer
+    if isinstance(layer, Separable):
+        return replace(layer, second=scaled(layer.second, factor))
+    norm = layer.norm
+    return replace(layer, norm=replace(norm, scale=norm.scale * factor, shift=norm.shift * factor))
+
+
 class Layers:
     """All parameters of one network.
 
@@ -115,12 +134,23 @@ class Layers:
                     norm = name.removesuffix(".scale")
                     self.statistics[f"{norm}.mean"] = torch.zeros(shape, device=device)
                     self.statistics[f"{norm}.variance"] = torch.ones(shape, device=device)
-        self._layers: dict[str, Separable | Half | Reduce | Convolution | Pair] = {}
+        self._layers: dict[str, Layer] = {}
         self._device = device
 
     def count(self) -> int:
         """Trainable parameters, the auxiliary head's left out."""
         return sum(weight.numel() for name, weight in self.weights.items() if not name.startswith("auxiliary."))
+
+    @contextmanager
+    def constant(self, are_constant: bool = True) -> Iterator[None]:
+        """Within it no gradient by a parameter can be asked for, and nothing is kept for one."""
+        for weight in self.weights.values() if are_constant else ():
+            weight.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for weight in self.weights.values() if are_constant else ():
+                weight.requires_grad_()
 
     def norm(self, name: str) -> Norm:
         """The batch norm of that name."""

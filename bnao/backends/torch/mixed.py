@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,11 +23,13 @@ class Term:
         edge: its source and operation.
         factor: what the output is multiplied by, a scalar.
         idle: whether the factor is 0, so that the output counts for the slope alone.
+        place: number of its node and source among the cell's.
     """
 
     edge: Edge
     factor: Tensor
     idle: bool
+    place: int
 
 
 @dataclass(slots=True)
@@ -37,11 +40,16 @@ class MixedCell:
         nodes: the terms of each; operations that give zeros are left out.
         read: the states that some node reads with a factor that is not 0.
         inputs: states the cell is given.
+        past: of each node, by source, the factor of the channels that go past the operations: the sum of a place's
+            weights that are not 0, or of all for their slope.
+        parts: of a source's channels, of which operations see the first (``partial_channels``).
     """
 
     nodes: Sequence[Sequence[Term]]
     read: frozenset[int]
     inputs: int
+    past: Sequence[Mapping[int, Tensor]]
+    parts: int
 
     def outputs(self, rule: str) -> tuple[int, ...]:
         """The states that are concatenated to the cell's output; a loose end is one that no node reads."""
@@ -61,6 +69,7 @@ class MixedCell:
         for index in range(len(self.nodes) - 1, -1, -1):
             if self.inputs + index in live:
                 live |= {term.edge.source for term in self.nodes[index]}
+                live |= set(self.past[index]) if self.parts > 1 else set()
         return frozenset(live)
 
 
@@ -86,21 +95,58 @@ class Mixed:
         space = space_named(network.space, network.nodes)
         self.weights = torch.tensor(mixture.weights, dtype=torch.float32, device=device, requires_grad=slope != "no")
         factors = iter(self.weights.flatten().unbind())
-        self._cells = [_mixed_cell(space, weights, factors, slope) for weights in mixture.weights.tolist()]
+        self._cells = [
+            _mixed_cell(space, weights, factors, slope, network.partial_channels)
+            for weights in mixture.weights.tolist()
+        ]
 
     def cell(self, reduction: bool) -> MixedCell:
         """The cell at a place in the network; where there is but one, that."""
         return self._cells[-1 if reduction else 0]
 
 
-def _mixed_cell(space: SearchSpace, weights: list[list[float]], factors: Iterator[Tensor], slope: str) -> MixedCell:
+def _mixed_cell(
+    space: SearchSpace, weights: list[list[float]], factors: Iterator[Tensor], slope: str, parts: int
+) -> MixedCell:
     nodes: list[list[Term]] = [[] for _ in range(space.nodes)]
+    past: list[dict[int, Tensor]] = [{} for _ in range(space.nodes)]
     read = set()
-    for (node, source), of_place in zip(mixture_places(space), weights, strict=True):
+    for place, ((node, source), of_place) in enumerate(zip(mixture_places(space), weights, strict=True)):
         for operation, weight in zip(space.operations, of_place, strict=True):
             factor = next(factors)
             if weight != 0:
                 read.add(source)
+            if weight != 0 or slope == "all":
+                past[node][source] = past[node][source] + factor if source in past[node] else factor
             if operation != "none" and (weight != 0 or slope == "all"):
-                nodes[node].append(Term(Edge(source, operation), factor, weight == 0))
-    return MixedCell(nodes, frozenset(read), space.inputs)
+                nodes[node].append(Term(Edge(source, operation), factor, weight == 0, place))
+    return MixedCell(nodes, frozenset(read), space.inputs, past, parts)
+
+
+def weighted_pool(pool: Callable[[Tensor], Tensor], x: Tensor, factor: Tensor) -> Tensor:
+    """A state's pool times a factor.
+
+    Gradients make the pool once more, so that neither its output nor the places of its maxima are kept, which are as
+    large as two outputs.
+    """
+    return _WeightedPool.apply(x, factor, pool)
+
+
+class _WeightedPool(torch.autograd.Function):
+    """The same as a function of state and factor."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.pool = pool
+        ctx.save_for_backward(x, factor)
+        return pool(x) * factor
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, factor = ctx.saved_tensors
+        by_state, by_factor = ctx.needs_input_grad[:2]
+        with torch.enable_grad():
+            again = x.detach().requires_grad_(by_state)
+            y = ctx.pool(again)
+        by_x = torch.autograd.grad(y, again, g)[0] * factor if by_state else None
+        return by_x, (g * y.detach()).sum() if by_factor else None, None

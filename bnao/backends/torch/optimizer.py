@@ -76,6 +76,10 @@ class PathSGD:
             start += weight.numel()
         return flat, momenta
 
+    def name_of(self, weight: Tensor) -> str:
+        """A parameter's name."""
+        return self._names[id(weight)]
+
     def _momentum_of(self, weight: Tensor) -> Tensor:
         name = self._names[id(weight)]
         momentum = self.momenta.get(name)

@@ -22,9 +22,10 @@ from bnao.backends.torch.optimizer import PathSGD
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.network.parameters import operation_norms, supernet_shapes
 from bnao.network.stack import stack, stem_channels
-from bnao.protocols import Architecture, Mixture, Outcome, Pass, State, check_passes
+from bnao.protocols import Architecture, Outcome, Pass, State, check_passes
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
+from bnao.training.partial import as_computed, computed_passes
 
 
 class Network:
@@ -44,7 +45,8 @@ class Network:
         entangled = self.space.operations if network.entangle else ()
         self.layers = Layers(supernet_shapes(network), seed, self.device, entangled=entangled)
         self.rules = self.space.rules
-        self._groups = is_for_grouping(self.space)
+        # groups of samples lie where parts of channels are taken
+        self._groups = is_for_grouping(self.space) and network.partial_channels == 1
         self._names = [
             [f"cells.{p.index}.output.state.{s}" for s in range(self.space.inputs + self.space.nodes)]
             for p in self.positions
@@ -58,13 +60,16 @@ class Network:
         Args:
             images: normalised.
             architecture: the path through the network, or the mixture.
-            masks: of drop path, shape (cells, nodes, edges, b); None: nothing is dropped.
+            masks: of drop path, shape (cells, nodes, edges, b), or of a mixture's identities, shape (cells, places, b);
+                None: nothing is dropped.
         """
         operations = operations_for(self.machine, images, self.network.channels, separable=self._groups)
         path: list[Tensor] = []
         with self.machine.forward_pass():
             before, last = stem_states(operations, self.layers, self.network, images, path)
             dropped = None if masks is None else torch.from_numpy(masks).to(self.device)
+            if dropped is not None and isinstance(architecture, Mixed):
+                dropped = dropped[:, None]  # one row of places, as of a node's edges
             for position, names in zip(self.positions, self._names, strict=True):
                 cell = architecture.cell(position.reduction)
                 mask = None if dropped is None else operations.masks(dropped[position.index], position.channels)
@@ -125,6 +130,12 @@ def gradients_of(loss: Tensor, path: Sequence[Tensor]) -> tuple[list[Tensor], li
     return [weight for weight, _ in used], [gradient for _, gradient in used]
 
 
+def to_numpy(tensor: Tensor) -> NDArray[np.float32]:
+    """A tensor as an array of its own."""
+    array: NDArray[np.float32] = tensor.detach().cpu().numpy().copy()
+    return array
+
+
 def images_of(batch: NDArray[np.float32], device: torch.device) -> Tensor:
     """A batch (b, height, width, channels) as (b, channels, height, width), channels last in memory."""
     return torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
@@ -153,21 +164,30 @@ class TorchSupernet:
 
     def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
         """Make the passes, sum the gradients of those that learn, and update once."""
+        outcomes, gradients = self._all_made(passes)
+        if gradients and all(math.isfinite(outcome.loss) for outcome in outcomes):
+            self._optimizer.step(list(gradients), list(gradients.values()), rate)
+        return outcomes
+
+    def gradients(self, passes: Sequence[Pass]) -> tuple[list[Outcome], State]:
+        """Make the passes, and return the sum of the gradients of those that learn."""
+        outcomes, gradients = self._all_made(passes)
+        return outcomes, {self._optimizer.name_of(weight): to_numpy(found) for weight, found in gradients.items()}
+
+    def _all_made(self, passes: Sequence[Pass]) -> tuple[list[Outcome], dict[Tensor, Tensor]]:
         check_passes(passes)
+        passes = computed_passes(passes, self.network)
         made: list[_Made] = []
         gradients: dict[Tensor, Tensor] = {}
         for each in passes:
             made.append(self._made(each, made, gradients))
-        outcomes = [each.outcome for each in made]
-        if gradients and all(math.isfinite(outcome.loss) for outcome in outcomes):
-            self._optimizer.step(list(gradients), list(gradients.values()), rate)
-        return outcomes
+        return [each.outcome for each in made], gradients
 
     def _made(self, one: Pass, earlier: Sequence[_Made], gradients: dict[Tensor, Tensor]) -> _Made:
         """Make a pass, and add its gradients to those of the step so far."""
         architecture = self._known(one.architecture, one.slope)
         mixture = architecture.weights if isinstance(architecture, Mixed) and one.slope != "no" else None
-        with torch.set_grad_enabled(one.learn or mixture is not None):
+        with torch.set_grad_enabled(one.learn or mixture is not None), self.net.layers.constant(not one.learn):
             labels = torch.from_numpy(one.labels).to(self.net.device)
             logits, path = self.net(images_of(one.images, self.net.device), architecture, one.masks)
             loss = F.cross_entropy(logits, labels if one.teacher is None else earlier[one.teacher].probabilities)
@@ -188,14 +208,16 @@ class TorchSupernet:
 
     def _known(self, architecture: Architecture, slope: str) -> Genotype | Mixed:
         """An architecture as the network takes it."""
-        if isinstance(architecture, Mixture):
-            return Mixed(architecture, self.network, slope, self.net.device)
-        return architecture
+        if isinstance(architecture, Genotype):
+            return architecture
+        return Mixed(architecture, self.network, slope, self.net.device)
 
     @torch.inference_mode()
     def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Shape (b, classes) for one batch (b, height, width, channels), normalised by its own statistics."""
-        logits, _ = self.net(images_of(images, self.net.device), self._known(architecture, "no"))
+        logits, _ = self.net(
+            images_of(images, self.net.device), self._known(as_computed(architecture, self.network), "no")
+        )
         computed: NDArray[np.float32] = logits.cpu().numpy()
         return computed
 

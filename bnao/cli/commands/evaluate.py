@@ -317,7 +317,7 @@ def _print(
         content = read_json(folder / RESULT)
         for entry, evaluation in zip(content["evaluations"], done, strict=True):
             if chosen.scores is not None:
-                entry["one_shot_score"] = chosen.scores[evaluation.genotype]
+                entry["one_shot_score"] = chosen.scores.get(evaluation.genotype)
         if beside is not None:
             content["against_random"] = {**attrs.asdict(beside), "gain": beside.gain and beside.gain.to_entry()}
         click.echo(json.dumps({"run": str(folder), **spent, **content}))
@@ -326,7 +326,7 @@ def _print(
     left_out = unreadable(done)
     if left_out:
         lines.append(left_out_line(left_out, RESULT))
-    if chosen.scores is not None and len(done) > 1:
+    if chosen.scores is not None and sum(each.genotype in chosen.scores for each in done) > 1:
         lines += agreement_lines(agreement(done, chosen.scores))
     if beside is not None:
         lines.append(random_line(beside))

@@ -43,7 +43,7 @@ from bnao.run import read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.fusion import Fusion
-from bnao.strategies.journal import read_supernet
+from bnao.strategies.journal import read_supernet, supernet_network
 from bnao.strategies.result import read_result
 
 log = logging.getLogger("bnao.cli")
@@ -134,7 +134,7 @@ def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
         log.info("%s does not say which images it is of; taken are: %s", run, dataset.describe())
     else:
         check_same_data(run, before, about_images(dataset))
-    supernet = backend.supernet(config, dataset)
+    supernet = backend.supernet(attrs.evolve(config, network=supernet_network(run, config)), dataset)
     supernet.load_state(state)
     return supernet
 

@@ -21,11 +21,12 @@ from bnao.cli.progress import following, telling
 from bnao.cli.reports import peak_memory, search_report, spent_line
 from bnao.cli.stopping import going_on
 from bnao.cli.tracking import track_option, tracked
-from bnao.config.fields import Settings, to_toml
-from bnao.config.settings import OF_A_BACKEND, SearchConfig
+from bnao.config.fields import merge, read_toml, to_toml
+from bnao.config.presets import strategy_settings
+from bnao.config.settings import OF_A_BACKEND, ROUND_LEVEL, SearchConfig
 from bnao.reporting.estimates import estimate_search
 from bnao.run import FORMAT, Run, check_is_free, read_config
-from bnao.searches import PreparedSearch, prepare_search, resumed_search
+from bnao.searches import PreparedSearch, PreparedStepSearch, prepare_search, resumed_search
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
 from bnao.strategies.balance import balance
@@ -71,6 +72,8 @@ def command(
     quiet: bool,
 ) -> None:
     """Search by Balanced NAO: train a supernet, score genotypes, propose better ones, and repeat.
+
+    --strategy takes another method over the same spaces, supernet and images; bnao strategies lists them.
 
     Without options, run a complete small search (preset quick) on images included in the package. Below, "default" is
     the paper's setting and "quick" that of the preset quick.
@@ -118,10 +121,13 @@ def _refuse_beside_resume(context: click.Context) -> None:
 
 def _configured(context: click.Context, preset_name: str | None, config_file: Path | None) -> SearchConfig:
     """Return the settings of a new run; a pool from a file is as large as the file, unless a larger size is given."""
-    config = configured(context, SearchConfig, preset_name, config_file)
+    strategy = _strategy(context, config_file)
+    config = configured(
+        context, SearchConfig, preset_name, config_file, below=lambda base: strategy_settings(strategy, base.preset)
+    )
     # what the preset says of re-ranking is not for a table, which trains nothing, nor for those trained alone already
     shares = config.machine.backend != "table" and config.sharing == "weights"
-    below: Settings = {} if shares else {"rerank_epochs": 0}
+    below = merge(strategy_settings(strategy, config.preset), {} if shares else {"rerank_epochs": 0})
     config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
     if config.pool_file is None:
         return config
@@ -130,6 +136,20 @@ def _configured(context: click.Context, preset_name: str | None, config_file: Pa
     below = {**below, "pool": max(2, genotypes)}
     config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
     return evolve(config, pool=max(config.pool, genotypes))
+
+
+def _strategy(context: click.Context, config_file: Path | None) -> str:
+    """Return the strategy that a command line or its file names."""
+    given = given_settings(context)
+    in_file = read_toml(config_file) if config_file is not None else {}
+    strategy = given.get("strategy", in_file.get("strategy", "nao"))
+    controller = given.get("controller", {}).get("controller", strategy)
+    if strategy in ROUND_LEVEL[1:] and controller != strategy:
+        raise click.UsageError(
+            f"--strategy {strategy} is --strategy nao with --controller {strategy}, and --controller {controller} is "
+            "given; leave one of them out"
+        )
+    return str(strategy)
 
 
 def _new_folder(config: SearchConfig) -> Path:
@@ -151,7 +171,7 @@ def _started(
 ) -> SearchResult:
     check_is_free(folder)
     kind = config.controller.controller
-    if controller_backend is not None and kind not in OF_A_BACKEND:
+    if controller_backend is not None and config.strategy in ROUND_LEVEL and kind not in OF_A_BACKEND:
         raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
     prepared = prepare_search(config, controller_backend)
     with Run.create(folder, config) as run:
@@ -163,7 +183,7 @@ def _resumed(rounds: int, folder: Path, trackers: Sequence[str]) -> SearchResult
         return _searched(resumed_search(run, rounds), run, trackers)
 
 
-def _searched(prepared: PreparedSearch, run: Run, trackers: Sequence[str]) -> SearchResult:
+def _searched(prepared: PreparedSearch | PreparedStepSearch, run: Run, trackers: Sequence[str]) -> SearchResult:
     again = f"bnao search --resume {shlex.quote(str(run.folder))}"
     log.info("%s", prepared.about["data"]["description"])
     log.info("run folder: %s  (after a stop resume with: %s)", run.folder, again)

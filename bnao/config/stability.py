@@ -1,0 +1,50 @@
+"""Settings of a stability study: several searches by each method, the best of each trained from scratch."""
+
+from attrs import frozen
+
+from bnao.config.fields import section, setting, several
+from bnao.config.settings import ROUND_LEVEL, SPACE_NAMES, MachineConfig
+from bnao.config.strategies import STEP_LEVEL
+from bnao.errors import ConfigError
+
+#: Balanced NAO with uniform sampling, everything else alike
+UNIFORM = "nao-uniform"
+METHODS = (*ROUND_LEVEL, UNIFORM, *STEP_LEVEL)
+
+
+@frozen
+class StabilityConfig:
+    """Searches and evaluations are those of a preset, changed alike for all methods."""
+
+    methods: tuple[str, ...] = several(
+        ("nao", "nao-uniform"),
+        f"Methods, by commas: strategies of bnao strategies, or {UNIFORM}.",
+        check=lambda names: bool(names) and len(set(names)) == len(names) and set(names) <= set(METHODS),
+        wanted=f"different ones of {', '.join(METHODS)}",
+    )
+    preset: str = setting(
+        "quick", "Preset of the searches and of the evaluations.", choices=("quick", "cifar10-small", "paper")
+    )
+    searches: int = setting(5, "Searches by each method, each with its own seed and split.", least=1)
+    seed: int = setting(0, "Seed and split seed of the first search; the next ones follow.", least=0)
+    vary_split: bool = setting(True, "Split train and dev images anew in each search.")
+    space: str | None = setting(None, "Search space; by default the preset's.", choices=SPACE_NAMES)
+    dataset: str | None = setting(None, "Data set; by default the preset's.")
+    data: str | None = setting(None, "Your own images instead: an .npz file, or a folder with train/ and test/.")
+    data_dir: str | None = setting(None, "Folder of the downloaded data sets; by default the user's cache.")
+    image_size: int | None = setting(None, "Resize the images to this height and width, in pixels.", least=8)
+    train_images: int | None = setting(None, "Use only this many training images.", least=2)
+    channels: int | None = setting(None, "Channels of the supernets' first cells; by default the preset's.", least=2)
+    epochs: int | None = setting(None, "Supernet epochs per round; by default the preset's.", least=1)
+    steps: int | None = setting(None, "Supernet steps per round, instead of epochs.", least=1)
+    evaluate_epochs: int | None = setting(None, "Epochs of each evaluation; by default the preset's.", least=1)
+    repeats: int = setting(1, "Trainings of each search's best, from different seeds.", least=1)
+    max_parameters: int | None = setting(None, "Search only genotypes with at most this many parameters.", least=1)
+    max_multiply_adds: int | None = setting(
+        None, "Search only genotypes with at most this many multiply-adds.", least=1
+    )
+    machine: MachineConfig = section(MachineConfig)
+
+    def __attrs_post_init__(self) -> None:
+        if self.epochs is not None and self.steps is not None:
+            raise ConfigError("epochs and steps are both given; the length of a search is one of them")

@@ -1,0 +1,310 @@
+"""The stability of search methods: many searches by each, the best of each trained from scratch (Tables 1 and 7)."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+from attrs import evolve, frozen
+
+from bnao import backends
+from bnao.config.evaluation import EvaluateConfig
+from bnao.config.fields import Settings, build
+from bnao.config.presets import preset
+from bnao.config.settings import SearchConfig
+from bnao.config.stability import UNIFORM, StabilityConfig
+from bnao.data.dataset import load_dataset
+from bnao.evaluation.trainings import Evaluation, evaluate
+from bnao.jobs import Job, run_jobs
+from bnao.protocols import Listener
+from bnao.provenance import STUDY, about_images, keep_about, keep_study, origin
+from bnao.run import CONFIG, Run, round_off
+from bnao.searches import prepare_search, resumed_search
+from bnao.strategies.journal import RESULT
+from bnao.strategies.result import SearchResult, read_result
+from bnao.strategies.watch import parameter_free_edges
+
+# two-sided 95 % quantiles of Student's t by degrees of freedom, from 1; beyond them the normal's
+_T = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
+    2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
+_NORMAL = 1.96
+
+
+@frozen
+class StabilityEntry:
+    """One search, and what became of its best genotype.
+
+    Attributes:
+        method: that searched.
+        seed: of the search, and of its split where that varies.
+        genotype: the best, as text.
+        score: its one-shot score.
+        test_error: of its own network after training from scratch, the mean over repeats, in [0, 1].
+        parameters: of that network.
+        multiply_adds: of that network, for one image.
+        parameter_free_edges: edges of the genotype without parameters.
+        alarm: the last one of the search; None where there was none.
+        search_seconds: that the search took, in the process that finished it.
+        evaluation_seconds: likewise the training.
+    """
+
+    method: str
+    seed: int
+    genotype: str
+    score: float
+    test_error: float
+    parameters: int
+    multiply_adds: int
+    parameter_free_edges: int
+    alarm: str | None
+    search_seconds: float
+    evaluation_seconds: float
+
+
+@frozen
+class MethodStability:
+    """The searches of one method.
+
+    Attributes:
+        method: its name.
+        entries: one a search, in the order of their seeds.
+    """
+
+    method: str
+    entries: tuple[StabilityEntry, ...]
+
+    @property
+    def errors(self) -> list[float]:
+        """Test error of each search's best."""
+        return [entry.test_error for entry in self.entries]
+
+    @property
+    def mean(self) -> float:
+        """Mean test error."""
+        return statistics.fmean(self.errors)
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of the test errors; None of a single search."""
+        return statistics.stdev(self.errors) if len(self.entries) > 1 else None
+
+    def interval(self) -> tuple[float, float] | None:
+        """Return the 95 % interval of the mean test error, by Student's t; None of a single search."""
+        return t_interval(self.errors)
+
+    def difference(self, other: MethodStability) -> tuple[float, tuple[float, float] | None]:
+        """Return the mean of this method's errors less another's of the same seeds, and its 95 % interval."""
+        pairs = [mine - theirs for mine, theirs in zip(self.errors, other.errors, strict=True)]
+        return statistics.fmean(pairs), t_interval(pairs)
+
+
+@frozen
+class StabilityStudy:
+    """A comparison of methods; the first is what the others are compared with."""
+
+    space: str
+    methods: tuple[MethodStability, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data, as in study.json."""
+        return {
+            "space": self.space,
+            "methods": [_summary(method, self.methods[0]) for method in self.methods],
+            "searches": [attrs.asdict(entry) for method in self.methods for entry in method.entries],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> StabilityStudy:
+        """Return the object that ``to_json`` wrote."""
+        entries = [StabilityEntry(**entry) for entry in content["searches"]]
+        names = [method["method"] for method in content["methods"]]
+        return cls(
+            content["space"],
+            tuple(MethodStability(name, tuple(entry for entry in entries if entry.method == name)) for name in names),
+        )
+
+
+def t_interval(values: list[float]) -> tuple[float, float] | None:
+    """Return the 95 % interval of a mean by Student's t; None of fewer than two values.
+
+    >>> low, high = t_interval([1.0, 3.0])
+    >>> round(low, 3), round(high, 3)  # 2 -+ 12.706 x 1.414 / 1.414
+    (-10.706, 14.706)
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    quantile = _T[n - 2] if n - 2 < len(_T) else _NORMAL
+    mean, half = statistics.fmean(values), quantile * statistics.stdev(values) / n**0.5
+    return mean - half, mean + half
+
+
+def search_config(config: StabilityConfig, method: str, seed: int) -> SearchConfig:
+    """Return the settings of a method's search with this seed.
+
+    >>> search_config(StabilityConfig(methods=("spos",)), "spos", 3).data.split_seed
+    3
+    """
+    strategy = "nao" if method == UNIFORM else method
+    changes: dict[str, Any] = {
+        "seed": seed,
+        "network": _given(config, "space", "channels"),
+        "data": _given(config, "dataset", "data", "data_dir", "image_size", "train_images")
+        | {"split_seed": seed if config.vary_split else config.seed},
+        **_given(config, "epochs", "steps", "max_parameters", "max_multiply_adds"),
+    }
+    if method == UNIFORM:
+        changes["sampler"] = "uniform"
+    return evolve(build(SearchConfig, changes, preset(SearchConfig, config.preset, strategy)), machine=config.machine)
+
+
+def evaluate_config(config: StabilityConfig, searched: SearchConfig) -> EvaluateConfig:
+    """Return the settings of the training from scratch of a search's best."""
+    network: dict[str, Any] = {"space": searched.network.space}
+    if searched.network.nodes is not None:
+        network["nodes"] = searched.network.nodes
+    data = _given(config, "dataset", "data", "data_dir", "image_size", "train_images")
+    epochs = {} if config.evaluate_epochs is None else {"epochs": config.evaluate_epochs}
+    changes: Settings = {
+        "seed": searched.seed, "repeats": config.repeats, "network": network, "data": data, **epochs
+    }  # fmt: skip
+    return evolve(build(EvaluateConfig, changes, preset(EvaluateConfig, config.preset)), machine=config.machine)
+
+
+def _given(config: StabilityConfig, *names: str) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in names if getattr(config, name) is not None}
+
+
+def check_stability(config: StabilityConfig) -> None:
+    """Find out before anything is trained whether every method can search.
+
+    Raises:
+        BnaoError: as ``bnao.prepare_search``, and what a backend says of an evaluation.
+    """
+    for method in config.methods:
+        prepare_search(search_config(config, method, config.seed))
+
+
+def study_stability(config: StabilityConfig, run: Run, listen: Listener = lambda event: None) -> StabilityStudy:
+    """Search with each method and each seed, train each best from scratch, and compare.
+
+    Args:
+        config: all settings.
+        run: the study's folder, in which each search and each evaluation has one of its own; what is finished there is
+            not done again, and what was stopped resumes bit for bit.
+        listen: is told all events of the searches and evaluations, and after each two what came of them.
+
+    Raises:
+        BnaoError: as a search and an evaluation; what was finished is kept.
+    """
+    dataset = load_dataset(search_config(config, config.methods[0], config.seed).data)
+    backend = backends.load(config.machine.backend)
+    keep_about(run, origin(about_images(dataset), config.machine, [backend]))
+    total = len(config.methods) * config.searches
+    entries: dict[str, list[StabilityEntry]] = {method: [] for method in config.methods}
+    for number, finished in enumerate(run_jobs(_jobs(config, run, listen), run), start=1):
+        entry = finished.value
+        entries[entry.method].append(entry)
+        listen(
+            {
+                "event": "searched", "search": number, "of": total, "method": entry.method, "seed": entry.seed,
+                "test_error": entry.test_error, "parameters": entry.parameters, "alarm": entry.alarm,
+                "known": finished.known,
+            }
+        )  # fmt: skip
+    space = search_config(config, config.methods[0], config.seed).network.space
+    study = StabilityStudy(space, tuple(MethodStability(name, tuple(each)) for name, each in entries.items()))
+    keep_study(run, study.to_json(), config, data=dataset.describe())
+    return study
+
+
+def read_stability(run: Run) -> StabilityStudy | None:
+    """Read the study that is finished in a folder; None where it is not."""
+    return run.known(STUDY, StabilityStudy.from_json)
+
+
+def _jobs(config: StabilityConfig, run: Run, listen: Listener) -> Iterator[Job[StabilityEntry]]:
+    """Yield a job a search: all methods with the first seed, then all with the next."""
+    for seed in range(config.seed, config.seed + config.searches):
+        for method in config.methods:
+            yield Job(
+                f"{method}-{seed}.json",
+                _computation(config, method, seed, run, listen),
+                attrs.asdict,
+                lambda content: StabilityEntry(**{name: content[name] for name in _ENTRY}),
+            )
+
+
+_ENTRY = tuple(each.name for each in attrs.fields(StabilityEntry))
+
+
+def _computation(
+    config: StabilityConfig, method: str, seed: int, run: Run, listen: Listener
+) -> Callable[[], StabilityEntry]:
+    def compute() -> StabilityEntry:
+        own, began = search_config(config, method, seed), time.monotonic()
+        result = _searched(own, run, f"searches/{method}-{seed}", listen)
+        searched = time.monotonic()
+        (done,) = _evaluated(evaluate_config(config, own), result, run, f"evaluations/{method}-{seed}", listen)
+        alarms = [look.get("alarm") for look in (result.strategy or {}).get("epochs", ())]
+        return StabilityEntry(
+            method,
+            seed,
+            str(result.best),
+            result.ranked[0].score,
+            done.mean,
+            done.parameters,
+            done.multiply_adds,
+            parameter_free_edges(result.best),
+            next((alarm for alarm in reversed(alarms) if alarm), None),
+            round_off(searched - began, 1),
+            round_off(time.monotonic() - searched, 1),
+        )
+
+    return compute
+
+
+def _searched(config: SearchConfig, run: Run, name: str, listen: Listener) -> SearchResult:
+    folder = run.folder / name
+    if (folder / RESULT).is_file():
+        return read_result(folder)
+    if (folder / CONFIG).is_file():
+        with Run.open(folder) as own:
+            return resumed_search(own).search(own, listen)
+    prepared = prepare_search(config)
+    with Run.create(folder, config) as own:
+        return prepared.search(own, listen)
+
+
+def _evaluated(config: EvaluateConfig, result: SearchResult, run: Run, name: str, listen: Listener) -> list[Evaluation]:
+    backend, dataset = backends.load(config.machine.backend), load_dataset(config.data)
+    with Run.of(run.folder / name, config) as own:
+        return evaluate([result.best], config, backend, dataset, run=own, listen=listen)
+
+
+def _summary(method: MethodStability, first: MethodStability) -> dict[str, Any]:
+    interval = method.interval()
+    content: dict[str, Any] = {
+        "method": method.method,
+        "searches": len(method.entries),
+        "test_error": round_off(method.mean),
+        "standard_deviation": None if method.deviation is None else round_off(method.deviation),
+        "interval": None if interval is None else [round_off(end) for end in interval],
+        "min": min(method.errors),
+        "max": max(method.errors),
+        "parameters": round_off(statistics.fmean(entry.parameters for entry in method.entries), 1),
+        "multiply_adds": round_off(statistics.fmean(entry.multiply_adds for entry in method.entries), 1),
+        "parameter_free_edges": round_off(statistics.fmean(entry.parameter_free_edges for entry in method.entries)),
+        "alarms": sum(entry.alarm is not None for entry in method.entries),
+        "search_seconds": round_off(statistics.fmean(entry.search_seconds for entry in method.entries), 1),
+    }
+    if method is not first:
+        mean, ends = method.difference(first)
+        content["difference"] = round_off(mean)
+        content["difference_interval"] = None if ends is None else [round_off(end) for end in ends]
+    return content

@@ -1,0 +1,189 @@
+"""Stability of search methods: several searches each, on a backend that pretends to train."""
+
+import json
+import pathlib
+import statistics
+
+import pretend_backend
+import pytest
+from click.testing import CliRunner
+
+from bnao import backends
+from bnao.cli import main
+from bnao.config.stability import StabilityConfig
+from bnao.errors import ConfigError
+from bnao.run import Run
+from bnao.stability import (
+    MethodStability,
+    StabilityEntry,
+    evaluate_config,
+    search_config,
+    study_stability,
+    t_interval,
+)
+
+SHORT = ("--searches", 2, "--space", "nas-bench-201", "--steps", 4, "--channels", 4, "--evaluate-epochs", 1,
+         "--backend", "pretend", "--quiet")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    (site / "pretend-1.0.dist-info").mkdir(parents=True)
+    (site / "pretend-1.0.dist-info" / "entry_points.txt").write_text(pretend_backend.ENTRY_POINTS)
+    (site / "pretend-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: pretend\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(site))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+
+def bnao(*arguments):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def entry(method, seed, error):
+    return StabilityEntry(method, seed, "", 0.5, error, 10, 20, 3, None, 1.0, 1.0)
+
+
+def test_each_search_has_its_own_seed_and_split_and_the_same_for_all_methods():
+    config = StabilityConfig(methods=("nao", "spos"), seed=3)
+
+    for method in config.methods:
+        searched = search_config(config, method, 4)
+        assert (searched.seed, searched.data.split_seed, searched.strategy) == (4, 4, method)
+        assert evaluate_config(config, searched).seed == 4
+    fixed = StabilityConfig(methods=("spos",), seed=3, vary_split=False)
+    assert search_config(fixed, "spos", 4).data.split_seed == 3
+
+
+def test_nao_uniform_is_nao_with_uniform_sampling_alone():
+    config = StabilityConfig()
+
+    balanced, uniform = (search_config(config, method, 0) for method in ("nao", "nao-uniform"))
+
+    assert (balanced.sampler, uniform.sampler) == ("proportional", "uniform")
+    assert search_config(config, "nao-uniform", 0).strategy == "nao"
+
+
+def test_settings_are_those_of_the_preset_but_for_what_is_given():
+    config = StabilityConfig(preset="cifar10-small", epochs=7, space="darts", max_parameters=10**6, train_images=500)
+
+    searched = search_config(config, "spos", 0)
+
+    assert (searched.epochs, searched.network.space, searched.network.channels) == (7, "darts", 8)
+    assert (searched.max_parameters, searched.data.train_images, searched.data.dataset) == (10**6, 500, "cifar10")
+    evaluated = evaluate_config(config, searched)
+    assert (evaluated.network.space, evaluated.network.channels, evaluated.data.train_images) == ("darts", 16, 500)
+
+
+def test_the_interval_is_students_of_so_few():
+    # mean 0.2, standard deviation 0.1, t of 2 degrees of freedom 4.303
+    low, high = t_interval([0.1, 0.2, 0.3])
+
+    assert (low, high) == pytest.approx((0.2 - 4.303 * 0.1 / 3**0.5, 0.2 + 4.303 * 0.1 / 3**0.5))
+    assert t_interval([0.1]) is None
+
+
+def test_a_difference_is_paired_by_seeds():
+    one = MethodStability("nao", (entry("nao", 0, 0.1), entry("nao", 1, 0.3)))
+    two = MethodStability("spos", (entry("spos", 0, 0.2), entry("spos", 1, 0.4)))
+
+    mean, (low, high) = two.difference(one)
+
+    assert (mean, low, high) == pytest.approx((0.1, 0.1, 0.1))
+    assert one.deviation == pytest.approx(statistics.stdev([0.1, 0.3]))
+
+
+def test_the_command_prints_the_shape_of_table_1_and_keeps_all_of_it():
+    printed = bnao("stability", "nao,spos,enas", *SHORT, "--out", "folder")
+
+    assert printed.exit_code == 0, printed.output
+    lines = printed.stdout.splitlines()
+    rows = {line.split()[0]: line for line in lines if line.split()[:1] in (["nao"], ["spos"], ["enas"])}
+    assert set(rows) >= {"nao", "spos", "enas"}
+    assert any(line.startswith("spos less nao, same seeds:") for line in lines)
+    content = json.loads(pathlib.Path("folder/study.json").read_text())
+    assert [method["method"] for method in content["methods"]] == ["nao", "spos", "enas"]
+    assert [(each["method"], each["seed"]) for each in content["searches"]] == [
+        ("nao", 0), ("nao", 1), ("spos", 0), ("spos", 1), ("enas", 0), ("enas", 1),
+    ]  # fmt: skip
+    for method in content["methods"]:
+        errors = [each["test_error"] for each in content["searches"] if each["method"] == method["method"]]
+        assert method["test_error"] == pytest.approx(statistics.fmean(errors), abs=1e-6)
+        assert (method["min"], method["max"]) == (min(errors), max(errors))
+    assert pathlib.Path("folder/searches/spos-1/result.json").is_file()
+
+
+def test_a_comparison_that_was_stopped_ends_as_if_it_had_not_been():
+    config = StabilityConfig(
+        methods=("nao", "spos"), searches=2, space="nas-bench-201", steps=4, channels=4, evaluate_epochs=1,
+        machine=search_config(StabilityConfig(), "nao", 0).machine.__class__(backend="pretend"),
+    )  # fmt: skip
+    with Run.create("whole", config) as run:
+        whole = study_stability(config, run)
+    for stop in (("update", 5), ("searched", 1), ("trained", 1)):
+        told = []
+
+        def listen(event, stop=stop, told=told):
+            told.append(event["event"])
+            if told.count(stop[0]) == stop[1] and event["event"] == stop[0]:
+                raise KeyboardInterrupt
+
+        folder = pathlib.Path(f"stopped-{stop[0]}")
+        with Run.create(folder, config) as run, pytest.raises(KeyboardInterrupt):
+            study_stability(config, run, listen)
+        with Run.open(folder) as run:
+            again = study_stability(config, run)
+
+        assert without_seconds(again) == without_seconds(whole)
+
+
+def without_seconds(study):
+    content = study.to_json()
+    return [
+        {name: value for name, value in each.items() if not name.endswith("seconds")}
+        for each in [*content["searches"], *content["methods"]]
+    ]
+
+
+def test_a_finished_comparison_is_printed_again_and_nothing_is_made():
+    arguments = ("stability", "spos", *SHORT, "--out", "folder")
+    first = bnao(*arguments).stdout.splitlines()
+    before = {path: path.stat().st_mtime_ns for path in pathlib.Path("folder").rglob("*.json")}
+
+    again = bnao(*arguments).stdout.splitlines()
+
+    assert again[:3] == first[:3]
+    assert {path: path.stat().st_mtime_ns for path in pathlib.Path("folder").rglob("*.json")} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("spos,magic",), "methods is 'spos,magic'; it must be different ones of nao, random, evolution, nao-uniform"),
+        (("spos", "--steps", 4, "--epochs", 4), "--epochs and --steps exclude each other"),
+        (("spos", "--max-parameters", 1, "--backend", "pretend"), "keep the budget (at most 1 parameters)"),
+        (("spos", "--backend", "table"), "strategy spos decides how shared weights are trained, and backend is table"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line_before_anything_is_made(arguments, message):
+    result = bnao("stability", *arguments, "--quiet", "--out", "folder")
+
+    assert result.exit_code == 2
+    assert message in result.stderr and result.stderr.count("\n") == 1
+    assert not pathlib.Path("folder").exists()
+
+
+def test_a_study_is_read_back_as_it_was_written():
+    entries = tuple(entry("nao", seed, 0.1 * seed) for seed in range(3))
+    from bnao.stability import StabilityStudy
+
+    study = StabilityStudy("nao", (MethodStability("nao", entries),))
+
+    assert StabilityStudy.from_json(json.loads(json.dumps(study.to_json()))) == study
+    with pytest.raises(ConfigError):
+        StabilityConfig(methods=())
+    assert "pretend" in backends.available()
