@@ -25,14 +25,18 @@ _HEIGHT = 300  # pixels
 _LEGEND = 10
 
 
-def scale(field: str, title: str, *, form: str | None = None, log: bool = False, zero: bool = False) -> Spec:
-    """Return the encoding of a number by its place along an axis.
+def scale(
+    field: str, title: str, *, form: str | None = None, log: bool = False, zero: bool = False, whole: bool = False
+) -> Spec:
+    """Return the encoding of a number by its place along an axis; ``whole`` numbers have no marks between them.
 
     >>> scale("score", "score", form=".0%")["axis"]
     {'format': '.0%'}
     """
     kind = {"type": "log"} if log else {"zero": zero}
-    axis = {} if form is None else {"axis": {"format": form}}
+    axis: Spec = {} if form is None else {"axis": {"format": form}}
+    if whole:
+        axis = {"axis": {"format": ",d", "tickMinStep": 1}}
     return {
         "field": field,
         "type": "quantitative",

@@ -188,7 +188,7 @@ def _learning_section(folder: Path, entries: Sequence[Entry]) -> Section:
         for row in charts.thinned([row for row in rows if row["training"] == name], ["loss"], most=100)
     ]
     colour = charts.series("training", "genotype, repeat", names)
-    spec = charts.lines(rows, charts.scale("epoch", "epoch"), charts.scale("loss", "loss"), colour=colour)
+    spec = charts.lines(rows, charts.scale("epoch", "epoch", whole=True), charts.scale("loss", "loss"), colour=colour)
     return Section("Learning curves", charts=[Chart("Training loss", "Mean over the steps of each epoch.", spec)])
 
 

@@ -18,9 +18,6 @@ from bnao.errors import BnaoError, RunError, WriteError
 from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.provenance import STUDY
 from bnao.reporting.content import Report
-from bnao.reporting.evaluations import evaluation_report
-from bnao.reporting.searches import search_report
-from bnao.reporting.studies import study_report
 from bnao.run import CONFIG
 from bnao.space import drawing
 from bnao.strategies.journal import RESULT as SEARCH
@@ -46,6 +43,11 @@ def read_reports(folder: str | Path) -> list[Report]:
     Raises:
         RunError: it holds none of them, or what it holds is not finished.
     """
+    # reading takes much that a command without a report need not wait for
+    from bnao.reporting.evaluations import evaluation_report
+    from bnao.reporting.searches import search_report
+    from bnao.reporting.studies import study_report
+
     folder = Path(folder)
     if folder.is_file():
         return [study_report(folder)]

@@ -159,6 +159,8 @@ def _alarms(result: SearchResult, bias: SizeBias, top: int) -> list[str]:
 
 def _scores_section(result: SearchResult, config: SearchConfig, bias: SizeBias) -> Section:
     entries = result.ranked[:MOST]
+    if len(entries) < 2:
+        return Section("Scores")
     form = ".0%" if _is_share(entries[0]) else None
     size = config.size.replace("-", " ")
     sizes, scores = (np.array([getattr(entry, name) for entry in entries]) for name in ("size", "score"))
@@ -249,7 +251,11 @@ def _strategy_section(result: SearchResult) -> Section:
         ]
         y = charts.scale("value", name)
         spec = charts.lines(
-            rows, charts.scale("epoch", "epoch"), y, colour=charts.series("of", "figure", [name]), marks=len(rows) < 60
+            rows,
+            charts.scale("epoch", "epoch", whole=True),
+            y,
+            colour=charts.series("of", "figure", [name]),
+            marks=len(rows) < 60,
         )
         found.append(Chart(f"{name[:1].upper()}{name[1:]}", "After each epoch of updates.", spec))
     return Section("Strategy", charts=found)
@@ -294,7 +300,10 @@ def _learning_section(events: Mapping[str, Sequence[Mapping[str, Any]]]) -> Sect
 def _curve(rows: Sequence[Mapping[str, Any]], field: str, title: str) -> charts.Spec:
     rounds = list(dict.fromkeys(row["round"] for row in rows))
     return charts.lines(
-        rows, charts.scale(field, title), charts.scale("loss", "loss"), colour=charts.series("round", "round", rounds)
+        rows,
+        charts.scale(field, title, whole=True),
+        charts.scale("loss", "loss"),
+        colour=charts.series("round", "round", rounds),
     )
 
 
@@ -326,8 +335,7 @@ def _controller_section(result: SearchResult) -> Section:
     heads = ["for round", "learned from", "held out", "pairwise accuracy", "Kendall tau", "reconstruction distance"]
     heads += ["proposals", "pairwise accuracy", "Kendall tau"]
     y = charts.scale("tau", "Kendall tau", zero=True)
-    x = charts.scale("round", "for round")
-    x["axis"] = {"tickMinStep": 1, "format": "d"}
+    x = charts.scale("round", "for round", whole=True)
     chart = Chart(
         "Controller's agreement",
         "Kendall tau of predicted and found scores, of genotypes it had not learned from and of its own proposals.",

@@ -235,7 +235,7 @@ def _along(study: RankingStudy, figures: RankingFigures, arms: Sequence[str]) ->
         layers.append(charts.level(reliability.value, y))
         about += f" Two repeats of the truth order {share(reliability.value).text} alike (the upper dashed line)."
     spec = charts.lines(
-        rows, charts.scale("epochs", "epochs"), y,
+        rows, charts.scale("epochs", "epochs", whole=True), y,
         colour=charts.series("of", "sampler", names), band=("low", "high"), marks=True, layers=layers,
     )  # fmt: skip
     return Chart("Order of pairs", about, spec)
@@ -252,7 +252,7 @@ def _differences(study: RankingStudy, figures: RankingFigures, arms: Sequence[st
     ]
     y = charts.scale("value", "difference of pairwise accuracy", form="+.0%")
     spec = charts.lines(
-        rows, charts.scale("epochs", "supernet epochs"), y,
+        rows, charts.scale("epochs", "supernet epochs", whole=True), y,
         colour=charts.series("of", "sampler", list(arms)), band=("low", "high"), marks=True,
         layers=[charts.level(0, y)],
     )  # fmt: skip

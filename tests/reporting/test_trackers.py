@@ -39,7 +39,10 @@ def test_no_two_numbers_of_an_event_stream_have_a_name_and_a_step_in_common(work
 
 
 def test_what_was_measured_is_kept_and_where_it_was_is_not():
-    texts = {"controller", "message", "phases", "sampler", "scored_images", "sources", "supernets"}
+    texts = {
+        "alarm", "controller", "figures", "message", "method", "phases", "sampler", "scored_images", "sources", "stop",
+        "supernets",
+    }  # fmt: skip
     names = {field for of in EVENTS.values() for fields in of.values() for field in fields} - texts
 
     kept = set()
