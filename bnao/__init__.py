@@ -31,6 +31,7 @@ from bnao.studies.genotypes import random_genotypes
 from bnao.studies.ranking import RankingStudy, study_ranking
 from bnao.studies.sets import RankingSets, study_ranking_sets
 from bnao.studies.tables import run_study
+from bnao.verification import verify
 from bnao.version import VERSION as __version__
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "study_ranking",
     "study_ranking_sets",
     "to_text",
+    "verify",
     "write_report",
     "zero_cost_scores",
 ]

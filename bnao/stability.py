@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -14,18 +16,26 @@ from bnao import backends
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import Settings, build
 from bnao.config.presets import preset
-from bnao.config.settings import SearchConfig
+from bnao.config.settings import ROUND_LEVEL, SearchConfig
 from bnao.config.stability import UNIFORM, StabilityConfig
 from bnao.data.dataset import load_dataset
+from bnao.data.tables import read_truth
+from bnao.errors import DataError
 from bnao.evaluation.trainings import Evaluation, evaluate
+from bnao.events import Event
 from bnao.jobs import Job, run_jobs
 from bnao.protocols import Listener
 from bnao.provenance import STUDY, about_images, keep_about, keep_study, origin
 from bnao.run import CONFIG, Run, round_off
 from bnao.searches import prepare_search, resumed_search
+from bnao.space.genotype import Genotype
+from bnao.space.spaces import space_named
 from bnao.strategies.journal import RESULT
 from bnao.strategies.result import SearchResult, read_result
 from bnao.strategies.watch import parameter_free_edges
+
+#: accuracies in percent
+Truth = Mapping[Genotype, float]
 
 # two-sided 95 % quantiles of Student's t by degrees of freedom, from 1; beyond them the normal's
 _T = (
@@ -188,6 +198,7 @@ def check_stability(config: StabilityConfig) -> None:
     """
     for method in config.methods:
         prepare_search(search_config(config, method, config.seed))
+    read_truth_table(config)
 
 
 def study_stability(config: StabilityConfig, run: Run, listen: Listener = lambda event: None) -> StabilityStudy:
@@ -205,9 +216,9 @@ def study_stability(config: StabilityConfig, run: Run, listen: Listener = lambda
     dataset = load_dataset(search_config(config, config.methods[0], config.seed).data)
     backend = backends.load(config.machine.backend)
     keep_about(run, origin(about_images(dataset), config.machine, [backend]))
-    total = len(config.methods) * config.searches
+    total, truth = len(config.methods) * config.searches, read_truth_table(config)
     entries: dict[str, list[StabilityEntry]] = {method: [] for method in config.methods}
-    for number, finished in enumerate(run_jobs(_jobs(config, run, listen), run), start=1):
+    for number, finished in enumerate(run_jobs(_jobs(config, truth, run, listen), run), start=1):
         entry = finished.value
         entries[entry.method].append(entry)
         listen(
@@ -228,13 +239,13 @@ def read_stability(run: Run) -> StabilityStudy | None:
     return run.known(STUDY, StabilityStudy.from_json)
 
 
-def _jobs(config: StabilityConfig, run: Run, listen: Listener) -> Iterator[Job[StabilityEntry]]:
+def _jobs(config: StabilityConfig, truth: Truth | None, run: Run, listen: Listener) -> Iterator[Job[StabilityEntry]]:
     """Yield a job a search: all methods with the first seed, then all with the next."""
     for seed in range(config.seed, config.seed + config.searches):
         for method in config.methods:
             yield Job(
                 f"{method}-{seed}.json",
-                _computation(config, method, seed, run, listen),
+                _computation(config, method, seed, truth, run, listen),
                 attrs.asdict,
                 lambda content: StabilityEntry(**{name: content[name] for name in _ENTRY}),
             )
@@ -244,22 +255,24 @@ _ENTRY = tuple(each.name for each in attrs.fields(StabilityEntry))
 
 
 def _computation(
-    config: StabilityConfig, method: str, seed: int, run: Run, listen: Listener
+    config: StabilityConfig, method: str, seed: int, truth: Truth | None, run: Run, listen: Listener
 ) -> Callable[[], StabilityEntry]:
     def compute() -> StabilityEntry:
-        own, began = search_config(config, method, seed), time.monotonic()
+        own = search_config(config, method, seed)
+        if config.seconds is not None:
+            steps = max(1, round(config.seconds / _update_seconds(config, method, run)))
+            own = evolve(own, rounds=1, steps=steps) if own.strategy not in ROUND_LEVEL else _in_rounds(own, steps)
+        began = time.monotonic()
         result = _searched(own, run, f"searches/{method}-{seed}", listen)
         searched = time.monotonic()
-        (done,) = _evaluated(evaluate_config(config, own), result, run, f"evaluations/{method}-{seed}", listen)
+        done = _judged(config, own, result, truth, run, f"evaluations/{method}-{seed}", listen)
         alarms = [look.get("alarm") for look in (result.strategy or {}).get("epochs", ())]
         return StabilityEntry(
             method,
             seed,
             str(result.best),
             result.ranked[0].score,
-            done.mean,
-            done.parameters,
-            done.multiply_adds,
+            *done,
             parameter_free_edges(result.best),
             next((alarm for alarm in reversed(alarms) if alarm), None),
             round_off(searched - began, 1),
@@ -267,6 +280,69 @@ def _computation(
         )
 
     return compute
+
+
+def _in_rounds(config: SearchConfig, steps: int) -> SearchConfig:
+    """Return the same search with so many steps in all its rounds together."""
+    return evolve(config, steps=max(1, round(steps / config.rounds)))
+
+
+def _update_seconds(config: StabilityConfig, method: str, run: Run) -> float:
+    """Return the mean seconds of an update of a method over an epoch, the first left out; measured once a folder."""
+
+    def measure() -> float:
+        own = evolve(search_config(config, method, config.seed), rounds=1, steps=None, epochs=1)
+        spent: list[float] = []
+
+        def listen(event: Event) -> None:
+            if event["event"] in ("step", "update"):
+                spent.append(event["seconds"])
+            elif spent and event["event"] in ("score", "scored", "rerank", "round"):
+                raise _MeasuredError
+
+        with contextlib.suppress(_MeasuredError):
+            prepare_search(own).search(listen=listen)
+        return max(statistics.fmean(spent[1:] or spent), 1e-6)
+
+    job = Job(
+        f"speed-{method}.json", measure, lambda value: {"seconds": value}, lambda content: float(content["seconds"])
+    )
+    return job.result(run)
+
+
+class _MeasuredError(Exception):
+    """An epoch has been measured; what comes after it need not be done."""
+
+
+def _judged(
+    config: StabilityConfig,
+    own: SearchConfig,
+    result: SearchResult,
+    truth: Truth | None,
+    run: Run,
+    name: str,
+    listen: Listener,
+) -> tuple[float, int, int]:
+    """Return the test error of a search's best, by a table or by training it, and its sizes."""
+    if truth is None:
+        (done,) = _evaluated(evaluate_config(config, own), result, run, name, listen)
+        return done.mean, done.parameters, done.multiply_adds
+    if result.best not in truth:
+        raise DataError(f"{config.truth} has no row for {result.best}, which {own.strategy} found")
+    first = result.ranked[0]
+    return round_off(1 - truth[result.best] / 100), first.parameters, first.multiply_adds
+
+
+def read_truth_table(config: StabilityConfig) -> Truth | None:
+    """Return the accuracies, in percent, that judge what is found; None where that is trained.
+
+    Raises:
+        DataError: as ``bnao.data.tables.read_truth``.
+    """
+    if config.truth is None:
+        return None
+    searched = search_config(config, config.methods[0], config.seed).network
+    return read_truth(Path(config.truth), space_named(searched.space, searched.nodes), config.truth_column)
 
 
 def _searched(config: SearchConfig, run: Run, name: str, listen: Listener) -> SearchResult:

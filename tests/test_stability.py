@@ -4,15 +4,20 @@ import json
 import pathlib
 import statistics
 
+import numpy as np
 import pretend_backend
 import pytest
 from click.testing import CliRunner
 
 from bnao import backends
 from bnao.cli import main
+from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.config.stability import StabilityConfig
 from bnao.errors import ConfigError
-from bnao.run import Run
+from bnao.events import EVENTS
+from bnao.network.size import count_parameters
+from bnao.run import Run, read_config
+from bnao.space.spaces import SPACES
 from bnao.stability import (
     MethodStability,
     StabilityEntry,
@@ -22,6 +27,7 @@ from bnao.stability import (
     t_interval,
 )
 
+NETWORK = NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(14, 14, 1))
 SHORT = ("--searches", 2, "--space", "nas-bench-201", "--steps", 4, "--channels", 4, "--evaluate-epochs", 1,
          "--backend", "pretend", "--quiet")  # fmt: skip
 
@@ -122,8 +128,11 @@ def test_a_comparison_that_was_stopped_ends_as_if_it_had_not_been():
         methods=("nao", "spos"), searches=2, space="nas-bench-201", steps=4, channels=4, evaluate_epochs=1,
         machine=search_config(StabilityConfig(), "nao", 0).machine.__class__(backend="pretend"),
     )  # fmt: skip
+    events = []
     with Run.create("whole", config) as run:
-        whole = study_stability(config, run)
+        whole = study_stability(config, run, events.append)
+    searched = [set(event) - {"event"} for event in events if event["event"] == "searched"]
+    assert searched == [set(EVENTS["study_stability"]["searched"])] * 4
     for stop in (("update", 5), ("searched", 1), ("trained", 1)):
         told = []
 
@@ -160,11 +169,49 @@ def test_a_finished_comparison_is_printed_again_and_nothing_is_made():
     assert {path: path.stat().st_mtime_ns for path in pathlib.Path("folder").rglob("*.json")} == before
 
 
+def test_a_table_judges_what_is_found_in_place_of_a_training():
+    space = SPACES["nas-bench-201"]
+    genotypes = space.decode(np.stack(np.meshgrid(*[range(5)] * 6), -1).reshape(-1, 6)[..., None].repeat(2, -1) * [0, 1]
+                             + np.array([0, 0, 1, 0, 1, 2])[:, None] * [1, 0])  # fmt: skip
+    rows = [f'"{genotype}",{60 + number / 1000}' for number, genotype in enumerate(genotypes)]
+    pathlib.Path("truth.csv").write_text("\n".join(["genotype,test", *rows]) + "\n")
+
+    printed = bnao(
+        "stability", "spos,darts", *SHORT, "--truth", "truth.csv", "--truth-column", "test", "--out", "folder"
+    )
+
+    assert printed.exit_code == 0, printed.output
+    truth = {str(genotype): 60 + number / 1000 for number, genotype in enumerate(genotypes)}
+    searches = json.loads(pathlib.Path("folder/study.json").read_text())["searches"]
+    assert len(searches) == 4
+    for each in searches:
+        assert each["test_error"] == pytest.approx(1 - truth[each["genotype"]] / 100, abs=1e-6)
+        assert each["parameters"] == count_parameters([space.parse(each["genotype"])], NETWORK)[0]
+    assert not pathlib.Path("folder/evaluations").exists()
+
+
+def test_searches_of_equal_seconds_make_as_many_updates_as_an_epoch_was_measured_to_make():
+    length = [each if each != "--steps" else "--seconds" for each in SHORT]
+    length[length.index("--seconds") + 1] = 0.5
+
+    printed = bnao("stability", "nao,fairnas", *length, "--searches", 1, "--out", "folder")
+
+    assert printed.exit_code == 0, printed.output
+    seconds = json.loads(pathlib.Path("folder/speed-fairnas.json").read_text())["seconds"]
+    result = json.loads(pathlib.Path("folder/searches/fairnas-0/result.json").read_text())
+    assert result["strategy"]["updates"] == max(1, round(0.5 / seconds))
+    nao = read_config("folder/searches/nao-0", SearchConfig)
+    speed = json.loads(pathlib.Path("folder/speed-nao.json").read_text())["seconds"]
+    assert nao.steps == max(1, round(max(1, round(0.5 / speed)) / nao.rounds))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("spos,magic",), "methods is 'spos,magic'; it must be different ones of nao, random, evolution, nao-uniform"),
         (("spos", "--steps", 4, "--epochs", 4), "--epochs and --steps exclude each other"),
+        (("spos", "--truth-column", "test"), "truth_column is test, and there is no truth"),
+        (("spos", "--seconds", 5, "--steps", 4), "steps and seconds are given; the length of a search is one of them"),
         (("spos", "--max-parameters", 1, "--backend", "pretend"), "keep the budget (at most 1 parameters)"),
         (("spos", "--backend", "table"), "strategy spos decides how shared weights are trained, and backend is table"),
     ],

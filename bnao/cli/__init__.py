@@ -26,6 +26,7 @@ COMMANDS = {
     "score": "Score genotypes with a run's shared weights, in any backend.",
     "proxies": "Score genotypes without training them.",
     "study": "Measure how far a ranking can be trusted.",
+    "check": "Verify every file of a run, an evaluation or a study.",
     "stability": "Compare methods by the best of several searches each.",
     "strategies": "List the search strategies, their papers and costs.",
     "report": "Write what was found as one page to send.",

@@ -12,6 +12,7 @@ from bnao.config.fields import Settings, build
 from bnao.config.settings import NetworkConfig
 from bnao.errors import GenotypeError
 from bnao.evaluation.references import read_genotype, reference_to
+from bnao.files import MOST_TABLE, check_regular
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import Reading
 from bnao.space.spaces import SearchSpace, space_named
@@ -115,6 +116,8 @@ def _texts(arguments: Sequence[str], file: Path | None) -> Iterator[tuple[str, s
 def _lines(file: Path) -> Iterator[tuple[str, str]]:
     name = "standard input" if str(file) == "-" else str(file)
     try:
+        if name == str(file):
+            check_regular(file, MOST_TABLE)
         with click.open_file(str(file), encoding="utf-8-sig" if name == str(file) else None) as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip() and not line.lstrip().startswith("#"):

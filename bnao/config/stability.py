@@ -37,6 +37,16 @@ class StabilityConfig:
     channels: int | None = setting(None, "Channels of the supernets' first cells; by default the preset's.", least=2)
     epochs: int | None = setting(None, "Supernet epochs per round; by default the preset's.", least=1)
     steps: int | None = setting(None, "Supernet steps per round, instead of epochs.", least=1)
+    seconds: float | None = setting(
+        None,
+        "Seconds that each search trains its supernet, instead of epochs: it makes as many updates as one epoch of its "
+        "method, measured first, makes in them.",
+        least=0.1,
+    )
+    truth: str | None = setting(
+        None, "CSV file of genotypes and accuracies, in percent, that judges each search's best in place of a training."
+    )
+    truth_column: str | None = setting(None, "Column of these accuracies.")
     evaluate_epochs: int | None = setting(None, "Epochs of each evaluation; by default the preset's.", least=1)
     repeats: int = setting(1, "Trainings of each search's best, from different seeds.", least=1)
     max_parameters: int | None = setting(None, "Search only genotypes with at most this many parameters.", least=1)
@@ -46,5 +56,8 @@ class StabilityConfig:
     machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
-        if self.epochs is not None and self.steps is not None:
-            raise ConfigError("epochs and steps are both given; the length of a search is one of them")
+        lengths = [name for name in ("epochs", "steps", "seconds") if getattr(self, name) is not None]
+        if len(lengths) > 1:
+            raise ConfigError(f"{' and '.join(lengths)} are given; the length of a search is one of them")
+        if self.truth_column is not None and self.truth is None:
+            raise ConfigError(f"truth_column is {self.truth_column}, and there is no truth")

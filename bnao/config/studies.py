@@ -4,13 +4,18 @@ import attrs
 from attrs import frozen
 
 from bnao.config.arms import PlannedSupernet, SamplerSpec, planned_supernets
+from bnao.config.bounds import (
+    MOST_CELLS,
+    MOST_CHANNELS,
+    MOST_GENOTYPES,
+    MOST_REPEATS,
+    MOST_SEED,
+)
 from bnao.config.evaluation import StandAloneTrainingConfig
 from bnao.config.fields import are_rising, listed, section, setting, several
 from bnao.config.settings import (
     DISTINCT,
     DISTINCT_HELP,
-    MOST_CELLS,
-    MOST_CHANNELS,
     PROXIES,
     SCORES,
     SIZE_HELP,
@@ -76,8 +81,10 @@ class StudyConfig:
     """The ranking study (paper Sec. 3, Tables 2, 3 and 6): one-shot scores against stand-alone accuracies."""
 
     preset: str = setting("paper", "Preset that these settings are based on.", has_option=False)
-    seed: int = setting(0, "Seed of the choice of genotypes, and the first seed of trainings and supernets.", least=0)
-    genotypes: int = setting(50, "Number of genotypes to rank (n).", least=3)
+    seed: int = setting(
+        0, "Seed of the choice of genotypes, and the first seed of trainings and supernets.", least=0, most=MOST_SEED
+    )
+    genotypes: int = setting(50, "Number of genotypes to rank (n).", least=3, most=MOST_GENOTYPES)
     sizes: tuple[str, ...] = several(
         ("diverse",),
         "Which genotypes: drawn at random (diverse), of about the median size (similar) or of evenly spread sizes "
@@ -125,7 +132,7 @@ class StudyConfig:
         "which is less noisy.",
         choices=SCORES,
     )
-    seeds: int = setting(3, "Supernets per sampler, each with its own seed.", least=1)
+    seeds: int = setting(3, "Supernets per sampler, each with its own seed.", least=1, most=MOST_REPEATS)
     repeats: int = setting(1, "Stand-alone trainings per genotype, each with its own seed.", least=1)
     alone_epochs: int = setting(600, "Epochs of each stand-alone training.", least=1)
     short: tuple[int, ...] = several(
@@ -144,7 +151,7 @@ class StudyConfig:
     size: str = setting("live-parameters", SIZE_HELP, choices=SIZE_NAMES)
     distinct: str = setting("text", DISTINCT_HELP, choices=DISTINCT)
     top: int = setting(10, "k of precision at k.", least=1)
-    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
+    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100, most=MOST_REPEATS)
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
     network: NetworkConfig = section(NetworkConfig)
     data: DataConfig = section(DataConfig)
@@ -182,10 +189,14 @@ class ProxiesConfig:
     """
 
     preset: str = setting("paper", "The preset these settings began from.", has_option=False)
-    seed: int = setting(0, "Decides images and first weights of the first repeat; the next ones follow.", least=0)
+    seed: int = setting(
+        0, "Decides images and first weights of the first repeat; the next ones follow.", least=0, most=MOST_SEED
+    )
     proxies: str = setting("jacob_cov,naswot", f"Which scores, by commas: {', '.join(PROXIES)}.")
     batch: int = setting(64, "Images of a batch, from the train part.", least=2)
-    repeats: int = setting(1, "Batches and first weights for each genotype, each with its own seed.", least=1)
+    repeats: int = setting(
+        1, "Batches and first weights for each genotype, each with its own seed.", least=1, most=MOST_REPEATS
+    )
     network: NetworkConfig = section(lambda: NetworkConfig(channels=36, cells=6))
     data: DataConfig = section(DataConfig)
     machine: MachineConfig = section(MachineConfig)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,9 @@ from bnao.classification import class_errors, label_ranks
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import AUTO, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
+from bnao.errors import WeightsError
 from bnao.events import phase
+from bnao.files import parse_json
 from bnao.jobs import Job
 from bnao.metrics import Estimate, rank_agreement
 from bnao.network.size import count_multiply_adds, count_parameters, within_budget
@@ -25,11 +28,13 @@ from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training
 from bnao.protocols import Backend, Listener, StandAlone, Step
 from bnao.provenance import about_images, keep_about, origin
-from bnao.run import Folder, Run, understanding
+from bnao.run import Folder, Run, number, understanding
 from bnao.space.genotype import Genotype
 from bnao.strategies.inheritance import Inheritance, SupernetWeights
 from bnao.training import loop
 from bnao.training.steps import stand_alone_epoch_steps
+
+log = logging.getLogger("bnao")
 
 RESULT = "evaluation.json"
 
@@ -284,8 +289,8 @@ class TestedNetwork:
         """Read the object that ``to_json`` wrote."""
         top5 = content.get("top5_error")
         left_out = {str(path): str(reason) for path, reason in content.get("unreadable", {}).items()}
-        by_class = tuple(None if error is None else float(error) for error in content.get("class_errors", []))
-        return cls(float(content["test_error"]), None if top5 is None else float(top5), left_out, by_class)
+        by_class = tuple(None if error is None else number(error) for error in content.get("class_errors", []))
+        return cls(number(content["test_error"]), None if top5 is None else number(top5), left_out, by_class)
 
 
 class Training:
@@ -395,15 +400,20 @@ class Training:
         """Restore the last checkpoint, if there is one.
 
         Returns:
-            The step to resume from, the sum of its epoch's losses so far, and the files that were left out.
+            The step to resume from, the sum of its epoch's losses so far, and the files that were left out. A
+            damaged checkpoint is none: the training begins anew.
         """
         if not (self.folder and self.folder.has(self._checkpoint_name)):
             return 0, 0.0, {}
         path = self.folder.folder / self._checkpoint_name
-        state, about = read_weights(path)
+        try:
+            state, about = read_weights(path, "this training begins anew")
+        except WeightsError as error:
+            log.warning("warning: %s", error)
+            return 0, 0.0, {}
         network.load_state(state)
         with understanding(path):
-            left_out = json.loads(str(about["unreadable"]))
+            left_out = parse_json(str(about["unreadable"]))
             return int(about["step"]), float(about["losses"]), {str(file): str(left_out[file]) for file in left_out}
 
     def _checkpoint(self, network: StandAlone, step: int, losses: float, left_out: Mapping[str, str]) -> None:

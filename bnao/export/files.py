@@ -17,7 +17,7 @@ from bnao.export import onnx
 from bnao.network.state import read_weights
 from bnao.network.trained import Trained, trained_of
 from bnao.protocols import Backend, Exporter, Exporting, Logits
-from bnao.run import CONFIG, read_config, read_json, understanding
+from bnao.run import CONFIG, number, read_config, read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import Reading
 from bnao.space.spaces import SearchSpace, space_named
@@ -120,7 +120,7 @@ def _weights_in(folder: Path, genotype: str | None) -> Path:
     for path in sorted((folder / TRAININGS).glob("*.json")):
         content = read_json(path)
         with understanding(path):
-            errors.setdefault(str(content["genotype"]), {})[path] = float(content["test_error"])
+            errors.setdefault(str(content["genotype"]), {})[path] = number(content["test_error"])
     if not errors:
         raise RunError(f"{folder} holds no finished training")
     if genotype is None:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnao.config.settings import NetworkConfig
+from bnao.data.checks import physical_memory
+from bnao.errors import ConfigError
 from bnao.network.entanglement import larger_kernel
 from bnao.network.size import COSTS
 from bnao.network.stack import Position, stack, stem_channels
@@ -275,7 +277,16 @@ def initial_weights(shapes: Shapes, seed: int) -> dict[str, NDArray[np.float32]]
 
     Kernels are normal with variance 2 / fan-in (He et al. 2015), scales 1, shifts and biases 0, linear
     layers' weights uniform within 1 / sqrt(features).
+
+    Raises:
+        ConfigError: these parameters and as many momenta are more than this machine's memory holds.
     """
+    count, memory = sum(math.prod(shape) for shape in shapes.values()), physical_memory()
+    if 8 * count > memory:
+        raise ConfigError(
+            f"the network has {count:,} parameters, which with their momenta take {8 * count / 2**30:,.1f} GiB, and "
+            f"this machine's memory has {memory / 2**30:,.1f} GiB; take fewer channels or cells"
+        )
     return {name: _initial(name, shape, seed) for name, shape in shapes.items()}
 
 

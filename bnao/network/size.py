@@ -16,7 +16,13 @@ import numpy as np
 from attrs import astuple, evolve, frozen
 from numpy.typing import NDArray
 
-from bnao.config.settings import AUTO, MOST_CHANNELS, NetworkConfig
+from bnao.config.bounds import (
+    MOST_CHANNELS,
+)
+from bnao.config.settings import (
+    AUTO,
+    NetworkConfig,
+)
 from bnao.errors import ConfigError, GenotypeError
 from bnao.network.stack import Position, stack, stem_channels, stem_sizes
 from bnao.space.genotype import Genotype

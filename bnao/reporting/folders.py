@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -228,8 +227,9 @@ def _networks(folder: Path, keep: int) -> Iterator[tuple[Path, str]]:
         about = path.with_suffix(".json")
         if path.name.endswith(f".{CHECKPOINT}") or not about.is_file():
             continue
+        training = read_json(about)
         with understanding(about):
-            if json.loads(about.read_text(encoding="utf-8"))["genotype"] not in kept:
+            if training["genotype"] not in kept:
                 yield path, "trained network: it can no longer be tested or exported"
 
 

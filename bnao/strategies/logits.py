@@ -69,7 +69,7 @@ def gumbel(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 def entropy(shares: Array) -> float:
     """Return the mean entropy of the rows of shares along the last axis, in nats.
 
-    >>> round(entropy(np.array([[0.5, 0.5], [1.0, 0.0]])) / np.log(2), 6)
+    >>> round(entropy(np.array([[0.5, 0.5], [1.0, 0.0]])) / float(np.log(2)), 6)
     0.5
     """
     logarithms = np.log(shares, where=shares > 0, out=np.zeros_like(shares))

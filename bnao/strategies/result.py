@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from attrs import evolve, field, frozen
 from bnao.frames import frame
 from bnao.metrics import defined, kendall_tau, pairwise_accuracy
 from bnao.protocols import HeldOut
-from bnao.run import read_json, round_off, understanding
+from bnao.run import made_of, number, read_json, round_off, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in
 from bnao.strategies.fusion import Fusion
@@ -67,7 +68,17 @@ class Ranked:
     def from_json(cls, content: Mapping[str, Any], space: str) -> Ranked:
         """Return what ``to_json`` was made from, a genotype of the space of that name."""
         values = {name: value for name, value in content.items() if name != "id"}
-        return cls(**{**values, "genotype": parse_in(space, content["genotype"])})
+        parts = values.get("parts") or {}
+        return made_of(
+            cls,
+            {
+                **values,
+                "genotype": parse_in(space, content["genotype"]),
+                **(
+                    {"parts": {name: None if it is None else number(it) for name, it in parts.items()}} if parts else {}
+                ),
+            },
+        )
 
 
 @frozen
@@ -105,10 +116,14 @@ class Learning:
     def from_json(cls, content: Mapping[str, Any]) -> Learning:
         """Read the object of which ``attrs.asdict`` made the content."""
         held_out = content["held_out"]
-        return cls(**{**content, "held_out": None if held_out is None else HeldOut(**held_out)})
+        return made_of(cls, {**content, "held_out": None if held_out is None else made_of(HeldOut, held_out)})
 
 
-@frozen
+# genotypes that a notebook shows of a result
+_SHOWN = 10
+
+
+@frozen(repr=False)
 class SearchResult:
     """All genotypes of a search, best first, and what its controller had learned round by round.
 
@@ -128,6 +143,22 @@ class SearchResult:
     def best(self) -> Genotype:
         """The genotype ranked first."""
         return self.ranked[0].genotype
+
+    def __repr__(self) -> str:
+        best = f", the best {self.ranked[0].score:.4g}: {self.best}" if self.ranked else ""
+        return f"SearchResult({self.space}, seed {self.seed}, {len(self.ranked)} genotypes{best})"
+
+    def _repr_html_(self) -> str:
+        # how a notebook shows it
+        names = ("rank", "score", "parameters", "multiply-adds", "genotype")
+        rows = [
+            (rank, f"{each.score:.4f}", f"{each.parameters:,}", f"{each.multiply_adds:,}", str(each.genotype))
+            for rank, each in enumerate(self.ranked[:_SHOWN], start=1)
+        ]
+        lines = [f"<tr>{''.join(f'<td>{html.escape(str(value))}</td>' for value in row)}</tr>" for row in rows]
+        head = "".join(f"<th>{name}</th>" for name in names)
+        said = f"Search in space {self.space}, seed {self.seed}: {len(rows)} of {len(self.ranked)} genotypes"
+        return f"<table><caption>{html.escape(said)}</caption><tr>{head}</tr>{''.join(lines)}</table>"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as in result.json."""
@@ -171,7 +202,19 @@ class SearchResult:
         space = content["space"]
         ranked = [Ranked.from_json(entry, space) for entry in content["ranked"]]
         learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
-        return cls(space, content["seed"], tuple(ranked), learning, content.get("fusion"), content.get("strategy"))
+        if not ranked:
+            raise ValueError("a search ranks one genotype or more")
+        return made_of(
+            cls,
+            {
+                "space": space,
+                "seed": content["seed"],
+                "ranked": tuple(ranked),
+                "learning": learning,
+                "fusion": content.get("fusion"),
+                "strategy": content.get("strategy"),
+            },
+        )
 
 
 def rank_by_fusion(ranked: Sequence[Ranked], fusion: Fusion) -> list[Ranked]:

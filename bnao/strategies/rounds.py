@@ -277,7 +277,7 @@ class _Search:
 
     def score(self, round_index: int, genotypes: list[Genotype]) -> None:
         """Score with the shared weights, every genotype on the same dev images."""
-        known = self.journal.scores(round_index)
+        known = self.journal.scores(round_index, genotypes)
         if known is not None:
             self.scores |= known
             self.compare(round_index)
@@ -390,7 +390,8 @@ class _Search:
         candidates = self.supernet.candidates
         # a table of the whole space has whatever is proposed
         if candidates is None or len(candidates) == self.space.genotypes:
-            made = self.controller.propose(seeds, config.new, self.wanted, round_index=round_index)
+            left = config.new if candidates is None else min(config.new, len(candidates) - len(self.born))
+            made = self.controller.propose(seeds, left, self.wanted, round_index=round_index)
         else:
             made = self.from_table(seeds, self.unseen(candidates), round_index)
         made = distinct_ones(made, config.distinct)
@@ -403,7 +404,7 @@ class _Search:
 
     def from_table(self, seeds: Sequence[Genotype], left: Sequence[Genotype], round_index: int) -> list[Genotype]:
         """The controller's choice among a table's unseen genotypes, or the nearest ones to what it proposes."""
-        n = self.config.new
+        n = min(self.config.new, len(left))
         if isinstance(self.controller, Choosing):
             return self.controller.choose(left, n, round_index=round_index)
         wishes = self.controller.propose(seeds, n, lambda genotype: genotype not in self.born, round_index=round_index)

@@ -23,7 +23,7 @@ from bnao.protocols import Backend
 from bnao.run import Folder
 from bnao.space.genotype import Genotype
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
-from bnao.studies.supernets import is_scored, supernet_name, trained_supernet
+from bnao.studies.supernets import file_name, is_scored, trained_supernet
 from bnao.studies.truth import short_jobs, truth_jobs
 
 
@@ -90,9 +90,9 @@ class StudyWork:
     ) -> Unit:
         config = self.config
         return Unit(
-            supernet_name(config, planned),
+            file_name(config, planned),
             folder,
-            lambda: is_scored(config, planned, folder),
+            lambda: is_scored(config, planned, folder, len(ranked)),
             lambda: trained_supernet(config, planned, ranked, trained, sizes, backend, self.dataset, folder, told),
         )
 

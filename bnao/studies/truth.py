@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from bnao.config.evaluation import EvaluateConfig
-from bnao.config.fields import listed, read_toml, to_settings
+from bnao.config.fields import listed, to_settings
 from bnao.config.studies import AS_SUPERNET, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.data.tables import read_truth
@@ -28,7 +28,7 @@ from bnao.evaluation.trainings import TestedNetwork, Training
 from bnao.jobs import Job, run_jobs
 from bnao.protocols import Backend
 from bnao.provenance import STUDY, About, about_images, about_table, origin
-from bnao.run import CONFIG, Folder, read_json, round_off, understanding
+from bnao.run import CONFIG, Folder, number, read_config, read_json, round_off, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
 
@@ -353,7 +353,8 @@ def read_accuracies(path: Path, space: SearchSpace, column: str | None = None) -
     content = read_json(path)
     kind = "evaluation" if "evaluations" in content else content.get("kind")
     if kind == SETS:
-        one = path.parent / str(content["sets"][0]["sizes"])
+        with understanding(path):
+            one = path.parent / str(content["sets"][0]["sizes"])
         raise DataError(f"{path} is of a study of several sets of genotypes; give the folder of one, such as {one}")
     if kind not in ("evaluation", "ranking"):
         raise DataError(
@@ -363,13 +364,13 @@ def read_accuracies(path: Path, space: SearchSpace, column: str | None = None) -
     with understanding(path):
         if kind == "evaluation":
             rows = content["evaluations"]
-            listed = [(row["genotype"], [1 - float(error) for error in row["test_errors"]]) for row in rows]
+            listed = [(row["genotype"], [1 - number(error) for error in row["test_errors"]]) for row in rows]
         else:
             listed = [(row["genotype"], row["truth"]) for row in content["genotypes"]]
-        read = {Genotype.parse(text, output=space.rules.output): tuple(map(float, values)) for text, values in listed}
+        read = {Genotype.parse(text, output=space.rules.output): tuple(map(number, values)) for text, values in listed}
         named = None if kind == "evaluation" else str(content["space"])
     if kind == "evaluation" and (path.parent / CONFIG).is_file():
-        named = read_toml(path.parent / CONFIG).get("network", {}).get("space")
+        named = read_config(path.parent, EvaluateConfig).network.space
     if named is not None and named != space.name:
         raise DataError(f"{path} is of space {named!r}, and the study is of {space.name!r}; give --space {named}")
     try:

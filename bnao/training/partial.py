@@ -8,7 +8,7 @@ from attrs import evolve
 
 from bnao.config.settings import NetworkConfig
 from bnao.errors import ConfigError
-from bnao.protocols import Architecture, Pass
+from bnao.protocols import Architecture, Pass, check_passes
 from bnao.space.genotype import Genotype
 from bnao.space.mixture import Mixture, mixture_of
 from bnao.space.spaces import space_named
@@ -31,11 +31,13 @@ def as_computed(architecture: Architecture, network: NetworkConfig) -> Architect
 
 
 def computed_passes(passes: Sequence[Pass], network: NetworkConfig) -> Sequence[Pass]:
-    """Return passes whose architectures are as a supernet of this network computes them.
+    """Return passes, which are checked, with architectures as a supernet of this network computes them.
 
     Raises:
+        ProtocolError: the passes cannot be made (``bnao.protocols.check_passes``).
         ConfigError: masks of drop path for a path through partial channels.
     """
+    check_passes(passes)
     if network.partial_channels == 1:
         return passes
     if any(each.masks is not None and isinstance(each.architecture, Genotype) for each in passes):

@@ -71,8 +71,8 @@ def test_the_first_order_gradient_and_the_update_are_autograds(naive, channels, 
 def test_second_order_is_the_difference_quotient_of_the_loss_after_a_step(monkeypatch):
     # a smooth function in place of the ReLU: across bends, differences of gradients are no derivatives
     monkeypatch.setattr(Operations, "relu", lambda self, x: torch.nn.functional.softplus(x))
-    monkeypatch.setattr(torch.Tensor, "relu_", torch.nn.functional.softplus)
-    rate, plain = 0.03, TrainingConfig(momentum=0.0, weight_decay=0.0, gradient_norm=0.0)
+    monkeypatch.setattr(torch.Tensor, "relu_", lambda x: torch.nn.functional.softplus(x))
+    rate, plain = 1.0, TrainingConfig(momentum=0.0, weight_decay=0.0, gradient_norm=0.0)
     network = NetworkConfig(space="nao", nodes=2, channels=4, cells=1, share_over="source", image=(12, 12, 3))
     supernet = TorchSupernet(SearchConfig(network=network, training=plain), network)
     space = space_named("nao", 2)

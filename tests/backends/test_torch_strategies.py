@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 from tests.backends.test_torch_resume import LIMIT, contents, events, images, start  # noqa: F401
 
 TINY = {
-    "space": "nas-bench-201", "channels": 4, "cells": 1, "batch-size": 16, "dev-share": 0.3, "threads": 1, "seed": 3,
+    "space": "nas-bench-201", "channels": 8, "cells": 1, "batch-size": 16, "dev-share": 0.3, "threads": 1, "seed": 3,
     "rounds": 1, "steps": 12, "share-over": "source", "checkpoint-seconds": 0, "top": 2, "spos-population": 6,
     "spos-generations": 2, "spos-crossovers": 3, "spos-mutations": 3, "fairnas-population": 6, "enas-policy-steps": 2,
     "fairnas-generations": 2, "fairnas-crossovers": 3, "fairnas-mutations": 3, "enas-policy-samples": 3,

@@ -211,6 +211,20 @@ def test_genotypes_that_come_back_from_plain_data_know_how_their_output_forms():
     assert {entry.genotype.output for entry in again.ranked} == {"nodes"}
 
 
+def test_a_result_shows_itself_in_a_line_and_in_a_notebook_by_its_ten_best():
+    genotypes = SPACES["darts"].random_genotypes(12, stream(0, "shown"))
+    ranked = tuple(Ranked(each, 0.5, None, 10.0, 1234, 5678, 1, 0, 0.0) for each in genotypes)
+
+    result = SearchResult("darts", 3, ranked)
+
+    assert repr(result) == f"SearchResult(darts, seed 3, 12 genotypes, the best 0.5: {genotypes[0]})"
+    assert repr(SearchResult("darts", 3, ())) == "SearchResult(darts, seed 3, 0 genotypes)"
+    shown = result._repr_html_()
+    assert "seed 3: 10 of 12 genotypes" in shown
+    assert shown.count("<tr>") == 11
+    assert f"<td>10</td><td>0.5000</td><td>1,234</td><td>5,678</td><td>{genotypes[9]}</td>" in shown
+
+
 def test_the_best_are_reranked_by_their_own_training(config, controller):
     plain = search(config, CountingSupernet(), controller)
     worst_first = {entry.genotype: number / 10 for number, entry in enumerate(plain.ranked)}
@@ -354,6 +368,119 @@ def test_a_file_of_the_run_that_was_changed_into_something_else_is_named(
 
     with Run.open(tmp_path / "run") as run, pytest.raises(RunError, match=f"{name} was changed by hand .*: {told}"):
         search(config, CountingSupernet(), controller, run=run)
+
+
+def flip(path, place):
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+
+
+def folder_of(path):
+    """The files of a run but its log, which has times in it."""
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.name != "log.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("damaged", "missing", "told", "trained"),
+    [
+        (("checkpoint.safetensors",), (), "from the end of round 2", [2]),
+        ((), ("checkpoint.safetensors",), "from the end of round 2", [2]),
+        # what a later round's weights would score is another result
+        ((), ("round-2-scores.json",), "from the end of round 2", [2]),
+        ((), ("round-1-scores.json",), "from the beginning", [0, 1, 2]),
+        (("checkpoint.safetensors", "checkpoint-earlier.safetensors"), (), "from the beginning", [0, 1, 2]),
+    ],
+)
+def test_a_damaged_checkpoint_falls_back_to_the_last_whole_one_and_the_search_ends_alike(
+    config, controller, tmp_path, caplog, damaged, missing, told, trained
+):
+    with Run.create(tmp_path / "run", config) as run:
+        whole = search(config, CountingSupernet(), controller, run=run)
+        events = [(event["event"], event.get("step")) for event in run.events()]
+    files = folder_of(tmp_path / "run")
+    for name in damaged:
+        flip(tmp_path / "run" / name, -1)
+    for name in ("result.json", *missing):
+        (tmp_path / "run" / name).unlink()
+    again = CountingSupernet()
+
+    with Run.open(tmp_path / "run") as run:
+        assert search(config, again, controller, run=run) == whole
+        assert [(event["event"], event.get("step")) for event in run.events()] == events
+
+    assert f"resuming {told}; what came after it is computed again" in caplog.text
+    assert ("checkpoint.safetensors is damaged" in caplog.text) == bool(damaged)
+    assert sorted({round_index for round_index, _, _ in again.trained}) == trained
+    assert folder_of(tmp_path / "run") == files
+
+
+@pytest.mark.parametrize("name", ["round-2-pool.json", "round-2-scores.json", "result.json"])
+def test_a_flipped_bit_in_a_file_of_the_run_is_noticed(config, controller, tmp_path, name):
+    with Run.create(tmp_path / "run", config) as run:
+        search(config, CountingSupernet(), controller, run=run)
+    path = tmp_path / "run" / name
+    text = path.read_text()
+    at = text.rindex("0.") + 2  # the first digit of a number
+    path.write_text(f"{text[:at]}{9 - int(text[at])}{text[at + 1 :]}")
+
+    with pytest.raises(RunError, match=f"{name} is damaged or was changed.* delete it and resume"):
+        if name == "result.json":
+            read_result(tmp_path / "run")
+        else:
+            with Run.open(tmp_path / "run") as run:
+                search(config, CountingSupernet(), controller, run=run)
+
+
+def without_checksum(path, change):
+    """Change a file as an earlier version, which had no checksums, might have written it."""
+    content = json.loads(path.read_text())
+    del content["sha256"]
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("round-2-pool.json", lambda content: content["pool"].clear(), "a round has one genotype or more"),
+        ("round-2-pool.json", lambda content: content["pool"].pop(), "it has scores of 18 genotypes, and not of the"),
+        (
+            "round-2-pool.json",
+            lambda content: content["pool"].append(content["pool"][0]),
+            "a round .* none twice; it has 7",
+        ),
+        ("round-1-scores.json", lambda content: content["scores"].pop(), "it has scores of 11 genotypes, and not"),
+        ("round-1-scores.json", lambda content: content["scores"][0].update(score=True), "it lacks what bnao wrote"),
+    ],
+)
+def test_a_file_of_another_length_or_type_is_named(config, controller, tmp_path, name, change, told):
+    with Run.create(tmp_path / "run", config) as run:
+        search(config, CountingSupernet(), controller, run=run)
+    without_checksum(tmp_path / "run" / name, change)
+
+    with Run.open(tmp_path / "run") as run, pytest.raises(RunError, match=f"json was changed by hand .*: {told}"):
+        search(config, CountingSupernet(), controller, run=run)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["ranked"].clear(),
+        lambda content: content["ranked"][0].update(score="high"),
+        lambda content: content["ranked"][0].pop("score"),
+        lambda content: content.update(seed=[1]),
+        lambda content: content["ranked"][0].update(round=None),
+    ],
+)
+def test_a_result_of_other_content_is_named(config, controller, tmp_path, change):
+    with Run.create(tmp_path / "run", config) as run:
+        search(config, CountingSupernet(), controller, run=run)
+    without_checksum(tmp_path / "run" / "result.json", change)
+
+    with pytest.raises(RunError, match=r"result\.json was changed by hand or by another program"):
+        read_result(tmp_path / "run")
 
 
 def test_lines_of_the_log_that_are_no_events_are_left_out(config, controller, tmp_path):
@@ -540,10 +667,11 @@ def test_rounds_that_were_begun_are_not_taken_back(config, controller, tmp_path)
         assert run.has("result.json")
 
 
-def test_a_run_without_its_last_checkpoint_gets_no_more_rounds(config, controller, tmp_path):
+def test_a_run_without_its_checkpoints_gets_no_more_rounds(config, controller, tmp_path):
     with Run.create(tmp_path / "run", config) as run:
         search(config, CountingSupernet(), controller, run=run)
-    (tmp_path / "run" / "checkpoint.safetensors").unlink()
+    for name in ("checkpoint.safetensors", "checkpoint-earlier.safetensors"):
+        (tmp_path / "run" / name).unlink()
 
     with Run.open(tmp_path / "run") as run, pytest.raises(RunError, match=r"has no checkpoint.* of the end of round 3"):
         search(add_rounds(run, 4), CountingSupernet(), controller, run=run)

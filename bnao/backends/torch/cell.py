@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from bnao.backends.torch.layers import Layers, scaled
-from bnao.backends.torch.mixed import MixedCell, weighted_pool
+from bnao.backends.torch.mixed import MixedCell
 from bnao.backends.torch.operations import Operations
 from bnao.network.parameters import shared_place
 from bnao.network.stack import Position
@@ -174,16 +173,23 @@ def _mixed(
         stride = 2 if position.reduction and source < cell.inputs else 1
         if term.idle:
             _ = active[source]  # for the terms that have a gradient, which this one has not
-            with torch.no_grad():
-                output = _operated(operations, layers, place, term.edge, states, active, stride, rules, [])
-            output = output * term.factor
-        else:
-            output = _operated(operations, layers, place, term.edge, states, active, stride, rules, path, term.factor)
+        # a layer's last norm takes the factor, and the sum of what has none of its own
+        layered = not (term.idle or "_pool_" in operation or (operation == "skip_connect" and stride == 1))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not term.idle):
+            used, within = ([] if term.idle else path), (term.factor if layered else None)
+            output = _operated(operations, layers, place, term.edge, states, active, stride, rules, used, within)
+        factor = None if layered else term.factor
         if masks is not None and operation == "skip_connect":
-            output = output * masks[term.place]
-        # no term's output is kept for a gradient, so the sum may overwrite the first one's
-        total = output if total is None else total.add_(output)
+            factor = masks[term.place] if factor is None else masks[term.place] * factor
+        total = _added(total, output, factor)
     return operations.zeros(states[0], 2 if position.reduction else 1) if total is None else total
+
+
+def _added(total: Tensor | None, output: Tensor, factor: Tensor | None) -> Tensor:
+    """A sum and an output, times a factor if there is one; it overwrites the sum, which is kept for no gradient."""
+    if total is None:
+        return output if factor is None else output * factor
+    return total.add_(output) if factor is None else total.addcmul_(output, factor)
 
 
 class _Active(dict[int, Tensor]):
@@ -211,19 +217,17 @@ def _operated(
     path: list[Tensor],
     factor: Tensor | None = None,
 ) -> Tensor:
-    """What an edge makes of its source, times a factor, if there is one."""
+    """What an edge makes of its source; a layer's output is multiplied by a factor, if there is one."""
     source, operation = edge.source, edge.operation
     if operation == "skip_connect":
         if stride == 1:
-            return states[source] if factor is None else states[source] * factor
+            return states[source]
         reduced = active[source] if rules.relu_before_reduce else states[source]
         return _reduced(operations, layers, place, reduced, path, factor)
-    if "_pool_" in operation:
-        pool = operations.average_pool if operation.startswith("avg") else operations.max_pool
-        kernel = int(operation[-1])
-        if factor is None:
-            return pool(states[source], stride, kernel)
-        return weighted_pool(partial(pool, stride=stride, kernel=kernel), states[source], factor)
+    if operation.startswith("avg_pool_"):
+        return operations.average_pool(states[source], stride, int(operation[-1]))
+    if operation.startswith("max_pool_"):
+        return operations.max_pool(states[source], stride, int(operation[-1]))
     if operation.startswith("sep_conv_"):
         separable = layers.separable(place)
         path += separable.trained

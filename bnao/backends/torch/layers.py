@@ -144,12 +144,13 @@ class Layers:
     @contextmanager
     def constant(self, are_constant: bool = True) -> Iterator[None]:
         """Within it no gradient by a parameter can be asked for, and nothing is kept for one."""
-        for weight in self.weights.values() if are_constant else ():
+        learning = [weight for weight in self.weights.values() if weight.requires_grad] if are_constant else []
+        for weight in learning:
             weight.requires_grad_(False)
         try:
             yield
         finally:
-            for weight in self.weights.values() if are_constant else ():
+            for weight in learning:
                 weight.requires_grad_()
 
     def norm(self, name: str) -> Norm:

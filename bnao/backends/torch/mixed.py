@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -121,32 +120,3 @@ def _mixed_cell(
             if operation != "none" and (weight != 0 or slope == "all"):
                 nodes[node].append(Term(Edge(source, operation), factor, weight == 0, place))
     return MixedCell(nodes, frozenset(read), space.inputs, past, parts)
-
-
-def weighted_pool(pool: Callable[[Tensor], Tensor], x: Tensor, factor: Tensor) -> Tensor:
-    """A state's pool times a factor.
-
-    Gradients make the pool once more, so that neither its output nor the places of its maxima are kept, which are as
-    large as two outputs.
-    """
-    return _WeightedPool.apply(x, factor, pool)
-
-
-class _WeightedPool(torch.autograd.Function):
-    """The same as a function of state and factor."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, factor: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
-        ctx.pool = pool
-        ctx.save_for_backward(x, factor)
-        return pool(x) * factor
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        x, factor = ctx.saved_tensors
-        by_state, by_factor = ctx.needs_input_grad[:2]
-        with torch.enable_grad():
-            again = x.detach().requires_grad_(by_state)
-            y = ctx.pool(again)
-        by_x = torch.autograd.grad(y, again, g)[0] * factor if by_state else None
-        return by_x, (g * y.detach()).sum() if by_factor else None, None

@@ -57,6 +57,11 @@ def _compiled_half() -> Callable[..., Tensor]:
     return torch.compile(separable_half, dynamic=False)
 
 
+# with fewer channels, the gradient of a strided 1x1 convolution of a channels-last state writes beyond its memory in
+# PyTorch 2.13 on CPUs without AVX-512
+_LEAST_STRIDED = 8
+
+
 class Operations:
     """Layers as functions of their input and parameters; states have shape (b, channels, height, width).
 
@@ -108,6 +113,8 @@ class Operations:
     def convolution(self, active: Tensor, layer: Convolution, stride: int) -> Tensor:
         """A convolution of a state behind its ReLU, and its norm."""
         padding = layer.kernel.shape[-1] // 2
+        if padding == 0:
+            return self.norm(_pointwise(active, layer.kernel, stride), layer.norm)
         return self.norm(F.conv2d(active, layer.kernel, stride=stride, padding=padding), layer.norm)
 
     def shortcut(self, x: Tensor, kernel: Tensor) -> Tensor:
@@ -134,7 +141,7 @@ class Operations:
     def reduced(self, x: Tensor, layer: Reduce) -> Tensor:
         """Half the size: 1x1 convolutions of every second pixel and of its lower right neighbours, and a norm."""
         shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
-        halves = [F.conv2d(x, layer.even, stride=2), F.conv2d(shifted, layer.odd, stride=2)]
+        halves = [_pointwise(x, layer.even, 2), _pointwise(shifted, layer.odd, 2)]
         return self.norm(torch.cat(halves, 1), layer.norm)
 
     def mixed(self, states: Sequence[Tensor], kernels: Sequence[Tensor], norm: Norm) -> Tensor:
@@ -167,6 +174,13 @@ class Operations:
     def pooled(self, x: Tensor) -> Tensor:
         """Mean over all pixels: (b, channels)."""
         return x.mean((2, 3))
+
+
+def _pointwise(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """A 1x1 convolution, of every ``stride``-th pixel."""
+    if x.shape[1] < _LEAST_STRIDED:
+        x, stride = x[:, :, ::stride, ::stride], 1
+    return F.conv2d(x, kernel, stride=stride)
 
 
 class CompiledOperations(Operations):

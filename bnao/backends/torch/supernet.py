@@ -22,7 +22,7 @@ from bnao.backends.torch.optimizer import PathSGD
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.network.parameters import operation_norms, supernet_shapes
 from bnao.network.stack import stack, stem_channels
-from bnao.protocols import Architecture, Outcome, Pass, State, check_passes
+from bnao.protocols import Architecture, Outcome, Pass, State
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.training.partial import as_computed, computed_passes
@@ -175,7 +175,6 @@ class TorchSupernet:
         return outcomes, {self._optimizer.name_of(weight): to_numpy(found) for weight, found in gradients.items()}
 
     def _all_made(self, passes: Sequence[Pass]) -> tuple[list[Outcome], dict[Tensor, Tensor]]:
-        check_passes(passes)
         passes = computed_passes(passes, self.network)
         made: list[_Made] = []
         gradients: dict[Tensor, Tensor] = {}

@@ -93,8 +93,9 @@ def command(
         return
     with telling(quiet):
         if resume is not None and config == before and (resume / RESULT).is_file():
+            known = read_result(resume)
             click.echo(f"{resume} is finished already; nothing in it was changed", err=as_json)
-            _print(read_result(resume), config, resume, as_json, long)
+            _print(known, config, resume, as_json, long)
             return
         start = time.monotonic()
         if resume is None:

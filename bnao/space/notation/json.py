@@ -7,6 +7,7 @@ from typing import Any
 
 from bnao.config.plugins import is_own_space
 from bnao.errors import GenotypeError
+from bnao.files import parse_json
 from bnao.space.genotype import Cell, Edge, Genotype, Node, shortened
 from bnao.space.spaces import SPACES, SearchSpace, space_named
 
@@ -36,7 +37,7 @@ def from_json(text: str) -> tuple[Genotype, SearchSpace]:
         GenotypeError: it is none, or of a format, space or output that is not known.
     """
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise GenotypeError(f"the JSON cannot be read: {str(error)[:60]}") from None
     if not isinstance(content, dict):

@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import frozen
 
 from bnao.errors import ConfigError, GenotypeError
+from bnao.files import MOST_TABLE, read_regular
 from bnao.space.genotype import Genotype, shortened
 from bnao.space.notation.darts import from_darts, to_darts
 from bnao.space.notation.integers import (
@@ -129,7 +130,7 @@ def read_lines(path: str | Path, space: SearchSpace) -> list[tuple[str, Genotype
         GenotypeError: a line is not a genotype of the space; the line is named.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_regular(path, MOST_TABLE).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bnao.reporting.page import LARGEST, html_page, read_reports
-from bnao.run import Run
+from bnao.run import Folder, Run, read_json
 from bnao.strategies.result import read_result
 from tests.cli.commands.test_study import SMALL, bench  # noqa: F401  # the fixture is used by its name
 from tests.cli.test_cli import PRETEND, bnao, finished, refused, workplace  # noqa: F401  # likewise
@@ -133,12 +133,11 @@ def test_studies_of_tables_have_pages(bench):  # noqa: F811
 
 
 def test_a_ranking_that_gives_way_to_skips_is_marked(finished):  # noqa: F811
-    path = finished / "result.json"
-    content = json.loads(path.read_text())
+    content = read_json(finished / "result.json")
     for place, entry in enumerate(content["ranked"]):
         operation = "skip_connect" if place < 5 else "sep_conv_3x3"
         entry["genotype"] = re.sub(r"(\d):\w+", rf"\1:{operation}", entry["genotype"])
-    path.write_text(json.dumps(content))
+    Folder(finished).write_json("result.json", content)
 
     (report,) = read_reports(finished)
 
