@@ -149,6 +149,7 @@ def test_tensorboard_gets_files_of_its_own():
 
     assert len(list(Path("run/tensorboard").iterdir())) == 1
     assert Path("run/track.csv").is_file()
+    assert bnao("check", "run").exit_code == 0
 
 
 def test_a_tracker_that_is_not_installed_is_refused_before_anything_is_made(monkeypatch):
