@@ -15,7 +15,7 @@ from bnao.errors import GenotypeError, RunError
 from bnao.files import MOST_TABLE, check_regular
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import Reading
-from bnao.space.spaces import SPACES, SearchSpace, space_named
+from bnao.space.spaces import SearchSpace, space_named
 from bnao.strategies.journal import RESULT as SEARCH_RESULT
 from bnao.strategies.references import Reference, read_genotype, reference, reference_to
 
@@ -96,7 +96,7 @@ def searched(targets: Sequence[str], file: Path | None) -> tuple[Path | None, tu
 
 def _network_of(space: SearchSpace) -> Settings:
     """Return the settings that tell a space."""
-    return {"space": space.name, "nodes": None if space.nodes == SPACES[space.name].nodes else space.nodes}
+    return {"space": space.name, "nodes": None if space.nodes == space_named(space.name).nodes else space.nodes}
 
 
 def space_asked_for(given: Settings) -> SearchSpace | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from bnao.cli.event_texts import figures_text
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
 from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
+from bnao.memory import peak_memory
 from bnao.metrics import Estimate, kendall_tau
 from bnao.space.genotype import Genotype
 from bnao.stability import StabilityStudy
@@ -387,13 +387,3 @@ class Spent:
         """Return both as text."""
         took = f"{self.seconds:.1f} s" if self.seconds < 60 else duration(self.seconds)
         return f"took {took}" + ("" if self.memory is None else f", peak memory {self.memory / 2**20:,.0f} MiB")
-
-
-def peak_memory() -> int | None:
-    """Return the most memory this process has held, bytes; None where the system does not say."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak

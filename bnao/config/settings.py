@@ -19,6 +19,7 @@ from bnao.config.bounds import (
     MOST_UNITS,
 )
 from bnao.config.fields import section, setting, told
+from bnao.config.plugins import is_own_space
 from bnao.config.proxies import zero_cost_scores
 from bnao.config.strategies import STEP_LEVEL, gradient
 from bnao.config.strategies.enas import EnasConfig
@@ -61,13 +62,14 @@ SLOT_RULES = ("hashed", "sorted")
 class NetworkConfig:
     """Network around the cells: their search space and the stack that repeats them."""
 
-    space: str = setting("nao", "Search space the genotypes come from.", choices=SPACE_NAMES)
+    space: str = setting(
+        "nao", "Search space of the genotypes; your own by package.module:name.", choices=SPACE_NAMES, also=is_own_space
+    )
     nodes: int | None = setting(
         None,
         "Nodes per cell; by default the space's own number: 5 for nao and nasnet, 4 for darts, 3 for nas-bench-201.",
-        least=1,
-        most=64,
-    )
+        least=1, most=64,
+    )  # fmt: skip
     channels: int = setting(
         20,
         "Channels of the first cells (C), doubled at each reduction. auto (evaluate and show only): the most that "

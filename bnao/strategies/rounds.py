@@ -182,7 +182,9 @@ class _Search:
 
     def result(self, rerank: Rerank | None, fuse: Fuse | None) -> SearchResult:
         config = self.config
-        self.listen(search_plan(config, self.supernet, self.steps, fuses=bool(fuse), reranks=bool(rerank)))
+        plan = search_plan(config, self.supernet, self.steps, fuses=bool(fuse), reranks=bool(rerank))
+        self.journal.keep_plan(plan)
+        self.listen(plan)
         if self.journal.state is not None:
             self.supernet.load_state(self.journal.state)
         elif self.load_weights():

@@ -8,7 +8,7 @@ import torch
 
 from bnao.backends.torch.controller import NaoController
 from bnao.backends.torch.exports import EXPORTERS, network_logits
-from bnao.backends.torch.machine import devices, prepare
+from bnao.backends.torch.machine import device_memory, devices, prepare
 from bnao.backends.torch.probe import TorchProbe
 from bnao.backends.torch.standalone import TorchStandAlone
 from bnao.backends.torch.supernet import TorchSupernet
@@ -36,6 +36,10 @@ class TorchBackend:
     def devices(self) -> list[str]:
         """Return the devices that ``--device`` can name here."""
         return devices()
+
+    def device_memory(self) -> int | None:
+        """Return the most bytes that a CUDA device held in this process; None without one."""
+        return device_memory()
 
     def supernet(self, config: SearchConfig, dataset: Dataset | None) -> SharedWeights:
         """A freshly initialised supernet with its images."""

@@ -20,6 +20,13 @@ def devices() -> list[str]:
     return found
 
 
+def device_memory() -> int | None:
+    """Return the most bytes that CUDA devices held in this process; None without one."""
+    if not torch.cuda.is_available():
+        return None
+    return max(torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count()))
+
+
 def device_of(config: MachineConfig) -> torch.device:
     """The device the settings name; ``auto`` takes CUDA, then MPS, then the CPU.
 

@@ -16,6 +16,8 @@ import click
 from attrs import frozen
 
 from bnao import backends
+from bnao.ahead import train_ahead
+from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.folders import dated_folder
 from bnao.cli.genotypes import Given, file_option, long_option, searched, show_command
 from bnao.cli.options import (
@@ -27,6 +29,7 @@ from bnao.cli.options import (
     options_of,
     report_options,
 )
+from bnao.cli.processes import processes_option
 from bnao.cli.progress import following, telling
 from bnao.cli.reports import (
     Spent,
@@ -37,6 +40,7 @@ from bnao.cli.reports import (
     random_line,
 )
 from bnao.cli.stopping import going_on
+from bnao.cli.tracking import track_option, tracked
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import to_toml
 from bnao.config.presets import PRESETS
@@ -45,6 +49,7 @@ from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
 from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
 from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, sized, unreadable
+from bnao.reporting.estimates import estimate_evaluation
 from bnao.run import Run, check_takes, read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
@@ -75,6 +80,9 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
     help="Folder of weights and results; an evaluation with the same settings is resumed.  "
     "[default: RUN/evaluate-<preset>-<settings>, or runs/evaluate-<date>-<time>]",
 )  # fmt: skip
+@processes_option
+@track_option
+@estimate_option
 @long_option
 @report_options("results")
 @click.pass_context
@@ -88,6 +96,9 @@ def command(
     top: int | None,
     n_random: int | None,
     out: Path | None,
+    processes: int,
+    trackers: tuple[str, ...],
+    estimate: bool,
     long: bool,
     as_json: bool,
     quiet: bool,
@@ -129,9 +140,13 @@ def command(
     else:
         chosen = _Chosen.named(run, named) if named else _Chosen.of_run(run, top, n_random or 0, config.seed)
         folder = run / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
+    if estimate:
+        dataset = stand_alone_images(config.data, config.machine.workers)
+        show_costs(estimate_evaluation(config, chosen.genotypes, dataset), as_json)
+        return
     start = time.monotonic()
     with telling(quiet):
-        done = _evaluated(config, chosen, folder)
+        done = _evaluated(config, chosen, folder, processes, trackers)
     _print(done, chosen, folder, as_json, long, Spent.since(start))
 
 
@@ -241,7 +256,9 @@ class _Chosen:
 # --- the evaluation itself
 
 
-def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path) -> list[Evaluation]:
+def _evaluated(
+    config: EvaluateConfig, chosen: _Chosen, folder: Path, processes: int, trackers: Sequence[str]
+) -> list[Evaluation]:
     check_takes(folder, config)
     space = space_named(config.network.space, config.network.nodes)
     for genotype in chosen.genotypes:
@@ -257,7 +274,15 @@ def _evaluated(config: EvaluateConfig, chosen: _Chosen, folder: Path) -> list[Ev
         log.info("%s", dataset.describe())
         log.info("folder: %s", folder)
         again = f"the same command with --out {shlex.quote(str(folder))}"
-        with going_on(again), following("evaluation") as listen:
+        with (
+            going_on(again),
+            following("evaluation") as show,
+            tracked(trackers, folder, config, show) as listen,
+        ):
+            if processes > 1:
+                train_ahead(
+                    chosen.genotypes, config, backend.name, dataset, run, processes=processes, listen=listen
+                )  # fmt: skip
             return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=listen)
 
 

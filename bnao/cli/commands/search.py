@@ -6,11 +6,13 @@ import json
 import logging
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from attrs import evolve
 
+from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.folders import dated_folder
 from bnao.cli.genotypes import long_option, show_command
 from bnao.cli.options import (
@@ -25,9 +27,11 @@ from bnao.cli.options import (
 from bnao.cli.progress import following, telling
 from bnao.cli.reports import Spent, search_report
 from bnao.cli.stopping import going_on
+from bnao.cli.tracking import track_option, tracked
 from bnao.config.fields import merge, read_toml, to_toml
 from bnao.config.presets import strategy_settings
 from bnao.config.settings import OF_A_BACKEND, ROUND_LEVEL, SearchConfig
+from bnao.reporting.estimates import estimate_search
 from bnao.run import FORMAT, Run, check_is_free, read_config
 from bnao.searches import PreparedSearch, PreparedStepSearch, prepare_search, resumed_search
 from bnao.space.notation.notations import read_lines
@@ -55,6 +59,8 @@ log = logging.getLogger("bnao.cli")
     "--controller-backend", metavar="NAME",
     help="Backend of the NAO controller.  [default: that of --backend]",
 )  # fmt: skip
+@track_option
+@estimate_option
 @long_option
 @report_options("result", details=": all genotypes, best first")
 @click.pass_context
@@ -66,6 +72,8 @@ def command(
     out: Path | None,
     resume: Path | None,
     controller_backend: str | None,
+    trackers: tuple[str, ...],
+    estimate: bool,
     long: bool,
     as_json: bool,
     quiet: bool,
@@ -87,6 +95,9 @@ def command(
     if show_config:
         click.echo(to_toml(config), nl=False)
         return
+    if estimate:
+        show_costs(estimate_search(config), as_json)
+        return
     with telling(quiet):
         if resume is not None and config == before and (resume / RESULT).is_file():
             known = read_result(resume)
@@ -96,10 +107,10 @@ def command(
         start = time.monotonic()
         if resume is None:
             folder = _new_folder(config) if out is None else out
-            result = _started(config, folder, controller_backend)
+            result = _started(config, folder, controller_backend, trackers)
         else:
             folder = resume
-            result = _resumed(config.rounds, folder)
+            result = _resumed(config.rounds, folder, trackers)
     _print(result, config, folder, as_json, long, Spent.since(start))
 
 
@@ -162,26 +173,32 @@ def _new_folder(config: SearchConfig) -> Path:
 # --- the search itself
 
 
-def _started(config: SearchConfig, folder: Path, controller_backend: str | None) -> SearchResult:
+def _started(
+    config: SearchConfig, folder: Path, controller_backend: str | None, trackers: Sequence[str]
+) -> SearchResult:
     check_is_free(folder)
     kind = config.controller.controller
     if controller_backend is not None and config.strategy in ROUND_LEVEL and kind not in OF_A_BACKEND:
         raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
     prepared = prepare_search(config, controller_backend)
     with Run.create(folder, config) as run:
-        return _searched(prepared, run)
+        return _searched(prepared, run, trackers)
 
 
-def _resumed(rounds: int, folder: Path) -> SearchResult:
+def _resumed(rounds: int, folder: Path, trackers: Sequence[str]) -> SearchResult:
     with Run.open(folder) as run:
-        return _searched(resumed_search(run, rounds), run)
+        return _searched(resumed_search(run, rounds), run, trackers)
 
 
-def _searched(prepared: PreparedSearch | PreparedStepSearch, run: Run) -> SearchResult:
+def _searched(prepared: PreparedSearch | PreparedStepSearch, run: Run, trackers: Sequence[str]) -> SearchResult:
     again = f"bnao search --resume {shlex.quote(str(run.folder))}"
     log.info("%s", prepared.about["data"]["description"])
     log.info("run folder: %s  (after a stop resume with: %s)", run.folder, again)
-    with going_on(again), following("search") as listen:
+    with (
+        going_on(again),
+        following("search") as show,
+        tracked(trackers, run.folder, prepared.config, show) as listen,
+    ):
         return prepared.search(run, listen)
 
 
