@@ -143,11 +143,11 @@ def verify(folder: str | Path) -> Verified:
             if name.endswith(_WITH_CHECKSUM) and file_is_intact(folder / name, head=_HEAD) is None:
                 old.append(name)
     damaged = {found.file for found in findings}
-    findings += [
-        Finding(name, "missing", reason)
-        for name, reason in _needed(kind, config, folder, {*own}, damaged)
-        if name not in own
-    ]
+    try:
+        needed = [*_needed(kind, config, folder, {*own}, damaged)]
+        findings += [Finding(name, "missing", reason) for name, reason in needed if name not in own]
+    except RunError as error:
+        findings.append(Finding(EVALUATION, "damaged", str(error)))
     findings += _unfitting(kind, folder, damaged) if not findings else []
     for inner in inside:
         within = verify(folder / inner)
@@ -367,10 +367,11 @@ def _needed_by_evaluation(
         return
     yield ABOUT, "an evaluation says what data it is on"
     yield LOG, "an evaluation has events"
-    for entry in read_json(folder / EVALUATION)["evaluations"]:
-        digest = parse_in(config.network.space, entry["genotype"]).digest
-        for repeat in range(len(entry["test_errors"])):
-            yield f"trainings/{digest}-seed-{config.seed + repeat}.json", f"{EVALUATION} is made of it"
+    with understanding(folder / EVALUATION):
+        for entry in read_json(folder / EVALUATION)["evaluations"]:
+            digest = parse_in(config.network.space, entry["genotype"]).digest
+            for repeat in range(len(entry["test_errors"])):
+                yield f"trainings/{digest}-seed-{config.seed + repeat}.json", f"{EVALUATION} is made of it"
 
 
 def _unfitting(kind: str, folder: Path, damaged: set[str]) -> list[Finding]:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import functools
+import importlib
 import json
 import os
 import random
@@ -23,7 +25,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +38,10 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 import pretend_backend  # noqa: E402
 from trained_networks import some_weights  # noqa: E402
 
-from bnao import backends  # noqa: E402
+from bnao import backends, metrics  # noqa: E402
 from bnao.cli import main  # noqa: E402
 from bnao.config.evaluation import EvaluateConfig  # noqa: E402
 from bnao.config.settings import NetworkConfig  # noqa: E402
-from bnao.metrics import compare_rankings, rank_agreement  # noqa: E402
 from bnao.network.parameters import stand_alone_shapes  # noqa: E402
 from bnao.network.state import to_bytes  # noqa: E402
 from bnao.network.trained import about_training, with_statistics  # noqa: E402
@@ -441,12 +442,27 @@ class Campaign:
             return Verdict("refused" if one else "lines", said)
 
 
-def register_pretend_backend() -> None:
-    """Let ``--backend pretend`` be found without a distribution, and studies draw no pictures."""
-    load, plots.can_draw = backends.load, lambda: False
-    for function in (rank_agreement, compare_rankings):  # intervals, which take longer than all else
-        function.__kwdefaults__["resamples"] = 20
-    backends.load = lambda name: pretend_backend.BACKEND if name == "pretend" else load(name)
+def prepare(replace: Callable[[object, str, object], None] = setattr) -> None:
+    """Let ``--backend pretend`` be found without a distribution, draw no pictures, and resample next to nothing.
+
+    Args:
+        replace: sets an attribute, such as that of pytest's monkeypatch.
+    """
+    load = backends.load
+    replace(backends, "load", lambda name: pretend_backend.BACKEND if name == "pretend" else load(name))
+    replace(plots, "can_draw", lambda: False)
+    for module in ("commands.score", "commands.search", "commands.evaluate", "commands.study.ranking"):
+        importlib.import_module(f"bnao.cli.{module}")
+    for function in (metrics.compare_rankings, metrics.rank_agreement):
+        few = functools.partial(_with_few_resamples, function)
+        for module in [each for name, each in sys.modules.items() if name.startswith("bnao")]:
+            if getattr(module, function.__name__, None) is function:
+                replace(module, function.__name__, few)
+
+
+def _with_few_resamples(function: Callable[..., object], *arguments: object, **others: object) -> object:
+    """Intervals take longer than all else, and do not matter here."""
+    return function(*arguments, **{**others, "resamples": 2})
 
 
 def _main() -> int:
@@ -455,7 +471,7 @@ def _main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backend", choices=("pretend", "torch"), default="pretend")
     asked = parser.parse_args()
-    register_pretend_backend()
+    prepare()
     counts: collections.Counter[str] = collections.Counter()
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
