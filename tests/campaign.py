@@ -183,7 +183,7 @@ def make_folders(backend: str) -> list[Command]:
         Command(("search", "--config", "run/config.toml", "--show-config"), "run"),
     ]  # fmt: skip
     if backend == "torch":
-        commands.append(Command(("test", "trained", *by, *_DATA, "--json", "--quiet"), "trained"))
+        commands.append(Command(("test", "trained", *by, *_DATA, "--image-size", 12, "--json", "--quiet"), "trained"))
     return commands + [
         Command(("check", folder, "--json"), folder)
         for folder in ("run", "begun", "looked-up", "evaluation", "trained", "study")
