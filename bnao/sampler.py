@@ -87,6 +87,8 @@ class ProportionalSampler(Generic[T]):
         SizeError: no items, not one size for each, or a size that is not finite and positive.
 
     >>> sampler = ProportionalSampler(["small", "large"], sizes=[1, 3], seed=0)
+    >>> sampler
+    ProportionalSampler(2 items, chances 0.25 to 0.75, seed 0)
     >>> sampler.probabilities.tolist(), sampler.expected(1000).tolist()
     ([0.25, 0.75], [250.0, 750.0])
     >>> sampler.draw(1, start=4711).tolist() == sampler.draw(5000)[4711:4712].tolist()
@@ -101,6 +103,10 @@ class ProportionalSampler(Generic[T]):
             raise SizeError(f"{len(items)} items but {len(self._probabilities)} sizes; each item needs one size")
         self._upper = np.cumsum(self._probabilities)
         self._upper[-1] = 1.0  # the sum of fractions may round to less, and no draw may fall behind it
+
+    def __repr__(self) -> str:
+        low, high = self._probabilities.min(), self._probabilities.max()
+        return f"{type(self).__name__}({len(self.items)} items, chances {low:.3g} to {high:.3g}, seed {self.seed})"
 
     @property
     def probabilities(self) -> NDArray[np.float64]:

@@ -105,13 +105,16 @@ def _read_checkpoint(path: Path) -> tuple[State, tuple[int, int]]:
 
 
 def supernet_network(folder: Path, config: SearchConfig) -> NetworkConfig:
-    """Return the network of the supernet that the finished run in this folder left.
+    """Return the network of the supernet that the run in this folder leaves.
 
-    It is that of the run's settings, but for the cells of a strategy whose stages have other depths.
+    It is that of the run's settings, but for the cells of a strategy whose stages have other depths, which a finished
+    run knows.
 
     Raises:
         RunError: the result is not what a search wrote.
     """
+    if not (folder / RESULT).is_file():
+        return config.network
     strategy = read_json(folder / RESULT).get("strategy") or {}
     with understanding(folder / RESULT):
         return evolve(config.network, cells=int(strategy.get("cells", config.network.cells)))

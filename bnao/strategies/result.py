@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -113,7 +114,11 @@ class Learning:
         return made_of(cls, {**content, "held_out": None if held_out is None else made_of(HeldOut, held_out)})
 
 
-@frozen
+# genotypes that a notebook shows of a result
+_SHOWN = 10
+
+
+@frozen(repr=False)
 class SearchResult:
     """All genotypes of a search, best first, and what its controller had learned round by round.
 
@@ -133,6 +138,22 @@ class SearchResult:
     def best(self) -> Genotype:
         """The genotype ranked first."""
         return self.ranked[0].genotype
+
+    def __repr__(self) -> str:
+        best = f", the best {self.ranked[0].score:.4g}: {self.best}" if self.ranked else ""
+        return f"SearchResult({self.space}, seed {self.seed}, {len(self.ranked)} genotypes{best})"
+
+    def _repr_html_(self) -> str:
+        # how a notebook shows it
+        names = ("rank", "score", "parameters", "multiply-adds", "genotype")
+        rows = [
+            (rank, f"{each.score:.4f}", f"{each.parameters:,}", f"{each.multiply_adds:,}", str(each.genotype))
+            for rank, each in enumerate(self.ranked[:_SHOWN], start=1)
+        ]
+        lines = [f"<tr>{''.join(f'<td>{html.escape(str(value))}</td>' for value in row)}</tr>" for row in rows]
+        head = "".join(f"<th>{name}</th>" for name in names)
+        said = f"Search in space {self.space}, seed {self.seed}: {len(rows)} of {len(self.ranked)} genotypes"
+        return f"<table><caption>{html.escape(said)}</caption><tr>{head}</tr>{''.join(lines)}</table>"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as in result.json."""

@@ -26,7 +26,9 @@ from bnao.testing.states import are_equal, copy_of
 from bnao.training.shared_weights import SharedWeights
 from bnao.training.unrolled import Differentiable, slope_ahead
 
-_B = 16
+_B = 32  # as trainings here: what a backend compiles for one serves the other
+#: a bound that no gradient meets, where gradients are to be seen; without one, a backend may compile another step
+_UNBOUNDED = 1e9
 Make = Callable[..., Supernet]
 Give = Callable[..., Pass]
 
@@ -44,7 +46,7 @@ class SupernetContract:
         """Return a supernet whose momenta after one step are the gradients; other settings of training on request."""
 
         def made(**training: Any) -> Supernet:
-            plain = {"weight_decay": 0.0, "gradient_norm": 0.0, **training}
+            plain = {"weight_decay": 0.0, "gradient_norm": _UNBOUNDED, **training}
             shared = backend.supernet(evolve(config, training=evolve(config.training, **plain)), dataset)
             assert isinstance(shared, SharedWeights)
             return shared.supernet
@@ -68,7 +70,7 @@ class SupernetContract:
         """Return a supernet whose places have one set of weights each, as a mixture needs them."""
         if not self.mixtures:
             pytest.skip("no mixtures")
-        plain = evolve(config.training, weight_decay=0.0, gradient_norm=0.0)
+        plain = evolve(config.training, weight_decay=0.0, gradient_norm=_UNBOUNDED)
         shared = backend.supernet(
             evolve(config, training=plain, network=evolve(config.network, share_over="source")), dataset
         )

@@ -42,7 +42,7 @@ def test_nothing_is_traced_again_after_the_first_epoch(monkeypatch):
             controller._Network, name, lambda self, *a, o=original, n=name: calls.append(n) or o(self, *a)
         )
     genotypes = SPACE.random_genotypes(120, stream(0, "traces"))
-    taught = NaoController(SPACE, ControllerConfig(epochs=5, swaps=1, batch_size=50), 0)
+    taught = NaoController(SPACE, ControllerConfig(epochs=5, swaps=1, batch_size=50, hidden=16), 0)  # of no other test
 
     for epoch in taught.fit(genotypes, convolutions(genotypes), round_index=0):
         if epoch.epoch == 0:
@@ -65,9 +65,9 @@ IN_TORCH = """
 
     genotypes = SPACES["nao"].random_genotypes(150, stream(0, "parity"))
     controller = NaoController(SPACES["nao"], ControllerConfig(epochs=3, swaps=2, mlp_layers=1), 0)
-    losses = [epoch.loss for epoch in controller.fit(genotypes[:100], convolutions(genotypes[:100]), round=0)]
+    losses = [epoch.loss for epoch in controller.fit(genotypes[:100], convolutions(genotypes[:100]), round_index=0)]
     open(sys.argv[1] + "/controller.safetensors", "wb").write(to_bytes(controller.state()))
-    proposed = controller.propose(genotypes[:20], 10, lambda genotype: True, round=0)
+    proposed = controller.propose(genotypes[:20], 10, lambda genotype: True, round_index=0)
     predicted, encoded = controller.predict(genotypes[100:]), controller.encode(genotypes[100:])
     said = {"losses": losses, "predicted": predicted, "encoded": encoded, "proposed": list(map(str, proposed))}
     np.savez(sys.argv[1] + "/said.npz", **said)

@@ -50,67 +50,71 @@ def random_images(n, network):
 
 
 # JAX takes half a minute to compile each; a .keras file is the same on both engines
-@pytest.fixture(params=NETWORKS if ENGINE == "tensorflow" else ["grey, odd", "darts"])
-def network(request):
-    return NETWORKS[request.param]
+HERE = list(NETWORKS) if ENGINE == "tensorflow" else ["grey, odd"]
+STRIDED = [
+    f"identities of {space}" for space in (("nao", "darts", "snas", "nasnet") if ENGINE == "tensorflow" else ("darts",))
+]
 
 
-def test_a_keras_file_gives_the_networks_logits(network, tmp_path):
-    done = export(drawn_network(network), "keras", load("keras"), tmp_path / "net.keras")
-
-    assert done.difference < 1e-5
-
-
-@has_torch
-def test_a_keras_file_gives_the_logits_of_bnaos_network_in_pytorch(network, tmp_path):
-    trained = drawn_network(network)
-
-    logits, wanted = in_keras_and_in_pytorch(trained, tmp_path)
-
-    assert abs(logits - wanted).max() < 1e-5 * max(1, abs(wanted).max())
-
-
-@has_torch
-@pytest.mark.parametrize("space", ["nao", "darts", "snas", "nasnet"] if ENGINE == "tensorflow" else ["darts"])
-def test_an_identity_of_stride_2_is_that_of_pytorch_in_keras_network_and_file(space, tmp_path):
-    network = NetworkConfig(space=space, nodes=2, channels=4, cells=1, image=(11, 8, 3), classes=4)
+def strided_network(name):
+    """A network whose reduction cells shrink both inputs by identities."""
+    network = NetworkConfig(space=name.rpartition(" ")[2], nodes=2, channels=4, cells=1, image=(11, 8, 3), classes=4)
     normal = "0:max_pool_3x3+1:skip_connect;0:skip_connect+2:avg_pool_3x3"
     reduction = "0:skip_connect+1:skip_connect;1:skip_connect+2:skip_connect"
-    trained = trained_network(Genotype.parse(f"{normal}|{reduction}", output="loose ends"), network)
-
-    logits, wanted = in_keras_and_in_pytorch(trained, tmp_path)
-
-    own = load("keras").logits(trained)(np.load(tmp_path / "images.npy"))
-    assert abs(logits - wanted).max() < 1e-5 * max(1, abs(wanted).max())
-    assert abs(own - wanted).max() < 1e-5 * max(1, abs(wanted).max())
+    return trained_network(Genotype.parse(f"{normal}|{reduction}", output="loose ends"), network)
 
 
-def in_keras_and_in_pytorch(trained, tmp_path):
-    """The logits of a .keras file, and those of bnao's network in PyTorch, of five random images."""
-    network = trained.network
-    export(trained, "keras", load("keras"), tmp_path / "net.keras")
-    (tmp_path / "net.safetensors").write_bytes(to_bytes(trained.weights, trained.about()))
-    images = random_images(5, network)
-    np.save(tmp_path / "images.npy", images)
+@pytest.fixture(scope="module")
+def networks():
+    """All networks that are exported here, by name."""
+    return {name: drawn_network(NETWORKS[name]) for name in HERE} | {name: strided_network(name) for name in STRIDED}
+
+
+@pytest.fixture(scope="module")
+def torch_logits(networks, tmp_path_factory):
+    """Their logits of five random images in PyTorch, in one process of its own."""
+    folder = tmp_path_factory.mktemp("torch")
+    for number, trained in enumerate(networks.values()):
+        (folder / f"{number}.safetensors").write_bytes(to_bytes(trained.weights, trained.about()))
+        np.save(folder / f"{number}.npy", random_images(5, trained.network))
     in_torch = """
         import sys, numpy as np
         from bnao.backends import load
         from bnao.network.trained import trained_of
         from bnao.network.state import read_weights
-        folder = sys.argv[1]
-        trained = trained_of(*read_weights(folder + "/net.safetensors"), "w", whole=False)
-        np.save(folder + "/logits.npy", load("torch").logits(trained)(np.load(folder + "/images.npy")))
+        folder, n = sys.argv[1:]
+        logits = {}
+        for number in range(int(n)):
+            trained = trained_of(*read_weights(f"{folder}/{number}.safetensors"), "w", whole=False)
+            logits[str(number)] = load("torch").logits(trained)(np.load(f"{folder}/{number}.npy"))
+        np.savez(folder + "/logits.npz", **logits)
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(in_torch), str(tmp_path)], check=True, timeout=900)
+    command = [sys.executable, "-c", textwrap.dedent(in_torch), str(folder), str(len(networks))]
+    subprocess.run(command, check=True, timeout=900)
+    logits = np.load(folder / "logits.npz")
+    return {name: logits[str(number)] for number, name in enumerate(networks)}
 
-    return plain.read(tmp_path / "net.keras")(images), np.load(tmp_path / "logits.npy")
+
+@has_torch
+@pytest.mark.parametrize("name", [*HERE, *STRIDED])
+def test_a_keras_file_gives_the_logits_of_bnaos_networks_in_keras_and_in_pytorch(
+    name, networks, torch_logits, tmp_path
+):
+    trained = networks[name]
+
+    done = export(trained, "keras", load("keras"), tmp_path / "net.keras")
+
+    assert done.difference < 1e-5  # from bnao's own network in Keras
+    logits = plain.read(tmp_path / "net.keras")(random_images(5, trained.network))
+    wanted = torch_logits[name]
+    assert abs(logits - wanted).max() < 1e-5 * max(1, abs(wanted).max())
 
 
 def test_a_keras_file_loads_where_bnao_is_not_installed(tmp_path):
     network = NETWORKS["grey, odd"]
     trained = drawn_network(network)
     export(trained, "keras", load("keras"), tmp_path / "net.keras")
-    images = random_images(3, network)
+    images = random_images(5, network)
     np.save(tmp_path / "images.npy", images)
     code = """
         import sys

@@ -211,6 +211,20 @@ def test_genotypes_that_come_back_from_plain_data_know_how_their_output_forms():
     assert {entry.genotype.output for entry in again.ranked} == {"nodes"}
 
 
+def test_a_result_shows_itself_in_a_line_and_in_a_notebook_by_its_ten_best():
+    genotypes = SPACES["darts"].random_genotypes(12, stream(0, "shown"))
+    ranked = tuple(Ranked(each, 0.5, None, 10.0, 1234, 5678, 1, 0, 0.0) for each in genotypes)
+
+    result = SearchResult("darts", 3, ranked)
+
+    assert repr(result) == f"SearchResult(darts, seed 3, 12 genotypes, the best 0.5: {genotypes[0]})"
+    assert repr(SearchResult("darts", 3, ())) == "SearchResult(darts, seed 3, 0 genotypes)"
+    shown = result._repr_html_()
+    assert "seed 3: 10 of 12 genotypes" in shown
+    assert shown.count("<tr>") == 11
+    assert f"<td>10</td><td>0.5000</td><td>1,234</td><td>5,678</td><td>{genotypes[9]}</td>" in shown
+
+
 def test_the_best_are_reranked_by_their_own_training(config, controller):
     plain = search(config, CountingSupernet(), controller)
     worst_first = {entry.genotype: number / 10 for number, entry in enumerate(plain.ranked)}

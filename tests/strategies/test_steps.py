@@ -281,6 +281,32 @@ def test_the_search_stops_at_two_skip_connections_where_it_is_asked_to():
     assert result.strategy["epochs"][0]["stop"] == "the normal cell has 6 skip connections (stop_at_skips is 2)"
 
 
+def test_a_search_that_stopped_early_is_not_continued_when_it_is_resumed(tmp_path):
+    config, data = config_of("spos", steps=20, watch={"stop_at_skips": 2}), small_dataset()
+    genotype = SPACES["nas-bench-201"].parse(SKIPS)
+    updates = []
+
+    def listen(event):
+        updates.extend([event["step"]] if event["event"] == "update" else [])
+        if event["event"] == "scored" and len(updates) == 2 and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+
+    interrupted = []
+    for attempt in (Run.create, Run.open):
+        with attempt(*((tmp_path / "run", config) if attempt == Run.create else (tmp_path / "run",))) as run:
+            make = ToyScorer(config, data)
+            search = StepSearch(config, lambda context: Fixed(genotype), lambda network, made=make: made, data)
+            if attempt == Run.create:
+                with pytest.raises(KeyboardInterrupt):
+                    search.result(run, listen=listen)
+            else:
+                result = search.result(run, listen=listen)
+
+    assert updates == [1, 2]
+    assert result.strategy["updates"] == 2
+
+
 def test_the_search_stops_when_the_order_of_operations_stands_still():
     result = fixed_search(CONVOLUTIONS, steps=20, watch={"stop_when_unchanged": 3})
 

@@ -2,8 +2,10 @@
 
 from bnao.backends.keras.engine import ENGINE  # isort: skip  # before Keras itself
 from bnao.backends.keras.backend import BACKEND
-from bnao.backends.keras.batches import BalancedBatches, balanced
+from bnao.backends.keras.batches import BalancedBatches
+from bnao.backends.keras.model import Supernet
 from bnao.backends.keras.optimizer import PathSGD
-from bnao.backends.keras.supernet import Supernet
+from bnao.backends.keras.tf_data import balanced
+from bnao.backends.keras.validation import ArchitectureValidation
 
-__all__ = ["BACKEND", "ENGINE", "BalancedBatches", "PathSGD", "Supernet", "balanced"]
+__all__ = ["BACKEND", "ENGINE", "ArchitectureValidation", "BalancedBatches", "PathSGD", "Supernet", "balanced"]

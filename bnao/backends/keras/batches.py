@@ -9,35 +9,29 @@ the draws on by its length.
 from __future__ import annotations
 
 import threading
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import ArrayLike, NDArray
 
-from bnao.backends import check_alone, hint
-from bnao.errors import BackendError, DataError, GenotypeError
+from bnao.errors import DataError, GenotypeError
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
 from bnao.streams import epoch_order
 
-if TYPE_CHECKING:
-    import tensorflow
-
 # keras.utils.PyDataset's own
 _AHEAD = 10
 
-# steps whose architectures tf.data asks for at once; what they are does not depend on it
-_BLOCK = 1024
-
 # what Keras reads, and does not train on, to learn what a batch looks like: one batch, or two where it reads ahead
 _LOOKED_AT = 2
+
+# epochs in a row that ended early, after no more batches than that, before they are no longer taken for such looks
+_STRIKES = 2
 
 
 class Sampler(Protocol):
@@ -63,10 +57,11 @@ class BalancedBatches(keras.utils.PyDataset):
     (a strategy splits a batch by rows). If x is a dictionary, "arch" joins it under its names. Labels and sample
     weights stay as they are.
 
-    Leave ``steps_per_epoch`` out: an epoch is the dataset's length. An epoch that ends early does not count, and its
-    steps come again; ``evaluate`` counts as an epoch, so give it an object of its own. Of a dataset of a single
-    batch, JAX takes the first step to build a model that has not been trained before. Outside an epoch
-    ``batches[b]`` is what step b of the next one gets.
+    An epoch is a pass over the data, or ``steps_per_epoch`` batches, if they are given here (in ``fit`` they are
+    refused): then each epoch goes on in the data where the one before stopped. An epoch that ends early does not
+    count, and its steps come again; ``evaluate`` counts as an epoch, so give it an object of its own, or validate with
+    ``ArchitectureValidation``. Of a dataset of a single batch, JAX takes the first step to build a model that has not
+    been trained before. Outside an epoch ``batches[b]`` is what step b of the next one gets.
 
     Args:
         x: a ``keras.utils.PyDataset`` of a known length; or an array of images (n, ...), or a dictionary of arrays.
@@ -78,6 +73,8 @@ class BalancedBatches(keras.utils.PyDataset):
             If None, the items themselves are whole numbers or rows of them. Single numbers are rows of one.
         batch_size: for arrays, images of a batch; the last batch may be smaller.
         start: the first step.
+        steps_per_epoch: batches of an epoch; None: as many as the data have. A PyDataset's ``on_epoch_end`` is called
+            at the end of the epoch in which a pass over it ends.
         seed: of the order of the data; the architectures have the sampler's.
         shuffle: visit the arrays' rows, or the dataset's batches, in another order each epoch.
         workers, use_multiprocessing, max_queue_size: as for ``keras.utils.PyDataset``; if None, the wrapped
@@ -85,7 +82,8 @@ class BalancedBatches(keras.utils.PyDataset):
 
     Raises:
         DataError: no batches, an unknown length, arrays of different lengths, an encoding that is not one row of
-            whole numbers for each item, or, at a batch, an x that cannot take an "arch".
+            whole numbers for each item; at a batch, an x that cannot take an "arch"; at an epoch's beginning, that
+            ``fit`` was given a ``steps_per_epoch``.
         GenotypeError: a genotype of another space.
 
     >>> from bnao import ProportionalSampler
@@ -106,6 +104,7 @@ class BalancedBatches(keras.utils.PyDataset):
         encoding: SearchSpace | ArrayLike | None = None,
         batch_size: int = 32,
         start: int = 0,
+        steps_per_epoch: int | None = None,
         seed: int = 0,
         shuffle: bool = True,
         workers: int | None = None,
@@ -114,11 +113,12 @@ class BalancedBatches(keras.utils.PyDataset):
     ) -> None:
         super().__init__(workers=1)  # what Keras knows of; the workers are this object's own
         self.sampler = sampler
-        self._archs = _Archs(sampler, encoding)
+        self._archs = Archs(sampler, encoding)
         self._source = _source(x, y, sample_weight, batch_size)
-        self._length = _length(self._source)
-        if start < 0:
-            raise DataError(f"start is {start}; the first step must be >= 0")
+        self._pass = _length(self._source)  # batches of a pass over the data
+        self._length = self._pass if steps_per_epoch is None else steps_per_epoch
+        if start < 0 or self._length < 1:
+            raise DataError(f"start is {start} and steps_per_epoch {self._length}; they must be >= 0 and >= 1")
         self._seed, self._shuffle = seed, shuffle
         self._reading = _Reading(
             _first(workers, getattr(x, "workers", 1)),
@@ -128,11 +128,23 @@ class BalancedBatches(keras.utils.PyDataset):
         self._next = start  # the first step of the epoch that is to come, or is under way
         self._epoch: Iterator[Any] | None = None
         self._given = 0  # batches of it that Keras has
-        self._ended_early = False
+        self._strikes = 0  # see _refuse_steps_per_epoch
+        self._begins_anew = True
         self._lock = threading.Lock()  # TensorFlow reads in a thread
+
+    def __repr__(self) -> str:
+        return (
+            f"BalancedBatches({self._length} an epoch, of {len(self.sampler.items)} items; next is step {self._next})"
+        )
 
     def __len__(self) -> int:
         """Batches of an epoch."""
+        return self._length
+
+    @property
+    def num_batches(self) -> int:
+        """Batches of an epoch; Keras asks for it before it reads from the beginning."""
+        self._begins_anew = True
         return self._length
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
@@ -143,16 +155,19 @@ class BalancedBatches(keras.utils.PyDataset):
             batch = next(self._epoch, None) if self._epoch else None
             if batch is not None:
                 self._given += 1
+                self._begins_anew = False
                 return batch
-        return next(self._batches([index], _Reading()))
+            step = self._next + index
+        return next(self._batches(range(step, step + 1), _Reading()))
 
     def on_epoch_begin(self) -> None:
         """Keras begins an epoch, or looks at a batch to build a model."""
         with self._lock:
+            self._refuse_steps_per_epoch()
             self._close()
             if isinstance(self._source, keras.utils.PyDataset):
                 self._source.on_epoch_begin()
-            self._epoch = self._batches(range(self._length), self._reading)
+            self._epoch = self._batches(range(self._next, self._next + self._length), self._reading)
 
     def on_epoch_end(self) -> None:
         """Keras ends an epoch. If it was a whole one, the draws move on."""
@@ -161,105 +176,62 @@ class BalancedBatches(keras.utils.PyDataset):
                 return
             given = self._given
             self._close()
-            if given == self._length:
-                self._next += self._length
-                self._ended_early = False
-                if isinstance(self._source, keras.utils.PyDataset):
-                    self._source.on_epoch_end()
-            elif given > _LOOKED_AT:
-                if self._ended_early:
-                    warnings.warn(
-                        f"two epochs in a row ended after {given} of {self._length} batches, so their steps come "
-                        f"again; leave out steps_per_epoch",
-                        stacklevel=2,
-                    )
-                self._ended_early = True
+            if given < self._length:
+                self._strikes += _STRIKES if given > _LOOKED_AT else 1
+                return
+            self._strikes = 0
+            passes = self._next // self._pass
+            self._next += self._length
+            if isinstance(self._source, keras.utils.PyDataset) and self._next // self._pass > passes:
+                self._source.on_epoch_end()
+
+    def _refuse_steps_per_epoch(self) -> None:
+        """Raise DataError if Keras goes on reading where an epoch ended early, as it does for a ``steps_per_epoch``.
+
+        Before each new reading, as after a look at the first batches, it asks for the number of batches.
+        """
+        if self._begins_anew:
+            self._strikes = 0
+        if self._strikes >= _STRIKES:
+            raise DataError(
+                f"fit ends epochs before their {self._length} batches: give steps_per_epoch to BalancedBatches "
+                f"instead, whose epochs then go on from each other"
+            )
 
     def _close(self) -> None:
         if self._epoch is not None:
             self._epoch.close()
         self._epoch, self._given = None, 0
 
-    def _batches(self, places: Sequence[int], reading: _Reading) -> Iterator[tuple[Any, ...]]:
-        """The batches at these places of the epoch at ``_next``, each with its architecture."""
-        source, order = self._source, np.arange(self._length)
-        if self._shuffle:
-            number = self._next // self._length
-            if isinstance(source, _Arrays):
+    def _batches(self, steps: range, reading: _Reading) -> Iterator[tuple[Any, ...]]:
+        """The batches of these steps, each with its architecture."""
+        archs = self._archs.of(steps.start, len(steps))
+        for arch, batch in zip(archs, self._read(steps, reading), strict=True):
+            yield beside_batch(batch, lambda n, arch=arch: np.repeat(arch[None], n, axis=0))
+
+    def _read(self, steps: range, reading: _Reading) -> Iterator[Any]:
+        """The data's batches of these steps, pass by pass."""
+        for number in range(steps.start // self._pass, -(-steps.stop // self._pass)):
+            first = number * self._pass
+            places = slice(max(steps.start - first, 0), steps.stop - first)
+            source, order = self._source, np.arange(self._pass)
+            if self._shuffle and isinstance(source, _Arrays):
                 source = evolve(source, rows=epoch_order(self._seed, "order", number, len(source.rows)))
-            else:
-                order = epoch_order(self._seed, "order", number, self._length)
-        archs = self._archs.of(self._next, self._length)
-        batches = reading(source, order[places].tolist())
-        for place, batch in zip(places, batches, strict=True):
-            yield _beside(batch, lambda n, arch=archs[place]: np.repeat(arch[None], n, axis=0))
+            elif self._shuffle:
+                order = epoch_order(self._seed, "order", number, self._pass)
+            yield from reading(source, order[places].tolist())
 
 
-def balanced(
-    dataset: tensorflow.data.Dataset,
-    sampler: Sampler,
-    *,
-    encoding: SearchSpace | ArrayLike | None = None,
-    start: int = 0,
-) -> tensorflow.data.Dataset:
-    """A ``tf.data.Dataset`` of batches with an architecture beside each, as ``BalancedBatches`` gives them.
-
-    The dataset is repeated without end and so must be trained with ``fit(..., steps_per_epoch=...)``: Keras would
-    begin a finite one anew each epoch, and the draws with it. Batch i, counted over all epochs of a ``fit``, has the
-    architecture of step ``start + i``. Shuffle, augment and batch before, prefetch after.
-
-    Args:
-        dataset: batches x, (x, y) or (x, y, sample weights); x a tensor (b, ...) or a dictionary of them.
-        sampler, encoding: as for ``BalancedBatches``.
-        start: the first step; for a ``fit`` that goes on, ``initial_epoch * steps_per_epoch``.
-
-    Raises:
-        BackendError: TensorFlow is not installed, or PyTorch is loaded.
-        DataError: an empty dataset, an x that cannot take an "arch", or an encoding as for ``BalancedBatches``.
-
-    >>> import pytest
-    >>> tf = pytest.importorskip("tensorflow")
-    >>> from bnao import ProportionalSampler
-    >>> sampler = ProportionalSampler([10, 20], sizes=[1, 3], seed=0)
-    >>> dataset = tf.data.Dataset.from_tensor_slices((np.zeros((6, 8, 8, 1)), np.zeros(6))).batch(2)
-    >>> archs = [inputs["arch"].tolist() for inputs, labels in balanced(dataset, sampler).take(4).as_numpy_iterator()]
-    >>> archs == [[[sampler.items[index]]] * 2 for index in sampler.draw(4)]
-    True
-    """
-    if find_spec("tensorflow") is None:
-        raise BackendError(f"a tf.data.Dataset needs TensorFlow, which is not installed; try: {hint('keras')}")
-    check_alone("tensorflow", "torch")
-    import tensorflow as tf
-
-    archs = _Archs(sampler, encoding)
-    if start < 0:
-        raise DataError(f"start is {start}; the first step must be >= 0")
-    if not isinstance(dataset, tf.data.Dataset):
-        raise DataError(f"dataset is a {type(dataset).__name__}; it must be a tf.data.Dataset (or see BalancedBatches)")
-    if int(dataset.cardinality()) == 0:
-        raise DataError("the dataset has no batches; there must be at least one")
-
-    def block(first: Any) -> Any:
-        rows = tf.numpy_function(lambda step: archs.of(int(step), _BLOCK), [first], tf.int32, stateful=False)
-        return tf.ensure_shape(rows, (_BLOCK, *archs.shape))
-
-    def beside(batch: Any, arch: Any) -> tuple[Any, ...]:
-        return _beside(batch, lambda n: tf.repeat(arch[None], n, axis=0), length=lambda leaf: tf.shape(leaf)[0])
-
-    drawn = tf.data.Dataset.counter(start, _BLOCK).map(block).unbatch()
-    # not rewritten by autograph, which would wrap our errors in its own
-    return tf.data.Dataset.zip((dataset.repeat(), drawn)).map(tf.autograph.experimental.do_not_convert(beside))
-
-
-class _Archs:
+class Archs:
     """The architectures of steps, as a model reads them: (steps, *shape) int32."""
 
     def __init__(self, sampler: Sampler, encoding: SearchSpace | ArrayLike | None) -> None:
         self._sampler = sampler
-        self._table = _encoded(sampler.items, encoding)
+        self._table = encode_items(sampler.items, encoding)
         self.shape = self._table.shape[1:]
 
     def of(self, start: int, steps: int) -> NDArray[np.int32]:
+        """Return those of so many steps from ``start`` on."""
         drawn = np.asarray(self._sampler.draw(steps, start))
         if drawn.shape != (steps,) or drawn.dtype.kind not in "iu":
             raise DataError(
@@ -271,8 +243,8 @@ class _Archs:
         return self._table[drawn]
 
 
-def _encoded(items: Sequence[Any], encoding: SearchSpace | ArrayLike | None) -> NDArray[np.int32]:
-    """One row of whole numbers for each item: shape (items, ...), two dimensions or more."""
+def encode_items(items: Sequence[Any], encoding: SearchSpace | ArrayLike | None) -> NDArray[np.int32]:
+    """Return one row of whole numbers for each item: shape (items, ...), two dimensions or more."""
     if isinstance(encoding, SearchSpace):
         strangers = [index for index, item in enumerate(items) if not isinstance(item, Genotype)]
         if strangers:
@@ -295,8 +267,8 @@ def _encoded(items: Sequence[Any], encoding: SearchSpace | ArrayLike | None) -> 
     return (table[:, None] if table.ndim == 1 else table).astype(np.int32)
 
 
-def _beside(batch: Any, arch: Callable[[Any], Any], length: Callable[[Any], Any] = len) -> tuple[Any, ...]:
-    """A batch of Keras with ``arch(b)`` among its inputs, where b is the number of its rows."""
+def beside_batch(batch: Any, arch: Callable[[Any], Any], length: Callable[[Any], Any] = len) -> tuple[Any, ...]:
+    """Return a batch of Keras with ``arch(b)`` among its inputs, where b is the number of its rows."""
     x, *others = batch if isinstance(batch, tuple | list) else (batch,)
     inputs = dict(x) if isinstance(x, Mapping) else {"image": x}
     if "arch" in inputs:
@@ -336,6 +308,13 @@ def _source(x: Any, y: Any, sample_weight: Any, batch_size: int) -> keras.utils.
         if y is not None or sample_weight is not None:
             raise DataError("y and sample_weight are for arrays; a PyDataset's batches have their own")
         return x
+    if hasattr(x, "element_spec"):
+        raise DataError("x is a tf.data.Dataset; bnao.backends.keras.balanced puts architectures beside its batches")
+    if hasattr(x, "__iter__") and not hasattr(x, "__array__") and not isinstance(x, Mapping | Sequence):
+        raise DataError(
+            f"x is a {type(x).__name__}; it must be arrays or a keras.utils.PyDataset. Of a generator, "
+            f"tf.data.Dataset.from_generator makes what bnao.backends.keras.balanced takes"
+        )
     if y is None and sample_weight is not None:
         raise DataError("sample_weight needs y")
     if batch_size < 1:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from keras import ops
 from numpy.typing import NDArray
 
@@ -20,7 +21,7 @@ from bnao.backends.keras.operations import Tensor, to_numpy
 from bnao.backends.keras.optimizer import clipping
 from bnao.config.settings import ControllerConfig, MachineConfig
 from bnao.space.spaces import START, SearchSpace
-from bnao.strategies.nao import GATES, TOGETHER, Block, Nao, Shapes, TrainingData
+from bnao.strategies.nao import GATES, TOGETHER, Block, Nao, Shapes, TrainingData, parameter_shapes
 
 Parameters = Mapping[str, Tensor]
 
@@ -176,68 +177,32 @@ class _Network:
         return ops.stack(tokens, 1)
 
 
-class NaoController(Nao):
-    """Encoder, performance predictor and decoder in Keras: ``bnao.strategies.nao.Nao``.
+def _of_programs(config: ControllerConfig) -> ControllerConfig:
+    """The settings, with those that no program reads at their defaults."""
+    unread = (
+        "epochs", "batch_size", "swaps", "eta", "most_steps", "held_out", "targets", "patience", "selection",
+    )  # fmt: skip
+    return evolve(config, **{name: getattr(ControllerConfig(), name) for name in unread})
 
-    Args:
-        space, config, seed: as there.
-        machine: where it computes.
 
-    >>> from bnao.space.spaces import SPACES
-    >>> NaoController(SPACES["nao"], ControllerConfig(), seed=0).parameters
-    80845
+class _Programs:
+    """What controllers of one network compute, each a program that is built once for each shape of its arguments.
+
+    Parameters come first, all of them in one row.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        config: ControllerConfig,
-        seed: int,
-        machine: MachineConfig = MachineConfig(),  # noqa: B008  # frozen
-    ) -> None:
-        super().__init__(space, config, seed)
-        self._machine = Machine(machine)
-        self._net = net = _Network(space, self._config)
-        shapes = self._shapes
-        self._taught = traced(self._batches_taught)
-        self._encoded = traced(lambda flat, tokens: net.encoded(net.parameters(flat, shapes), tokens))
-        self._predicted = traced(
-            lambda flat, outputs, features: net.predicted(net.parameters(flat, shapes), outputs, features)
-        )
-        self._decoded = traced(lambda flat, outputs: net.decoded(net.parameters(flat, shapes), outputs))
-        self._represented = traced(net.represented)
-        self._uphill = traced(self._gradient)
-        self._moved = traced(lambda outputs, gradient, by: _unit(outputs + by * gradient))
-        self._initialise(round_index=0)
+    def __init__(self, net: _Network) -> None:
+        self._net, self._shapes = net, parameter_shapes(net.space, net.config)
+        self.taught = traced(self._batches_taught)
+        self.encoded = traced(lambda flat, tokens: net.encoded(self._named(flat), tokens))
+        self.predicted = traced(lambda flat, outputs, features: net.predicted(self._named(flat), outputs, features))
+        self.decoded = traced(lambda flat, outputs: net.decoded(self._named(flat), outputs))
+        self.represented = traced(net.represented)
+        self.uphill = traced(self._gradient)
+        self.moved = traced(lambda outputs, gradient, by: _unit(outputs + by * gradient))
 
-    def _set_parameters(self, row: NDArray[np.float32]) -> None:
-        with self._machine.scope():
-            self._flat = ops.convert_to_tensor(row)
-
-    def _row(self) -> NDArray[np.float32]:
-        return to_numpy(self._flat)
-
-    def _training_step(self, data: TrainingData) -> Callable[[NDArray[np.int64]], float]:
-        with self._machine.scope():
-            given = [ops.convert_to_tensor(values) for values in
-                     (data.tokens.astype(np.int32), data.features, data.targets)]  # fmt: skip
-            # Adam's two moments, and its steps so far
-            moments = [ops.zeros_like(self._flat), ops.zeros_like(self._flat), ops.zeros((), "float32")]
-        size = self._config.batch_size
-
-        def train_epoch(order: NDArray[np.int64]) -> float:
-            nonlocal moments
-            whole, total = len(order) // size * size, 0.0
-            with self._machine.scope():
-                for batches in (order[:whole].reshape(-1, size), order[whole:].reshape(1, -1)):
-                    if batches.size:
-                        losses, self._flat, *moments = self._taught(
-                            self._flat, *moments, *given, batches.astype(np.int32)
-                        )
-                        total += float(losses) * batches.shape[1]
-            return total / len(order)
-
-        return train_epoch
+    def _named(self, flat: Tensor) -> Parameters:
+        return self._net.parameters(flat, self._shapes)
 
     def _batches_taught(
         self,
@@ -288,47 +253,105 @@ class NaoController(Nao):
         """A step of Adam on one batch: the loss, and what parameters, moments and steps become."""
 
         def loss_of(values: list[Tensor]) -> Tensor:
-            return self._net.loss(self._net.parameters(values[0], self._shapes), tokens, features, targets)
+            return self._net.loss(self._named(values[0]), tokens, features, targets)
 
         loss, (gradient,) = value_and_gradients(loss_of, [flat])
-        gradient = gradient * clipping([gradient], self._config.gradient_norm)
+        gradient = gradient * clipping([gradient], self._net.config.gradient_norm)
         steps = steps + 1
         first = _BETA_1 * first + (1 - _BETA_1) * gradient
         second = _BETA_2 * second + (1 - _BETA_2) * ops.square(gradient)
-        rate = self._config.learning_rate / _corrected(_BETA_1, steps)
+        rate = self._net.config.learning_rate / _corrected(_BETA_1, steps)
         spread = ops.sqrt(second) / ops.sqrt(_corrected(_BETA_2, steps)) + _EPSILON
         return loss, flat - rate * first / spread, first, second, steps
 
     def _gradient(self, flat: Tensor, outputs: Tensor, features: Tensor) -> Tensor:
         """The predicted scores' gradients by the encoder's outputs."""
-        p = self._net.parameters(flat, self._shapes)
+        p = self._named(flat)
         _, (gradient,) = value_and_gradients(
             lambda values: ops.sum(self._net.predicted(p, values[0], features)), [outputs]
         )
         return gradient
 
+
+# a study makes many controllers of few networks, and a graph takes seconds to build
+_programs = lru_cache(maxsize=4)(_Programs)
+
+
+class NaoController(Nao):
+    """Encoder, performance predictor and decoder in Keras: ``bnao.strategies.nao.Nao``.
+
+    Args:
+        space, config, seed: as there.
+        machine: where it computes.
+
+    >>> from bnao.space.spaces import SPACES
+    >>> NaoController(SPACES["nao"], ControllerConfig(), seed=0).parameters
+    80845
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        config: ControllerConfig,
+        seed: int,
+        machine: MachineConfig = MachineConfig(),  # noqa: B008  # frozen
+    ) -> None:
+        super().__init__(space, config, seed)
+        self._machine = Machine(machine)
+        self._programs = _programs(_Network(space, _of_programs(self._config)))
+        self._initialise(round_index=0)
+
+    def _set_parameters(self, row: NDArray[np.float32]) -> None:
+        with self._machine.scope():
+            self._flat = ops.convert_to_tensor(row)
+
+    def _row(self) -> NDArray[np.float32]:
+        return to_numpy(self._flat)
+
+    def _training_step(self, data: TrainingData) -> Callable[[NDArray[np.int64]], float]:
+        with self._machine.scope():
+            given = [ops.convert_to_tensor(values) for values in
+                     (data.tokens.astype(np.int32), data.features, data.targets)]  # fmt: skip
+            # Adam's two moments, and its steps so far
+            moments = [ops.zeros_like(self._flat), ops.zeros_like(self._flat), ops.zeros((), "float32")]
+        size = self._config.batch_size
+
+        def train_epoch(order: NDArray[np.int64]) -> float:
+            nonlocal moments
+            whole, total = len(order) // size * size, 0.0
+            with self._machine.scope():
+                for batches in (order[:whole].reshape(-1, size), order[whole:].reshape(1, -1)):
+                    if batches.size:
+                        losses, self._flat, *moments = self._programs.taught(
+                            self._flat, *moments, *given, batches.astype(np.int32)
+                        )
+                        total += float(losses) * batches.shape[1]
+            return total / len(order)
+
+        return train_epoch
+
     def _proposals(self, blocks: Sequence[Block]) -> Iterator[NDArray[np.int64]]:
         with self._machine.scope():
             outputs = ops.concatenate([self._outputs(tokens) for tokens, _ in blocks], 1)
-            gradient = self._uphill(self._flat, outputs, np.concatenate([features for _, features in blocks]))
+            gradient = self._programs.uphill(self._flat, outputs, np.concatenate([features for _, features in blocks]))
         for step in range(1, self._config.most_steps + 1):
             with self._machine.scope():
-                moved = self._moved(outputs, gradient, np.float32(self._config.eta * step))
-                tokens = to_numpy(self._decoded(self._flat, moved))
+                moved = self._programs.moved(outputs, gradient, np.float32(self._config.eta * step))
+                tokens = to_numpy(self._programs.decoded(self._flat, moved))
             yield tokens
 
     def _scores(self, tokens: NDArray[np.int64], features: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._machine.scope():
-            return to_numpy(self._predicted(self._flat, self._outputs(tokens), features))
+            return to_numpy(self._programs.predicted(self._flat, self._outputs(tokens), features))
 
     def _representations(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         with self._machine.scope():
-            return to_numpy(self._represented(self._outputs(tokens)))
+            return to_numpy(self._programs.represented(self._outputs(tokens)))
 
     def _reconstructions(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         with self._machine.scope():
-            return to_numpy(self._decoded(self._flat, self._outputs(tokens)))
+            return to_numpy(self._programs.decoded(self._flat, self._outputs(tokens)))
 
     def _outputs(self, tokens: NDArray[np.int64]) -> Tensor:
         """The encoder's outputs (steps, b, hidden) of sequences (b, length)."""
-        return self._encoded(self._flat, tokens.astype(np.int32))
+        return self._programs.encoded(self._flat, tokens.astype(np.int32))

@@ -81,6 +81,14 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
 
 
+def by_shape(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of one array, compiled by JAX once for each shape, where it is called operation by operation.
+
+    Under TensorFlow it stays as it is: there it is a part of a graph.
+    """
+    return jax.jit(function) if ENGINE == "jax" else function
+
+
 def traced(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as one program for each shape of its arguments: a TensorFlow graph, or compiled by XLA."""
     if ENGINE == "jax":

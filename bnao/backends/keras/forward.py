@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from attrs import frozen
 from keras import ops
+from numpy.typing import NDArray
 
 from bnao.backends.keras.cell import Weights, fitted, layer, mixed_states_of, states_of, stem_states
 from bnao.backends.keras.engine import ENGINE, compiled
@@ -120,8 +121,18 @@ def _by_name(forward: Forward, arrays: Weights, used: Used) -> dict[str, Tensor]
     return path
 
 
+def _rows(array: Tensor, slots: NDArray[np.int32]) -> Sequence[Tensor]:
+    # JAX compiles one program for any slot, and would compile one for each number of slots
+    return [_row(array, slot) for slot in slots] if ENGINE == "jax" else _all_rows(array, slots)
+
+
 @compiled
-def _rows(array: Tensor, slots: Tensor) -> list[Tensor]:
+def _row(array: Tensor, slot: Tensor) -> Tensor:
+    return array[slot]
+
+
+@compiled
+def _all_rows(array: Tensor, slots: Tensor) -> list[Tensor]:
     return [array[slots[index]] for index in range(slots.shape[0])]
 
 

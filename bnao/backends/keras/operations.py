@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bnao.backends.keras.engine import ENGINE
+from bnao.backends.keras.engine import ENGINE, by_shape
 from bnao.space.spaces import Rules
 
 if ENGINE == "tensorflow":
@@ -68,6 +68,11 @@ def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor
 
 def by_batch(x: Tensor, scale: Tensor, shift: Tensor, name: str = "") -> Tensor:
     """A norm by the batch's own statistics, in training and scoring alike: a supernet's."""
+    return _batch_normalised(x, scale, shift)
+
+
+@by_shape
+def _batch_normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return _normalised(x, scale, shift)[0]
 
 

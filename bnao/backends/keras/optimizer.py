@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -10,17 +11,18 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.backends.keras.engine import ENGINE, compiled
+from bnao.backends.keras.engine import ENGINE, by_shape, compiled
 from bnao.backends.keras.operations import Tensor, tensor
 from bnao.backends.keras.stacks import Stack, chosen_slots
 from bnao.backends.keras.used import used_slots
+from bnao.errors import BackendError
 
 if ENGINE == "tensorflow":
     import tensorflow as tf
 
 if TYPE_CHECKING:
     from bnao.backends.keras.forward import Forward
-    from bnao.backends.keras.supernet import Supernet
+    from bnao.backends.keras.model import Supernet
 
 
 def _replicas() -> int:
@@ -34,8 +36,13 @@ def clipping(gradients: Sequence[Tensor], most: float) -> Tensor:
 
 def bounding(gradients: Sequence[Tensor], most: float | Tensor) -> Tensor:
     """The same where there is a bound, which may be a tensor."""
-    norm = ops.sqrt(sum(ops.sum(ops.square(gradient)) for gradient in gradients))
+    norm = ops.sqrt(sum(_square_sum(gradient) for gradient in gradients))
     return ops.minimum(most / (norm + 1e-6), 1.0)
+
+
+@by_shape
+def _square_sum(gradient: Tensor) -> Tensor:
+    return ops.sum(ops.square(gradient))
 
 
 @compiled
@@ -80,7 +87,8 @@ class PathUpdate:
 
     Args:
         forward: the supernet's forward pass.
-        arch: (cells, nodes, edges, 2); it must be a NumPy array in a space whose cells do not give out loose ends.
+        arch: (cells, nodes, edges, 2); it must be a NumPy array under JAX, and in a space whose cells do not give out
+            loose ends.
         idle: what parameters off the path do: keep value and momentum (path), or go on with momentum and weight decay
             as if their gradient were 0 (dense).
         factor: what all gradients are multiplied by; see ``clipping``.
@@ -102,7 +110,7 @@ class PathUpdate:
         self._numbers = factor, rate, momentum, decay
         self._slots: dict[tuple[object, ...], tuple[Tensor, Tensor] | None] = {}
         self._used: dict[str, NDArray[np.bool_]] | None = None
-        if forward.space.rules.output != "loose ends":
+        if not forward.has_graph or forward.space.rules.output != "loose ends":
             (genotype,) = forward.space.decode(arch)
             used = used_slots(forward.network, genotype)
             self._used = {each.name: slots for each, slots in zip(forward.stacks, used, strict=True)}
@@ -112,7 +120,7 @@ class PathUpdate:
         if self._dense:
             return moved(weight, momentum, gradient, *self._numbers)
         if self._used is not None:
-            used = ops.convert_to_tensor(self._used[stack.name])
+            used = ops.convert_to_tensor(self._used[stack.name], "bool")
             return moved_where(weight, momentum, gradient, used, *self._numbers)
         # stacks of one kind have the same slots chosen
         key = stack.kind, stack.reduction, stack.operation, len(stack.names)
@@ -124,6 +132,7 @@ class PathUpdate:
         return _moved_slots(weight, momentum, gradient, *chosen, *self._numbers)
 
 
+@keras.saving.register_keras_serializable("bnao")
 class PathSGD(keras.optimizers.Optimizer):
     """SGD with momentum, coupled weight decay and a bound on the gradient's norm, over a supernet's path alone.
 
@@ -131,7 +140,8 @@ class PathSGD(keras.optimizers.Optimizer):
     train the supernet too, but moves all of it: by momentum and weight decay.
 
     Args:
-        supernet: whose weights it moves; the architecture is that of its latest call.
+        supernet: whose weights it moves; the architecture is that of its latest call. None: the one that is compiled
+            with it.
         learning_rate: a number or a schedule.
         momentum: of SGD.
         weight_decay: coupled (L2), as in PyTorch's SGD.
@@ -145,7 +155,7 @@ class PathSGD(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        supernet: Supernet,
+        supernet: Supernet | None = None,
         learning_rate: Any = 0.025,
         momentum: float = 0.9,
         weight_decay: float = 3e-4,
@@ -154,11 +164,22 @@ class PathSGD(keras.optimizers.Optimizer):
         name: str = "path_sgd",
     ) -> None:
         super().__init__(learning_rate=learning_rate, name=name)
-        self._of = [supernet]  # in a list, or Keras would track the model as a part of its optimizer
+        self._of: Callable[[], Supernet | None] = lambda: None
+        if supernet is not None:
+            self.bind(supernet)
         self._momentum, self._decay, self._most = momentum, weight_decay, gradient_norm
         self._idle = idle_momentum
         self.momenta: list[Any] = []
         self._update: PathUpdate | None = None  # of the step that is being made
+
+    def bind(self, supernet: Supernet) -> None:
+        """Move this supernet's weights."""
+        self._of = weakref.ref(supernet)  # or Keras would save the model as a part of its optimizer, without end
+
+    def _supernet(self) -> Supernet:
+        if (supernet := self._of()) is None:
+            raise BackendError("PathSGD moves a Supernet's weights: give it one, or compile one with it")
+        return supernet
 
     def build(self, variables: Sequence[Any]) -> None:
         """Make a momentum for each of the supernet's arrays."""
@@ -175,7 +196,7 @@ class PathSGD(keras.optimizers.Optimizer):
             whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads)
         scale = self.loss_scale_factor or 1.0
         factor = clipping([gradient / scale for gradient in whole] if scale != 1.0 else whole, self._most)
-        (supernet,) = self._of
+        supernet = self._supernet()
         numbers = (factor, self._get_current_learning_rate(), self._momentum, self._decay)
         tensors = [ops.convert_to_tensor(tensor(number), "float32") for number in numbers]
         self._update = PathUpdate(supernet.forward, supernet.arch, self._idle, *tensors)
@@ -185,16 +206,18 @@ class PathSGD(keras.optimizers.Optimizer):
         """Move one array's chosen slots."""
         assert self._update is not None  # apply comes first
         index = self._get_variable_index(variable)
-        (supernet,) = self._of
+        supernet = self._supernet()
         stack, momentum = supernet.forward.stacks[index], self.momenta[index]
         new_weight, new_momentum = self._update(stack, tensor(variable), tensor(momentum), gradient)
         self.assign(variable, new_weight)
         self.assign(momentum, new_momentum)
 
     def get_config(self) -> dict[str, Any]:
-        """Its numbers; the supernet is not among them."""
+        """Return its numbers; the supernet is not among them."""
+        config = super().get_config()
         return {
-            **super().get_config(),
+            "name": config["name"],
+            "learning_rate": config["learning_rate"],
             "momentum": self._momentum,
             "weight_decay": self._decay,
             "gradient_norm": self._most,

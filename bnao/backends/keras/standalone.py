@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from attrs import fields, frozen
 from keras import ops
 from numpy.typing import NDArray
 
@@ -26,7 +28,7 @@ from bnao.backends.keras.operations import (
 )
 from bnao.backends.keras.optimizer import clipping, moved
 from bnao.backends.keras.stacks import to_canonical, to_keras
-from bnao.config.evaluation import EvaluateConfig
+from bnao.config.evaluation import EvaluateConfig, StandAloneTrainingConfig
 from bnao.config.settings import NetworkConfig
 from bnao.data.dataset import LabelledImages
 from bnao.network.parameters import auxiliary_cell, initial_weights, stand_alone_shapes
@@ -155,13 +157,12 @@ class KerasStandAlone:
         self.epoch_steps = stand_alone_epoch_steps(config, dataset)
         self._machine = Machine(config.machine)
         dtype = "float32" if config.machine.precision == "float32" else "bfloat16"
-        self._net = Network(genotype, dataset.network(config.network), dtype, config.training.auxiliary > 0)
+        numbers = _Numbers.of(config.training)
+        self._net, self._trained, self._tested = _programs(genotype, dataset.network(config.network), dtype, numbers)
         shapes, statistics = self._net.shapes, self._net.statistics
         self.parameters = sum(math.prod(shape) for name, shape in shapes.items() if not name.startswith("auxiliary."))
         first = {name: (np.ones if name.endswith(".variance") else np.zeros)(statistics[name]) for name in statistics}
         self.load_state({**initial_weights(shapes, seed), **first})
-        self._trained = traced(_step_of(self._net, config))
-        self._tested = traced(lambda weights, statistics, images: self._net(weights, statistics, images)[0])
 
     def train(self, start: int = 0) -> Generator[Step, None, None]:
         """Train to the end by the paper's recipe, from step ``start`` on; yields after each step."""
@@ -209,9 +210,35 @@ class KerasStandAlone:
             ]
 
 
-def _step_of(net: Network, config: EvaluateConfig) -> Callable[..., Any]:
+@frozen
+class _Numbers:
+    """The settings that a training step computes with."""
+
+    label_smoothing: float
+    auxiliary: float
+    gradient_norm: float
+    momentum: float
+    weight_decay: float
+
+    @classmethod
+    def of(cls, training: StandAloneTrainingConfig) -> _Numbers:
+        """Return those of a training."""
+        return cls(**{each.name: getattr(training, each.name) for each in fields(cls)})
+
+
+# trainings of one genotype, from several seeds or resumed, stand side by side; of a large network a graph is large
+@lru_cache(maxsize=2)
+def _programs(
+    genotype: Genotype, network: NetworkConfig, dtype: str, numbers: _Numbers
+) -> tuple[Network, Callable[..., Any], Callable[..., Any]]:
+    """Return a network, the program of its training step, and that of its logits."""
+    net = Network(genotype, network, dtype, numbers.auxiliary > 0)
+    tested = traced(lambda weights, statistics, images: net(weights, statistics, images)[0])
+    return net, traced(_step_of(net, numbers)), tested
+
+
+def _step_of(net: Network, numbers: _Numbers) -> Callable[..., Any]:
     """A training step: the loss, and what weights, momenta and running statistics become."""
-    training = config.training
 
     def step(
         weights: Arrays,
@@ -228,14 +255,14 @@ def _step_of(net: Network, config: EvaluateConfig) -> Callable[..., Any]:
         def loss_of(values: list[Tensor]) -> tuple[Tensor, Arrays]:
             arrays = dict(zip(names, values, strict=True))
             logits, head, updated = net(arrays, statistics, images, True, masks, dropout)
-            loss = _cross_entropy(logits, labels, training.label_smoothing)
+            loss = _cross_entropy(logits, labels, numbers.label_smoothing)
             if head is not None:
-                loss = loss + training.auxiliary * _cross_entropy(head, labels, training.label_smoothing)
+                loss = loss + numbers.auxiliary * _cross_entropy(head, labels, numbers.label_smoothing)
             return loss, updated
 
         (loss, updated), gradients = value_and_gradients(loss_of, [weights[name] for name in names], has_more=True)
-        factor = clipping(gradients, training.gradient_norm)
-        constants = [ops.convert_to_tensor(each, "float32") for each in (training.momentum, training.weight_decay)]
+        factor = clipping(gradients, numbers.gradient_norm)
+        constants = [ops.convert_to_tensor(each, "float32") for each in (numbers.momentum, numbers.weight_decay)]
         new = [
             moved(weights[name], momenta[name], gradient, factor, rate, *constants)
             for name, gradient in zip(names, gradients, strict=True)

@@ -1,13 +1,13 @@
-"""The supernet in Keras: every genotype of the space as a path through one network (docs/network.md)."""
+"""The supernet's arithmetic in Keras: passes over batches, and updates of what they use (docs/network.md)."""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-import keras
 import numpy as np
 from attrs import frozen
 from keras import ops
@@ -17,163 +17,28 @@ from bnao.backends.keras.engine import ENGINE, traced, value_and_gradients
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.mixed import Mixed, MixedCells, mixed_cells
+from bnao.backends.keras.model import Supernet, parameters_by_name
 from bnao.backends.keras.operations import Tensor, tensor, to_numpy
 from bnao.backends.keras.optimizer import PathUpdate, bounding, moved, moved_where
-from bnao.backends.keras.stacks import Stack, canonical
 from bnao.backends.keras.used import used_slots
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.errors import BackendError, GenotypeError
-from bnao.network.parameters import initial_weights, supernet_shapes
-from bnao.network.state import MOMENTUM, checked_state
+from bnao.errors import BackendError
+from bnao.network.parameters import supernet_shapes
+from bnao.network.state import MOMENTUM
 from bnao.protocols import Architecture, Mixture, Outcome, Pass, State
 from bnao.space.genotype import Genotype
-from bnao.training.partial import as_computed, check_whole, computed_passes
+from bnao.training.partial import as_computed, computed_passes
 
-if ENGINE == "tensorflow":
-    import tensorflow as tf
-else:
-    import jax
+log = logging.getLogger(__name__)
 
 
-class Supernet(keras.Model):
-    """All genotypes of a space in one Keras model; the architecture is an input, beside the images.
-
-    It is called with ``{"image": images, "arch": arch}``: images (b, height, width, channels), normalised; arch
-    (b, length) whole numbers, one genotype as ``SearchSpace.encode`` gives it, in equal rows (a strategy splits a
-    batch by rows; row 0 counts). It gives logits (b, classes). Under TensorFlow one graph serves every
-    architecture of the spaces ``nao`` and ``nao-large``: nothing is traced again. In other spaces, and under JAX,
-    where each operation is compiled, ``compile`` makes Keras run the network step by step (``run_eagerly``).
-
-    What an arch is not allowed to hold - a source or operation that does not exist, unequal rows - is refused:
-    where values are known with a GenotypeError, within a TensorFlow graph by an assertion that stops the step.
-
-    Args:
-        network: space, stack, classes and image.
-        seed: of the first weights, which are those of every backend.
-        **options: Keras' own: name, and dtype, such as "mixed_bfloat16".
-
-    >>> supernet = Supernet(NetworkConfig(channels=4, cells=1, nodes=1, image=(8, 8, 3), classes=2))
-    >>> genotype = supernet.space.random_genotypes(1, np.random.default_rng(0))
-    >>> logits = supernet({"image": np.zeros((2, 8, 8, 3), "float32"), "arch": supernet.arch_of(genotype[0], 2)})
-    >>> tuple(logits.shape)
-    (2, 2)
-    """
-
-    def __init__(self, network: NetworkConfig, seed: int = 0, **options: Any) -> None:
-        super().__init__(**options)
-        self.network = network
-        self.forward = Forward(network, self.compute_dtype)
-        self.space = self.forward.space
-        values = initial_weights(supernet_shapes(network), seed)
-        self.arrays = []
-        for each in self.forward.stacks:
-            value = each.of(values)
-            self.arrays.append(
-                self.add_weight(
-                    value.shape, name=each.name, initializer=_constant(value), dtype="float32", autocast=False
-                )
-            )
-        #: (cells, nodes, edges, 2) of the latest call
-        self.arch: Any = None
-        self.supports_jit = False  # XLA has no kernels for a CPU's depthwise convolutions that are worth the name
-        self.built = True
-
-    def arch_of(self, genotype: Genotype, b: int = 1) -> NDArray[np.int32]:
-        """A genotype as the input "arch" of a batch: b equal rows, shape (b, length)."""
-        row = self.space.encode([genotype]).reshape(1, -1).astype(np.int32)
-        return np.repeat(row, b, axis=0)
-
-    def compile(self, *arguments: Any, **options: Any) -> None:
-        """As any Keras model's; where no graph serves all architectures, networks run step by step."""
-        if not self._takes_arch_as_data:
-            options["run_eagerly"] = True
-        super().compile(*arguments, **options)
-
-    def call(self, inputs: Mapping[str, Tensor], training: bool | None = None) -> Tensor:
-        """Logits (b, classes) of images along the path of an architecture; the same in training and testing."""
-        check_whole(self.network)
-        arch = self._checked(inputs["arch"])
-        values = [tensor(array) for array in self.arrays]
-        if arch is None:  # Keras asks for shapes, or someone traces what must not be traced
-            return ops.full((ops.shape(inputs["image"])[0], self.network.classes), float("nan"))
-        self.arch = arch
-        return self.forward(values, inputs["image"], arch)
-
-    @property
-    def _takes_arch_as_data(self) -> bool:
-        return self.forward.has_graph and not self.space.rules.residual
-
-    def _checked(self, arch: Any) -> Any:
-        """The architecture (cells, nodes, edges, 2), edges in canonical order; None where values cannot be known."""
-        if len(arch.shape) != 2 or arch.shape[1] != self.space.length:
-            raise GenotypeError(
-                f"arch has shape {tuple(arch.shape)}; a genotype of space {self.space.name!r} with "
-                f"{self.space.nodes} nodes is {self.space.length} whole numbers, so it must be "
-                f"(batch, {self.space.length}), in equal rows"
-            )
-        if ENGINE == "jax" and isinstance(arch, jax.core.Tracer):
-            return None
-        if ENGINE == "tensorflow" and not tf.executing_eagerly():
-            if not self._takes_arch_as_data:
-                return None
-            rows = ops.cast(arch, "int32")
-            with tf.control_dependencies(self._assertions(rows)):
-                return canonical(self.space, ops.reshape(tf.identity(rows[0]), self.space.shape))
-        rows = np.asarray(arch)
-        if not len(rows) or (rows != rows[0]).any():
-            raise GenotypeError("arch has rows that differ, or none; a batch is of one architecture, in equal rows")
-        if (rows[0] != rows[0].astype(np.int64)).any():
-            raise GenotypeError("arch holds numbers that are not whole; a genotype is whole numbers")
-        try:
-            (genotype,) = self.space.decode(rows[0].astype(np.int64))
-        except GenotypeError as error:
-            raise GenotypeError(f"arch is no genotype: {error}") from None
-        known: NDArray[np.int32] = self.space.encode([genotype])[0].astype(np.int32)
-        return ops.convert_to_tensor(known) if self._takes_arch_as_data else known
-
-    def _assertions(self, rows: Tensor) -> list[Any]:
-        """What stops a step within a graph whose architecture is none."""
-        space = self.space
-        edges = tf.reshape(rows[0], space.shape)
-        states = np.broadcast_to((space.inputs + np.arange(space.nodes))[:, None], space.shape[:-1])
-        allowed = np.stack([states, np.full_like(states, len(space.operations))], -1)
-        inside = tf.reduce_all((edges >= 0) & (edges < allowed.astype(np.int32)))
-        what = (
-            f"arch is no genotype of space {space.name!r} with {space.nodes} nodes; it has no such source or operation:"
-        )
-        differ = "arch has rows that differ; a batch is of one architecture, in equal rows:"
-        return [
-            tf.debugging.Assert(inside, [what, rows[0]], 100),
-            tf.debugging.Assert(tf.reduce_all(rows == rows[0]), [differ, rows[0]], 100),
-        ]
-
-    def state(self) -> dict[str, NDArray[np.float32]]:
-        """Its parameters by canonical name, kernels as output x input x height x width."""
-        return named(self.forward.stacks, self.arrays)
-
-    def load_state(self, state: State) -> dict[str, NDArray[np.float32]]:
-        """Take over parameters by canonical name; gives the state's momenta by parameter name.
-
-        Raises:
-            WeightsError: a parameter is missing, unknown or of another shape.
-        """
-        own, momenta = checked_state(state, supernet_shapes(self.network), {})
-        for each, array in zip(self.forward.stacks, self.arrays, strict=True):
-            array.assign(each.of(own))
-        return momenta
-
-
-def named(stacks: Sequence[Stack], arrays: Sequence[Any], prefix: str = "") -> dict[str, NDArray[np.float32]]:
-    """The parameters in arrays by canonical name."""
-    state = {}
-    for stack, array in zip(stacks, arrays, strict=True):
-        parameters = stack.parameters(to_numpy(array))
-        state |= {prefix + name: value for name, value in parameters.items()}
-    return state
-
-
-def _constant(value: NDArray[np.float32]) -> Callable[..., Tensor]:
-    return lambda shape, dtype=None: ops.convert_to_tensor(value, dtype)
+@cache
+def tell_of_the_first_step(forward: Forward) -> None:
+    """Log once, for all supernets of a shape, why the first step takes longer than the others."""
+    if forward.has_graph:
+        log.info("The first step builds one TensorFlow graph for all paths, and takes longer than the next ones.")
+    elif ENGINE == "jax":
+        log.info("The first steps take longer: each operation is compiled for each shape of its input, once.")
 
 
 class KerasSupernet:
@@ -204,11 +69,15 @@ class KerasSupernet:
         with self.machine.scope():
             #: the network as a Keras model, with the weights that are trained here
             self.net = Supernet(network, config.seed, dtype=self.machine.policy)
-            self._momenta = [ops.zeros(array.shape) for array in self.net.arrays]
+            # JAX would compile ops.zeros, and a conversion without a dtype, for each shape
+            self._momenta = [
+                ops.convert_to_tensor(np.zeros(array.shape, np.float32), "float32") for array in self.net.arrays
+            ]
 
     def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
         """Make the passes, sum the gradients of those that learn, and update once."""
         passes = computed_passes(passes, self.network)
+        tell_of_the_first_step(self.net.forward)
         with self.machine.scope():
             values = [tensor(array) for array in self.net.arrays]
             if self._is_one_program(passes):
@@ -229,7 +98,7 @@ class KerasSupernet:
             each_uses = [used_slots(self.network, each) for each in learned]
             slots = zip(stacks, *each_uses, strict=True)
             used = {name for each, *of in slots for name, one in zip(each.names, np.any(of, 0), strict=True) if one}
-            return outcomes, {name: value for name, value in named(stacks, total).items() if name in used}
+            return outcomes, {name: value for name, value in parameters_by_name(stacks, total).items() if name in used}
 
     def _all_made(
         self, values: Sequence[Tensor], passes: Sequence[Pass]
@@ -280,12 +149,13 @@ class KerasSupernet:
         """Update what has a part in the architectures that have learned."""
         forward, given, numbers = self.net.forward, (values, self._momenta, gradients), self._numbers_at(rate)
         first, *others = learned
-        if isinstance(first, Genotype) and not others and forward.space.rules.output == "loose ends":
+        as_data = forward.has_graph and forward.space.rules.output == "loose ends"
+        if as_data and isinstance(first, Genotype) and not others:
             update = _path_updated(forward, bool(self._most), self._idle)
             self._assign(*update(*given, self._known(first), *numbers))
         else:
             each_uses = [used_slots(self.network, each) for each in learned]
-            used = [ops.convert_to_tensor(np.any(slots, 0)) for slots in zip(*each_uses, strict=True)]
+            used = [ops.convert_to_tensor(np.any(slots, 0), "bool") for slots in zip(*each_uses, strict=True)]
             update = _union_updated(bool(self._most), self._idle)
             self._assign(*update(*given, used, *numbers))
 
@@ -305,7 +175,7 @@ class KerasSupernet:
 
     def state(self) -> State:
         """Weights, and the momenta that are not zero."""
-        momenta = named(self.net.forward.stacks, self._momenta, MOMENTUM)
+        momenta = parameters_by_name(self.net.forward.stacks, self._momenta, MOMENTUM)
         return {**self.net.state(), **{name: value for name, value in momenta.items() if value.any()}}
 
     def load_state(self, state: State) -> None:
@@ -313,7 +183,9 @@ class KerasSupernet:
         momenta = self.net.load_state(state)
         zeros = {name: np.zeros(shape, np.float32) for name, shape in supernet_shapes(self.network).items()}
         with self.machine.scope():
-            self._momenta = [ops.convert_to_tensor(each.of({**zeros, **momenta})) for each in self.net.forward.stacks]
+            self._momenta = [
+                ops.convert_to_tensor(each.of({**zeros, **momenta}), "float32") for each in self.net.forward.stacks
+            ]
 
 
 @frozen(eq=False)
@@ -404,7 +276,7 @@ def _mixture_gradients(
         logits = forward(arrays, images, Mixed(mixed.cells, weights), given_masks)
         return _loss(ops.convert_to_tensor(targets), logits), logits
 
-    given_masks = None if masks is None else ops.convert_to_tensor(masks)
+    given_masks = None if masks is None else ops.convert_to_tensor(masks, "float32")
     given = [*(values if learn else ()), mixed.weights]
     (loss, logits), (*by_values, by_mixture) = value_and_gradients(loss_of, given, has_more=True)
     return loss, logits, by_values, by_mixture

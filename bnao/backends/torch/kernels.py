@@ -250,28 +250,58 @@ def _depthwise_backward(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of a depthwise convolution by its input and its kernel, those that are wanted.
 
-    A wide kernel's is made by three columns at a time.
+    PyTorch's own of dilated ones take up to ten times as long; here none is left but at odd sizes.
     """
-    groups, _, _, k = kernel.shape
-    pad, strides, dilations = dilation * (k // 2), (stride, stride), (dilation, dilation)
-    rest = (dilations, False, (0, 0), groups)
-    if k <= 3 or x.numel() < _FEW_FOR_SPLIT or not by_weights:
-        by_x, by_kernel, _ = _convolution_backward(
-            g, x, kernel, None, strides, (pad, pad), *rest, (by_input, by_weights, False)
-        )
+    if stride == dilation == 2:
+        # every tap reads an even pixel: a convolution without dilation of these
+        even = x[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
+        by_even, by_kernel = _depthwise_backward(g, even, kernel, 1, 1, by_input, by_weights)
+        if by_even is None:
+            return None, by_kernel
+        by_x = torch.zeros_like(x)
+        by_x[:, :, ::2, ::2] = by_even
         return by_x, by_kernel
-    by_x = None
-    if by_input:
-        by_x = _convolution_backward(g, x, kernel, None, strides, (pad, pad), *rest, (True, False, False))[0]
+    return (
+        _depthwise_by_input(g, x, kernel, stride, dilation) if by_input else None,
+        _depthwise_by_kernel(g, x, kernel, stride, dilation) if by_weights else None,
+    )
+
+
+def _depthwise_by_input(g: Tensor, x: Tensor, kernel: Tensor, stride: int, dilation: int) -> Tensor:
+    """At stride 1 a convolution with the kernel upside down, which is quicker than PyTorch's own."""
+    groups, _, _, k = kernel.shape
+    pad = dilation * (k // 2)
+    if stride == 1:
+        return F.conv2d(g, kernel.flip(2, 3), None, 1, pad, dilation, groups)
+    sizes = (stride, stride), (pad, pad), (dilation, dilation), False, (0, 0), groups
+    by_x: Tensor = _convolution_backward(g, x, kernel, None, *sizes, (True, False, False))[0]
+    return by_x
+
+
+def _depthwise_by_kernel(g: Tensor, x: Tensor, kernel: Tensor, stride: int, dilation: int) -> Tensor:
+    """A dilated kernel's on the four lattices of every second pixel; a wide one's by three columns at a time."""
+    groups, _, _, k = kernel.shape
+    if stride == 1 and dilation == 2 and x.shape[2] % 2 == x.shape[3] % 2 == 0:
+        g, x, dilation = _lattices(g), _lattices(x), 1
+    pad = dilation * (k // 2)
+    rest = ((dilation, dilation), False, (0, 0), groups, (False, True, False))
+    if k <= 3 or dilation > 1 or x.numel() < _FEW_FOR_SPLIT:
+        whole: Tensor = _convolution_backward(g, x, kernel, None, (stride, stride), (pad, pad), *rest)[1]
+        return whole
     parts = []
     for column in range(0, k, 3):
         first = min(column, k - 3)
-        padded = F.pad(x, (pad - dilation * first, pad - dilation * (k - 3 - first)))
-        part = _convolution_backward(g, padded, kernel[..., :3], None, strides, (pad, 0), *rest, (False, True, False))[
-            1
-        ]
+        padded = F.pad(x, (pad - first, pad - (k - 3 - first)))
+        part = _convolution_backward(g, padded, kernel[..., :3], None, (stride, stride), (pad, 0), *rest)[1]
         parts.append(part[..., column - first :])
-    return by_x, torch.cat(parts, 3)
+    return torch.cat(parts, 3)
+
+
+def _lattices(x: Tensor) -> Tensor:
+    """The pixels of even and odd rows and columns as four images of half the size, (4 n, channels, ...)."""
+    n, c, height, width = x.shape
+    pixels = x.permute(0, 2, 3, 1).reshape(n, height // 2, 2, width // 2, 2, c).permute(0, 2, 4, 1, 3, 5)
+    return pixels.reshape(4 * n, height // 2, width // 2, c).permute(0, 3, 1, 2)
 
 
 class _GroupedNorm(torch.autograd.Function):
