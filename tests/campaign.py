@@ -274,7 +274,7 @@ def _retyped(content: bytes, rng: random.Random, *, by_hand: bool) -> bytes:
         return _flip_digit(content, rng)
     if by_hand:
         said.pop("sha256", None)
-    place = rng.choice([*_places(said)])
+    place = rng.choice([place for place in _places(said) if place != ("sha256",)])
     holder = said
     for key in place[:-1]:
         holder = holder[key]
@@ -309,6 +309,8 @@ DAMAGE = {
 _OWN = ("tables/table.csv", "tables/genotypes.txt", "run/config.toml")
 # of which nothing depends on every byte
 _FREE = ("log.jsonl", ".lock")
+# of which nothing else tells that they must be there
+_SPARE = (".lock", "checkpoint-earlier.safetensors")
 
 
 def damage(path: Path, kind: str, seed: int) -> None:
@@ -432,7 +434,7 @@ class Campaign:
                 if command.words[0] == "check" and self._right[command][0]["finished"] > json.loads(out)["finished"]:
                     return Verdict("refused", out)  # a folder without its result is one that was stopped, as it says
                 edited = (
-                    case.damage == "by hand" or place in _OWN or (command.words[0] == "check" and case.file == ".lock")
+                    case.damage == "by hand" or place in _OWN or (command.words[0] == "check" and case.file in _SPARE)
                 )
                 return Verdict("edited" if edited else "different", f"{out[-500:]}\n{said}")
             if command.words[0] == "check" and not said:
