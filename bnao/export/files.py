@@ -121,8 +121,8 @@ def _weights_in(folder: Path, genotype: str | None) -> Path:
         # without its error the best network might be another's
         if not path.stem.endswith(".checkpoint") and not result.is_file():
             raise RunError(
-                f"{folder} lacks {TRAININGS}/{result.name}, the result of {path.name}; run the same bnao evaluate again, "
-                "or give a weights file"
+                f"{folder} lacks {TRAININGS}/{result.name}, the result of {path.name}; run the same bnao evaluate "
+                "again, or give a weights file"
             )
     errors: dict[str, dict[Path, float]] = {}
     for path in sorted((folder / TRAININGS).glob("*.json")):
