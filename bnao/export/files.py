@@ -116,6 +116,14 @@ def _evaluation(folder: Path) -> Path:
 
 def _weights_in(folder: Path, genotype: str | None) -> Path:
     """Return the weights file of a genotype's best training in an evaluation's folder, or of the best genotype's."""
+    for path in (folder / TRAININGS).glob("*.safetensors"):
+        result = path.with_suffix(".json")
+        # without its error the best network might be another's
+        if not path.stem.endswith(".checkpoint") and not result.is_file():
+            raise RunError(
+                f"{folder} lacks {TRAININGS}/{result.name}, the result of {path.name}; run the same bnao evaluate "
+                "again, or give a weights file"
+            )
     errors: dict[str, dict[Path, float]] = {}
     for path in sorted((folder / TRAININGS).glob("*.json")):
         content = read_json(path)
