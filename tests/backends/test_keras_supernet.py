@@ -520,7 +520,7 @@ def test_what_this_backend_does_not_know_is_refused_by_name():
 
 
 def test_a_loss_that_is_no_number_stops_with_step_genotype_and_rate():
-    training = TrainingConfig(batch_size=B, learning_rate=1e30, gradient_norm=0.0)
+    training = TrainingConfig(batch_size=B, learning_rate=1e9, gradient_norm=0.0)
     net = load("keras").supernet(SearchConfig(network=NETWORK, training=training), small_dataset())
 
     with pytest.raises(DivergedError, match=r"round 1, step \d+, learning rate \S+e\+\d+, genotype \d:"):
