@@ -202,7 +202,9 @@ class StepSearch:
             keep_about(run, about or origin(None, self.config.machine))
         self.scores = self.journal.scores()
         images = self.supernet.scored_images or 0
-        self.listen(steps_plan(self.config, self.steps, images, reranks=rerank is not None))
+        plan = steps_plan(self.config, self.steps, images, reranks=rerank is not None)
+        self.journal.keep_plan(plan)
+        self.listen(plan)
         if self.journal.last is not None:
             self.restore(self.journal.last)
         elif self.config.from_supernet is not None:
