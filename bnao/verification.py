@@ -26,7 +26,19 @@ from bnao.evaluation.trainings import TestedNetwork
 from bnao.files import MOST_JSON, file_is_intact, read_regular
 from bnao.network.state import read_weights
 from bnao.provenance import ABOUT, STUDY
-from bnao.run import CONFIG, LOCK, LOG, UNFINISHED, is_event, made_of, number, read_config, read_json, understanding
+from bnao.run import (
+    CONFIG,
+    LOCK,
+    LOG,
+    PLAN,
+    UNFINISHED,
+    is_event,
+    made_of,
+    number,
+    read_config,
+    read_json,
+    understanding,
+)
 from bnao.space.spaces import parse_in
 from bnao.stability import StabilityEntry, StabilityStudy
 from bnao.strategies.journal import (
@@ -271,6 +283,9 @@ _EVERYWHERE: Mapping[str, Read] = {
     re.escape(CONFIG): _settings,
     re.escape(LOG): _log,
     re.escape(LOCK): _any,
+    re.escape(PLAN): _content(lambda content: [number(phase["units"]) for phase in content["phases"]]),
+    # of trackers, and of processes that share a folder
+    r"track\.csv|mlflow\.db|(tensorboard|wandb)/.+|.+/[^/]+\.lock": _any,
     re.escape(ABOUT): _content(lambda content: (content["data"], content["versions"].items(), content["cpus"])),
 }
 
@@ -303,15 +318,20 @@ _KNOWN: Mapping[str, Mapping[str, Read]] = {
         r"trainings/[^/]+\.json": _content(lambda content: number(content["kendall_tau"])),
         r"[a-z0-9-]+\.(svg|png)": _any,
     },
-    "store": {_STORED.pattern: _training, r"[0-9a-f]{2}/[0-9a-f]{24}\.checkpoint\.safetensors": _weights},
+    "store": {
+        _STORED.pattern: _training,
+        r"[0-9a-f]{2}/[0-9a-f]{24}\.checkpoint\.safetensors": _weights,
+        r"[0-9a-f]{2}/[0-9a-f]{24}\.lock": _any,
+    },
 }
 
 
 _RESULTS = {"search": RESULT, "evaluation": EVALUATION, "study": STUDY}
+_OF_TRACKERS = ("tensorboard", "wandb")
 _FOLDERS: Mapping[str, Sequence[str]] = {
-    "search": ("candidates", "landmarks"),
-    "evaluation": ("trainings",),
-    "study": ("supernets", "searches", "trainings"),
+    "search": ("candidates", "landmarks", *_OF_TRACKERS),
+    "evaluation": ("trainings", *_OF_TRACKERS),
+    "study": ("supernets", "searches", "trainings", *_OF_TRACKERS),
     "store": (),
 }
 

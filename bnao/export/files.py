@@ -12,7 +12,6 @@ from attrs import frozen
 
 from bnao.config.evaluation import EvaluateConfig
 from bnao.errors import BackendError, BnaoError, ExportError, GenotypeError, RunError
-from bnao.evaluation.references import read_genotype, reference
 from bnao.export import onnx
 from bnao.network.state import read_weights
 from bnao.network.trained import Trained, trained_of
@@ -21,6 +20,7 @@ from bnao.run import CONFIG, number, read_config, read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import Reading
 from bnao.space.spaces import SearchSpace, space_named
+from bnao.strategies.references import read_genotype, reference
 from bnao.streams import stream
 
 #: every built-in format, and the backend whose network it is held against where none is named
