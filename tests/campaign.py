@@ -99,9 +99,9 @@ class Verdict:
     """What a command did with a damaged file.
 
     Attributes:
-        kind: right: ``refused`` in a line, the ``same`` result, or ``listed`` as it is now; wrong: ``traceback``, ``different`` with exit code
-            0, ``hang``, or ``lines``: no refusal of one line. ``edited``: another result of a file whose checksum was
-            taken out, as of an edit by hand.
+        kind: right: ``refused`` in a line, the ``same`` result, or ``listed`` as it is now. Wrong: ``traceback``,
+            ``different`` with exit code 0, ``hang``, or ``lines``: no refusal of one line. Neither: ``edited``, another
+            result of a file whose checksum was taken out, as of an edit by hand.
         text: what was printed, or the traceback.
     """
 
