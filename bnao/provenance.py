@@ -19,6 +19,7 @@ from bnao.config.fields import to_settings
 from bnao.config.settings import MachineConfig
 from bnao.data.dataset import LabelledImages
 from bnao.errors import DataError, RunError
+from bnao.files import MOST_TABLE, read_regular
 from bnao.protocols import Backend
 from bnao.run import Run, understanding
 from bnao.version import VERSION
@@ -30,6 +31,9 @@ ABOUT = "run.json"
 
 #: the file of a finished study
 STUDY = "study.json"
+
+#: the file of an evaluation
+EVALUATION = "evaluation.json"
 
 About = Mapping[str, Any]
 
@@ -50,7 +54,7 @@ def about_table(path: Path) -> About:
         DataError: it cannot be read.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MOST_TABLE)
     except OSError as error:
         raise DataError(f"cannot read the table {path}: {error.strerror}") from None
     return {"fingerprint": hashlib.blake2b(content, digest_size=16).hexdigest(), "description": f"table {path}"}

@@ -9,13 +9,16 @@ import contextlib
 import json
 import os
 import platform
+import types
+import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from bnao.config.fields import build, read_toml, settings_of, to_toml, worded
-from bnao.errors import BnaoError, ConfigError, GenotypeError, RunError, WriteError
+from bnao.errors import ConfigError, GenotypeError, RunError, WriteError
+from bnao.files import MOST_JSON, MOST_SETTINGS, NO_CHECKSUM, is_intact, parse_json, read_regular, with_checksum
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -23,8 +26,13 @@ Event = Mapping[str, Any]
 
 CONFIG = "config.toml"
 LOG = "log.jsonl"
+PLAN = "plan.json"
 LOCK = ".lock"
-_UNFINISHED = ".unfinished"
+UNFINISHED = ".unfinished"
+
+#: what an error says of a file whose checksum is not that of its bytes
+DAMAGED = "is damaged or was changed: its bytes do not have the SHA-256 that stands in it"
+_AGAIN = "bring back a copy of it, or delete it and resume, which makes it again"
 
 #: the version of every JSON file in a run's folder
 FORMAT = 1
@@ -56,7 +64,7 @@ class Folder:
         """
         path = self.folder / name
         # two processes, of two machines even, may keep the same file in a folder that both use
-        unfinished = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}{_UNFINISHED}")
+        unfinished = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}{UNFINISHED}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(unfinished, "wb") as file:
@@ -86,9 +94,21 @@ class Folder:
         with contextlib.suppress(OSError):
             (self.folder / name).unlink(missing_ok=True)
 
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name, in place of a file that has it.
+
+        Raises:
+            WriteError: it cannot be done.
+        """
+        try:
+            os.replace(self.folder / name, self.folder / new)
+        except OSError as error:
+            raise self._cannot_write(new, error) from None
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a versioned JSON file, one line an entry of its lists."""
-        self.write(name, (_readable({"format": FORMAT, **content}) + "\n").encode())
+        versioned = {"format": FORMAT, "sha256": NO_CHECKSUM, **content}
+        self.write(name, with_checksum((_readable(versioned) + "\n").encode()))
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of this folder; see the function ``read_json``."""
@@ -123,7 +143,10 @@ class Run(Folder):
             ) from None
         except OSError as error:
             raise RunError(f"cannot write in {folder}: {error.strerror}") from None
-        for left in folder.rglob(f"*{_UNFINISHED}"):
+        if (folder / LOG).exists() and not (folder / LOG).is_file():
+            self.close()  # appending to a pipe would wait for a reader
+            raise RunError(f"{folder / LOG} is not a regular file; remove it")
+        for left in folder.rglob(f"*{UNFINISHED}"):
             left.unlink(missing_ok=True)
 
     @classmethod
@@ -141,7 +164,7 @@ class Run(Folder):
             raise RunError(f"cannot make the folder {folder}: {error.strerror}; name another with --out") from None
         run = cls(folder)
         try:
-            run.write(CONFIG, to_toml(config).encode())
+            run.write_config(config)
         except BaseException:
             run.close()
             raise
@@ -168,6 +191,10 @@ class Run(Folder):
         folder = Path(folder)
         return cls.open(folder) if check_takes(folder, config) else cls.create(folder, config)
 
+    def write_config(self, config: object) -> None:
+        """Write the settings, with their checksum in the first line, which a file that is cut short still has."""
+        self.write(CONFIG, with_checksum(f'# sha256 = "{NO_CHECKSUM}"\n{to_toml(config)}'.encode()))
+
     def config(self, kind: type[C]) -> C:
         """Return the settings the run was started with."""
         return read_config(self.folder, kind)
@@ -184,6 +211,10 @@ class Run(Folder):
     ) -> None:
         self.close()
 
+    def keep_plan(self, plan: Event) -> None:
+        """Keep the event that says what will be done, for other processes that watch the run."""
+        self.write_json(PLAN, plan)
+
     def log(self, event: Event) -> None:
         """Add one event to the log, a JSON object on a line of its own."""
         try:
@@ -193,23 +224,58 @@ class Run(Folder):
             raise self._cannot_write(LOG, error) from None
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield the events of the log in order, without lines that are cut off or not an event."""
-        with (
-            contextlib.suppress(FileNotFoundError),
-            open(self.folder / LOG, encoding="utf-8", errors="replace") as file,
-        ):
-            for line in file:
-                if line.endswith("\n"):
-                    with contextlib.suppress(json.JSONDecodeError):
-                        event = json.loads(line)
-                        if isinstance(event, dict) and "event" in event:
-                            yield event
+        """Yield the events of the log; see the function ``read_events``."""
+        return read_events(self.folder)
 
     def rewind_log(self, keep: Callable[[dict[str, Any]], bool]) -> None:
         """Remove from the log the events that will happen again."""
         if self.has(LOG):
             kept = [json.dumps(event) + "\n" for event in self.events() if keep(event)]
             self.write(LOG, "".join(kept).encode())
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process is working in a folder now."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / LOCK).is_file():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # of someone else's folder nobody here can work in
+        return False
+
+
+def read_events(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a run's log in order, without lines that are cut off or not an event."""
+    with (
+        contextlib.suppress(FileNotFoundError),
+        open(folder / LOG, encoding="utf-8", errors="replace") as file,
+    ):
+        for line in file:
+            if line.endswith("\n"):
+                event = event_of(line)
+                if event is not None:
+                    yield event
+
+
+def is_event(line: str) -> bool:
+    """Return whether a line of a log is an event."""
+    return event_of(line) is not None
+
+
+def event_of(line: str) -> dict[str, Any] | None:
+    """Return the event of a line of the log; None if it is not one."""
+    try:
+        event = parse_json(line)
+    except ValueError:
+        return None
+    places = [event.get(name, 0) for name in ("round", "step")] if isinstance(event, dict) else [None]
+    known = isinstance(event, dict) and isinstance(event.get("event"), str)
+    return event if known and all(type(place) is int for place in places) else None
 
 
 def _readable(content: Mapping[str, Any]) -> str:
@@ -228,8 +294,14 @@ def check_is_free(folder: Path) -> None:
     """Raise RunError if a new run cannot use the folder: it holds a run or anything else."""
     if (folder / CONFIG).is_file():
         raise RunError(f"{folder} already holds a run; resume it with --resume {folder}, or name another --out")
-    if folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(map(_is_work, folder.iterdir()))):
         raise RunError(f"{folder} is not empty and holds no run; name another folder with --out")
+
+
+def _is_work(entry: Path) -> bool:
+    """Return whether an entry of a folder is more than what a kill leaves before the settings are written."""
+    begun = entry.name.startswith(f"{CONFIG}.") and entry.name.endswith(UNFINISHED)
+    return entry.name != LOCK and not begun
 
 
 def check_takes(folder: Path, config: object) -> bool:
@@ -254,15 +326,17 @@ def understanding(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         what = error if isinstance(error, GenotypeError) else "it lacks what bnao wrote in it"
-        raise RunError(f"{path} was changed by hand or by another program: {what}; start in another folder") from None
+        raise RunError(f"{path} was changed by hand or by another program: {what}; {_AGAIN}") from None
 
 
 def check_is_run(folder: Path) -> None:
     """Raise RunError if the folder holds no run."""
     if not folder.is_dir():
         raise RunError(f"no folder {folder}; a run is the folder that bnao search made")
+    if (folder / LOCK).is_file() and not (folder / CONFIG).exists() and not any(map(_is_work, folder.iterdir())):
+        raise RunError(f"{folder} holds no work: it was stopped before its settings were written; begin it anew there")
     if not (folder / CONFIG).is_file():
         raise RunError(f"{folder} holds no run (no {CONFIG} in it); a run is the folder that bnao search made")
 
@@ -271,15 +345,21 @@ def read_config(folder: str | Path, kind: type[C]) -> C:
     """Read the settings a run was started with, without working in its folder.
 
     Raises:
-        RunError: no run there.
+        RunError: no run there, or its config file is damaged.
         ConfigError: its config file was changed into something that is none.
     """
     folder = Path(folder)
     check_is_run(folder)
+    path = folder / CONFIG
+    settings = read_toml(path)
     try:
-        return build(kind, read_toml(folder / CONFIG))
-    except BnaoError as error:
-        raise type(error)(f"{folder / CONFIG}: {error}") from None
+        if is_intact(read_regular(path, MOST_SETTINGS)) is False:
+            raise RunError(f"{path} {DAMAGED}; bring back a copy of it, or if you changed it, remove its first line")
+        if not settings:
+            raise RunError(f"{path} is empty, and a run's file has every setting; bring back a copy of it")
+        return build(kind, settings)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def check_same_settings(folder: Path, config: object) -> None:
@@ -309,18 +389,53 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """Read a JSON file of a run's folder.
 
     Raises:
-        RunError: absent, not JSON, or of a format this version does not know.
+        RunError: absent, not JSON, damaged, or of a format this version does not know.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        written = read_regular(path, MOST_JSON)
+        intact = is_intact(written)
+        content = parse_json(written.decode(), finite=not intact)  # a score that bnao wrote may be -inf
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
-        raise RunError(f"{path} is not JSON: {error}") from None
+        raise RunError(f"{path} is not JSON: {error}; {_AGAIN}") from None
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
-        raise RunError(f"{path} has format {found}; this version of bnao reads format {FORMAT}")
-    return dict(content)
+        raise RunError(f"{path} has format {repr(found)[:60]}; this version of bnao reads format {FORMAT}")
+    if intact is False:
+        raise RunError(f"{path} {DAMAGED}; {_AGAIN}")
+    return {name: value for name, value in content.items() if name != "sha256"}
+
+
+def number(value: object) -> float:
+    """Return a number that a JSON file has.
+
+    Raises:
+        TypeError: it is something else.
+
+    >>> number(1), number(0.5)
+    (1.0, 0.5)
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
+
+
+def made_of(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Make an object of the values that a JSON file has, each of the type that the class declares.
+
+    Raises:
+        TypeError: one has another type, or there is none of that name; the name is told.
+    """
+    for name, declared in typing.get_type_hints(kind).items():
+        members = typing.get_args(declared) if isinstance(declared, types.UnionType) else (declared,)
+        kinds = {typing.get_origin(member) or member for member in members}
+        value = values.get(name)
+        if name not in values or type(value) in kinds or (type(value) is int and float in kinds):
+            continue
+        if isinstance(value, bool) or not isinstance(value, tuple(kinds)):
+            raise TypeError(f"{name} is {value!r}")
+    return kind(**values)
 
 
 def round_off(value: float, digits: int = 6) -> float:

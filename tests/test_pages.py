@@ -184,7 +184,8 @@ PYTHON = [
 
 
 @pytest.mark.parametrize(("page", "number", "block"), PYTHON, ids=[f"{page} {number}" for page, number, _ in PYTHON])
-def test_a_pages_python_runs(page, number, block, capsys):
+def test_a_pages_python_runs(page, number, block, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     exec(block, {"__name__": "page"})
 
     for line in block.splitlines():

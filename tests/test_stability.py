@@ -14,6 +14,7 @@ from bnao.cli import main
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.config.stability import StabilityConfig
 from bnao.errors import ConfigError
+from bnao.events import EVENTS
 from bnao.network.size import count_parameters
 from bnao.run import Run, read_config
 from bnao.space.spaces import SPACES
@@ -127,8 +128,11 @@ def test_a_comparison_that_was_stopped_ends_as_if_it_had_not_been():
         methods=("nao", "spos"), searches=2, space="nas-bench-201", steps=4, channels=4, evaluate_epochs=1,
         machine=search_config(StabilityConfig(), "nao", 0).machine.__class__(backend="pretend"),
     )  # fmt: skip
+    events = []
     with Run.create("whole", config) as run:
-        whole = study_stability(config, run)
+        whole = study_stability(config, run, events.append)
+    searched = [set(event) - {"event"} for event in events if event["event"] == "searched"]
+    assert searched == [set(EVENTS["study_stability"]["searched"])] * 4
     for stop in (("update", 5), ("searched", 1), ("trained", 1)):
         told = []
 

@@ -2,15 +2,24 @@
 
 from attrs import frozen
 
+from bnao.config.bounds import (
+    MOST_BATCH,
+    MOST_REPEATS,
+    MOST_SEED,
+)
 from bnao.config.fields import section, setting
-from bnao.config.settings import DataConfig, MachineConfig, NetworkConfig
+from bnao.config.settings import (
+    DataConfig,
+    MachineConfig,
+    NetworkConfig,
+)
 
 
 @frozen
 class StandAloneTrainingConfig:
     """Training of one network from scratch (Sec. 5 and its appendix)."""
 
-    batch_size: int = setting(128, "Batch size.", least=2)
+    batch_size: int = setting(128, "Batch size.", least=2, most=MOST_BATCH)
     learning_rate: float = setting(0.025, "Initial learning rate.", least=0)
     learning_rate_end: float = setting(0.0, "Final learning rate of the cosine schedule.", least=0)
     schedule: str = setting("cosine", "Learning rate schedule.", choices=("cosine", "exponential"))
@@ -40,9 +49,11 @@ class EvaluateConfig:
     """Stand-alone training of chosen genotypes."""
 
     preset: str = setting("paper", "Preset that these settings are based on.", has_option=False)
-    seed: int = setting(0, "Random seed of the first repeat; the next repeats use the next seeds.", least=0)
+    seed: int = setting(
+        0, "Random seed of the first repeat; the next repeats use the next seeds.", least=0, most=MOST_SEED
+    )
     epochs: int = setting(600, "Training epochs.", least=1)
-    repeats: int = setting(1, "Trainings per genotype, each with its own seed.", least=1)
+    repeats: int = setting(1, "Trainings per genotype, each with its own seed.", least=1, most=MOST_REPEATS)
     max_multiply_adds: int | None = setting(
         None,
         "Refuse networks with more multiply-adds; with --channels auto, make each as wide as this allows.",

@@ -14,8 +14,13 @@ import attrs
 from attrs import Attribute, field
 
 from bnao.errors import ConfigError
+from bnao.files import MOST_SETTINGS, read_regular
 
 C = TypeVar("C")
+
+#: largest number of a setting that has no bound of its own: beyond it no work would end
+MOST = 1_000_000_000
+_FAR = 100_000
 Settings = Mapping[str, Any]
 
 
@@ -39,12 +44,19 @@ def _check(
     ):
         wanted = " or ".join(_KIND_NAMES[kind] for kind in kinds if kind is not type(None))
         raise ConfigError(f"{name} is {told(value)}; it must be {wanted}")
+    if isinstance(value, str) and not _is_text(value):
+        raise ConfigError(
+            f"{name} is {value!r}; it must be text in UTF-8 without NUL, which a file of settings can hold"
+        )
     if isinstance(value, str) and choices and value not in choices:
         raise ConfigError(f"{name} is {value!r}; it can be {', '.join(choices)}")
     if is_number and float in kinds and not _is_finite(value):
         raise ConfigError(f"{name} is {told(value)}; it must be a finite number")
     if is_number and value in words.values():
         return
+    # a bound that nobody comes near is told to those alone who are beyond it
+    if is_number and most is not None and most > _FAR and value <= most:  # type: ignore[operator]  # is_number says so
+        most = None
     if is_number and not ((least is None or value >= least) and (most is None or value <= most)):  # type: ignore[operator]  # is_number says it is one
         bounds = " and ".join(
             f"{sign} {bound if isinstance(bound, int) else f'{bound:g}'}"
@@ -53,6 +65,13 @@ def _check(
         )
         others = "".join(f", or {number} ({word})" for word, number in words.items())
         raise ConfigError(f"{name} is {told(value)}; it must be {bounds}{others}")
+
+
+def _is_text(value: str) -> bool:
+    try:
+        return "\0" not in value and value.encode() is not None
+    except UnicodeEncodeError:  # bytes of a command line that are not UTF-8
+        return False
 
 
 def _is_finite(value: Any) -> bool:
@@ -90,6 +109,7 @@ def setting(
     least: float | None = None,
     most: float | None = None,
     choices: Sequence[str] = (),
+    also: Callable[[str], bool] | None = None,
     words: Mapping[str, int] | None = None,
     has_option: bool = True,
     from_data: bool = False,
@@ -102,8 +122,9 @@ def setting(
         default: its value in the paper's own setting.
         text: one line of help for people.
         least: smallest value allowed.
-        most: largest value allowed.
+        most: largest value allowed; None: ``MOST``.
         choices: the texts allowed.
+        also: which other texts are allowed, such as names of things that are not bnao's.
         words: numbers with a meaning of their own, which the bounds do not hold for, by the word that stands for each.
         has_option: whether the command line has an option of its name.
         from_data: the data set decides it: neither an option nor in the file.
@@ -114,11 +135,13 @@ def setting(
     meant = dict(words or {})
 
     def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
-        _check(attribute.name, value, kinds_of(attribute), least, most, choices, meant)
+        allowed = () if also is not None and isinstance(value, str) and also(value) else choices
+        _check(attribute.name, value, kinds_of(attribute), least, MOST if most is None else most, allowed, meant)
 
     metadata = {
         "help": text,
         "choices": tuple(choices),
+        "also": also,
         "words": meant,
         "has_option": has_option,
         "from_data": from_data,
@@ -136,6 +159,7 @@ def several(
     read: Callable[[str], Any] = str,
     check: Callable[[tuple[Any, ...]], bool] = lambda values: True,
     wanted: str = "texts",
+    none: str | None = None,
     fixed: bool = True,
 ) -> Any:
     """Declare a setting that is a tuple; a text is read as its values separated by commas.
@@ -144,8 +168,10 @@ def several(
         default: its values in the paper's own setting.
         text: one line of help for people.
         read: makes a value from its text; raises ValueError for another text.
-        check: whether values that were given may stand together; never asked about the default.
+        check: whether values that were given may stand together; never asked about the default. It may raise a
+            ConfigError of its own.
         wanted: what the error for other values asks for.
+        none: a text that stands for no value at all.
         fixed: as in ``setting``.
 
     Raises:
@@ -154,6 +180,8 @@ def several(
 
     def convert(value: Any) -> Any:
         """Return the tuple of values, or what was given where it is not one."""
+        if none is not None and value == none:
+            return ()
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, (tuple, list)):
             return value
@@ -170,7 +198,15 @@ def several(
         if values != default and not (kinds <= {kind} and check(values)):
             raise ConfigError(f"{attribute.name} is {listed(values)!r}; it must be {wanted}")
 
-    metadata = {"help": text, "choices": (), "words": {}, "has_option": True, "from_data": False, "fixed": fixed}
+    metadata: dict[str, Any] = {
+        "help": text,
+        "choices": (),
+        "also": None,
+        "words": {},
+        "has_option": True,
+        "from_data": False,
+        "fixed": fixed,
+    }
     return field(default=default, validator=validate, converter=convert, metadata=metadata, kw_only=True)
 
 
@@ -333,8 +369,11 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ConfigError: no such file, or not TOML, with the line.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(read_regular(path, MOST_SETTINGS).decode())
     except OSError as error:
         raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is not a file of settings: its brackets are nested too deeply") from None
     except ValueError as error:  # not TOML, not UTF-8, or a number of more digits than Python reads
-        raise ConfigError(f"{path} is not TOML: {error}") from None
+        # of a number that is too long Python says how to allow it, which is no help here
+        raise ConfigError(f"{path} is not TOML: {str(error).partition('; use sys.')[0]}") from None

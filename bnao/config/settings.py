@@ -6,7 +6,21 @@ The defaults are the paper's (Sec. 5 and its appendix; docs/training.md); preset
 from attrs import evolve, frozen
 
 from bnao.config.arms import MOST_ALPHA
+from bnao.config.bounds import (
+    MOST_BATCH,
+    MOST_CELLS,
+    MOST_CHANNELS,
+    MOST_CLASSES,
+    MOST_COUNT,
+    MOST_GENOTYPES,
+    MOST_PIXELS,
+    MOST_SEED,
+    MOST_THREADS,
+    MOST_UNITS,
+)
 from bnao.config.fields import section, setting, told
+from bnao.config.plugins import is_own_space
+from bnao.config.proxies import zero_cost_scores
 from bnao.config.strategies import STEP_LEVEL, gradient
 from bnao.config.strategies.enas import EnasConfig
 from bnao.config.strategies.evolution import FairnasConfig, SposConfig
@@ -18,25 +32,12 @@ from bnao.config.training import check_splits
 from bnao.errors import ConfigError
 from bnao.sampler import SAMPLERS
 
-#: far beyond any network that is trained; larger ones could be counted, but nothing could hold them
-MOST_CHANNELS = 16_384
-MOST_CELLS = 1_000
-MOST_CLASSES = 1_000_000
-MOST_PIXELS = 16_384
 #: channels that are yet to be chosen for each genotype by a budget
 AUTO = 0
 SPACE_NAMES = ("nao", "nao-large", "darts", "snas", "nasnet", "nas-bench-201")
 CONTROLLERS = (
-    "nao",
-    "nao-paper",
-    "seminas",
-    "ridge",
-    "trees",
-    "evolution",
-    "ageing-evolution",
-    "local-search",
-    "random",
-)
+    "nao", "nao-paper", "seminas", "ridge", "trees", "evolution", "ageing-evolution", "local-search", "random"
+)  # fmt: skip
 #: strategies that decide between rounds, by Algorithm 1: with any controller, or with that of their name
 ROUND_LEVEL = ("nao", "random", "evolution")
 #: those that a backend computes, since they need gradients
@@ -61,13 +62,14 @@ SLOT_RULES = ("hashed", "sorted")
 class NetworkConfig:
     """Network around the cells: their search space and the stack that repeats them."""
 
-    space: str = setting("nao", "Search space the genotypes come from.", choices=SPACE_NAMES)
+    space: str = setting(
+        "nao", "Search space of the genotypes; your own by package.module:name.", choices=SPACE_NAMES, also=is_own_space
+    )
     nodes: int | None = setting(
         None,
         "Nodes per cell; by default the space's own number: 5 for nao and nasnet, 4 for darts, 3 for nas-bench-201.",
-        least=1,
-        most=64,
-    )
+        least=1, most=64,
+    )  # fmt: skip
     channels: int = setting(
         20,
         "Channels of the first cells (C), doubled at each reduction. auto (evaluate and show only): the most that "
@@ -180,7 +182,7 @@ class DataConfig:
     dev_share: float = setting(
         0.1, "Fraction of the training images held out for scoring (the dev set).", least=0.001, most=0.9
     )
-    split_seed: int = setting(0, "Seed of the split into training and dev set.", least=0)
+    split_seed: int = setting(0, "Seed of the split into training and dev set.", least=0, most=MOST_SEED)
     dev_images: int | None = setting(
         None, "Score on this many dev images, always the same ones; by default on all.", least=1
     )
@@ -197,7 +199,9 @@ class DataConfig:
         "Augmentation: random crop after padding (shift), or random resized crop (resized).",
         choices=("shift", "resized"),
     )
-    pad: int = setting(4, "Augmentation: padding on each side before the random crop, in pixels.", least=0)
+    pad: int = setting(
+        4, "Augmentation: padding on each side before the random crop, in pixels.", least=0, most=MOST_PIXELS
+    )
     pad_with: str = setting(
         "zero",
         "Augmentation: pad with black, as the authors do (zero), with the mean of the training images (mean), or "
@@ -218,7 +222,9 @@ class DataConfig:
         least=0,
         most=0.5,
     )
-    cutout: int = setting(0, "Augmentation: side of the cutout square, in pixels; 0 = no cutout.", least=0)
+    cutout: int = setting(
+        0, "Augmentation: side of the cutout square, in pixels; 0 = no cutout.", least=0, most=MOST_PIXELS
+    )
 
 
 @frozen
@@ -231,12 +237,12 @@ class ControllerConfig:
         "patience and selection as in the paper, whatever these say.",
         choices=CONTROLLERS,
     )
-    embedding: int = setting(32, "Dimension of the token embeddings.", least=1)
-    hidden: int = setting(64, "Units of the encoder's and the decoder's LSTM.", least=1)
-    mlp_layers: int = setting(0, "Hidden layers of the predictor's MLP.", least=0)
-    mlp_hidden: int = setting(200, "Units of each hidden layer.", least=1)
+    embedding: int = setting(32, "Dimension of the token embeddings.", least=1, most=MOST_UNITS)
+    hidden: int = setting(64, "Units of the encoder's and the decoder's LSTM.", least=1, most=MOST_UNITS)
+    mlp_layers: int = setting(0, "Hidden layers of the predictor's MLP.", least=0, most=100)
+    mlp_hidden: int = setting(200, "Units of each hidden layer.", least=1, most=MOST_UNITS)
     epochs: int = setting(1000, "Controller epochs per round.", least=1)
-    batch_size: int = setting(100, "Batch size, in sequences.", least=1)
+    batch_size: int = setting(100, "Batch size, in sequences.", least=1, most=MOST_BATCH)
     learning_rate: float = setting(1e-3, "Learning rate of Adam.", least=0)
     gradient_norm: float = setting(5.0, "Clip gradients to this global norm; 0 = no clipping.", least=0)
     predictor_weight: float = setting(
@@ -251,7 +257,7 @@ class ControllerConfig:
     eta: float = setting(
         1.0, "Step size along the predictor's gradient; its multiples 1, 2, 3, ... are tried in turn.", least=0
     )
-    most_steps: int = setting(50, "Largest multiple of eta to try.", least=1)
+    most_steps: int = setting(50, "Largest multiple of eta to try.", least=1, most=100_000)
     held_out: float = setting(
         0.1, "Fraction of the scored genotypes held out to test the predictor; 0 = none.", least=0, most=0.5
     )
@@ -279,16 +285,19 @@ class ControllerConfig:
         "the highest predicted score (predicted), or the same with the seeds' neighbours among them (neighbours).",
         choices=("distance", "predicted", "neighbours"),
     )
-    unlabelled: int = setting(2000, "SemiNAS: unscored genotypes that are learned from with predicted scores.", least=1)
+    unlabelled: int = setting(
+        2000, "SemiNAS: unscored genotypes that are learned from with predicted scores.", least=1, most=MOST_GENOTYPES
+    )
     candidates: int = setting(
         1000, "Ridge and trees: random genotypes compared for a round's proposals, beside all neighbours of the seeds.",
         least=1,
+        most=MOST_GENOTYPES,
     )  # fmt: skip
     explore: float = setting(
         0.5, "Ridge and trees: standard deviations added to a prediction before candidates are compared.", least=0
     )
     kernel: str = setting("gaussian", "Ridge: kernel on the structural features.", choices=("gaussian", "linear"))
-    tournament: int = setting(5, "Evolution: tournament size.", least=1)
+    tournament: int = setting(5, "Evolution: tournament size.", least=1, most=10_000)
     population: int = setting(50, "Ageing evolution: the youngest genotypes, which may become parents.", least=1)
 
 
@@ -300,12 +309,15 @@ class MachineConfig:
     device: str = setting("auto", "Device: auto, cpu, cuda, cuda:1, mps, ...")
     precision: str = setting("float32", "Precision of the forward pass.", choices=("float32", "bfloat16"))
     compile: bool = setting(False, "Compile the network with the framework's compiler.")
-    threads: int | None = setting(None, "Number of CPU threads; by default the framework decides.", least=1)
+    threads: int | None = setting(
+        None, "Number of CPU threads; by default the framework decides.", least=1, most=MOST_THREADS
+    )
     workers: int | None = setting(
         None,
         "Worker processes that decode imagenet's images; 0 = decode in the training process. By default one per "
         "CPU, at most 16.",
         least=0,
+        most=MOST_THREADS,
         fixed=False,
     )
 
@@ -321,32 +333,10 @@ class TableConfig:
     )
 
 
-#: zero-cost scores (``bnao.evaluation.proxies``)
-PROXIES = ("jacob_cov", "naswot", "synflow", "snip", "grad-norm")
 #: fewer trainings say nothing about how several scores are to be weighed
 LEAST_LANDMARKS = 5
 #: what a search's final ranking is by
 RANKINGS = ("score", "fused")
-
-
-def proxy_names(setting_name: str, text: str) -> tuple[str, ...]:
-    """Read names of zero-cost scores, by commas; ``none`` for none.
-
-    Raises:
-        ConfigError: one that does not exist, or stands twice; the setting is named.
-
-    >>> proxy_names("proxies", "jacob_cov, naswot")
-    ('jacob_cov', 'naswot')
-    """
-    if text == "none":
-        return ()
-    names = tuple(name.strip() for name in text.split(","))
-    unknown = [name for name in names if name not in PROXIES]
-    if unknown:
-        raise ConfigError(f"{setting_name}: no zero-cost score {unknown[0]!r}; there is {', '.join(PROXIES)}")
-    if len(set(names)) < len(names):
-        raise ConfigError(f"{setting_name} is {text!r}; it names one twice")
-    return names
 
 
 @frozen
@@ -369,16 +359,16 @@ class SearchConfig:
         "epochs or steps in one piece.",
         choices=(*ROUND_LEVEL, *STEP_LEVEL),
     )
-    seed: int = setting(0, "Random seed.", least=0)
+    seed: int = setting(0, "Random seed.", least=0, most=MOST_SEED)
     rounds: int = setting(4, "Rounds of training, scoring and proposing (L).", least=1)
-    pool: int = setting(1000, "Random genotypes in the first round (n).", least=2)
+    pool: int = setting(1000, "Random genotypes in the first round (n).", least=2, most=MOST_GENOTYPES)
     pool_file: str | None = setting(
         None,
-        "File of genotypes for the first round (X in Alg. 1), one per line, in any notation. They are the whole "
-        "pool; if --pool is given and larger, random genotypes are added.",
+        "File of genotypes for the first round (X in Alg. 1), one per line, in any notation or as RUN:1. They are the "
+        "whole pool; if --pool is given and larger, random genotypes are added.",
     )
-    new: int = setting(300, "New genotypes proposed for each later round.", least=1)
-    n_seeds: int = setting(100, "Best genotypes that new ones are derived from (K).", least=1)
+    new: int = setting(300, "New genotypes proposed for each later round.", least=1, most=MOST_GENOTYPES)
+    n_seeds: int = setting(100, "Best genotypes that new ones are derived from (K).", least=1, most=MOST_GENOTYPES)
     epochs: int = setting(50, "Supernet epochs per round.", least=1)
     steps: int | None = setting(None, "Supernet steps per round (N), instead of epochs.", least=1)
     sharing: str = setting(
@@ -421,11 +411,13 @@ class SearchConfig:
     rescore: str = setting(
         "all", "Genotypes scored in each round: all so far (all), or the newest (new).", choices=("all", "new")
     )
-    max_parameters: int | None = setting(None, "Search only genotypes with at most this many parameters.", least=1)
-    max_multiply_adds: int | None = setting(
-        None, "Search only genotypes with at most this many multiply-adds.", least=1
+    max_parameters: int | None = setting(
+        None, "Search only genotypes with at most this many parameters.", least=1, most=MOST_COUNT
     )
-    top: int = setting(5, "Number of genotypes in the final table.", least=1)
+    max_multiply_adds: int | None = setting(
+        None, "Search only genotypes with at most this many multiply-adds.", least=1, most=MOST_COUNT
+    )
+    top: int = setting(5, "Number of genotypes in the final table.", least=1, most=MOST_GENOTYPES)
     rerank_epochs: int = setting(
         10, "Train the final genotypes alone for this many epochs and rank them by the result; 0 = off.", least=0
     )
@@ -437,9 +429,8 @@ class SearchConfig:
         "Rank in the end by one-shot score, or by it joined with live size and zero-cost scores (fused).",
         choices=RANKINGS,
     )
-    proxies: str = setting(
-        "jacob_cov,naswot",
-        f"Rank by fused: zero-cost scores that are joined, by commas, or none: {', '.join(PROXIES)}.",
+    proxies: tuple[str, ...] = zero_cost_scores(
+        ("jacob_cov", "naswot"), "Rank by fused: zero-cost scores that are joined, separated by commas, or none"
     )
     landmarks: int = setting(
         0,
@@ -472,7 +463,6 @@ class SearchConfig:
             object.__setattr__(self, "controller", evolve(self.controller, controller=self.strategy))
         width(self.network)
         check_splits(self.network.share_over, self.training.split_at)
-        _ = self.proxy_names  # checked as it is read
         if self.score != "accuracy" and (self.sharing == "none" or self.machine.backend == "table"):
             scores = "stand-alone trainings have accuracies" if self.sharing == "none" else "a table has its own scores"
             raise ConfigError(f"score is {self.score}, and {scores}; it must be accuracy")
@@ -480,8 +470,3 @@ class SearchConfig:
             raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
         if self.rank_by == "score" and self.landmarks:
             raise ConfigError(f"landmarks is {self.landmarks}; they are for rank_by fused, and it is {self.rank_by}")
-
-    @property
-    def proxy_names(self) -> tuple[str, ...]:
-        """The zero-cost scores that a fused ranking joins."""
-        return proxy_names("proxies", self.proxies)

@@ -4,14 +4,19 @@ import attrs
 from attrs import frozen
 
 from bnao.config.arms import PlannedSupernet, SamplerSpec, planned_supernets
+from bnao.config.bounds import (
+    MOST_CELLS,
+    MOST_CHANNELS,
+    MOST_GENOTYPES,
+    MOST_REPEATS,
+    MOST_SEED,
+)
 from bnao.config.evaluation import StandAloneTrainingConfig
 from bnao.config.fields import are_rising, listed, section, setting, several
+from bnao.config.proxies import zero_cost_scores
 from bnao.config.settings import (
     DISTINCT,
     DISTINCT_HELP,
-    MOST_CELLS,
-    MOST_CHANNELS,
-    PROXIES,
     SCORES,
     SIZE_HELP,
     SIZE_NAMES,
@@ -19,7 +24,6 @@ from bnao.config.settings import (
     MachineConfig,
     NetworkConfig,
     TrainingConfig,
-    proxy_names,
     width,
 )
 from bnao.config.training import check_splits
@@ -76,8 +80,10 @@ class StudyConfig:
     """The ranking study (paper Sec. 3, Tables 2, 3 and 6): one-shot scores against stand-alone accuracies."""
 
     preset: str = setting("paper", "Preset that these settings are based on.", has_option=False)
-    seed: int = setting(0, "Seed of the choice of genotypes, and the first seed of trainings and supernets.", least=0)
-    genotypes: int = setting(50, "Number of genotypes to rank (n).", least=3)
+    seed: int = setting(
+        0, "Seed of the choice of genotypes, and the first seed of trainings and supernets.", least=0, most=MOST_SEED
+    )
+    genotypes: int = setting(50, "Number of genotypes to rank (n).", least=3, most=MOST_GENOTYPES)
     sizes: tuple[str, ...] = several(
         ("diverse",),
         "Which genotypes: drawn at random (diverse), of about the median size (similar) or of evenly spread sizes "
@@ -125,7 +131,7 @@ class StudyConfig:
         "which is less noisy.",
         choices=SCORES,
     )
-    seeds: int = setting(3, "Supernets per sampler, each with its own seed.", least=1)
+    seeds: int = setting(3, "Supernets per sampler, each with its own seed.", least=1, most=MOST_REPEATS)
     repeats: int = setting(1, "Stand-alone trainings per genotype, each with its own seed.", least=1)
     alone_epochs: int = setting(600, "Epochs of each stand-alone training.", least=1)
     short: tuple[int, ...] = several(
@@ -136,15 +142,13 @@ class StudyConfig:
         check=are_rising,
         wanted=_RISING,
     )
-    proxies: str = setting(
-        "none",
-        f"Also compare zero-cost scores, by commas, and one-shot scores joined with them and live size: "
-        f"{', '.join(PROXIES)}.",
+    proxies: tuple[str, ...] = zero_cost_scores(
+        (), "Also compare zero-cost scores, separated by commas, and one-shot scores joined with them and live size"
     )
     size: str = setting("live-parameters", SIZE_HELP, choices=SIZE_NAMES)
     distinct: str = setting("text", DISTINCT_HELP, choices=DISTINCT)
     top: int = setting(10, "k of precision at k.", least=1)
-    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100)
+    resamples: int = setting(1000, "Bootstrap resamples behind an interval.", least=100, most=MOST_REPEATS)
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
     network: NetworkConfig = section(NetworkConfig)
     data: DataConfig = section(DataConfig)
@@ -157,14 +161,8 @@ class StudyConfig:
         check_splits(self.network.share_over, self.training.split_at)
         if len(set(self.samplers)) < len(self.samplers):
             raise ConfigError(f"samplers is {listed(self.samplers)!r}; it names one twice")
-        _ = self.proxy_names  # checked as it is read
         if self.trained is not None and self.trained < self.genotypes:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
-
-    @property
-    def proxy_names(self) -> tuple[str, ...]:
-        """The zero-cost scores that are compared too; none where there are none."""
-        return proxy_names("proxies", self.proxies)
 
     @property
     def supernets(self) -> tuple[PlannedSupernet, ...]:
@@ -177,24 +175,22 @@ class StudyConfig:
 class ProxiesConfig:
     """Scores of untrained networks.
 
-    >>> ProxiesConfig(proxies="naswot").names
-    ('naswot',)
+    >>> ProxiesConfig(proxies="naswot,snip").proxies
+    ('naswot', 'snip')
     """
 
     preset: str = setting("paper", "The preset these settings began from.", has_option=False)
-    seed: int = setting(0, "Decides images and first weights of the first repeat; the next ones follow.", least=0)
-    proxies: str = setting("jacob_cov,naswot", f"Which scores, by commas: {', '.join(PROXIES)}.")
+    seed: int = setting(
+        0, "Decides images and first weights of the first repeat; the next ones follow.", least=0, most=MOST_SEED
+    )
+    proxies: tuple[str, ...] = zero_cost_scores(("jacob_cov", "naswot"), "Which scores, separated by commas")
     batch: int = setting(64, "Images of a batch, from the train part.", least=2)
-    repeats: int = setting(1, "Batches and first weights for each genotype, each with its own seed.", least=1)
+    repeats: int = setting(
+        1, "Batches and first weights for each genotype, each with its own seed.", least=1, most=MOST_REPEATS
+    )
     network: NetworkConfig = section(lambda: NetworkConfig(channels=36, cells=6))
     data: DataConfig = section(DataConfig)
     machine: MachineConfig = section(MachineConfig)
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
-        _ = self.names  # checked as it is read
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The scores asked for, in order."""
-        return proxy_names("proxies", self.proxies)

@@ -2,9 +2,21 @@
 
 from attrs import frozen
 
+from bnao.config.bounds import (
+    MOST_GENOTYPES,
+    MOST_REPEATS,
+    MOST_SEED,
+)
 from bnao.config.fields import listed, section, setting, several
+from bnao.config.plugins import is_own_space
 from bnao.config.presets import RANKED_NAO, TABLE_NAO
-from bnao.config.settings import CONTROLLERS, SPACE_NAMES, ControllerConfig, MachineConfig, NetworkConfig
+from bnao.config.settings import (
+    CONTROLLERS,
+    SPACE_NAMES,
+    ControllerConfig,
+    MachineConfig,
+    NetworkConfig,
+)
 from bnao.errors import ConfigError
 
 # of a comparison, unless others are named
@@ -50,7 +62,7 @@ class ControllerEntry:
 class ControllersConfig:
     """Controllers compared on a benchmark table."""
 
-    seed: int = setting(0, "Seed of the first search; the next searches use the next seeds.", least=0)
+    seed: int = setting(0, "Seed of the first search; the next searches use the next seeds.", least=0, most=MOST_SEED)
     controllers: tuple[ControllerEntry, ...] = several(
         (
             *(ControllerEntry(name, 25, 50) for name in _WITHOUT_FRAMEWORK),
@@ -67,7 +79,7 @@ class ControllersConfig:
         None, "Column of the scores that a search sees; by default score, accuracy, best_test_acc or c10_valid_200."
     )
     test_column: str | None = setting(None, "Column of the test accuracies that a search is judged by.")
-    pool: int = setting(25, "Random genotypes in the first round.", least=2)
+    pool: int = setting(25, "Random genotypes in the first round.", least=2, most=MOST_GENOTYPES)
     queries: int = setting(500, "Number of genotypes a search may score.", least=2)
     n_seeds: int = setting(20, "Best genotypes that new ones are derived from (K).", least=1)
     network: NetworkConfig = section(NetworkConfig)
@@ -85,8 +97,10 @@ class ControllersConfig:
 class PredictorConfig:
     """A controller's predictor alone, on a benchmark table."""
 
-    seed: int = setting(0, "Seed of the first training; the next trainings use the next seeds.", least=0)
-    space: str = setting("nao", "Search space of the table's genotypes.", choices=SPACE_NAMES)
+    seed: int = setting(
+        0, "Seed of the first training; the next trainings use the next seeds.", least=0, most=MOST_SEED
+    )
+    space: str = setting("nao", "Search space of the table's genotypes.", choices=SPACE_NAMES, also=is_own_space)
     table: str | None = setting(None, "CSV file with a genotype and a score in each row.")
     score_column: str | None = setting(None, "Column of the scores; by default score, accuracy or best_test_acc.")
     sizes: tuple[int, ...] = several(
@@ -96,9 +110,9 @@ class PredictorConfig:
         check=lambda sizes: bool(sizes) and min(sizes) >= 2,
         wanted="whole numbers >= 2, such as 50,100",
     )
-    seeds: int = setting(5, "Trainings per size, each with its own seed.", least=1)
+    seeds: int = setting(5, "Trainings per size, each with its own seed.", least=1, most=MOST_REPEATS)
     steps: int = setting(3000, "Approximate number of Adam steps per training.", least=1)
-    most_held_out: int = setting(5000, "Largest number of held-out genotypes to predict.", least=3)
+    most_held_out: int = setting(5000, "Largest number of held-out genotypes to predict.", least=3, most=MOST_GENOTYPES)
     controller: ControllerConfig = section(lambda: ControllerConfig(**RANKED_NAO, held_out=0.0))
     machine: MachineConfig = section(MachineConfig)
 
@@ -114,7 +128,7 @@ class SizeConfig:
     columns: tuple[str, ...] = several(
         (), "Columns of accuracies; by default all whose names end in a number of epochs."
     )
-    resamples: int = setting(1000, "Bootstrap resamples for each interval.", least=100)
+    resamples: int = setting(1000, "Bootstrap resamples for each interval.", least=100, most=MOST_REPEATS)
 
 
 @frozen
@@ -130,7 +144,8 @@ class AgreementConfig:
         "Search space of the table's genotypes: live size is then a ranking beside the others; with --among by default "
         "nao.",
         choices=SPACE_NAMES,
+        also=is_own_space,
     )
-    draw: int = setting(50, "Genotypes in each random subset.", least=2)
+    draw: int = setting(50, "Genotypes in each random subset.", least=2, most=MOST_GENOTYPES)
     draws: int = setting(1000, "Number of random subsets.", least=2)
-    resamples: int = setting(1000, "Bootstrap resamples for each interval.", least=100)
+    resamples: int = setting(1000, "Bootstrap resamples for each interval.", least=100, most=MOST_REPEATS)

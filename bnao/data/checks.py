@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -126,6 +128,34 @@ def checked_images(
 def size_text(images: NDArray[np.uint8]) -> str:
     """Return the size of images (n, height, width, channels), such as ``32 x 32 x 3``."""
     return " x ".join(map(str, images.shape[1:]))
+
+
+def physical_memory() -> float:
+    """Return the bytes of this machine's memory; infinity where the system does not tell.
+
+    >>> physical_memory() > 2**20
+    True
+    """
+    known = hasattr(os, "sysconf") and {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= os.sysconf_names.keys()
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else math.inf
+
+
+def check_memory(size: int, what: str) -> None:
+    """Refuse what would not fit into the memory of this machine.
+
+    Args:
+        size: bytes.
+        what: an error says has them.
+
+    Raises:
+        DataError: it is more than there is.
+    """
+    memory = physical_memory()
+    if size > memory:
+        raise DataError(
+            f"{what} are {size / 2**30:,.1f} GiB, and this machine's memory has {memory / 2**30:,.1f} GiB; take fewer "
+            f"or smaller ones"
+        )
 
 
 def resize(images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,11 +17,16 @@ from numpy.typing import NDArray
 
 from bnao.data.checks import MOST_CLASSES
 from bnao.errors import DataError
+from bnao.files import check_regular
 
 if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+#: of pixels alone, whatever a file's suffix; left out are those that are programs (EPS) or call others to decode them
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+#: size in bytes of the largest image file that is read
+MOST_BYTES = 1 << 30
 _DEEP_MODES = ("I", "F")  # Pillow's names of what has more than 8 bits per channel begin so
 # what a damaged image may end in: a cut stream, a wrong checksum, a header that is not one
 _DAMAGE = (
@@ -131,14 +137,23 @@ def opened(path: str) -> Iterator[Image.Image]:
     Raises:
         DataError: it cannot be read as one; the file is named.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        check_regular(path, MOST_BYTES)
+        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+            file = Image.open(path, formats=FORMATS)
+        with file as image:
             if image.mode.startswith(_DEEP_MODES):
                 raise DataError(f"{path} has more than 8 bits per channel (mode {image.mode}); save it with 8")
             yield image
     except DataError:
         raise
-    except (*_DAMAGE, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{path} cannot be read as an image: it is damaged, or of another format than {', '.join(FORMATS)}"
+        ) from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise DataError(f"{path} cannot be read as an image: it has more pixels than any that is trained on") from None
+    except _DAMAGE as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from None

@@ -20,9 +20,11 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from bnao.config.settings import STREAMED, DataConfig
-from bnao.data.checks import ARRAYS, LEAST_PIXELS, Images, checked_images, resize
+from bnao.data.checks import ARRAYS, LEAST_PIXELS, Images, check_memory, checked_images, resize
 from bnao.data.folders import class_folders, opened
+from bnao.data.headers import check_headers
 from bnao.errors import DataError
+from bnao.files import MOST_WEIGHTS, check_regular
 
 if TYPE_CHECKING:
     from numpy.lib.npyio import NpzFile
@@ -70,6 +72,8 @@ def read_images(config: DataConfig) -> Images:
             f"{LEAST_PIXELS} x {LEAST_PIXELS}"
         )
     if size is not None:
+        n, channels = len(images.y_train) + len(images.y_test), images.x_train.shape[3]
+        check_memory(n * size[0] * size[1] * channels, f"{images.name}: {n:,} images of {size[0]} x {size[1]} pixels")
         images = evolve(images, x_train=resize(images.x_train, size), x_test=resize(images.x_test, size))
     return images
 
@@ -78,6 +82,7 @@ def _read_path(path: Path, size: tuple[int, int] | None, unreadable: str) -> Ima
     try:
         if path.is_dir():
             return _read_folder(path, size, unreadable)
+        check_regular(path, MOST_WEIGHTS)
         with path.open("rb") as file:
             return _read_npz(file, path.stem, str(path))
     except FileNotFoundError:
@@ -115,6 +120,7 @@ def _read_npz(file: IO[bytes], name: str, where: str) -> Images:
         missing = [array for array in ARRAYS if array not in archive]
         if missing:
             raise DataError(f"{where} lacks {' and '.join(missing)}; an .npz of images has {', '.join(ARRAYS)}")
+        check_headers(archive.zip, where)
         arrays = {array: _read_array(archive, array, where) for array in ARRAYS}
         named = next((key for key in ("classes", "class_names") if key in archive), None)
         names = None if named is None else _read_array(archive, named, where)
@@ -163,6 +169,8 @@ def _read_image_files(
     paths: Sequence[str], size: tuple[int, int] | None, *, skip: bool
 ) -> tuple[NDArray[np.uint8], dict[str, str]]:
     """Read all images as one array: grey if every one of them is, else RGB; and why which files are left out."""
+    if size is not None:
+        check_memory(3 * len(paths) * size[0] * size[1], f"{len(paths):,} images of {size[0]} x {size[1]} pixels")
     read: list[NDArray[np.uint8]] = []
     left_out: dict[str, str] = {}
     for path in paths:

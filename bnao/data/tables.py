@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao.errors import DataError, GenotypeError
+from bnao.files import MOST_TABLE, parse_json, read_regular
 from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.notation.notations import parse
 from bnao.space.spaces import SearchSpace
@@ -92,15 +93,20 @@ def read_rows(path: Path) -> Rows:
     """Read a CSV file's rows.
 
     Raises:
-        DataError: no such file, or no CSV.
+        DataError: no such file, no CSV, or two columns of one name.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows = tuple(reader)
-            return Rows(path, tuple(reader.fieldnames or ()), rows)
+        # a byte-order mark, with which spreadsheets begin a file, is no part of the first column's name
+        reader = csv.DictReader(io.StringIO(read_regular(path, MOST_TABLE).decode("utf-8-sig"), newline=""))
+        rows = tuple(reader)
+        columns = tuple(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read the table {path}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"cannot read the table {path}: {reason}") from None
+    twice = next((name for at, name in enumerate(columns) if name in columns[:at]), None)
+    if twice is not None:
+        raise DataError(f"{path} has two columns {twice!r}; a column's name must be its own")
+    return Rows(path, columns, rows)
 
 
 @frozen(eq=False)
@@ -116,7 +122,8 @@ def read_table(path: Path, space: SearchSpace, score_column: str | None, size_co
     """Read the genotypes, scores and sizes of a CSV file.
 
     Raises:
-        DataError: no such file, a column is missing, or a row's score, size or genotype cannot be; with the line.
+        DataError: no such file, a column is missing, a row's score, size or genotype cannot be, or two rows of one
+            genotype differ; with the lines.
     """
     rows = read_rows(path)
     score_name = rows.column("score", score_column, SCORE_COLUMNS)
@@ -124,7 +131,27 @@ def read_table(path: Path, space: SearchSpace, score_column: str | None, size_co
     if size_column is not None or any(name in rows.columns for name in SIZE_COLUMNS):
         size_name = rows.column("size", size_column, SIZE_COLUMNS)
     sizes = None if size_name is None else rows.numbers(size_name, positive=True)
-    return Table(rows.genotypes(space), rows.numbers(score_name), sizes)
+    genotypes, scores = rows.genotypes(space), rows.numbers(score_name)
+    check_alike(path, genotypes, score_name, scores)
+    if sizes is not None and size_name is not None:
+        check_alike(path, genotypes, size_name, sizes)
+    return Table(genotypes, scores, sizes)
+
+
+def check_alike(path: Path, genotypes: Sequence[Genotype], column: str, values: NDArray[np.float64]) -> None:
+    """Refuse two different values of one genotype.
+
+    Raises:
+        DataError: the lines of both rows are named.
+    """
+    lines: dict[Genotype, tuple[int, float]] = {}
+    for line, (genotype, value) in enumerate(zip(genotypes, values.tolist(), strict=True), start=2):
+        before, known = lines.setdefault(genotype, (line, value))
+        if known != value:
+            raise DataError(
+                f"{path}, lines {before} and {line}: one genotype has the {column} {known:g} and {value:g}; keep one "
+                f"row, or their mean"
+            )
 
 
 def read_truth(path: Path, space: SearchSpace, column: str | None) -> dict[Genotype, float]:
@@ -135,17 +162,9 @@ def read_truth(path: Path, space: SearchSpace, column: str | None) -> dict[Genot
     """
     rows = read_rows(path)
     name = rows.column("accuracy", column, SCORE_COLUMNS)
-    genotypes = rows.genotypes(space)
-    truth: dict[Genotype, float] = {}
-    lines: dict[Genotype, int] = {}
-    for line, (genotype, value) in enumerate(zip(genotypes, rows.numbers(name).tolist(), strict=True), start=2):
-        if truth.setdefault(genotype, value) != value:
-            raise DataError(
-                f"{path}, lines {lines[genotype]} and {line}: one genotype has the {name} {truth[genotype]:g} and "
-                f"{value:g}; keep one row, or their mean"
-            )
-        lines.setdefault(genotype, line)
-    return truth
+    genotypes, values = rows.genotypes(space), rows.numbers(name)
+    check_alike(path, genotypes, name, values)
+    return dict(zip(genotypes, values.tolist(), strict=True))
 
 
 def _genotype_reader(
@@ -164,7 +183,7 @@ def _genotype_reader(
 def _pairs(text: str, name: str) -> Cell:
     """Return a cell from JSON: two [operation, source] pairs a node."""
     try:
-        edges = [Edge(source, operation) for operation, source in json.loads(text)]
+        edges = [Edge(source, operation) for operation, source in parse_json(text)]
         return Cell([Node(pair) for pair in zip(edges[::2], edges[1::2], strict=True)])
     except (ValueError, TypeError) as error:
         if isinstance(error, GenotypeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -17,21 +18,25 @@ from bnao.classification import class_errors, label_ranks
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import AUTO, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
+from bnao.errors import WeightsError
 from bnao.events import phase
+from bnao.files import parse_json
 from bnao.jobs import Job
 from bnao.metrics import Estimate, rank_agreement
 from bnao.network.size import count_multiply_adds, count_parameters, within_budget
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training
 from bnao.protocols import Backend, Listener, StandAlone, Step
-from bnao.provenance import about_images, keep_about, origin
-from bnao.run import Folder, Run, understanding
+from bnao.provenance import EVALUATION, about_images, keep_about, origin
+from bnao.run import Folder, Run, number, understanding
 from bnao.space.genotype import Genotype
 from bnao.strategies.inheritance import Inheritance, SupernetWeights
 from bnao.training import loop
 from bnao.training.steps import stand_alone_epoch_steps
 
-RESULT = "evaluation.json"
+log = logging.getLogger("bnao")
+
+RESULT = EVALUATION
 
 
 @frozen
@@ -159,7 +164,10 @@ def evaluate(
     steps = stand_alone_epoch_steps(config, whole)
     loops = {"genotype": len(genotypes), "repeat": config.repeats, "epoch": config.epochs, "step": steps}
     counted = {name: (1, count) for name, count in loops.items()}
-    listen({"event": "plan", "phases": [phase("step", "trained", loops=counted, weight=1.0)]})
+    plan = {"event": "plan", "phases": [phase("step", "trained", loops=counted, weight=1.0)]}
+    if run:
+        run.keep_plan(plan)
+    listen(plan)
     for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset), strict=True)):
         tests = []
         network = dataset.network(own.network)
@@ -173,12 +181,7 @@ def evaluate(
                     run.log(event)
                 listen(event)
 
-            seed = config.seed + repeat
-            name = f"trainings/{genotype.digest}-seed-{seed}"
-            about = {"channels": own.network.channels} if config.network.channels == AUTO else {}
-            training = Training(
-                genotype, own, backend, whole, seed=seed, folder=run, name=name, about=about, start=inherited
-            )
+            training = training_of(genotype, config, own, backend, whole, repeat=repeat, folder=run, start=inherited)
             tests.append(training.tested(tell))
             tell("trained", test_error=tests[-1].error)
         evaluations.append(
@@ -200,6 +203,35 @@ def evaluate(
         estimates = {name: estimate.to_json() for name, estimate in agreement(evaluations, scores).items()}
         run.write_json(RESULT, {**_content(evaluations, config, dataset), "agreement": estimates})
     return evaluations
+
+
+def training_of(
+    genotype: Genotype,
+    config: EvaluateConfig,
+    own: EvaluateConfig,
+    backend: Backend,
+    dataset: LabelledImages,
+    *,
+    repeat: int,
+    folder: Folder | None,
+    start: Inheritance | None = None,
+) -> Training:
+    """Return one of the trainings of ``evaluate``.
+
+    Args:
+        genotype: the architecture.
+        config: the evaluation's settings.
+        own: those of this genotype's trainings, of ``sized``.
+        backend, folder, start: as for ``Training``.
+        dataset: trained on its train and dev parts together.
+        repeat: which of its trainings, from 0.
+    """
+    seed = config.seed + repeat
+    about = {"channels": own.network.channels} if config.network.channels == AUTO else {}
+    return Training(
+        genotype, own, backend, dataset,
+        seed=seed, folder=folder, name=f"trainings/{genotype.digest}-seed-{seed}", about=about, start=start,
+    )  # fmt: skip
 
 
 def _class_means(repeats: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
@@ -257,8 +289,8 @@ class TestedNetwork:
         """Read the object that ``to_json`` wrote."""
         top5 = content.get("top5_error")
         left_out = {str(path): str(reason) for path, reason in content.get("unreadable", {}).items()}
-        by_class = tuple(None if error is None else float(error) for error in content.get("class_errors", []))
-        return cls(float(content["test_error"]), None if top5 is None else float(top5), left_out, by_class)
+        by_class = tuple(None if error is None else number(error) for error in content.get("class_errors", []))
+        return cls(number(content["test_error"]), None if top5 is None else number(top5), left_out, by_class)
 
 
 class Training:
@@ -368,15 +400,20 @@ class Training:
         """Restore the last checkpoint, if there is one.
 
         Returns:
-            The step to resume from, the sum of its epoch's losses so far, and the files that were left out.
+            The step to resume from, the sum of its epoch's losses so far, and the files that were left out. A
+            damaged checkpoint is none: the training begins anew.
         """
         if not (self.folder and self.folder.has(self._checkpoint_name)):
             return 0, 0.0, {}
         path = self.folder.folder / self._checkpoint_name
-        state, about = read_weights(path)
+        try:
+            state, about = read_weights(path, "this training begins anew")
+        except WeightsError as error:
+            log.warning("warning: %s", error)
+            return 0, 0.0, {}
         network.load_state(state)
         with understanding(path):
-            left_out = json.loads(str(about["unreadable"]))
+            left_out = parse_json(str(about["unreadable"]))
             return int(about["step"]), float(about["losses"]), {str(file): str(left_out[file]) for file in left_out}
 
     def _checkpoint(self, network: StandAlone, step: int, losses: float, left_out: Mapping[str, str]) -> None:

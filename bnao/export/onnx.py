@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnao.errors import BackendError, WeightsError
+from bnao.files import MOST_WEIGHTS, NO_CHECKSUM, is_intact, parse_json, read_regular, with_checksum
 from bnao.network.trained import Trained, trained_of
 from bnao.network.walk import logits
 from bnao.protocols import Exporter, Logits
+from bnao.run import DAMAGED
 
 #: old enough for the runtimes in use, new enough for all operators here; ONNX 1.12
 OPSET, IR_VERSION = 17, 8
@@ -61,15 +63,22 @@ class _Graph:
         return name
 
     def convolution(
-        self, x: str, name: str, *, stride: tuple[int, int] = (1, 1), dilation: int = 1, depthwise: bool = False
+        self,
+        x: str,
+        name: str,
+        channels: int,
+        kernel: tuple[int, int],
+        *,
+        stride: tuple[int, int] = (1, 1),
+        dilation: int = 1,
+        depthwise: bool = False,
     ) -> str:
-        channels, _, *kernel = self._weights[name].shape
         half = [dilation * (side // 2) for side in kernel]
         return self._node(
             "Conv",
             [x, self._held(name)],
             f"{name}.output",
-            kernel_shape=kernel,
+            kernel_shape=list(kernel),
             strides=list(stride),
             pads=half + half,
             dilations=[dilation, dilation],
@@ -158,9 +167,10 @@ def write(trained: Trained, path: Path) -> None:
     model = helper.make_model(
         made, opset_imports=[opset], ir_version=IR_VERSION, producer_name="bnao", producer_version=version("bnao")
     )
-    helper.set_model_props(model, {_ABOUT: trained.about_json(), _CLASS_NAMES: json.dumps(trained.class_names)})
+    about = json.dumps({"sha256": NO_CHECKSUM, **trained.about()})
+    helper.set_model_props(model, {_ABOUT: about, _CLASS_NAMES: json.dumps(trained.class_names)})
     _package("onnx.checker").check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    path.write_bytes(with_checksum(model.SerializeToString(deterministic=True)))
 
 
 def read(path: Path) -> Trained:
@@ -168,11 +178,11 @@ def read(path: Path) -> Trained:
 
     Raises:
         BackendError: the package onnx is absent.
-        WeightsError: it is not a complete ONNX file, or not one of bnao's.
+        WeightsError: it is not a complete ONNX file, is damaged, or is not one of bnao's.
     """
     onnx, arrays = _package("onnx"), _package("onnx.numpy_helper")
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MOST_WEIGHTS)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror}") from None
     unreadable = _package("google.protobuf.message").DecodeError
@@ -180,9 +190,11 @@ def read(path: Path) -> Trained:
         model = onnx.load_model_from_string(content)
         about = {entry.key: entry.value for entry in model.metadata_props}
         state = {entry.name: arrays.to_array(entry) for entry in model.graph.initializer}
-        says = json.loads(about.get(_ABOUT, "{}"))
+        says = parse_json(about.get(_ABOUT, "{}"))
     except (unreadable, ValueError, TypeError) as error:
         raise WeightsError(f"{path} is not a complete ONNX file: {' '.join(str(error).split())}") from None
+    if is_intact(content) is False:
+        raise WeightsError(f"{path} {DAMAGED}; bring back a copy of it, or export the network again")
     own = {name: value for name, value in state.items() if not name.startswith(("shift.", _MEAN, _STD))}
     return trained_of(own, says if isinstance(says, dict) else {}, str(path), whole=False)
 

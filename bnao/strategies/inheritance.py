@@ -143,8 +143,7 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
         WeightsError: its weights are damaged.
         ConfigError: its supernet is another: a setting differs.
     """
-    config, state = read_config(Path(folder), SearchConfig), read_supernet(Path(folder))
-    searched = _left_network(Path(folder), config)
+    searched = _left_network(Path(folder), read_config(Path(folder), SearchConfig))
     for name in ("space", "nodes", "channels", "cells", "network", "slots", "partial_channels", "entangle"):
         theirs, ours = getattr(searched, name), getattr(network, name)
         if name == "nodes":
@@ -153,6 +152,7 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
             raise ConfigError(
                 f"from_supernet is {folder}, a search with {name} = {theirs}, and here {name} = {ours}; they must agree"
             )
+    state = read_supernet(Path(folder))
     if searched.share_over == network.share_over:
         return state
     if SHARE_OVER.index(searched.share_over) < SHARE_OVER.index(network.share_over):

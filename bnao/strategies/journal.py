@@ -7,24 +7,28 @@ these happens again, with the same bits, since every random draw is a function o
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import asdict, evolve
 
-from bnao.config.fields import to_toml
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.errors import ConfigError, RunError
+from bnao.errors import ConfigError, GenotypeError, RunError, WeightsError
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.protocols import HeldOut, State
-from bnao.run import CONFIG, Run, read_json, understanding
+from bnao.run import Run, made_of, number, read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, parse_in
+
+log = logging.getLogger("bnao")
 
 T = TypeVar("T")
 
 CHECKPOINT = "checkpoint.safetensors"
+#: the last checkpoint of the round before, from which a search resumes where the last one is damaged
+EARLIER = "checkpoint-earlier.safetensors"
 WEIGHTS = "supernet.safetensors"
 RESULT = "result.json"
 RERANK = "rerank.json"
@@ -65,6 +69,12 @@ def rounds_begun(folder: Path) -> int:
     return next(round_index for round_index in itertools.count() if not (folder / pool_name(round_index)).is_file())
 
 
+def _rounds_kept(folder: Path) -> int:
+    """Return the number of the last round that has a file, be there gaps before it or not."""
+    numbers = (path.name.split("-")[1] for path in folder.glob("round-*-*.json"))
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
 def read_supernet(folder: Path) -> State:
     """Read the supernet's weights that the finished run in this folder left.
 
@@ -76,17 +86,35 @@ def read_supernet(folder: Path) -> State:
         raise RunError(f"{folder} is not finished; only then it has weights and scores")
     if not (folder / WEIGHTS).is_file():
         raise RunError(f"{folder} has no {WEIGHTS}: its genotypes share no weights (sharing none, or a table)")
-    return read_weights(folder / WEIGHTS)[0]
+    remedy = f"delete it and {RESULT}, and resume ({folder}), which writes both again"
+    return read_weights(folder / WEIGHTS, remedy)[0]
+
+
+def _read_checkpoint(path: Path) -> tuple[State, tuple[int, int]]:
+    """Read a supernet's state, and after how many steps of which round it was kept.
+
+    Raises:
+        WeightsError: it is damaged.
+        RunError: it does not say its round and step.
+    """
+    state, about = read_weights(path, "an earlier one takes its place")
+    try:
+        return state, (int(about["round"]), int(about["step"]))
+    except (KeyError, TypeError, ValueError):
+        raise RunError(f"{path} does not say its round and step") from None
 
 
 def supernet_network(folder: Path, config: SearchConfig) -> NetworkConfig:
-    """Return the network of the supernet that the finished run in this folder left.
+    """Return the network of the supernet that the run in this folder leaves.
 
-    It is that of the run's settings, but for the cells of a strategy whose stages have other depths.
+    It is that of the run's settings, but for the cells of a strategy whose stages have other depths, which a finished
+    run knows.
 
     Raises:
         RunError: the result is not what a search wrote.
     """
+    if not (folder / RESULT).is_file():
+        return config.network
     strategy = read_json(folder / RESULT).get("strategy") or {}
     with understanding(folder / RESULT):
         return evolve(config.network, cells=int(strategy.get("cells", config.network.cells)))
@@ -110,6 +138,11 @@ class SearchFolder:
         """Whether there is a folder to keep anything in."""
         return self._run is not None
 
+    def keep_plan(self, plan: Mapping[str, Any]) -> None:
+        """Keep the event that says what the search will do."""
+        if self._run:
+            self._run.keep_plan(plan)
+
     def log(self, event: Mapping[str, Any]) -> None:
         """Add an event to the run's log."""
         if self._run:
@@ -117,7 +150,7 @@ class SearchFolder:
 
     def reranked(self) -> dict[str, float]:
         """Return the accuracies of the short trainings that were finished before."""
-        read = self._known(RERANK, lambda of: {text: float(value) for text, value in of["accuracies"].items()})
+        read = self._known(RERANK, lambda of: {text: number(value) for text, value in of["accuracies"].items()})
         return read or {}
 
     def keep_reranked(self, accuracies: Mapping[str, float]) -> None:
@@ -152,13 +185,44 @@ class Journal(SearchFolder):
         self.state: State | None = None
         if run is None:
             return
-        if run.has(CHECKPOINT):
-            self.state, about = read_weights(run.folder / CHECKPOINT)
-            try:
-                self._place = int(about["round"]), int(about["step"])
-            except (KeyError, ValueError):
-                raise RunError(f"{run.folder / CHECKPOINT} does not say its round and step") from None
+        self._load_checkpoint(run)
         self._rewind(run)
+
+    def _load_checkpoint(self, run: Run) -> None:
+        """Read the last checkpoint that can be resumed from, and forget what was made after it.
+
+        Not so is one that is damaged, or of a later round than one whose scores are lost, which would be made with its
+        weights. Where there is none the search begins anew.
+        """
+        rounds = _rounds_kept(run.folder)
+        unscored = next((each for each in range(rounds) if not run.has(scores_name(each))), rounds)
+        useless = []
+        for name in filter(run.has, (CHECKPOINT, EARLIER)):
+            try:
+                state, place = _read_checkpoint(run.folder / name)
+                if place[0] > unscored:
+                    raise WeightsError(
+                        f"{run.folder / scores_name(unscored)} is missing, and {name} is of a later round"
+                    )
+            except WeightsError as error:
+                useless.append(name)
+                log.warning("warning: %s", error)
+            else:
+                self.state, self._place = state, place
+                break
+        if not (useless or (self._place is not None and not run.has(CHECKPOINT))):
+            return
+        trained = 0 if self._place is None else self._place[0] + 1
+        where = f"from the end of round {trained}" if trained else "from the beginning"
+        log.warning("resuming %s; what came after it is computed again", where)
+        # all of it follows from the seed, so nothing is lost but time; the last first, in case this is interrupted
+        first = min(trained, unscored)
+        for later in range(rounds - 1, first - 1, -1):
+            run.remove(scores_name(later))
+            if later > first:
+                run.remove(pool_name(later))
+        for name in useless:
+            run.remove(name)
 
     def _rewind(self, run: Run) -> None:
         """Cut the log back to where the search resumes: what follows will happen, and be logged, again."""
@@ -191,7 +255,13 @@ class Journal(SearchFolder):
 
     def pool(self, round_index: int) -> list[Genotype] | None:
         """Return the round's pool, if it was made before."""
-        return self._known(pool_name(round_index), _pool)
+        return self._known(pool_name(round_index), self._pool)
+
+    def _pool(self, content: Mapping[str, Any]) -> list[Genotype]:
+        genotypes = [self._space.check(genotype) for genotype in _pool(content)]
+        if not genotypes or len(set(genotypes)) < len(genotypes):
+            raise GenotypeError(f"a round has one genotype or more, and none twice; it has {len(genotypes)}")
+        return genotypes
 
     def keep_pool(
         self,
@@ -220,18 +290,30 @@ class Journal(SearchFolder):
 
     def _predicted(self, content: Mapping[str, Any]) -> tuple[dict[Genotype, float], HeldOut | None]:
         predicted = {
-            self._space.parse(entry["genotype"]): float(entry["predicted"])
+            self._space.parse(entry["genotype"]): number(entry["predicted"])
             for entry in content["pool"]
             if "predicted" in entry
         }
-        return predicted, HeldOut(**content["held_out"]) if "held_out" in content else None
+        return predicted, made_of(HeldOut, content["held_out"]) if "held_out" in content else None
 
-    def scores(self, round_index: int) -> dict[Genotype, float] | None:
-        """Return the scores of a round if it was scored before."""
-        return self._known(
-            scores_name(round_index),
-            lambda of: {self._space.parse(entry["genotype"]): float(entry["score"]) for entry in of["scores"]},
-        )
+    def scores(self, round_index: int, of: Sequence[Genotype] | None = None) -> dict[Genotype, float] | None:
+        """Return the scores of a round if it was scored before.
+
+        Args:
+            round_index: from 0.
+            of: the genotypes that it scored; None: whichever they are.
+
+        Raises:
+            RunError: the file is not what a search wrote, or its scores are of other genotypes.
+        """
+
+        def read(content: Mapping[str, Any]) -> dict[Genotype, float]:
+            scores = {self._space.parse(entry["genotype"]): number(entry["score"]) for entry in content["scores"]}
+            if of is not None and scores.keys() != set(of):
+                raise GenotypeError(f"it has scores of {len(scores)} genotypes, and not of the {len(of)} of the pools")
+            return scores
+
+        return self._known(scores_name(round_index), read)
 
     def keep_scores(self, round_index: int, entries: Sequence[Mapping[str, Any]], **about: Any) -> None:
         """Keep the scores of a round, an object a genotype, and what else is to be said of them."""
@@ -241,6 +323,8 @@ class Journal(SearchFolder):
     def checkpoint(self, round_index: int, step: int, state: State) -> None:
         """Keep all that training resumes from after so many steps of the round."""
         if self._run:
+            if self._place is not None and self._place[0] < round_index and self._run.has(CHECKPOINT):
+                self._run.rename(CHECKPOINT, EARLIER)
             self._run.write(CHECKPOINT, to_bytes(state, {"round": round_index, "step": step}))
             self._place = round_index, step
 
@@ -269,5 +353,5 @@ def add_rounds(run: Run, rounds: int) -> SearchConfig:
     # first the result, without which a run is resumed: what it held follows from the rounds' files
     run.remove(RESULT)
     config = evolve(config, rounds=rounds)
-    run.write(CONFIG, to_toml(config).encode())
+    run.write_config(config)
     return config

@@ -6,18 +6,23 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import evolve, field, frozen
 
+from bnao.frames import frame
 from bnao.metrics import defined, kendall_tau, pairwise_accuracy
 from bnao.protocols import HeldOut
-from bnao.run import read_json, round_off, understanding
+from bnao.run import made_of, number, read_json, round_off, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in
 from bnao.strategies.fusion import Fusion
 from bnao.strategies.journal import RESULT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 
 @frozen
@@ -63,7 +68,17 @@ class Ranked:
     def from_json(cls, content: Mapping[str, Any], space: str) -> Ranked:
         """Return what ``to_json`` was made from, a genotype of the space of that name."""
         values = {name: value for name, value in content.items() if name != "id"}
-        return cls(**{**values, "genotype": parse_in(space, content["genotype"])})
+        parts = values.get("parts") or {}
+        return made_of(
+            cls,
+            {
+                **values,
+                "genotype": parse_in(space, content["genotype"]),
+                **(
+                    {"parts": {name: None if it is None else number(it) for name, it in parts.items()}} if parts else {}
+                ),
+            },
+        )
 
 
 @frozen
@@ -101,7 +116,7 @@ class Learning:
     def from_json(cls, content: Mapping[str, Any]) -> Learning:
         """Read the object of which ``attrs.asdict`` made the content."""
         held_out = content["held_out"]
-        return cls(**{**content, "held_out": None if held_out is None else HeldOut(**held_out)})
+        return made_of(cls, {**content, "held_out": None if held_out is None else made_of(HeldOut, held_out)})
 
 
 # genotypes that a notebook shows of a result
@@ -157,13 +172,49 @@ class SearchResult:
             "ranked": [entry.to_json() for entry in self.ranked],
         }
 
+    def to_frame(self) -> DataFrame:
+        """Return the genotypes as a data frame of pandas: a row each, best first, its columns as in result.json.
+
+        The scores that were joined in a fused ranking are columns of their own.
+
+        Raises:
+            BnaoError: pandas is not installed.
+        """
+        rows = [{"rank": rank, **entry.to_json()} for rank, entry in enumerate(self.ranked, start=1)]
+        for row in rows:
+            parts = row.pop("parts", {})
+            row |= {name: value for name, value in parts.items() if name not in row}
+        return frame(rows)
+
+    def plot(self) -> Figure:
+        """Plot scores against sizes, and updates against Eq. 4, as a figure of matplotlib.
+
+        Raises:
+            BnaoError: matplotlib is not installed.
+        """
+        from bnao.strategies.plots import search_figure
+
+        return search_figure(self)
+
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SearchResult:
         """Return the object that ``to_json`` wrote."""
         space = content["space"]
         ranked = [Ranked.from_json(entry, space) for entry in content["ranked"]]
         learning = tuple(Learning.from_json(entry) for entry in content.get("learning", ()))
-        return cls(space, content["seed"], tuple(ranked), learning, content.get("fusion"), content.get("strategy"))
+        if not ranked:
+            raise ValueError("a search ranks one genotype or more")
+        return made_of(
+            cls,
+            {
+                "space": space,
+                "seed": content["seed"],
+                "ranked": tuple(ranked),
+                "learning": learning,
+                "fusion": content.get("fusion"),
+                "strategy": content.get("strategy"),
+            },
+        )
 
 
 def rank_by_fusion(ranked: Sequence[Ranked], fusion: Fusion) -> list[Ranked]:

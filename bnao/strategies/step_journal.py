@@ -6,18 +6,22 @@ absent; scores that the strategy asked for at the end stand in another, so that 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
 
+from bnao.errors import WeightsError
 from bnao.network.state import read_weights, to_bytes
 from bnao.protocols import State
-from bnao.run import Run, understanding
+from bnao.run import Run, number, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
 from bnao.strategies.journal import CHECKPOINT, SearchFolder
 from bnao.strategies.step_level import StrategyState
+
+log = logging.getLogger("bnao")
 
 SCORES = "scores.json"
 _STRATEGY = "strategy."
@@ -44,7 +48,7 @@ class StepJournal(SearchFolder):
     """The search's side of a run's folder; without a run it remembers nothing.
 
     Args:
-        run: the folder; its log is cut back to the last checkpoint.
+        run: the folder; its log is cut back to the last checkpoint, and to nothing where that is damaged.
         space: of its genotypes.
 
     Raises:
@@ -59,13 +63,16 @@ class StepJournal(SearchFolder):
         if run is None:
             return
         if run.has(CHECKPOINT):
-            self.last = self._read(run)
-            self.step = self.last.step
+            try:
+                self.last = self._read(run)
+                self.step = self.last.step
+            except WeightsError as error:
+                log.warning("warning: %s", error)
         # what follows the checkpoint will happen, and be logged, again; so will all that has no step
         run.rewind_log(lambda event: 0 < event.get("step", 0) <= self.step)
 
     def _read(self, run: Run) -> Checkpoint:
-        arrays, about = read_weights(run.folder / CHECKPOINT)
+        arrays, about = read_weights(run.folder / CHECKPOINT, "the search begins anew")
         with understanding(run.folder / CHECKPOINT):
             step, content = int(about["step"]), dict(about["strategy"])
         own = {name: value for name, value in arrays.items() if not name.startswith(_STRATEGY)}
@@ -83,7 +90,7 @@ class StepJournal(SearchFolder):
     def scores(self) -> dict[Genotype, float]:
         """Return the scores that the strategy asked for before."""
         read = self._known(
-            SCORES, lambda of: {self._space.parse(entry["genotype"]): float(entry["score"]) for entry in of["scores"]}
+            SCORES, lambda of: {self._space.parse(entry["genotype"]): number(entry["score"]) for entry in of["scores"]}
         )
         return read or {}
 

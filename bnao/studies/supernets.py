@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,16 +15,18 @@ from bnao.config.arms import PlannedSupernet, SamplerSpec
 from bnao.config.settings import SearchConfig
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
-from bnao.errors import ConfigError
+from bnao.errors import ConfigError, WeightsError
 from bnao.jobs import Job
 from bnao.network.state import read_weights, to_bytes
 from bnao.protocols import Backend, Classifying, Scorer, State, Step
-from bnao.run import Folder, understanding
+from bnao.run import Folder, number, understanding
 from bnao.sampler import sampler_of_round
 from bnao.space.genotype import Genotype
 from bnao.strategies.plan import SCORED_AT_ONCE
 from bnao.studies.truth import Tell
 from bnao.training import loop
+
+log = logging.getLogger("bnao")
 
 #: of each ranked genotype, by the epochs after which they were scored
 Scores = dict[int, list[float]]
@@ -96,7 +100,7 @@ def trained_supernet(
     steps = max(marks)
     sampler = sampler_of_round(arm.sampler, trained, sizes, seed=seed, alpha=arm.alpha, round_index=0, steps=steps)
     drawn = sampler.draw(steps)
-    files = _SupernetFiles(folder, _file_name(config, planned))
+    files = _SupernetFiles(folder, file_name(config, planned))
     place = {"sampler": str(arm), "seed": seed, "length": planned.epochs[-1]}
 
     def report(step: Step, seconds: float) -> None:
@@ -104,7 +108,7 @@ def trained_supernet(
 
     def scored() -> Scores:
         """Train from the last checkpoint on, and score at each mark that is not yet scored."""
-        scores, start = files.scores(), files.restore(supernet)
+        scores, start = files.scores(len(ranked)), files.restore(supernet)
 
         def score_if_due(made: int) -> None:
             if made not in marks or marks[made] in scores:
@@ -129,7 +133,7 @@ def trained_supernet(
         return scores
 
     def all_scores(content: Mapping[str, Any]) -> Scores | None:
-        scores = _scores_of(content)
+        scores = _scores_of(len(ranked), content)
         return scores if scores.keys() >= set(planned.epochs) else None
 
     job = Job(files.scores_name, scored, _scores_to_json, all_scores, scraps=(files.checkpoint_name,))
@@ -139,6 +143,11 @@ def trained_supernet(
     table = np.array([scores[epoch] for epoch in planned.epochs]).round(6)
     expected = sampler.expected(steps)[: len(ranked)].round(6)
     return TrainedSupernet(arm, seed, planned.epochs, table, counts, expected)
+
+
+def is_scored(config: StudyConfig, planned: PlannedSupernet, folder: Folder, n: int) -> bool:
+    """Return whether the folder has all scores of a supernet, of n genotypes."""
+    return _SupernetFiles(folder, file_name(config, planned)).scores(n).keys() >= set(planned.epochs)
 
 
 def _scores(supernet: Scorer, genotypes: Sequence[Genotype], kind: str) -> list[float]:
@@ -158,7 +167,7 @@ def _scores(supernet: Scorer, genotypes: Sequence[Genotype], kind: str) -> list[
     return [found.score(kind) for found in supernet.classify(genotypes)]
 
 
-def _file_name(config: StudyConfig, planned: PlannedSupernet) -> str:
+def file_name(config: StudyConfig, planned: PlannedSupernet) -> str:
     """Name a supernet's files in the study's folder, without a suffix."""
     name = f"supernets/{str(planned.arm).replace(':', '-')}-seed-{planned.seed}"
     # the same marks under another cosine are other scores
@@ -169,8 +178,12 @@ def _scores_to_json(scores: Scores) -> dict[str, Any]:
     return {"scored": [{"epochs": epoch, "scores": list(values)} for epoch, values in scores.items()]}
 
 
-def _scores_of(content: Mapping[str, Any]) -> Scores:
-    return {int(entry["epochs"]): list(map(float, entry["scores"])) for entry in content["scored"]}
+def _scores_of(n: int, content: Mapping[str, Any]) -> Scores:
+    """Read the scores of n genotypes."""
+    scores = {int(entry["epochs"]): list(map(number, entry["scores"])) for entry in content["scored"]}
+    if any(len(values) != n for values in scores.values()):
+        raise ValueError(f"scores of other than {n} genotypes")
+    return scores
 
 
 class _SupernetFiles:
@@ -180,9 +193,9 @@ class _SupernetFiles:
         self._folder = folder
         self.scores_name, self.checkpoint_name = f"{name}.json", f"{name}.checkpoint.safetensors"
 
-    def scores(self) -> Scores:
-        """Return the scores kept so far."""
-        return (self._folder and self._folder.known(self.scores_name, _scores_of)) or {}
+    def scores(self, n: int) -> Scores:
+        """Return the scores of the n genotypes kept so far."""
+        return (self._folder and self._folder.known(self.scores_name, partial(_scores_of, n))) or {}
 
     def keep_scores(self, scores: Scores) -> None:
         """Keep the scores so far."""
@@ -190,11 +203,15 @@ class _SupernetFiles:
             self._folder.write_json(self.scores_name, _scores_to_json(scores))
 
     def restore(self, supernet: Scorer) -> int:
-        """Restore the last checkpoint, if there is one; return the steps made until then."""
+        """Restore the last checkpoint, if there is one; return the steps made until then, 0 if it is damaged."""
         if not (self._folder and self._folder.has(self.checkpoint_name)):
             return 0
         path = self._folder.folder / self.checkpoint_name
-        state, about = read_weights(path)
+        try:
+            state, about = read_weights(path, "the training of this supernet begins anew")
+        except WeightsError as error:
+            log.warning("warning: %s", error)
+            return 0
         supernet.load_state(state)
         with understanding(path):
             return int(about["step"])

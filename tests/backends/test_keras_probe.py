@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from bnao.backends import load
 from bnao.cli import main
-from bnao.config.settings import PROXIES, MachineConfig, NetworkConfig
+from bnao.config.proxies import PROXIES
+from bnao.config.settings import MachineConfig, NetworkConfig
 from bnao.config.studies import ProxiesConfig
 from bnao.errors import BackendError, GenotypeError
 from bnao.evaluation.proxies import undefined_lines, zero_cost_scores
@@ -39,7 +40,8 @@ SPACES_HERE = list(SPACES) if ENGINE == "tensorflow" else ["nas-bench-201"]
 PARITY = """
     import json, sys
     from bnao.backends import load
-    from bnao.config.settings import PROXIES, NetworkConfig
+    from bnao.config.proxies import PROXIES
+from bnao.config.settings import NetworkConfig
     from bnao.config.studies import ProxiesConfig
     from bnao.evaluation.proxies import zero_cost_scores
     from bnao.space.spaces import SPACES

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from bnao.backends.table import BACKEND, TableSupernet
-from bnao.config.settings import NetworkConfig, SearchConfig, TableConfig
+from bnao.config.settings import ControllerConfig, MachineConfig, NetworkConfig, SearchConfig, TableConfig
 from bnao.data.tables import read_table
 from bnao.errors import BackendError, DataError, GenotypeError
 from bnao.metrics import kendall_tau
+from bnao.searches import prepare_search
 from bnao.space.spaces import SPACES, space_named
 from bnao.streams import stream
 
@@ -66,11 +67,40 @@ def test_cells_are_read_from_json_pairs(write):
         (["genotype,score", "1 2 3,0.5"], "line 2: 3 integers; a genotype of space 'nao' with 5 nodes has 40"),
         (["normal,reduce,score", "x,y,1"], r"line 2: normal is 'x'; it must be \[\[operation, source\], ...\]"),
         (["genotype,score", f"{POOL[0]}"], "line 2: score is ''"),
+        (
+            ["genotype,score", f"{POOL[0]},0.5", f"{POOL[1]},0.5", f"{POOL[0]},0.25"],
+            "lines 2 and 4: one genotype has the score 0.5 and 0.25; keep one row, or their mean",
+        ),
+        (
+            ["genotype,score,size", f"{POOL[0]},0.5,10", f"{POOL[0]},0.5,20"],
+            "lines 2 and 3: one genotype has the size 10 and 20",
+        ),
+        (["genotype,score,score", f"{POOL[0]},0.5,0.25"], "has two columns 'score'"),
+        (["normal,reduce,score", "[" * 50_000 + ",y,1"], r"line 2: normal is '\[\[\["),
+        (["genotype,score", '{"a":' * 20_000 + ",0.5"], "line 2: "),
     ],
 )
 def test_a_table_that_cannot_be_read_is_refused_with_its_place(write, lines, message):
     with pytest.raises(DataError, match=message):
         read(write(*lines))
+
+
+def test_a_table_may_begin_with_a_byte_order_mark_and_have_a_row_twice(write):
+    table = read(write("\ufeffgenotype,score", f"{POOL[0]},0.5", f"{POOL[1]},0.75", f"{POOL[0]},0.5"))
+
+    assert table.scores.tolist() == [0.5, 0.75, 0.5]
+
+
+def test_a_search_of_more_than_a_table_has_ends_at_once(write):
+    path = write("genotype,score", *(f"{genotype},{number}" for number, genotype in enumerate(POOL)))
+    config = SearchConfig(
+        rounds=2, pool=2, new=1_000_000, rerank_epochs=0, machine=MachineConfig(backend="table"),
+        table=TableConfig(table=str(path)), controller=ControllerConfig(controller="evolution"),
+    )  # fmt: skip
+
+    found = prepare_search(config).search()
+
+    assert len(found.ranked) == 4
 
 
 def test_a_named_column_that_is_missing_is_refused(write):

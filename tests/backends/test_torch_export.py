@@ -2,6 +2,7 @@
 
 import ast
 import json
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -198,6 +199,18 @@ def test_the_python_file_is_a_program_that_counts_the_parameters(source):
     assert printed == f"{count:,} parameters; logits of two random images have shape (2, 3)\n"
 
 
+def test_the_python_file_refuses_weights_with_a_flipped_bit(source, tmp_path):
+    weights = source[0].with_suffix(".safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-2] ^= 1
+    (tmp_path / "flipped.safetensors").write_bytes(content)
+    network = runpy.run_path(str(source[0]))["Network"]()
+
+    network.load(weights)
+    with pytest.raises(ValueError, match=r"flipped\.safetensors is damaged: its bytes do not have the SHA-256"):
+        network.load(tmp_path / "flipped.safetensors")
+
+
 def test_the_python_file_says_where_it_is_from(source):
     path, trained = source
 
@@ -287,7 +300,19 @@ def test_an_onnx_files_metadata_name_the_classes(model):
     metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
 
     assert json.loads(metadata["class_names"]) == list(trained.class_names) == ["class 0", "class 1", "class 2"]
-    assert metadata["bnao"] == trained.about_json()
+    says = json.loads(metadata["bnao"])
+    assert len(says.pop("sha256")) == 64
+    assert says == json.loads(trained.about_json())
+
+
+def test_a_flipped_bit_in_an_onnx_file_is_refused(model):
+    path, _ = model
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+    with pytest.raises(WeightsError, match=r"net\.onnx is (damaged|not a complete ONNX file)"):
+        find_trained(path)
 
 
 @pytest.fixture

@@ -536,8 +536,11 @@ def test_a_run_is_not_gone_on_with_on_another_split(finished):
     (finished / "result.json").unlink()
     config = (finished / "config.toml").read_text()
     assert "split_seed = 0\n" in config
-    (finished / "config.toml").write_text(config.replace("split_seed = 0\n", "split_seed = 1\n"))
+    changed = config.replace("split_seed = 0\n", "split_seed = 1\n")
+    (finished / "config.toml").write_text(changed)
+    assert "run/config.toml is damaged or was changed: " in refused(1, "search", "--resume", finished)
 
+    (finished / "config.toml").write_text(changed.partition("\n")[2])
     assert "run was started with other data: " in refused(1, "search", "--resume", finished)
 
 

@@ -14,6 +14,7 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import build, kinds_of, merge, read_toml, setting, settings_of, to_settings, to_toml
 from bnao.config.presets import PRESETS, preset
 from bnao.config.settings import NetworkConfig, SearchConfig
+from bnao.config.strategies import STEP_LEVEL, section_of
 from bnao.config.studies import StudyConfig
 from bnao.config.table_studies import ControllersConfig, PredictorConfig
 from bnao.errors import BnaoError, ConfigError
@@ -38,7 +39,11 @@ def test_a_preset_comes_back_from_its_toml(config, name):
     assert read_back(preset(config, name)) == preset(config, name)
 
 
-@given(st.integers(0, 2**63), st.floats(1e-9, 1e9), st.booleans(), st.text(max_size=20), st.integers(1, 10**9))
+# what a file of settings can hold
+TEXT = st.characters(codec="utf-8", exclude_characters="\0")
+
+
+@given(st.integers(0, 2**63), st.floats(1e-9, 1e9), st.booleans(), st.text(TEXT, max_size=20), st.integers(1, 10**9))
 def test_any_settings_come_back_from_their_toml(seed, rate, flip, folder, steps):
     config = build(
         SearchConfig,
@@ -210,7 +215,7 @@ BAD_SETTINGS = [
     (
         {"network": {"classes": 3}},
         "[network] has no setting 'classes'; there is space, nodes, channels, cells, network, slots, share_over, "
-        "entangle",
+        "partial_channels, entangle",
     ),
     (
         {"table": {"xyz": 3}},
@@ -427,3 +432,30 @@ def test_splits_are_texts_in_a_file_and_on_the_command_line():
     assert [(split.share, split.share_over) for split in config.training.split_at] == [(0.3, "node"), (0.6, "edge")]
     assert to_settings(config)["training"]["split_at"] == ["0.3:node", "0.6:edge"]
     assert build(SearchConfig, tomllib.loads(to_toml(config))) == config
+
+
+@pytest.mark.parametrize("strategy", ("nao", *STEP_LEVEL))
+@pytest.mark.parametrize("name", PRESETS[SearchConfig])
+def test_each_preset_builds_for_each_strategy_and_is_what_its_file_says(name, strategy):
+    config = preset(SearchConfig, name, strategy)
+
+    assert (config.preset, config.strategy) == (name, strategy)
+    assert build(SearchConfig, tomllib.loads(to_toml(config))) == config
+    if name == "paper" and strategy != "nao":
+        assert config.rounds == 1  # in one piece, of their authors' length
+
+
+def test_a_files_sections_are_those_of_its_strategy_and_those_that_were_changed():
+    sections = {section_of(name) for name in STEP_LEVEL} | {"watch"}
+    changed = build(SearchConfig, {"spos": {"parents": 3}})
+
+    assert not sections & set(tomllib.loads(to_toml(SearchConfig())))
+    assert sections & set(tomllib.loads(to_toml(SearchConfig(strategy="enas")))) == {"enas", "watch"}
+    assert sections & set(tomllib.loads(to_toml(changed))) == {"spos"}
+    assert build(SearchConfig, tomllib.loads(to_toml(changed))) == changed
+
+
+def test_strategies_by_rounds_set_their_controller():
+    assert SearchConfig(strategy="random").controller.controller == "random"
+    assert attrs.evolve(SearchConfig(), strategy="evolution").controller.controller == "evolution"
+    assert SearchConfig().controller.controller == "nao"

@@ -1,6 +1,7 @@
 import hashlib
 import http.server
 import io
+import os
 import pathlib
 import runpy
 import sys
@@ -193,6 +194,36 @@ def test_a_damaged_header_is_told_as_such(tmp_path, header):
         read(path)
 
 
+@pytest.mark.parametrize("shape", ["(-6,)", "(4611686018427387904, 4)", "(6, 1000000)"])
+def test_a_header_whose_shape_cannot_be_is_refused_without_a_warning(tmp_path, shape, recwarn):
+    path = npz(tmp_path)
+    with zipfile.ZipFile(path) as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    members["y_train.npy"] = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(6)
+    with zipfile.ZipFile(path, "w") as damaged:
+        for name, content in members.items():
+            damaged.writestr(name, content)
+
+    with pytest.raises(DataError, match="y_train cannot be read, the file is damaged: its header says shape"):
+        read(path)
+
+    assert not recwarn.list
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path):
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x_train.npy", "w") as member:
+        for _ in range(300):
+            member.write(bytes(1 << 20))
+    with zipfile.ZipFile(path, "a") as archive:
+        for name in ("y_train", "x_test", "y_test"):
+            archive.writestr(f"{name}.npy", b"")
+
+    with pytest.raises(DataError, match=r"bomb.npz would unpack to 300 MiB, [0-9,]+ times its size"):
+        read(path)
+
+
 def test_a_member_that_is_no_array_is_named(tmp_path):
     path = npz(tmp_path, y_test=None)
     with zipfile.ZipFile(path, "a") as archive:
@@ -327,6 +358,47 @@ def test_a_folder_that_cannot_be_used_says_what_is_wrong_where(tmp_path, spoil, 
 
     with pytest.raises(DataError, match=message):
         read(root)
+
+
+def image_folders(root, files=2):
+    for part in ("train", "test"):
+        for name in "ab":
+            (root / part / name).mkdir(parents=True)
+            for number in range(files):
+                Image.fromarray(random_images(8, 8, 3)).save(root / part / name / f"{number}.png")
+    return root
+
+
+def test_a_program_that_calls_itself_an_image_is_not_run(tmp_path):
+    root = image_folders(tmp_path / "mine")
+    (root / "train" / "a" / "0.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n")
+
+    with pytest.raises(DataError, match="damaged, or of another format than PNG, JPEG, BMP, GIF, WEBP, TIFF, PPM"):
+        read(root)
+
+
+def test_a_pipe_among_the_images_is_named_and_not_waited_for(tmp_path):
+    root = image_folders(tmp_path / "mine")
+    (root / "train" / "a" / "0.png").unlink()
+    os.mkfifo(root / "train" / "a" / "0.png")
+
+    with pytest.raises(DataError, match=r"0.png cannot be read as an image: .*it is not a regular file"):
+        read(root)
+
+
+def test_an_image_that_would_fill_the_memory_is_named(tmp_path):
+    root = image_folders(tmp_path / "mine")
+    Image.new("1", (10_000, 10_000)).save(root / "train" / "a" / "0.png")
+
+    with pytest.raises(DataError, match=r"0.png cannot be read as an image: it has more pixels than any"):
+        read(root)
+
+
+def test_images_resized_beyond_the_memory_are_refused(tmp_path):
+    root = image_folders(tmp_path / "mine", files=40)
+
+    with pytest.raises(DataError, match=r"160 images of 16384 x 16384 pixels are 120\.0 GiB, and this machine"):
+        read(root, image_size=16384)
 
 
 def test_a_truncated_image_is_named(tmp_path):

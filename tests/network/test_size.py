@@ -9,7 +9,16 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnao.config.settings import AUTO, MOST_CELLS, MOST_CHANNELS, MOST_CLASSES, MOST_PIXELS, NetworkConfig
+from bnao.config.bounds import (
+    MOST_CELLS,
+    MOST_CHANNELS,
+    MOST_CLASSES,
+    MOST_PIXELS,
+)
+from bnao.config.settings import (
+    AUTO,
+    NetworkConfig,
+)
 from bnao.errors import ConfigError, GenotypeError
 from bnao.metrics import better_tau, kendall_tau
 from bnao.network.parameters import stand_alone_shapes

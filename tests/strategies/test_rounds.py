@@ -370,6 +370,119 @@ def test_a_file_of_the_run_that_was_changed_into_something_else_is_named(
         search(config, CountingSupernet(), controller, run=run)
 
 
+def flip(path, place):
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+
+
+def folder_of(path):
+    """The files of a run but its log, which has times in it."""
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.name != "log.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("damaged", "missing", "told", "trained"),
+    [
+        (("checkpoint.safetensors",), (), "from the end of round 2", [2]),
+        ((), ("checkpoint.safetensors",), "from the end of round 2", [2]),
+        # what a later round's weights would score is another result
+        ((), ("round-2-scores.json",), "from the end of round 2", [2]),
+        ((), ("round-1-scores.json",), "from the beginning", [0, 1, 2]),
+        (("checkpoint.safetensors", "checkpoint-earlier.safetensors"), (), "from the beginning", [0, 1, 2]),
+    ],
+)
+def test_a_damaged_checkpoint_falls_back_to_the_last_whole_one_and_the_search_ends_alike(
+    config, controller, tmp_path, caplog, damaged, missing, told, trained
+):
+    with Run.create(tmp_path / "run", config) as run:
+        whole = search(config, CountingSupernet(), controller, run=run)
+        events = [(event["event"], event.get("step")) for event in run.events()]
+    files = folder_of(tmp_path / "run")
+    for name in damaged:
+        flip(tmp_path / "run" / name, -1)
+    for name in ("result.json", *missing):
+        (tmp_path / "run" / name).unlink()
+    again = CountingSupernet()
+
+    with Run.open(tmp_path / "run") as run:
+        assert search(config, again, controller, run=run) == whole
+        assert [(event["event"], event.get("step")) for event in run.events()] == events
+
+    assert f"resuming {told}; what came after it is computed again" in caplog.text
+    assert ("checkpoint.safetensors is damaged" in caplog.text) == bool(damaged)
+    assert sorted({round_index for round_index, _, _ in again.trained}) == trained
+    assert folder_of(tmp_path / "run") == files
+
+
+@pytest.mark.parametrize("name", ["round-2-pool.json", "round-2-scores.json", "result.json"])
+def test_a_flipped_bit_in_a_file_of_the_run_is_noticed(config, controller, tmp_path, name):
+    with Run.create(tmp_path / "run", config) as run:
+        search(config, CountingSupernet(), controller, run=run)
+    path = tmp_path / "run" / name
+    text = path.read_text()
+    at = text.rindex("0.") + 2  # the first digit of a number
+    path.write_text(f"{text[:at]}{9 - int(text[at])}{text[at + 1 :]}")
+
+    with pytest.raises(RunError, match=f"{name} is damaged or was changed.* delete it and resume"):
+        if name == "result.json":
+            read_result(tmp_path / "run")
+        else:
+            with Run.open(tmp_path / "run") as run:
+                search(config, CountingSupernet(), controller, run=run)
+
+
+def without_checksum(path, change):
+    """Change a file as an earlier version, which had no checksums, might have written it."""
+    content = json.loads(path.read_text())
+    del content["sha256"]
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("round-2-pool.json", lambda content: content["pool"].clear(), "a round has one genotype or more"),
+        ("round-2-pool.json", lambda content: content["pool"].pop(), "it has scores of 18 genotypes, and not of the"),
+        (
+            "round-2-pool.json",
+            lambda content: content["pool"].append(content["pool"][0]),
+            "a round .* none twice; it has 7",
+        ),
+        ("round-1-scores.json", lambda content: content["scores"].pop(), "it has scores of 11 genotypes, and not"),
+        ("round-1-scores.json", lambda content: content["scores"][0].update(score=True), "it lacks what bnao wrote"),
+    ],
+)
+def test_a_file_of_another_length_or_type_is_named(config, controller, tmp_path, name, change, told):
+    with Run.create(tmp_path / "run", config) as run:
+        search(config, CountingSupernet(), controller, run=run)
+    without_checksum(tmp_path / "run" / name, change)
+
+    with Run.open(tmp_path / "run") as run, pytest.raises(RunError, match=f"json was changed by hand .*: {told}"):
+        search(config, CountingSupernet(), controller, run=run)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["ranked"].clear(),
+        lambda content: content["ranked"][0].update(score="high"),
+        lambda content: content["ranked"][0].pop("score"),
+        lambda content: content.update(seed=[1]),
+        lambda content: content["ranked"][0].update(round=None),
+    ],
+)
+def test_a_result_of_other_content_is_named(config, controller, tmp_path, change):
+    with Run.create(tmp_path / "run", config) as run:
+        search(config, CountingSupernet(), controller, run=run)
+    without_checksum(tmp_path / "run" / "result.json", change)
+
+    with pytest.raises(RunError, match=r"result\.json was changed by hand or by another program"):
+        read_result(tmp_path / "run")
+
+
 def test_lines_of_the_log_that_are_no_events_are_left_out(config, controller, tmp_path):
     with Run.create(tmp_path / "run", config) as run:
         whole = search(config, CountingSupernet(), controller, run=run)
@@ -435,6 +548,21 @@ def test_the_first_pool_is_that_of_the_file_and_random_ones_fill_it_up(config, c
     assert set(known) < set(first)
     (pool, *_) = [event for event in events if event["event"] == "pool"]
     assert (pool["sources"], pool["duplicates"]) == ({"file": 5, "random": 7}, 1)
+
+
+def test_a_line_of_the_pools_file_may_be_a_genotype_of_a_run(config, controller, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Run.create("before", config) as run:
+        before = search(config, CountingSupernet(), controller, run=run)
+    (tmp_path / "pool.txt").write_text(f"before:3\nbefore:{before.ranked[1].genotype.id}\n")
+
+    result = search(evolve(config, pool=2, pool_file="pool.txt"), CountingSupernet(), controller)
+
+    first = {entry.genotype for entry in result.ranked if entry.round == 1}
+    assert first == {before.ranked[2].genotype, before.ranked[1].genotype}
+    (tmp_path / "pool.txt").write_text("before:1\nnowhere:1\n")
+    with pytest.raises(RunError, match=r"pool\.txt, line 2: no folder nowhere"):
+        check_start(evolve(config, pool_file="pool.txt"), CountingSupernet(), controller)
 
 
 def test_a_file_of_more_genotypes_than_the_pools_size_is_the_pool(config, controller, pool_file):
@@ -554,10 +682,11 @@ def test_rounds_that_were_begun_are_not_taken_back(config, controller, tmp_path)
         assert run.has("result.json")
 
 
-def test_a_run_without_its_last_checkpoint_gets_no_more_rounds(config, controller, tmp_path):
+def test_a_run_without_its_checkpoints_gets_no_more_rounds(config, controller, tmp_path):
     with Run.create(tmp_path / "run", config) as run:
         search(config, CountingSupernet(), controller, run=run)
-    (tmp_path / "run" / "checkpoint.safetensors").unlink()
+    for name in ("checkpoint.safetensors", "checkpoint-earlier.safetensors"):
+        (tmp_path / "run" / name).unlink()
 
     with Run.open(tmp_path / "run") as run, pytest.raises(RunError, match=r"has no checkpoint.* of the end of round 3"):
         search(add_rounds(run, 4), CountingSupernet(), controller, run=run)

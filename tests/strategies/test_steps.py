@@ -93,6 +93,23 @@ def test_a_search_that_was_stopped_anywhere_ends_as_if_it_had_not_been(strategy,
         assert logs[0] == logs[1]
 
 
+def test_a_search_whose_checkpoint_is_damaged_begins_anew_and_ends_alike(tmp_path, caplog):
+    whole = as_if_in("darts", tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        as_if_in("darts", tmp_path / "run", stop_at=33)
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    content = bytearray(checkpoint.read_bytes())
+    content[-1] ^= 1
+    checkpoint.write_bytes(content)
+
+    assert as_if_in("darts", tmp_path / "run") == whole
+
+    assert "checkpoint.safetensors is damaged or was changed: " in caplog.text
+    assert caplog.text.endswith("; the search begins anew\n")
+    for name in ("result.json", "supernet.safetensors", "checkpoint.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
 @pytest.mark.parametrize("strategy", STEP_LEVEL)
 def test_what_is_chosen_keeps_the_budget(strategy):
     network = config_of(strategy).network
@@ -262,6 +279,32 @@ def test_the_search_stops_at_two_skip_connections_where_it_is_asked_to():
 
     assert result.strategy["updates"] == 2
     assert result.strategy["epochs"][0]["stop"] == "the normal cell has 6 skip connections (stop_at_skips is 2)"
+
+
+def test_a_search_that_stopped_early_is_not_continued_when_it_is_resumed(tmp_path):
+    config, data = config_of("spos", steps=20, watch={"stop_at_skips": 2}), small_dataset()
+    genotype = SPACES["nas-bench-201"].parse(SKIPS)
+    updates = []
+
+    def listen(event):
+        updates.extend([event["step"]] if event["event"] == "update" else [])
+        if event["event"] == "scored" and len(updates) == 2 and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+
+    interrupted = []
+    for attempt in (Run.create, Run.open):
+        with attempt(*((tmp_path / "run", config) if attempt == Run.create else (tmp_path / "run",))) as run:
+            make = ToyScorer(config, data)
+            search = StepSearch(config, lambda context: Fixed(genotype), lambda network, made=make: made, data)
+            if attempt == Run.create:
+                with pytest.raises(KeyboardInterrupt):
+                    search.result(run, listen=listen)
+            else:
+                result = search.result(run, listen=listen)
+
+    assert updates == [1, 2]
+    assert result.strategy["updates"] == 2
 
 
 def test_the_search_stops_when_the_order_of_operations_stands_still():

@@ -5,7 +5,9 @@ names of bnao's parameters, so the names of a state_dict are these, with PyTorch
 ``running_mean`` and ``running_var`` at their ends.
 """
 
+import hashlib
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -326,9 +328,17 @@ class Network(nn.Module):
         return self.classifier(self.head(last).mean((2, 3)))
 
     def load(self, path: str | Path) -> "Network":
-        """Take the weights of a safetensors file, all of float32."""
+        """Take the weights of a safetensors file, all of float32.
+
+        Where it says sha256, that is the SHA-256 of its bytes with zeros in place of these 64 digits.
+        """
         content = Path(path).read_bytes()
         start = 8 + int.from_bytes(content[:8], "little")
+        digits = re.search(rb'sha256\\": \\"([0-9a-f]{64})', content[:start])
+        if digits:
+            hashed = hashlib.sha256(content[: digits.start(1)] + b"0" * 64 + content[digits.end(1) :])
+            if hashed.hexdigest().encode() != digits[1]:
+                raise ValueError(f"{path} is damaged: its bytes do not have the SHA-256 that stands in it")
         tensors = {}
         for name, entry in json.loads(content[8:start]).items():
             if name != "__metadata__":

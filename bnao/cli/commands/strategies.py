@@ -22,6 +22,7 @@ def command(as_json: bool) -> None:
         rows = [{"name": name, **{each: getattr(row, each) for each in fields}} for name, row in METHODS.items()]
         click.echo(json.dumps({"format": 1, "strategies": rows}))
         return
-    heads = ["strategy", "paper", "needs", "cost", "memory", "rule"]
-    rows_of = [[name, row.paper, row.needs, row.cost, row.memory, row.rule] for name, row in METHODS.items()]
-    click.echo("\n".join(table(heads, rows_of, left=heads)))
+    heads = ["strategy", "paper", "needs", "cost", "memory"]
+    cells = [[name, row.paper, row.needs, row.cost, row.memory] for name, row in METHODS.items()]
+    rules = table(["strategy", "rule"], [[name, row.rule] for name, row in METHODS.items()], left=["strategy", "rule"])
+    click.echo("\n".join([*table(heads, cells, left=heads), "", *rules]))

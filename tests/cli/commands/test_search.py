@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -63,7 +64,9 @@ def refused(code, *arguments):
 def test_the_list_has_every_strategy_that_a_search_can_take():
     listed = bnao("strategies").stdout.splitlines()
 
-    assert [line.split()[0] for line in listed[1:]] == list(METHODS) == [*ROUND_LEVEL, *STEP_LEVEL]
+    first, second = listed[: listed.index("")], listed[listed.index("") + 1 :]
+    for lines in (first, second):
+        assert [line.split()[0] for line in lines[1:]] == list(METHODS) == [*ROUND_LEVEL, *STEP_LEVEL]
     assert "arXiv 1904.00420" in next(line for line in listed if line.startswith("spos"))
 
 
@@ -254,3 +257,50 @@ def test_a_backend_that_trains_in_its_own_way_is_refused(monkeypatch):
         "backend 'pretend' trains in its own way, and strategy spos decides every update; its supernet() must return a "
         "bnao.training.shared_weights.SharedWeights"
     )
+
+
+# --- what comes at the end
+
+
+@pytest.mark.parametrize("strategy", ["spos", "darts"])
+def test_the_result_is_json_where_it_is_asked_for(strategy):
+    content = json.loads(search("--strategy", strategy, "--json", "--out", "run"))
+
+    assert content["strategy"]["name"] == strategy
+    assert content["ranked"] == json.loads(pathlib.Path("run/result.json").read_text())["ranked"]
+
+
+def test_what_is_chosen_is_trained_alone_and_ranked_by_that():
+    search("--strategy", "spos", "--rerank-epochs", 1, "--top", 3, "--out", "run")
+
+    ranked = json.loads(pathlib.Path("run/result.json").read_text())["ranked"]
+    accuracies = [entry["reranked"] for entry in ranked]
+    assert len(accuracies) == 3
+    assert accuracies == sorted(accuracies, reverse=True)
+
+
+def test_what_is_chosen_is_ranked_by_joined_scores():
+    search("--strategy", "enas", "--rank-by", "fused", "--proxies", "naswot", "--top", 3, "--out", "run")
+
+    ranked = json.loads(pathlib.Path("run/result.json").read_text())["ranked"]
+    assert [set(entry["parts"]) for entry in ranked] == [{"score", "size", "naswot"}] * 3
+    assert [entry["fused"] for entry in ranked] == sorted((entry["fused"] for entry in ranked), reverse=True)
+
+
+def test_a_search_by_log_likelihood_has_no_standard_errors():
+    search("--strategy", "spos", "--score", "log-likelihood", "--top", 2, "--out", "run")
+
+    ranked = json.loads(pathlib.Path("run/result.json").read_text())["ranked"]
+    assert all(entry["score"] < 0 and entry["standard_error"] is None for entry in ranked)
+
+
+def test_the_page_of_strategies_has_the_papers_and_costs_of_the_table():
+    page = (HERE.parent / "docs" / "strategies.md").read_text(encoding="utf-8")
+    rows = {match[1]: match[0] for match in re.finditer(r"^\| `([a-z-]+)` \|.*$", page, re.M)}
+
+    assert list(rows) == list(METHODS)
+    for name, method in METHODS.items():
+        if name not in ROUND_LEVEL[1:]:
+            assert method.paper.split()[-1] in rows[name], name
+        for number in re.findall(r"\b\d+(?:\.\d+)?\b", method.cost if name != "fairnas" else ""):
+            assert re.search(rf"\b{number}\b", rows[name].split("|")[4]), name

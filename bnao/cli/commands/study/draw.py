@@ -20,6 +20,6 @@ def command(study: Path, out: Path | None, pictures: str) -> None:
     path = study / RESULT if study.is_dir() else study
     content = read_json(path)
     with understanding(path):
-        found = plots.study_of(content)
-    for drawn in plots.save(plots.figures_of(found), out or path.parent, pictures):
+        figures = plots.figures_of(plots.study_of(content))
+    for drawn in plots.save(figures, out or path.parent, pictures):
         click.echo(str(drawn))
