@@ -16,6 +16,7 @@ from bnao.evaluation.scoring import classify_test_images, score_genotypes
 from bnao.evaluation.trainings import evaluate
 from bnao.metrics import compare_rankings, kendall_tau, pairwise_accuracy, rank_agreement, spearman
 from bnao.network.size import count_multiply_adds, count_parameters
+from bnao.reporting.page import write_report
 from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
 from bnao.searches import PreparedSearch, PreparedStepSearch, prepare_search, resumed_search, run_search
 from bnao.space.edits import neighbours
@@ -86,5 +87,6 @@ __all__ = [
     "study_ranking_sets",
     "to_text",
     "verify",
+    "write_report",
     "zero_cost_scores",
 ]

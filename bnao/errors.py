@@ -44,6 +44,10 @@ class BackendError(BnaoError, ImportError):
     """A backend that is not installed, cannot be imported, or cannot do what is asked."""
 
 
+class SpaceError(BnaoError, ImportError):
+    """A search space of another package that cannot be imported, or of which no network can be made."""
+
+
 class RunError(BnaoError, OSError):
     """A run's folder that cannot be written, is in use, or is not one."""
 

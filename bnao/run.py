@@ -26,6 +26,7 @@ Event = Mapping[str, Any]
 
 CONFIG = "config.toml"
 LOG = "log.jsonl"
+PLAN = "plan.json"
 LOCK = ".lock"
 UNFINISHED = ".unfinished"
 
@@ -210,6 +211,10 @@ class Run(Folder):
     ) -> None:
         self.close()
 
+    def keep_plan(self, plan: Event) -> None:
+        """Keep the event that says what will be done, for other processes that watch the run."""
+        self.write_json(PLAN, plan)
+
     def log(self, event: Event) -> None:
         """Add one event to the log, a JSON object on a line of its own."""
         try:
@@ -219,16 +224,8 @@ class Run(Folder):
             raise self._cannot_write(LOG, error) from None
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield the events of the log in order, without lines that are cut off or not an event."""
-        with (
-            contextlib.suppress(FileNotFoundError),
-            open(self.folder / LOG, encoding="utf-8", errors="replace") as file,
-        ):
-            for line in file:
-                if line.endswith("\n"):
-                    event = _event(line)
-                    if event is not None:
-                        yield event
+        """Yield the events of the log; see the function ``read_events``."""
+        return read_events(self.folder)
 
     def rewind_log(self, keep: Callable[[dict[str, Any]], bool]) -> None:
         """Remove from the log the events that will happen again."""
@@ -237,12 +234,40 @@ class Run(Folder):
             self.write(LOG, "".join(kept).encode())
 
 
+def is_locked(folder: Path) -> bool:
+    """Return whether a process is working in a folder now."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / LOCK).is_file():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # of someone else's folder nobody here can work in
+        return False
+
+
+def read_events(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a run's log in order, without lines that are cut off or not an event."""
+    with (
+        contextlib.suppress(FileNotFoundError),
+        open(folder / LOG, encoding="utf-8", errors="replace") as file,
+    ):
+        for line in file:
+            if line.endswith("\n"):
+                event = event_of(line)
+                if event is not None:
+                    yield event
+
+
 def is_event(line: str) -> bool:
     """Return whether a line of a log is an event."""
-    return _event(line) is not None
+    return event_of(line) is not None
 
 
-def _event(line: str) -> dict[str, Any] | None:
+def event_of(line: str) -> dict[str, Any] | None:
     """Return the event of a line of the log; None if it is not one."""
     try:
         event = parse_json(line)

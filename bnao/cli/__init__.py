@@ -15,6 +15,7 @@ import bnao
 from bnao.cli.lazy import LazyGroup
 from bnao.cli.stopping import exit_code, stoppable
 from bnao.errors import BnaoError, ConfigError
+from bnao.memory import is_out_of_memory, what_to_lower
 
 #: every command and what it does; a module of bnao.cli.commands has its name
 COMMANDS = {
@@ -28,6 +29,11 @@ COMMANDS = {
     "check": "Verify every file of a run, an evaluation or a study.",
     "stability": "Compare methods by the best of several searches each.",
     "strategies": "List the search strategies, their papers and costs.",
+    "report": "Write what was found as one page to send.",
+    "runs": "List searches, evaluations and studies.",
+    "watch": "Show how far a running search or evaluation is.",
+    "compare": "Set searches, or evaluations, side by side.",
+    "clean": "Free the space of checkpoints and weights.",
     "zoo": "List published cells, with claimed and counted sizes.",
     "show": "Describe genotypes: their cells, a drawing and their size.",
     "random": "Print random genotypes of a space, within budgets of size.",
@@ -61,8 +67,10 @@ class _Group(LazyGroup):
             code = _refused(f"error: {error}", 2)
         except (BnaoError, OSError) as error:
             code = _refused(f"error: {error}", 1)
-        except MemoryError:
-            code = _refused("error: there is not enough memory for these settings; take smaller ones", 1)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            code = _refused(f"error: {what_to_lower(error)}", 1)
         sys.exit(code)
 
 

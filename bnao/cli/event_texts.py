@@ -81,7 +81,9 @@ class EventTexts:
         if event["event"] == "trained":
             return name if self._supernets is None else None
         if event["event"] == "epoch":
-            return None if self._supernets is None else f"{name}  epoch {event['epoch']}/{event['epochs']}"
+            # where each step is told, an epoch tells nothing new
+            counts = phase is not None and phase["events"][0] == "epoch"
+            return f"{name}  epoch {event['epoch']}/{event['epochs']}" if counts else None
         return f"{name}  epoch {event['epoch']}/{event['epochs']}  step {event['step']}/{event['steps']}"
 
     def message(self, event: Event, phase: Phase | None) -> str | None:

@@ -6,7 +6,7 @@ A setting is written once, in ``bnao.config.settings``; here it becomes an optio
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,6 +80,26 @@ class WholeNumber(click.ParamType[int]):
         self.fail(f"{shortened(value)} is not a valid integer, such as 20 or 600M{others}.", param, ctx)
 
 
+class OpenChoice(click.Choice[str]):
+    """One of the names that are listed, or another that is allowed.
+
+    Args:
+        choices: the names.
+        also: which others are allowed.
+
+    >>> OpenChoice(["nao"], lambda name: ":" in name).convert("mine:space", None, None)
+    'mine:space'
+    """
+
+    def __init__(self, choices: Sequence[str], also: Callable[[str], bool]) -> None:
+        super().__init__(choices)
+        self.also = also
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name."""
+        return value if isinstance(value, str) and self.also(value) else super().convert(value, param, ctx)
+
+
 _TYPES: dict[type, click.ParamType[Any]] = {float: click.FLOAT, str: click.STRING, tuple: click.STRING}
 
 
@@ -105,6 +125,8 @@ class SettingOption(click.Option):
             return None
         if kind is int:
             return WholeNumber(attribute.metadata["words"])
+        if attribute.metadata["also"] is not None:
+            return OpenChoice(choices, attribute.metadata["also"])
         return click.Choice(choices) if choices else _TYPES[kind]
 
     def _keep(self, context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -186,6 +208,19 @@ def all_of(*decorators: Decorator) -> Decorator:
         return function
 
     return decorate
+
+
+def report_options(what: str, *, details: str = "") -> Decorator:
+    """Return the options ``--json`` and ``--quiet`` of a command that computes and reports.
+
+    Args:
+        what: it reports, such as "scores".
+        details: what else is to be said of the JSON.
+    """
+    return all_of(
+        click.option("--json", "as_json", is_flag=True, help=f"Print the {what} as JSON{details}."),
+        click.option("--quiet", is_flag=True, help=f"Hide the progress; show only warnings and the {what}."),
+    )
 
 
 def layer_options(kind: type) -> Decorator:

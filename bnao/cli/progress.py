@@ -149,8 +149,12 @@ class Track:
         figures += [] if self.best is None else [self.best]
         return figures + self._time_left()
 
+    def left(self) -> float | None:
+        """Return the seconds that are left; None before anything was measured."""
+        return self.speeds.left(self.work.left()) if self.plan else None
+
     def _time_left(self) -> list[str]:
-        left = self.speeds.left(self.work.left()) if self.plan else None
+        left = self.left()
         return [] if left is None else [f"left {duration(left)}"]
 
 
@@ -187,12 +191,16 @@ class _Stderr(logging.Handler):
 
 
 @contextmanager
-def following(title: str) -> Iterator[Listener]:
+def following(title: str, track: Track | None = None) -> Iterator[Listener]:
     """Yield a listener that shows where the work stands: live on a terminal, else as a line every few seconds.
 
     Where ``telling`` is quiet it shows nothing.
+
+    Args:
+        title: of the live display.
+        track: of work that was begun before; None: it begins now.
     """
-    track = Track(time.monotonic())
+    track = Track(time.monotonic()) if track is None else track
     if not log.isEnabledFor(logging.INFO):
         yield lambda event: None
     elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":

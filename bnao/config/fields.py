@@ -109,6 +109,7 @@ def setting(
     least: float | None = None,
     most: float | None = None,
     choices: Sequence[str] = (),
+    also: Callable[[str], bool] | None = None,
     words: Mapping[str, int] | None = None,
     has_option: bool = True,
     from_data: bool = False,
@@ -123,6 +124,7 @@ def setting(
         least: smallest value allowed.
         most: largest value allowed; None: ``MOST``.
         choices: the texts allowed.
+        also: which other texts are allowed, such as names of things that are not bnao's.
         words: numbers with a meaning of their own, which the bounds do not hold for, by the word that stands for each.
         has_option: whether the command line has an option of its name.
         from_data: the data set decides it: neither an option nor in the file.
@@ -133,11 +135,13 @@ def setting(
     meant = dict(words or {})
 
     def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
-        _check(attribute.name, value, kinds_of(attribute), least, MOST if most is None else most, choices, meant)
+        allowed = () if also is not None and isinstance(value, str) and also(value) else choices
+        _check(attribute.name, value, kinds_of(attribute), least, MOST if most is None else most, allowed, meant)
 
     metadata = {
         "help": text,
         "choices": tuple(choices),
+        "also": also,
         "words": meant,
         "has_option": has_option,
         "from_data": from_data,
@@ -155,6 +159,7 @@ def several(
     read: Callable[[str], Any] = str,
     check: Callable[[tuple[Any, ...]], bool] = lambda values: True,
     wanted: str = "texts",
+    none: str | None = None,
     fixed: bool = True,
 ) -> Any:
     """Declare a setting that is a tuple; a text is read as its values separated by commas.
@@ -163,8 +168,10 @@ def several(
         default: its values in the paper's own setting.
         text: one line of help for people.
         read: makes a value from its text; raises ValueError for another text.
-        check: whether values that were given may stand together; never asked about the default.
+        check: whether values that were given may stand together; never asked about the default. It may raise a
+            ConfigError of its own.
         wanted: what the error for other values asks for.
+        none: a text that stands for no value at all.
         fixed: as in ``setting``.
 
     Raises:
@@ -173,6 +180,8 @@ def several(
 
     def convert(value: Any) -> Any:
         """Return the tuple of values, or what was given where it is not one."""
+        if none is not None and value == none:
+            return ()
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, (tuple, list)):
             return value
@@ -189,7 +198,15 @@ def several(
         if values != default and not (kinds <= {kind} and check(values)):
             raise ConfigError(f"{attribute.name} is {listed(values)!r}; it must be {wanted}")
 
-    metadata = {"help": text, "choices": (), "words": {}, "has_option": True, "from_data": False, "fixed": fixed}
+    metadata: dict[str, Any] = {
+        "help": text,
+        "choices": (),
+        "also": None,
+        "words": {},
+        "has_option": True,
+        "from_data": False,
+        "fixed": fixed,
+    }
     return field(default=default, validator=validate, converter=convert, metadata=metadata, kw_only=True)
 
 

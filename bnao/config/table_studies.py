@@ -8,6 +8,7 @@ from bnao.config.bounds import (
     MOST_SEED,
 )
 from bnao.config.fields import listed, section, setting, several
+from bnao.config.plugins import is_own_space
 from bnao.config.presets import RANKED_NAO, TABLE_NAO
 from bnao.config.settings import (
     CONTROLLERS,
@@ -99,7 +100,7 @@ class PredictorConfig:
     seed: int = setting(
         0, "Seed of the first training; the next trainings use the next seeds.", least=0, most=MOST_SEED
     )
-    space: str = setting("nao", "Search space of the table's genotypes.", choices=SPACE_NAMES)
+    space: str = setting("nao", "Search space of the table's genotypes.", choices=SPACE_NAMES, also=is_own_space)
     table: str | None = setting(None, "CSV file with a genotype and a score in each row.")
     score_column: str | None = setting(None, "Column of the scores; by default score, accuracy or best_test_acc.")
     sizes: tuple[int, ...] = several(
@@ -143,6 +144,7 @@ class AgreementConfig:
         "Search space of the table's genotypes: live size is then a ranking beside the others; with --among by default "
         "nao.",
         choices=SPACE_NAMES,
+        also=is_own_space,
     )
     draw: int = setting(50, "Genotypes in each random subset.", least=2, most=MOST_GENOTYPES)
     draws: int = setting(1000, "Number of random subsets.", least=2)

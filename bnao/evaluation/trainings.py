@@ -27,7 +27,7 @@ from bnao.network.size import count_multiply_adds, count_parameters, within_budg
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training
 from bnao.protocols import Backend, Listener, StandAlone, Step
-from bnao.provenance import about_images, keep_about, origin
+from bnao.provenance import EVALUATION, about_images, keep_about, origin
 from bnao.run import Folder, Run, number, understanding
 from bnao.space.genotype import Genotype
 from bnao.strategies.inheritance import Inheritance, SupernetWeights
@@ -36,7 +36,7 @@ from bnao.training.steps import stand_alone_epoch_steps
 
 log = logging.getLogger("bnao")
 
-RESULT = "evaluation.json"
+RESULT = EVALUATION
 
 
 @frozen
@@ -164,7 +164,10 @@ def evaluate(
     steps = stand_alone_epoch_steps(config, whole)
     loops = {"genotype": len(genotypes), "repeat": config.repeats, "epoch": config.epochs, "step": steps}
     counted = {name: (1, count) for name, count in loops.items()}
-    listen({"event": "plan", "phases": [phase("step", "trained", loops=counted, weight=1.0)]})
+    plan = {"event": "plan", "phases": [phase("step", "trained", loops=counted, weight=1.0)]}
+    if run:
+        run.keep_plan(plan)
+    listen(plan)
     for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset), strict=True)):
         tests = []
         network = dataset.network(own.network)
@@ -178,12 +181,7 @@ def evaluate(
                     run.log(event)
                 listen(event)
 
-            seed = config.seed + repeat
-            name = f"trainings/{genotype.digest}-seed-{seed}"
-            about = {"channels": own.network.channels} if config.network.channels == AUTO else {}
-            training = Training(
-                genotype, own, backend, whole, seed=seed, folder=run, name=name, about=about, start=inherited
-            )
+            training = training_of(genotype, config, own, backend, whole, repeat=repeat, folder=run, start=inherited)
             tests.append(training.tested(tell))
             tell("trained", test_error=tests[-1].error)
         evaluations.append(
@@ -205,6 +203,35 @@ def evaluate(
         estimates = {name: estimate.to_json() for name, estimate in agreement(evaluations, scores).items()}
         run.write_json(RESULT, {**_content(evaluations, config, dataset), "agreement": estimates})
     return evaluations
+
+
+def training_of(
+    genotype: Genotype,
+    config: EvaluateConfig,
+    own: EvaluateConfig,
+    backend: Backend,
+    dataset: LabelledImages,
+    *,
+    repeat: int,
+    folder: Folder | None,
+    start: Inheritance | None = None,
+) -> Training:
+    """Return one of the trainings of ``evaluate``.
+
+    Args:
+        genotype: the architecture.
+        config: the evaluation's settings.
+        own: those of this genotype's trainings, of ``sized``.
+        backend, folder, start: as for ``Training``.
+        dataset: trained on its train and dev parts together.
+        repeat: which of its trainings, from 0.
+    """
+    seed = config.seed + repeat
+    about = {"channels": own.network.channels} if config.network.channels == AUTO else {}
+    return Training(
+        genotype, own, backend, dataset,
+        seed=seed, folder=folder, name=f"trainings/{genotype.digest}-seed-{seed}", about=about, start=start,
+    )  # fmt: skip
 
 
 def _class_means(repeats: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:

@@ -459,16 +459,21 @@ SPACES: dict[str, SearchSpace] = {
 def space_named(name: str, nodes: int | None = None) -> SearchSpace:
     """Return the space of that name with that many nodes a cell; with its own number, where none is given.
 
+    A name may also be that of a user's space (``bnao.space.own``).
+
     >>> space_named("nao", 3).length, space_named("nao").nodes, space_named("nas-bench-201").nodes
     (24, 5, 3)
     """
-    if name not in SPACES:
+    from bnao.space.own import own_space  # which is made of this module's classes
+
+    space = SPACES.get(name) or own_space(name)
+    if space is None:
         raise GenotypeError(f"no space {name!r}; there is {', '.join(sorted(SPACES))}")
     if nodes is None:
-        return SPACES[name]
+        return space
     # a complete node has as many edges as states before it
-    edges = SPACES[name].inputs + nodes - 1 if isinstance(SPACES[name], CompleteSpace) else SPACES[name].edges
-    return evolve(SPACES[name], nodes=nodes, edges=edges)
+    edges = space.inputs + nodes - 1 if isinstance(space, CompleteSpace) else space.edges
+    return evolve(space, nodes=nodes, edges=edges)
 
 
 def parse_in(name: str, text: str) -> Genotype:

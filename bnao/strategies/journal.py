@@ -138,6 +138,11 @@ class SearchFolder:
         """Whether there is a folder to keep anything in."""
         return self._run is not None
 
+    def keep_plan(self, plan: Mapping[str, Any]) -> None:
+        """Keep the event that says what the search will do."""
+        if self._run:
+            self._run.keep_plan(plan)
+
     def log(self, event: Mapping[str, Any]) -> None:
         """Add an event to the run's log."""
         if self._run:

@@ -6,11 +6,12 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import evolve, field, frozen
 
+from bnao.frames import frame
 from bnao.metrics import defined, kendall_tau, pairwise_accuracy
 from bnao.protocols import HeldOut
 from bnao.run import made_of, number, read_json, round_off, understanding
@@ -18,6 +19,10 @@ from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in
 from bnao.strategies.fusion import Fusion
 from bnao.strategies.journal import RESULT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 
 @frozen
@@ -166,6 +171,30 @@ class SearchResult:
             **({} if self.strategy is None else {"strategy": dict(self.strategy)}),
             "ranked": [entry.to_json() for entry in self.ranked],
         }
+
+    def to_frame(self) -> DataFrame:
+        """Return the genotypes as a data frame of pandas: a row each, best first, its columns as in result.json.
+
+        The scores that were joined in a fused ranking are columns of their own.
+
+        Raises:
+            BnaoError: pandas is not installed.
+        """
+        rows = [{"rank": rank, **entry.to_json()} for rank, entry in enumerate(self.ranked, start=1)]
+        for row in rows:
+            parts = row.pop("parts", {})
+            row |= {name: value for name, value in parts.items() if name not in row}
+        return frame(rows)
+
+    def plot(self) -> Figure:
+        """Plot scores against sizes, and updates against Eq. 4, as a figure of matplotlib.
+
+        Raises:
+            BnaoError: matplotlib is not installed.
+        """
+        from bnao.strategies.plots import search_figure
+
+        return search_figure(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> SearchResult:

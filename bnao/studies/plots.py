@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bnao.errors import BnaoError, RunError, WriteError
+from bnao.errors import RunError, WriteError
+from bnao.pictures import COLOURS, HINT, canvas, titled
 from bnao.studies.agreement import AgreementStudy
 from bnao.studies.controllers import ControllersStudy
 from bnao.studies.predictor import PredictorStudy
@@ -26,45 +27,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+__all__ = ["FORMATS", "HINT", "Study", "can_draw", "figures_of", "save", "study_of"]
+
 #: what the studies find
 Study = RankingStudy | RankingSets | ControllersStudy | PredictorStudy | AgreementStudy | list[SizeCorrelation]
 
-HINT = "pictures need matplotlib: pip install 'bnao[plot]'"
 FORMATS = ("svg", "png")
-
-# the Okabe-Ito palette, which the colour-blind can tell apart, and brown
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8B4513")
-_COLUMN = 3.2  # inches
 
 
 def can_draw() -> bool:
     """Return whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
-
-
-def canvas(columns: int = 1, rows: int = 1, width: float = 1.0) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure and its panels, from left to right and top to bottom.
-
-    Raises:
-        BnaoError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise BnaoError(HINT) from None
-    figure = Figure(figsize=(_COLUMN * columns * width, 2.7 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for panel in panels.flat:
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.tick_params(labelsize=8)
-    return figure, list(panels.flat)
-
-
-def titled(panel: Axes, title: str, x: str, y: str) -> None:
-    """Set a panel's title and labels."""
-    panel.set_title(title, fontsize=9)
-    panel.set_xlabel(x, fontsize=8)
-    panel.set_ylabel(y, fontsize=8)
 
 
 def save(figures: Mapping[str, Figure], folder: Path, kind: str = "svg") -> list[Path]:

@@ -145,6 +145,11 @@ def trained_supernet(
     return TrainedSupernet(arm, seed, planned.epochs, table, counts, expected)
 
 
+def is_scored(config: StudyConfig, planned: PlannedSupernet, folder: Folder, n: int) -> bool:
+    """Return whether the folder has all scores of a supernet, of n genotypes."""
+    return _SupernetFiles(folder, file_name(config, planned)).scores(n).keys() >= set(planned.epochs)
+
+
 def _scores(supernet: Scorer, genotypes: Sequence[Genotype], kind: str) -> list[float]:
     """Return one score a genotype, by the name of its kind.
 

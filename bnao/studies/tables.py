@@ -24,7 +24,7 @@ from bnao.protocols import Backend, Listener, Predicting
 from bnao.provenance import STUDY, About, about_table, keep_about, keep_study, origin
 from bnao.run import Run, read_json, understanding
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import SPACES, parse_in, space_named
+from bnao.space.spaces import parse_in, space_named
 from bnao.strategies.registry import make_controller
 from bnao.studies.agreement import AgreementStudy, study_agreement
 from bnao.studies.controllers import ControllersStudy, study_controllers
@@ -139,7 +139,7 @@ def _controllers(config: ControllersConfig) -> PreparedStudy[ControllersStudy]:
 
 
 def _predictor(config: PredictorConfig) -> PreparedStudy[PredictorStudy]:
-    path, space = _table(config), SPACES[config.space]
+    path, space = _table(config), space_named(config.space)
     rows = read_rows(path)
     scores = rows.numbers(rows.column("score", config.score_column, SCORE_COLUMNS))
     score_of = dict(zip(rows.genotypes(space), scores, strict=True))
@@ -181,7 +181,7 @@ def _agreement(config: AgreementConfig) -> PreparedStudy[AgreementStudy]:
     def make(run: Run | None, listen: Listener) -> AgreementStudy:
         return study_agreement(
             rows, config.truth_column, config.score_columns,
-            space=None if named is None else SPACES[named], among=among,
+            space=None if named is None else space_named(named), among=among,
             draw=config.draw, draws=config.draws, resamples=config.resamples,
         )  # fmt: skip
 

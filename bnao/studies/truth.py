@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -112,24 +112,38 @@ def trained_truth(
         store: finished trainings are taken from here and kept here.
         tell: called with the kind of an event and its values.
     """
-    alone = alone_config(config)
-    # all genotypes before any second repeat, so that a study that is cut short has a whole truth
-    places = [
-        {"genotype": number, "of": len(genotypes), "repeat": repeat}
-        for repeat in range(1, config.repeats + 1)
-        for number in range(1, len(genotypes) + 1)
-    ]
-
-    def job(place: Mapping[str, int]) -> Job[TestedNetwork]:
-        genotype, seed = genotypes[place["genotype"] - 1], config.seed + place["repeat"] - 1
-        return _stored(genotype, alone, backend, dataset, seed, store).job(partial(_tell_epochs, tell, place))
-
+    places = _truth_places(config, len(genotypes))
     accuracies = []
-    for place, finished in zip(places, run_jobs(map(job, places), store), strict=True):
+    jobs = truth_jobs(config, genotypes, backend, dataset, store, tell)
+    for place, finished in zip(places, run_jobs(jobs, store), strict=True):
         error = finished.value.error
         accuracies.append(round_off(1 - error))  # equal accuracies must be equal numbers
         tell("trained", **place, test_error=error, known=finished.known)
     return np.array(accuracies).reshape(config.repeats, len(genotypes))
+
+
+def _truth_places(config: StudyConfig, n: int) -> list[dict[str, int]]:
+    """Return each training's place, all genotypes before any second repeat: a study that is cut short has a truth."""
+    return [
+        {"genotype": number, "of": n, "repeat": repeat}
+        for repeat in range(1, config.repeats + 1)
+        for number in range(1, n + 1)
+    ]
+
+
+def truth_jobs(
+    config: StudyConfig,
+    genotypes: Sequence[Genotype],
+    backend: Backend,
+    dataset: Dataset,
+    store: Folder | None,
+    tell: Tell,
+) -> Iterator[Job[TestedNetwork]]:
+    """Yield the stand-alone trainings of ``trained_truth``, in their order."""
+    alone = alone_config(config)
+    for place in _truth_places(config, len(genotypes)):
+        genotype, seed = genotypes[place["genotype"] - 1], config.seed + place["repeat"] - 1
+        yield _stored(genotype, alone, backend, dataset, seed, store).job(partial(_tell_epochs, tell, place))
 
 
 @frozen(eq=False)
@@ -169,27 +183,42 @@ def short_trainings(
         store: finished trainings are taken from here and kept here.
         tell: is called with the kind of an event and its values.
     """
-    scored_on_dev = evolve(
+    found: dict[tuple[int, int], list[float]] = {}
+    places = _short_places(config, len(genotypes))
+    jobs = short_jobs(config, genotypes, backend, dataset, store, tell)
+    for (place, epochs), finished in zip(places, run_jobs(jobs, store), strict=True):
+        error = finished.value.error
+        found.setdefault((epochs, place["seed"]), []).append(round_off(1 - error))
+        tell("short", **place, epochs=epochs, error=error, known=finished.known)
+    return [ShortTrainings(epochs, seed, np.array(scores)) for (epochs, seed), scores in found.items()]
+
+
+def _short_places(config: StudyConfig, n: int) -> list[tuple[dict[str, int], int]]:
+    """Return each short training's place and epochs: every length's first seed before any second one."""
+    seeds = range(config.seed, config.seed + config.seeds)
+    return [
+        ({"genotype": number, "of": n, "seed": seed}, epochs)
+        for seed, epochs in itertools.product(seeds, config.short)
+        for number in range(1, n + 1)
+    ]
+
+
+def short_jobs(
+    config: StudyConfig,
+    genotypes: Sequence[Genotype],
+    backend: Backend,
+    dataset: Dataset,
+    store: Folder | None,
+    tell: Tell,
+) -> Iterator[Job[TestedNetwork]]:
+    """Yield the trainings of ``short_trainings``, in their order."""
+    on_dev = evolve(
         dataset, x_test=dataset.x_dev, y_test=dataset.y_dev, x_dev=dataset.x_dev[:0], y_dev=dataset.y_dev[:0]
     )
-
-    def job(genotype: Genotype, epochs: int, place: Mapping[str, int]) -> Job[TestedNetwork]:
-        alone, seed = evolve(alone_config(config), epochs=epochs), place["seed"]
-        training = _stored(genotype, alone, backend, scored_on_dev, seed, store, scored_on="dev part")
-        return training.job(partial(_tell_short_epochs, tell, place))
-
-    found = []
-    # every length's first seed before any second one, as with the supernets
-    for seed, epochs in itertools.product(range(config.seed, config.seed + config.seeds), config.short):
-        places = [{"genotype": number, "of": len(genotypes), "seed": seed} for number in range(1, len(genotypes) + 1)]
-        jobs = (job(genotype, epochs, place) for genotype, place in zip(genotypes, places, strict=True))
-        scores = []
-        for place, finished in zip(places, run_jobs(jobs, store), strict=True):
-            error = finished.value.error
-            scores.append(round_off(1 - error))
-            tell("short", **place, epochs=epochs, error=error, known=finished.known)
-        found.append(ShortTrainings(epochs, seed, np.array(scores)))
-    return found
+    for place, epochs in _short_places(config, len(genotypes)):
+        alone, genotype = evolve(alone_config(config), epochs=epochs), genotypes[place["genotype"] - 1]
+        training = _stored(genotype, alone, backend, on_dev, place["seed"], store, scored_on="dev part")
+        yield training.job(partial(_tell_short_epochs, tell, place))
 
 
 def _stored(

@@ -169,7 +169,7 @@ class KerasSupernet:
             return to_numpy(_tested(self.net.forward, values, images, known, None))
 
     def _known(self, architecture: Architecture, slope: str = "no") -> NDArray[np.int32] | Mixed:
-        """An architecture as the network takes it."""
+        """Return an architecture as the network takes it."""
         if isinstance(architecture, Mixture):
             cells = mixed_cells(architecture, self.network, slope)
             return Mixed(cells, ops.convert_to_tensor(architecture.weights, "float32"))
@@ -245,7 +245,7 @@ def _loss(targets: Tensor, logits: Tensor) -> Tensor:
 
 @cache
 def _path_gradients(forward: Forward) -> Callable[..., tuple[Tensor, Tensor, list[Tensor]]]:
-    """A path's loss and logits, and its loss's gradients by the arrays."""
+    """Return a path's loss and logits, and its loss's gradients by the arrays."""
 
     def loss_of(
         values: Sequence[Tensor], images: Tensor, targets: Tensor, arch: Tensor, masks: Tensor | None
@@ -291,13 +291,13 @@ def _sum(total: Sequence[Tensor] | None, gradients: Sequence[Tensor], factor: Te
 
 
 def _added(total: Sequence[Tensor] | None, gradients: Sequence[Tensor], factor: float) -> Sequence[Tensor]:
-    """The sum of gradients so far, and a pass's, times its factor."""
+    """Return the sum of gradients so far, and a pass's, times its factor."""
     return gradients if total is None and factor == 1 else _sum(total, gradients, np.float32(factor))
 
 
 @cache
 def _path_updated(forward: Forward, clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
-    """What arrays and momenta become by the gradients of one path; those that do not learn stay."""
+    """Return arrays and momenta after an update by the gradients of one path; those that do not learn stay."""
 
     def update(
         values: Sequence[Tensor],
@@ -322,7 +322,7 @@ def _path_updated(forward: Forward, clips: bool, idle: str, learns: tuple[bool, 
 
 @cache
 def _path_stepped(forward: Forward, clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
-    """A path's loss and logits, and what arrays and momenta become, as one program."""
+    """Return a path's loss and logits, and arrays and momenta after the update, as one program."""
     gradients_of, update = _path_gradients(forward), _path_updated(forward, clips, idle, learns)
 
     def stepped(
@@ -342,7 +342,7 @@ def _path_stepped(forward: Forward, clips: bool, idle: str, learns: tuple[bool, 
 
 @cache
 def _union_updated(clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
-    """The same by the gradients of any architectures, given which slots of each array they use."""
+    """Return them after an update by gradients of any architectures, given which slots of each array they use."""
 
     def update(
         values: Sequence[Tensor],

@@ -12,12 +12,19 @@ from bnao.errors import BackendError
 
 
 def devices() -> list[str]:
-    """What ``--device`` can name here."""
+    """Return the devices that ``--device`` can name here."""
     found = ["cpu"]
     found += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         found.append("mps")
     return found
+
+
+def device_memory() -> int | None:
+    """Return the most bytes that CUDA devices held in this process; None without one."""
+    if not torch.cuda.is_available():
+        return None
+    return max(torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count()))
 
 
 def device_of(config: MachineConfig) -> torch.device:
@@ -50,7 +57,7 @@ class Machine:
     compile: bool = False
 
     def forward_pass(self) -> contextlib.AbstractContextManager[object]:
-        """The context a forward pass runs in."""
+        """Return the context a forward pass runs in."""
         if self.precision == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)

@@ -6,22 +6,32 @@ import json
 import logging
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 from attrs import evolve
 
+from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.folders import dated_folder
 from bnao.cli.genotypes import long_option, show_command
-from bnao.cli.options import SectionedCommand, configured, given_options, given_settings, layer_options, options_of
+from bnao.cli.options import (
+    SectionedCommand,
+    configured,
+    given_options,
+    given_settings,
+    layer_options,
+    options_of,
+    report_options,
+)
 from bnao.cli.progress import following, telling
-from bnao.cli.reports import peak_memory, search_report, spent_line
+from bnao.cli.reports import Spent, search_report
 from bnao.cli.stopping import going_on
+from bnao.cli.tracking import track_option, tracked
 from bnao.config.fields import merge, read_toml, to_toml
 from bnao.config.presets import strategy_settings
 from bnao.config.settings import OF_A_BACKEND, ROUND_LEVEL, SearchConfig
+from bnao.reporting.estimates import estimate_search
 from bnao.run import FORMAT, Run, check_is_free, read_config
 from bnao.searches import PreparedSearch, PreparedStepSearch, prepare_search, resumed_search
 from bnao.space.notation.notations import read_lines
@@ -29,6 +39,7 @@ from bnao.space.spaces import space_named
 from bnao.strategies.balance import balance
 from bnao.strategies.bias import size_bias
 from bnao.strategies.journal import RESULT
+from bnao.strategies.references import read_genotype
 from bnao.strategies.result import SearchResult, read_result
 
 log = logging.getLogger("bnao.cli")
@@ -48,9 +59,10 @@ log = logging.getLogger("bnao.cli")
     "--controller-backend", metavar="NAME",
     help="Backend of the NAO controller.  [default: that of --backend]",
 )  # fmt: skip
+@track_option
+@estimate_option
 @long_option
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON: all genotypes, best first.")
-@click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result.")
+@report_options("result", details=": all genotypes, best first")
 @click.pass_context
 def command(
     context: click.Context,
@@ -60,6 +72,8 @@ def command(
     out: Path | None,
     resume: Path | None,
     controller_backend: str | None,
+    trackers: tuple[str, ...],
+    estimate: bool,
     long: bool,
     as_json: bool,
     quiet: bool,
@@ -81,6 +95,9 @@ def command(
     if show_config:
         click.echo(to_toml(config), nl=False)
         return
+    if estimate:
+        show_costs(estimate_search(config), as_json)
+        return
     with telling(quiet):
         if resume is not None and config == before and (resume / RESULT).is_file():
             known = read_result(resume)
@@ -90,12 +107,11 @@ def command(
         start = time.monotonic()
         if resume is None:
             folder = _new_folder(config) if out is None else out
-            result = _started(config, folder, controller_backend)
+            result = _started(config, folder, controller_backend, trackers)
         else:
             folder = resume
-            result = _resumed(config.rounds, folder)
-    spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
-    _print(result, config, folder, as_json, long, spent)
+            result = _resumed(config.rounds, folder, trackers)
+    _print(result, config, folder, as_json, long, Spent.since(start))
 
 
 def _refuse_beside_resume(context: click.Context) -> None:
@@ -122,7 +138,7 @@ def _configured(context: click.Context, preset_name: str | None, config_file: Pa
     config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
     if config.pool_file is None:
         return config
-    lines = read_lines(config.pool_file, space_named(config.network.space, config.network.nodes))
+    lines = read_lines(config.pool_file, space_named(config.network.space, config.network.nodes), read_genotype)
     genotypes = len({genotype for _, genotype in lines})
     below = {**below, "pool": max(2, genotypes)}
     config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
@@ -157,26 +173,32 @@ def _new_folder(config: SearchConfig) -> Path:
 # --- the search itself
 
 
-def _started(config: SearchConfig, folder: Path, controller_backend: str | None) -> SearchResult:
+def _started(
+    config: SearchConfig, folder: Path, controller_backend: str | None, trackers: Sequence[str]
+) -> SearchResult:
     check_is_free(folder)
     kind = config.controller.controller
     if controller_backend is not None and config.strategy in ROUND_LEVEL and kind not in OF_A_BACKEND:
         raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
     prepared = prepare_search(config, controller_backend)
     with Run.create(folder, config) as run:
-        return _searched(prepared, run)
+        return _searched(prepared, run, trackers)
 
 
-def _resumed(rounds: int, folder: Path) -> SearchResult:
+def _resumed(rounds: int, folder: Path, trackers: Sequence[str]) -> SearchResult:
     with Run.open(folder) as run:
-        return _searched(resumed_search(run, rounds), run)
+        return _searched(resumed_search(run, rounds), run, trackers)
 
 
-def _searched(prepared: PreparedSearch | PreparedStepSearch, run: Run) -> SearchResult:
+def _searched(prepared: PreparedSearch | PreparedStepSearch, run: Run, trackers: Sequence[str]) -> SearchResult:
     again = f"bnao search --resume {shlex.quote(str(run.folder))}"
     log.info("%s", prepared.about["data"]["description"])
     log.info("run folder: %s  (after a stop resume with: %s)", run.folder, again)
-    with going_on(again), following("search") as listen:
+    with (
+        going_on(again),
+        following("search") as show,
+        tracked(trackers, run.folder, prepared.config, show) as listen,
+    ):
         return prepared.search(run, listen)
 
 
@@ -189,7 +211,7 @@ def _print(
     folder: Path,
     as_json: bool,
     long: bool,
-    spent: Mapping[str, Any] | None = None,
+    spent: Spent | None = None,
 ) -> None:
     """Print the best genotypes, the files and the next commands."""
     if as_json:
@@ -198,11 +220,12 @@ def _print(
             "size_bias": size_bias(result, config.top).to_json(),
             "update_balance": None if found is None else found.to_json(),
         }
-        click.echo(json.dumps({"format": FORMAT, "run": str(folder), **(spent or {}), **about, **result.to_json()}))
+        took = {} if spent is None else spent.to_json()
+        click.echo(json.dumps({"format": FORMAT, "run": str(folder), **took, **about, **result.to_json()}))
         return
     click.echo("\n".join(["", *search_report(result, config.top, long=long)]))
     if spent:
-        click.echo(spent_line(spent["seconds"], spent["peak_memory_bytes"]))
+        click.echo(spent.line())
     click.echo(f"run folder: {folder}")
     quoted = shlex.quote(str(folder))
     if config.machine.backend == "table":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from bnao.config.plugins import is_own_space
 from bnao.errors import GenotypeError
 from bnao.files import parse_json
 from bnao.space.genotype import Cell, Edge, Genotype, Node, shortened
@@ -49,15 +50,15 @@ def from_json(text: str) -> tuple[Genotype, SearchSpace]:
         if name not in content:
             raise GenotypeError(f"the JSON has no {name!r}; it must have format, space, output, normal and reduction")
     name = content["space"]
-    if not isinstance(name, str) or name not in SPACES:
+    if not isinstance(name, str) or not (name in SPACES or is_own_space(name)):
         raise GenotypeError(f"the JSON is of space {shortened(str(name))}; there is {', '.join(SPACES)}")
-    if content.get("output", SPACES[name].rules.output) != SPACES[name].rules.output:
+    known = space_named(name)
+    if content.get("output", known.rules.output) != known.rules.output:
         raise GenotypeError(
-            f"the JSON's output is {shortened(str(content['output']))}; in space {name!r} it is "
-            f"{SPACES[name].rules.output!r}"
+            f"the JSON's output is {shortened(str(content['output']))}; in space {name!r} it is {known.rules.output!r}"
         )
     cells = [
-        _json_cell(part, content[part], SPACES[name].inputs)
+        _json_cell(part, content[part], known.inputs)
         for part in ("normal", "reduction")
         if content.get(part) is not None
     ]

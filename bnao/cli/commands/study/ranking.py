@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from bnao.backends import framework
+from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.genotypes import Given
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
+from bnao.cli.processes import processes_option
 from bnao.cli.progress import following
 from bnao.cli.studies import Output, study_folder, study_options
 from bnao.cli.study_reports import ranking_report
+from bnao.cli.tracking import track_option, tracked
 from bnao.config.fields import to_toml
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import load_dataset
 from bnao.errors import RunError
+from bnao.reporting.estimates import estimate_study
 from bnao.run import Folder
 from bnao.space.spaces import space_named
+from bnao.studies.ahead import study_ahead
 from bnao.studies.ranking import RankingStudy, study_ranking
 from bnao.studies.sets import RankingSets, study_ranking_sets
 from bnao.studies.truth import read_accuracies, truth_sources
@@ -38,6 +44,9 @@ _STORE = Path("runs") / "store"
     "--store", type=click.Path(path_type=Path), default=_STORE, show_default=True,
     help="Folder of stand-alone trainings that all studies share, so that none is repeated.",
 )  # fmt: skip
+@processes_option
+@track_option
+@estimate_option
 @study_options()
 @click.pass_context
 def command(
@@ -47,6 +56,9 @@ def command(
     show_config: bool,
     file: Path | None,
     store: Path,
+    processes: int,
+    trackers: tuple[str, ...],
+    estimate: bool,
     output: Output,
 ) -> None:
     """Compare the ranking by one-shot scores with that by stand-alone accuracies, for each sampler.
@@ -59,12 +71,20 @@ def command(
     if show_config:
         click.echo(to_toml(config), nl=False)
         return
-    output.told(lambda: _studied(config, output.folder, store, file), ranking_report)
+    if estimate:
+        framework(config.machine.backend, "trains no supernet")
+        show_costs(estimate_study(config), output.as_json)
+        return
+    output.told(lambda: _studied(config, output.folder, store, file, processes, trackers), ranking_report)
 
 
-def _studied(config: StudyConfig, folder: Path, store: Path, file: Path | None) -> RankingStudy | RankingSets:
+def _studied(
+    config: StudyConfig, folder: Path, store: Path, file: Path | None, processes: int, trackers: Sequence[str]
+) -> RankingStudy | RankingSets:
     space = space_named(config.network.space, config.network.nodes)
     several = len(config.sizes) > 1
+    if several and processes > 1:
+        raise click.UsageError(f"--processes is for one set of genotypes, but --sizes has {len(config.sizes)}")
     if several and file is not None:
         raise click.UsageError(f"--genotypes-file is one set of genotypes, but --sizes has {len(config.sizes)}")
     given = None if file is None else {config.sizes[0]: Given.of((), file).genotypes(space)}
@@ -79,13 +99,20 @@ def _studied(config: StudyConfig, folder: Path, store: Path, file: Path | None) 
     with study_folder(folder, config) as run:
         log.info("%s", dataset.describe())
         study: RankingStudy | RankingSets
-        with following("study") as listen:
+        with following("study") as show, tracked(trackers, folder, config, show) as listen:
             if several:
                 study = study_ranking_sets(
                     config, backend, dataset, whole,
                     truths=truths, genotypes=given, run=run, store=kept, listen=listen,
                 )  # fmt: skip
             else:
+                if processes > 1:
+                    study_ahead(
+                        config, backend.name, dataset, whole,
+                        truth=None if truths is None else truths[config.sizes[0]],
+                        genotypes=None if given is None else given[config.sizes[0]],
+                        folder=folder, store=kept, processes=processes, listen=listen,
+                    )  # fmt: skip
                 study = study_ranking(
                     config, backend, dataset, whole,
                     truth=None if truths is None else truths[config.sizes[0]],

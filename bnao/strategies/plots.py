@@ -1,0 +1,38 @@
+"""A search's picture: scores against size, and updates against Eq. 4.
+
+It needs matplotlib: ``pip install 'bnao[plot]'``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bnao.pictures import COLOURS, canvas, titled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bnao.strategies.result import SearchResult
+
+
+def search_figure(result: SearchResult) -> Figure:
+    """Plot each genotype's score against its size, by round, and where paths were trained its updates beside Eq. 4.
+
+    Raises:
+        BnaoError: matplotlib is not installed.
+    """
+    trained = [entry for entry in result.ranked if entry.expected_updates > 0]
+    figure, panels = canvas(2 if trained else 1, width=1.2)
+    rounds = sorted({entry.round for entry in result.ranked})
+    for number, colour in zip(rounds, COLOURS * len(rounds), strict=False):
+        own = [entry for entry in result.ranked if entry.round == number]
+        sizes, scores = [entry.parameters / 1e3 for entry in own], [entry.score for entry in own]
+        panels[0].scatter(sizes, scores, s=14, color=colour, linewidths=0, alpha=0.7, label=f"round {number}")
+    titled(panels[0], f"{len(result.ranked):,} genotypes of {result.space}", "parameters (thousands)", "score")
+    panels[0].legend(fontsize=7, frameon=False)
+    if trained:
+        expected, updates = ([getattr(entry, name) for entry in trained] for name in ("expected_updates", "updates"))
+        panels[1].scatter(expected, updates, s=14, color=COLOURS[0], linewidths=0, alpha=0.7)
+        panels[1].plot([0, max(expected)], [0, max(expected)], color="grey", linewidth=1)
+        titled(panels[1], "line: as Eq. 4 expects", "updates expected", "updates")
+    return figure
