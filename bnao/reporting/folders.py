@@ -17,7 +17,7 @@ from bnao.errors import BnaoError, ConfigError, RunError
 from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.provenance import STUDY
 from bnao.run import CONFIG, is_locked, read_config, read_events, read_json, understanding
-from bnao.strategies.journal import CHECKPOINT, WEIGHTS
+from bnao.strategies.journal import CHECKPOINT, EARLIER, WEIGHTS
 from bnao.strategies.journal import RESULT as SEARCH
 
 #: folders within others that are looked at: runs/NAME/evaluate-NAME
@@ -208,6 +208,7 @@ def _of_folder(found: Found, weights: bool, keep: int) -> Iterator[tuple[Path, s
     folder = found.folder
     if found.kind == "search":
         yield folder / CHECKPOINT, "checkpoint: no more rounds can be added"
+        yield folder / EARLIER, "checkpoint: the one before the last"
         if weights:
             yield folder / WEIGHTS, "supernet: genotypes can no longer be scored, nor begin with its weights"
     elif found.kind == "evaluation" and weights:
