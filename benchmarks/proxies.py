@@ -30,7 +30,8 @@ from bnao import (
     rank_agreement,
     zero_cost_scores,
 )
-from bnao.config.settings import PROXIES, MachineConfig
+from bnao.config.proxies import PROXIES
+from bnao.config.settings import MachineConfig
 from bnao.data.tables import read_truth
 from bnao.space.spaces import SPACES
 from bnao.streams import stream

@@ -277,7 +277,7 @@ class Controller(Protocol):
         ...
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round_index: int) -> list[Genotype]:
-        """At most n distinct genotypes that ``accept`` admits, from the best known ones (seeds, best first)."""
+        """Return at most n distinct genotypes that ``accept`` admits, from the best known ones (seeds, best first)."""
         ...
 
 
@@ -286,7 +286,7 @@ class Predicting(Controller, Protocol):
     """A controller that can be asked what it expects; a search then compares that with the scores found."""
 
     def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """The predicted score of each, shape (n,), in any unit: only their order is used."""
+        """Return the predicted score of each, shape (n,), in any unit: only their order is used."""
         ...
 
 
@@ -295,7 +295,7 @@ class Choosing(Controller, Protocol):
     """A controller that can also choose among given genotypes: asked where only some genotypes have scores."""
 
     def choose(self, candidates: Sequence[Genotype], n: int, *, round_index: int) -> list[Genotype]:
-        """The n of the candidates that it would propose."""
+        """Return the n of the candidates that it would propose."""
         ...
 
 
@@ -324,7 +324,7 @@ class Measured(Controller, Protocol):
     """A controller that holds out a part of what it is given to learn from, and is measured on it."""
 
     def held_out(self) -> HeldOut | None:
-        """The figures of the last ``fit``; None where nothing was held out."""
+        """Return the figures of the last ``fit``; None where nothing was held out."""
         ...
 
 
@@ -377,7 +377,7 @@ class StandAlone(Protocol):
         ...
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Shape (n, classes) for images of shape (n, height, width, channels), as at test time."""
+        """Return logits of shape (n, classes) for images of shape (n, height, width, channels), as at test time."""
         ...
 
     def state(self) -> State:
@@ -396,11 +396,11 @@ class Backend(Protocol):
     name: str
 
     def versions(self) -> dict[str, str]:
-        """What is installed: a version by package name."""
+        """Return what is installed: a version by package name."""
         ...
 
     def devices(self) -> list[str]:
-        """What ``--device`` can name here."""
+        """Return the devices that ``--device`` can name here."""
         ...
 
     def supernet(self, config: SearchConfig, dataset: Dataset | None) -> Scorer:
@@ -412,13 +412,13 @@ class Backend(Protocol):
         ...
 
     def controller(self, config: SearchConfig) -> Controller:
-        """The NAO controller; BackendError if this backend has none."""
+        """Return the NAO controller; BackendError if this backend has none."""
         ...
 
     def stand_alone(
         self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> StandAlone:
-        """A freshly initialised network of one genotype; it trains on the data set's train part."""
+        """Return a freshly initialised network of one genotype; it trains on the data set's train part."""
         ...
 
 
@@ -451,7 +451,7 @@ class Exporting(Protocol):
     exporters: Mapping[str, Exporter]
 
     def logits(self, trained: Trained) -> Logits:
-        """What the network computes in this backend; BackendError if it has no networks of that space."""
+        """Return what the network computes in this backend; BackendError if it has no networks of that space."""
         ...
 
 
@@ -463,11 +463,11 @@ class Probe(Protocol):
     """
 
     def kernels(self) -> State:
-        """The first values of all convolutions' kernels and of the classifier's weights, by canonical name."""
+        """Return the first values of all convolutions' kernels and of the classifier's weights, by canonical name."""
         ...
 
     def jacobian(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The gradient of the sum of all logits by each image's values, shape (n, height x width x channels)."""
+        """Return the gradient of the sum of all logits by each image's values, shape (n, height x width x channels)."""
         ...
 
     def agreements(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -483,7 +483,7 @@ class Probe(Protocol):
         ...
 
     def flow_gradients(self) -> Mapping[str, NDArray[np.float64]]:
-        """The gradient of the sum of all logits by each of ``kernels``, of a network made linear and positive.
+        """Return the gradient of the sum of all logits by each of ``kernels``, of a network made linear and positive.
 
         Each parameter is its absolute value, batch norms are left out, the image is one of ones; in float64.
         """
@@ -495,5 +495,5 @@ class Probing(Protocol):
     """A backend whose untrained networks can be probed for zero-cost scores; none must be."""
 
     def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> Probe:
-        """A freshly initialised network of one genotype, its classes and image filled in."""
+        """Return a freshly initialised network of one genotype, its classes and image filled in."""
         ...

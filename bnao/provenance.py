@@ -32,6 +32,9 @@ ABOUT = "run.json"
 #: the file of a finished study
 STUDY = "study.json"
 
+#: the file of an evaluation
+EVALUATION = "evaluation.json"
+
 About = Mapping[str, Any]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from attrs import frozen
 
 from bnao.config.evaluation import EvaluateConfig
-from bnao.config.settings import SearchConfig
+from bnao.config.settings import ROUND_LEVEL, SearchConfig
 from bnao.config.stability import StabilityConfig
 from bnao.config.studies import StudyConfig
 from bnao.config.table_studies import AgreementConfig, ControllersConfig, PredictorConfig, SizeConfig
@@ -155,11 +155,11 @@ def verify(folder: str | Path) -> Verified:
             if name.endswith(_WITH_CHECKSUM) and file_is_intact(folder / name, head=_HEAD) is None:
                 old.append(name)
     damaged = {found.file for found in findings}
-    findings += [
-        Finding(name, "missing", reason)
-        for name, reason in _needed(kind, config, folder, {*own}, damaged)
-        if name not in own
-    ]
+    try:
+        needed = [*_needed(kind, config, folder, {*own}, damaged)]
+        findings += [Finding(name, "missing", reason) for name, reason in needed if name not in own]
+    except RunError as error:
+        findings.append(Finding(EVALUATION if kind == "evaluation" else CHECKPOINT, "damaged", str(error)))
     findings += _unfitting(kind, folder, damaged) if not findings else []
     for inner in inside:
         within = verify(folder / inner)
@@ -347,7 +347,7 @@ def _reader(kind: str, name: str) -> Read | None:
 def _needed(kind: str, config: object, folder: Path, names: set[str], damaged: set[str]) -> Iterator[tuple[str, str]]:
     """Yield the files that there must be, given those that there are, and what needs them."""
     if kind == "search":
-        yield from _needed_by_search(config, names)
+        yield from _needed_by_search(config, folder, names, damaged)
     elif kind == "evaluation":
         yield from _needed_by_evaluation(config, folder, names, damaged)
     elif kind == "study" and STUDY in names and isinstance(config, StudyConfig) and len(config.sizes) == 1:
@@ -357,7 +357,7 @@ def _needed(kind: str, config: object, folder: Path, names: set[str], damaged: s
             yield f"{file_name(config, planned)}.json", f"{STUDY} is made of it"
 
 
-def _needed_by_search(config: object, names: set[str]) -> Iterator[tuple[str, str]]:
+def _needed_by_search(config: object, folder: Path, names: set[str], damaged: set[str]) -> Iterator[tuple[str, str]]:
     pools, scored = (
         {int(name.split("-")[1]) for name in names if re.fullmatch(pattern, name)}
         for pattern in (r"round-[1-9]\d{0,5}-pool\.json", r"round-[1-9]\d{0,5}-scores\.json")
@@ -370,6 +370,10 @@ def _needed_by_search(config: object, names: set[str]) -> Iterator[tuple[str, st
         yield pool_name(place), f"the files of round {last} follow from it"
         if place + 1 < last or finished:
             yield scores_name(place), f"{RESULT if finished else f'the pool of round {place + 2}'} follows from it"
+    by_rounds = isinstance(config, SearchConfig) and config.strategy in ROUND_LEVEL
+    if by_rounds and CHECKPOINT in names - damaged:
+        with understanding(folder / CHECKPOINT):
+            yield pool_name(int(read_weights(folder / CHECKPOINT)[1]["round"])), f"{CHECKPOINT} is of that round"
     shares = isinstance(config, SearchConfig) and config.machine.backend != "table" and config.sharing == "weights"
     if shares and finished:
         yield WEIGHTS, f"a finished search has the weights beside {RESULT}"
@@ -387,10 +391,11 @@ def _needed_by_evaluation(
         return
     yield ABOUT, "an evaluation says what data it is on"
     yield LOG, "an evaluation has events"
-    for entry in read_json(folder / EVALUATION)["evaluations"]:
-        digest = parse_in(config.network.space, entry["genotype"]).digest
-        for repeat in range(len(entry["test_errors"])):
-            yield f"trainings/{digest}-seed-{config.seed + repeat}.json", f"{EVALUATION} is made of it"
+    with understanding(folder / EVALUATION):
+        for entry in read_json(folder / EVALUATION)["evaluations"]:
+            digest = parse_in(config.network.space, entry["genotype"]).digest
+            for repeat in range(len(entry["test_errors"])):
+                yield f"trainings/{digest}-seed-{config.seed + repeat}.json", f"{EVALUATION} is made of it"
 
 
 def _unfitting(kind: str, folder: Path, damaged: set[str]) -> list[Finding]:

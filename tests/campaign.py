@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import functools
+import importlib
 import json
 import os
 import random
@@ -23,7 +25,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +38,10 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 import pretend_backend  # noqa: E402
 from trained_networks import some_weights  # noqa: E402
 
-from bnao import backends  # noqa: E402
+from bnao import backends, metrics  # noqa: E402
 from bnao.cli import main  # noqa: E402
 from bnao.config.evaluation import EvaluateConfig  # noqa: E402
 from bnao.config.settings import NetworkConfig  # noqa: E402
-from bnao.metrics import compare_rankings, rank_agreement  # noqa: E402
 from bnao.network.parameters import stand_alone_shapes  # noqa: E402
 from bnao.network.state import to_bytes  # noqa: E402
 from bnao.network.trained import about_training, with_statistics  # noqa: E402
@@ -182,7 +183,7 @@ def make_folders(backend: str) -> list[Command]:
         Command(("search", "--config", "run/config.toml", "--show-config"), "run"),
     ]  # fmt: skip
     if backend == "torch":
-        commands.append(Command(("test", "trained", *by, *_DATA, "--json", "--quiet"), "trained"))
+        commands.append(Command(("test", "trained", *by, *_DATA, "--image-size", 12, "--json", "--quiet"), "trained"))
     return commands + [
         Command(("check", folder, "--json"), folder)
         for folder in ("run", "begun", "looked-up", "evaluation", "trained", "study")
@@ -273,7 +274,7 @@ def _retyped(content: bytes, rng: random.Random, *, by_hand: bool) -> bytes:
         return _flip_digit(content, rng)
     if by_hand:
         said.pop("sha256", None)
-    place = rng.choice([*_places(said)])
+    place = rng.choice([place for place in _places(said) if place != ("sha256",)])
     holder = said
     for key in place[:-1]:
         holder = holder[key]
@@ -308,6 +309,8 @@ DAMAGE = {
 _OWN = ("tables/table.csv", "tables/genotypes.txt", "run/config.toml")
 # of which nothing depends on every byte
 _FREE = ("log.jsonl", ".lock")
+# of which nothing else tells that they must be there
+_SPARE = (".lock", "checkpoint-earlier.safetensors")
 
 
 def damage(path: Path, kind: str, seed: int) -> None:
@@ -431,7 +434,7 @@ class Campaign:
                 if command.words[0] == "check" and self._right[command][0]["finished"] > json.loads(out)["finished"]:
                     return Verdict("refused", out)  # a folder without its result is one that was stopped, as it says
                 edited = (
-                    case.damage == "by hand" or place in _OWN or (command.words[0] == "check" and case.file == ".lock")
+                    case.damage == "by hand" or place in _OWN or (command.words[0] == "check" and case.file in _SPARE)
                 )
                 return Verdict("edited" if edited else "different", f"{out[-500:]}\n{said}")
             if command.words[0] == "check" and not said:
@@ -441,12 +444,27 @@ class Campaign:
             return Verdict("refused" if one else "lines", said)
 
 
-def register_pretend_backend() -> None:
-    """Let ``--backend pretend`` be found without a distribution, and studies draw no pictures."""
-    load, plots.can_draw = backends.load, lambda: False
-    for function in (rank_agreement, compare_rankings):  # intervals, which take longer than all else
-        function.__kwdefaults__["resamples"] = 20
-    backends.load = lambda name: pretend_backend.BACKEND if name == "pretend" else load(name)
+def prepare(replace: Callable[[object, str, object], None] = setattr) -> None:
+    """Let ``--backend pretend`` be found without a distribution, draw no pictures, and resample next to nothing.
+
+    Args:
+        replace: sets an attribute, such as that of pytest's monkeypatch.
+    """
+    load = backends.load
+    replace(backends, "load", lambda name: pretend_backend.BACKEND if name == "pretend" else load(name))
+    replace(plots, "can_draw", lambda: False)
+    for module in ("commands.score", "commands.search", "commands.evaluate", "commands.study.ranking"):
+        importlib.import_module(f"bnao.cli.{module}")
+    for function in (metrics.compare_rankings, metrics.rank_agreement):
+        few = functools.partial(_with_few_resamples, function)
+        for module in [each for name, each in sys.modules.items() if name.startswith("bnao")]:
+            if getattr(module, function.__name__, None) is function:
+                replace(module, function.__name__, few)
+
+
+def _with_few_resamples(function: Callable[..., object], *arguments: object, **others: object) -> object:
+    """Intervals take longer than all else, and do not matter here."""
+    return function(*arguments, **{**others, "resamples": 2})
 
 
 def _main() -> int:
@@ -455,7 +473,7 @@ def _main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backend", choices=("pretend", "torch"), default="pretend")
     asked = parser.parse_args()
-    register_pretend_backend()
+    prepare()
     counts: collections.Counter[str] = collections.Counter()
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:

@@ -19,6 +19,8 @@ BENCHMARKS = pathlib.Path(__file__).resolve().parents[1] / "benchmarks"
         ("controller_epoch --sequences many", "argument --sequences: 'many' is not a whole number >= 2"),
         ("supernet_step --image 4", "argument --image: '4' is not a whole number >= 8"),
         ("supernet_ranking --cells-of nowhere.json", "argument --cells-of: there is no file nowhere.json"),
+        ("mixture_step --yardstick nowhere.py", "argument --yardstick: there is no file nowhere.py"),
+        ("mixture_step --channels 99999", "channels is 99999; it must be >= 2 and <= 16384"),
         ("supernet_step --channels 99999", "channels is 99999; it must be >= 2 and <= 16384"),
     ],
 )

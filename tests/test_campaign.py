@@ -14,11 +14,7 @@ CASES = 300
 @pytest.fixture(scope="module")
 def pretend(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(campaign.backends, "load", campaign.backends.load)  # put back at the end
-        patch.setattr(campaign.plots, "can_draw", campaign.plots.can_draw)
-        for function in (campaign.rank_agreement, campaign.compare_rankings):
-            patch.setitem(function.__kwdefaults__, "resamples", 20)
-        campaign.register_pretend_backend()
+        campaign.prepare(patch.setattr)
         yield campaign.Campaign("pretend", tmp_path_factory.mktemp("campaign"))
 
 

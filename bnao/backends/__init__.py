@@ -12,7 +12,7 @@ GROUP = "bnao.backends"
 
 
 def available() -> list[str]:
-    """The names of all backends that some installed distribution offers, whether or not they can be imported.
+    """Return the names of all backends that some installed distribution offers, whether or not they can be imported.
 
     >>> {"keras", "table", "torch"} <= set(available())
     True
@@ -21,7 +21,7 @@ def available() -> list[str]:
 
 
 def hint(name: str) -> str:
-    """The command that installs what a backend needs: extras share the backends' names."""
+    """Return the command that installs what a backend needs: extras share the backends' names."""
     return f"pip install 'bnao[{name}]'"
 
 
@@ -38,7 +38,7 @@ def check_alone(framework: str, other: str) -> None:
 
 
 def load(name: str) -> Backend:
-    """The backend of that name.
+    """Return the backend of that name.
 
     Raises:
         BackendError: there is none, or what it needs is not installed; the message says what to install.

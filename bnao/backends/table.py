@@ -71,7 +71,7 @@ class TableSupernet:
         return iter(())
 
     def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """The table's scores.
+        """Return the table's scores.
 
         Raises:
             GenotypeError: a genotype is not in the table.
@@ -82,7 +82,7 @@ class TableSupernet:
         return np.array([self._scores[genotype] for genotype in genotypes], dtype=np.float64)
 
     def sizes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64] | None:
-        """The table's sizes, or None where it has none."""
+        """Return the table's sizes, or None where it has none."""
         return np.array([self._sizes[genotype] for genotype in genotypes]) if self._sizes else None
 
     def state(self) -> State:
@@ -103,11 +103,11 @@ class TableBackend:
         return {}
 
     def devices(self) -> list[str]:
-        """A table needs none."""
+        """Return none: nothing is computed."""
         return []
 
     def supernet(self, config: SearchConfig, dataset: Dataset | None) -> TableSupernet:
-        """The table that the settings name."""
+        """Return the table that the settings name."""
         if config.table.table is None:
             raise BackendError("backend 'table' needs a table; name a CSV file with --table")
         network = config.network if dataset is None else dataset.network(config.network)

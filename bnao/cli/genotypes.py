@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from attrs import frozen
 
 from bnao.config.fields import Settings, build
 from bnao.config.settings import NetworkConfig
-from bnao.errors import GenotypeError
-from bnao.evaluation.references import read_genotype, reference_to
+from bnao.errors import GenotypeError, RunError
 from bnao.files import MOST_TABLE, check_regular
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import Reading
 from bnao.space.spaces import SearchSpace, space_named
+from bnao.strategies.journal import RESULT as SEARCH_RESULT
+from bnao.strategies.references import Reference, read_genotype, reference, reference_to
 
 file_option = click.option(
     "--file", type=click.Path(path_type=Path), help="File of genotypes, one per line; - for standard input."
@@ -72,8 +74,24 @@ class Given:
     def _read(where: str, text: str, space: SearchSpace | None) -> Reading:
         try:
             return read_genotype(text, space)
-        except GenotypeError as error:
-            raise GenotypeError(f"{where}{error}") from None
+        except (GenotypeError, RunError) as error:
+            raise type(error)(f"{where}{error}") from None
+
+
+def searched(targets: Sequence[str], file: Path | None) -> tuple[Path | None, tuple[Reference, ...]]:
+    """Return the search's folder, if that is what was given, or genotypes of one search alone; and these."""
+    # os.path's, which takes a genotype that is too long for a file name as no folder
+    folders = [target for target in targets if os.path.isdir(target)]
+    if not folders:
+        named = [found for found in map(reference, targets) if found is not None]
+        runs = {each.folder for each in named}
+        if file is not None or len(named) < len(targets) or len(runs) != 1:
+            return None, ()
+        (run,) = runs
+        return (run, tuple(named)) if (run / SEARCH_RESULT).is_file() else (None, ())
+    if len(targets) > 1 or file is not None:
+        raise click.UsageError(f"{folders[0]} is a folder; give one RUN alone, or genotypes")
+    return Path(folders[0]), ()
 
 
 def _network_of(space: SearchSpace) -> Settings:

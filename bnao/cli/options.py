@@ -210,6 +210,19 @@ def all_of(*decorators: Decorator) -> Decorator:
     return decorate
 
 
+def report_options(what: str, *, details: str = "") -> Decorator:
+    """Return the options ``--json`` and ``--quiet`` of a command that computes and reports.
+
+    Args:
+        what: it reports, such as "scores".
+        details: what else is to be said of the JSON.
+    """
+    return all_of(
+        click.option("--json", "as_json", is_flag=True, help=f"Print the {what} as JSON{details}."),
+        click.option("--quiet", is_flag=True, help=f"Hide the progress; show only warnings and the {what}."),
+    )
+
+
 def layer_options(kind: type) -> Decorator:
     """Return the options ``--preset``, ``--config`` and ``--show-config`` of a command with this config."""
     return all_of(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from attrs import frozen
 
 from bnao.cli.event_texts import figures_text
 from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
 from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
-from bnao.memory import peak_memory as peak_memory  # for the commands
+from bnao.memory import peak_memory
 from bnao.metrics import Estimate, kendall_tau
 from bnao.space.genotype import Genotype
 from bnao.stability import StabilityStudy
@@ -352,11 +355,35 @@ def _gain(found: AgainstRandom) -> str:
     )
 
 
-def spent_line(seconds: float, memory: int | None) -> str:
-    """Return the time and memory that a command took.
+@frozen
+class Spent:
+    """Time and memory that a command took.
 
-    >>> spent_line(0.42, None), spent_line(125, 300 * 2**20)
+    Attributes:
+        seconds: since it began.
+        memory: the most that the process has held, bytes; None where the system does not say.
+
+    >>> Spent(0.4, None).line(), Spent(125, 300 * 2**20).line()
     ('took 0.4 s', 'took 2:05, peak memory 300 MiB')
     """
-    took = f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
-    return f"took {took}" + ("" if memory is None else f", peak memory {memory / 2**20:,.0f} MiB")
+
+    seconds: float
+    memory: int | None
+
+    @classmethod
+    def since(cls, start: float) -> Spent:
+        """Measure both now.
+
+        Args:
+            start: of the command, by ``time.monotonic``.
+        """
+        return cls(round(time.monotonic() - start, 1), peak_memory())
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """Return plain data, as ``--json`` prints them."""
+        return {"seconds": self.seconds, "peak_memory_bytes": self.memory}
+
+    def line(self) -> str:
+        """Return both as text."""
+        took = f"{self.seconds:.1f} s" if self.seconds < 60 else duration(self.seconds)
+        return f"took {took}" + ("" if self.memory is None else f", peak memory {self.memory / 2**20:,.0f} MiB")

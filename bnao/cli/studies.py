@@ -18,7 +18,7 @@ from attrs import frozen
 from bnao.cli.folders import dated_folder
 from bnao.cli.options import Decorator, all_of
 from bnao.cli.progress import following, telling
-from bnao.cli.reports import peak_memory, spent_line
+from bnao.cli.reports import Spent
 from bnao.cli.stopping import going_on
 from bnao.errors import BnaoError
 from bnao.provenance import ABOUT
@@ -84,13 +84,13 @@ class Output:
         start = time.monotonic()
         with telling(self.quiet):
             found = study()
-            spent = time.monotonic() - start
+            spent = Spent.since(start)
             drawn = _drawn(found, self.folder, self.pictures)
         if self.as_json:
             click.echo((self.folder / RESULT).read_text(encoding="utf-8"), nl=False)
             return
         files = ", ".join([RESULT, *(path.name for path in drawn)])
-        lines = ["", *report(found), "", spent_line(spent, peak_memory()), f"folder: {self.folder}  ({files})"]
+        lines = ["", *report(found), "", spent.line(), f"folder: {self.folder}  ({files})"]
         click.echo("\n".join(lines))
 
 

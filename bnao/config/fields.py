@@ -159,6 +159,7 @@ def several(
     read: Callable[[str], Any] = str,
     check: Callable[[tuple[Any, ...]], bool] = lambda values: True,
     wanted: str = "texts",
+    none: str | None = None,
     fixed: bool = True,
 ) -> Any:
     """Declare a setting that is a tuple; a text is read as its values separated by commas.
@@ -167,8 +168,10 @@ def several(
         default: its values in the paper's own setting.
         text: one line of help for people.
         read: makes a value from its text; raises ValueError for another text.
-        check: whether values that were given may stand together; never asked about the default.
+        check: whether values that were given may stand together; never asked about the default. It may raise a
+            ConfigError of its own.
         wanted: what the error for other values asks for.
+        none: a text that stands for no value at all.
         fixed: as in ``setting``.
 
     Raises:
@@ -177,6 +180,8 @@ def several(
 
     def convert(value: Any) -> Any:
         """Return the tuple of values, or what was given where it is not one."""
+        if none is not None and value == none:
+            return ()
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, (tuple, list)):
             return value

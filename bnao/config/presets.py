@@ -69,7 +69,7 @@ SEARCH_PRESETS["quick-fused"] = {
     "network": {"space": "nas-bench-201", "channels": 8, "cells": 1, "share_over": "cell"},
     "controller": {**RANKED_NAO, "epochs": 60, "swaps": 1},
     "rank_by": "fused",
-    "proxies": "jacob_cov",
+    "proxies": ("jacob_cov",),
 }
 
 EVALUATE_PRESETS: dict[str, Settings] = {

@@ -20,6 +20,7 @@ from bnao.config.bounds import (
 )
 from bnao.config.fields import section, setting, told
 from bnao.config.plugins import is_own_space
+from bnao.config.proxies import zero_cost_scores
 from bnao.config.strategies import STEP_LEVEL, gradient
 from bnao.config.strategies.enas import EnasConfig
 from bnao.config.strategies.evolution import FairnasConfig, SposConfig
@@ -332,32 +333,10 @@ class TableConfig:
     )
 
 
-#: zero-cost scores (``bnao.evaluation.proxies``)
-PROXIES = ("jacob_cov", "naswot", "synflow", "snip", "grad-norm")
 #: fewer trainings say nothing about how several scores are to be weighed
 LEAST_LANDMARKS = 5
 #: what a search's final ranking is by
 RANKINGS = ("score", "fused")
-
-
-def proxy_names(setting_name: str, text: str) -> tuple[str, ...]:
-    """Read names of zero-cost scores, by commas; ``none`` for none.
-
-    Raises:
-        ConfigError: one that does not exist, or stands twice; the setting is named.
-
-    >>> proxy_names("proxies", "jacob_cov, naswot")
-    ('jacob_cov', 'naswot')
-    """
-    if text == "none":
-        return ()
-    names = tuple(name.strip() for name in text.split(","))
-    unknown = [name for name in names if name not in PROXIES]
-    if unknown:
-        raise ConfigError(f"{setting_name}: no zero-cost score {unknown[0]!r}; there is {', '.join(PROXIES)}")
-    if len(set(names)) < len(names):
-        raise ConfigError(f"{setting_name} is {text!r}; it names one twice")
-    return names
 
 
 @frozen
@@ -385,8 +364,8 @@ class SearchConfig:
     pool: int = setting(1000, "Random genotypes in the first round (n).", least=2, most=MOST_GENOTYPES)
     pool_file: str | None = setting(
         None,
-        "File of genotypes for the first round (X in Alg. 1), one per line, in any notation. They are the whole "
-        "pool; if --pool is given and larger, random genotypes are added.",
+        "File of genotypes for the first round (X in Alg. 1), one per line, in any notation or as RUN:1. They are the "
+        "whole pool; if --pool is given and larger, random genotypes are added.",
     )
     new: int = setting(300, "New genotypes proposed for each later round.", least=1, most=MOST_GENOTYPES)
     n_seeds: int = setting(100, "Best genotypes that new ones are derived from (K).", least=1, most=MOST_GENOTYPES)
@@ -450,9 +429,8 @@ class SearchConfig:
         "Rank in the end by one-shot score, or by it joined with live size and zero-cost scores (fused).",
         choices=RANKINGS,
     )
-    proxies: str = setting(
-        "jacob_cov,naswot",
-        f"Rank by fused: zero-cost scores that are joined, by commas, or none: {', '.join(PROXIES)}.",
+    proxies: tuple[str, ...] = zero_cost_scores(
+        ("jacob_cov", "naswot"), "Rank by fused: zero-cost scores that are joined, separated by commas, or none"
     )
     landmarks: int = setting(
         0,
@@ -485,7 +463,6 @@ class SearchConfig:
             object.__setattr__(self, "controller", evolve(self.controller, controller=self.strategy))
         width(self.network)
         check_splits(self.network.share_over, self.training.split_at)
-        _ = self.proxy_names  # checked as it is read
         if self.score != "accuracy" and (self.sharing == "none" or self.machine.backend == "table"):
             scores = "stand-alone trainings have accuracies" if self.sharing == "none" else "a table has its own scores"
             raise ConfigError(f"score is {self.score}, and {scores}; it must be accuracy")
@@ -493,8 +470,3 @@ class SearchConfig:
             raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
         if self.rank_by == "score" and self.landmarks:
             raise ConfigError(f"landmarks is {self.landmarks}; they are for rank_by fused, and it is {self.rank_by}")
-
-    @property
-    def proxy_names(self) -> tuple[str, ...]:
-        """The zero-cost scores that a fused ranking joins."""
-        return proxy_names("proxies", self.proxies)

@@ -13,10 +13,10 @@ from bnao.config.bounds import (
 )
 from bnao.config.evaluation import StandAloneTrainingConfig
 from bnao.config.fields import are_rising, listed, section, setting, several
+from bnao.config.proxies import zero_cost_scores
 from bnao.config.settings import (
     DISTINCT,
     DISTINCT_HELP,
-    PROXIES,
     SCORES,
     SIZE_HELP,
     SIZE_NAMES,
@@ -24,7 +24,6 @@ from bnao.config.settings import (
     MachineConfig,
     NetworkConfig,
     TrainingConfig,
-    proxy_names,
     width,
 )
 from bnao.config.training import check_splits
@@ -143,10 +142,8 @@ class StudyConfig:
         check=are_rising,
         wanted=_RISING,
     )
-    proxies: str = setting(
-        "none",
-        f"Also compare zero-cost scores, by commas, and one-shot scores joined with them and live size: "
-        f"{', '.join(PROXIES)}.",
+    proxies: tuple[str, ...] = zero_cost_scores(
+        (), "Also compare zero-cost scores, separated by commas, and one-shot scores joined with them and live size"
     )
     size: str = setting("live-parameters", SIZE_HELP, choices=SIZE_NAMES)
     distinct: str = setting("text", DISTINCT_HELP, choices=DISTINCT)
@@ -164,14 +161,8 @@ class StudyConfig:
         check_splits(self.network.share_over, self.training.split_at)
         if len(set(self.samplers)) < len(self.samplers):
             raise ConfigError(f"samplers is {listed(self.samplers)!r}; it names one twice")
-        _ = self.proxy_names  # checked as it is read
         if self.trained is not None and self.trained < self.genotypes:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
-
-    @property
-    def proxy_names(self) -> tuple[str, ...]:
-        """The zero-cost scores that are compared too; none where there are none."""
-        return proxy_names("proxies", self.proxies)
 
     @property
     def supernets(self) -> tuple[PlannedSupernet, ...]:
@@ -184,15 +175,15 @@ class StudyConfig:
 class ProxiesConfig:
     """Scores of untrained networks.
 
-    >>> ProxiesConfig(proxies="naswot").names
-    ('naswot',)
+    >>> ProxiesConfig(proxies="naswot,snip").proxies
+    ('naswot', 'snip')
     """
 
     preset: str = setting("paper", "The preset these settings began from.", has_option=False)
     seed: int = setting(
         0, "Decides images and first weights of the first repeat; the next ones follow.", least=0, most=MOST_SEED
     )
-    proxies: str = setting("jacob_cov,naswot", f"Which scores, by commas: {', '.join(PROXIES)}.")
+    proxies: tuple[str, ...] = zero_cost_scores(("jacob_cov", "naswot"), "Which scores, separated by commas")
     batch: int = setting(64, "Images of a batch, from the train part.", least=2)
     repeats: int = setting(
         1, "Batches and first weights for each genotype, each with its own seed.", least=1, most=MOST_REPEATS
@@ -203,9 +194,3 @@ class ProxiesConfig:
 
     def __attrs_post_init__(self) -> None:
         width(self.network)
-        _ = self.names  # checked as it is read
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The scores asked for, in order."""
-        return proxy_names("proxies", self.proxies)

@@ -8,6 +8,7 @@ import numpy as np
 from attrs import evolve
 from numpy.typing import ArrayLike
 
+from bnao.config.fields import listed
 from bnao.config.settings import SearchConfig
 from bnao.config.studies import ProxiesConfig
 from bnao.data.dataset import Dataset
@@ -63,13 +64,15 @@ class Fuser:
     ) -> None:
         self._config, self._backend, self._dataset = config, backend, dataset
         self._truth, self.folder = truth, folder
-        if dataset is None and config.proxy_names:
-            raise ConfigError(f"proxies is {config.proxies!r}, and there are no images to score networks on; give none")
+        if dataset is None and config.proxies:
+            raise ConfigError(
+                f"proxies is {listed(config.proxies)!r}, and there are no images to score networks on; give none"
+            )
         if dataset is None and config.landmarks and truth is None:
             raise ConfigError(
                 f"landmarks is {config.landmarks}, and there is nothing to train them on; give 0, or a truth"
             )
-        if config.proxy_names and not isinstance(backend, Probing):
+        if config.proxies and not isinstance(backend, Probing):
             raise BackendError(f"backend {backend.name!r} cannot probe untrained networks; give proxies none")
 
     def __call__(
@@ -92,7 +95,7 @@ class Fuser:
             "score": np.asarray(scores, dtype=np.float64),
             "size": count_parameters(genotypes, network, live=True).astype(np.float64),
         }
-        if dataset is not None and config.proxy_names:
+        if dataset is not None and config.proxies:
             asked = ProxiesConfig(
                 seed=config.seed,
                 proxies=config.proxies,
@@ -102,7 +105,7 @@ class Fuser:
                 machine=config.machine,
             )
             found = zero_cost_scores(genotypes, asked, self._backend, dataset, listen=without_plan(listen))
-            parts |= {name: np.array([entry.mean(name) for entry in found]) for name in config.proxy_names}
+            parts |= {name: np.array([entry.mean(name) for entry in found]) for name in config.proxies}
         alike = fuse(parts)
         if not config.landmarks:
             return alike

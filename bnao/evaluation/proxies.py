@@ -134,7 +134,7 @@ class Proxy:
     undefined: str = "a value is not finite"
 
 
-#: every zero-cost score by name; the names are those of ``bnao.config.settings.PROXIES``
+#: every zero-cost score by name; the names are those of ``bnao.config.proxies.PROXIES``
 PROXIES: Mapping[str, Proxy] = {
     "jacob_cov": Proxy(
         "how differently the logits react to different images",
@@ -265,7 +265,7 @@ def zero_cost_scores(
     scored = []
     listen({"event": "plan", "phases": [phase("probed", loops={"genotype": (1, len(genotypes))})]})
     for index, genotype in enumerate(genotypes):
-        values: dict[str, list[float]] = {name: [] for name in config.names}
+        values: dict[str, list[float]] = {name: [] for name in config.proxies}
         for seed in seeds:
             probed = _Probed(backend.probe(genotype, network, config.machine, seed=seed), *batches[seed])
             for name, row in values.items():

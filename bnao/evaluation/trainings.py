@@ -27,7 +27,7 @@ from bnao.network.size import count_multiply_adds, count_parameters, within_budg
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training
 from bnao.protocols import Backend, Listener, StandAlone, Step
-from bnao.provenance import about_images, keep_about, origin
+from bnao.provenance import EVALUATION, about_images, keep_about, origin
 from bnao.run import Folder, Run, number, understanding
 from bnao.space.genotype import Genotype
 from bnao.strategies.inheritance import Inheritance, SupernetWeights
@@ -36,7 +36,7 @@ from bnao.training.steps import stand_alone_epoch_steps
 
 log = logging.getLogger("bnao")
 
-RESULT = "evaluation.json"
+RESULT = EVALUATION
 
 
 @frozen

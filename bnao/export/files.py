@@ -12,7 +12,6 @@ from attrs import frozen
 
 from bnao.config.evaluation import EvaluateConfig
 from bnao.errors import BackendError, BnaoError, ExportError, GenotypeError, RunError
-from bnao.evaluation.references import read_genotype, reference
 from bnao.export import onnx
 from bnao.network.state import read_weights
 from bnao.network.trained import Trained, trained_of
@@ -21,6 +20,7 @@ from bnao.run import CONFIG, number, read_config, read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import Reading
 from bnao.space.spaces import SearchSpace, space_named
+from bnao.strategies.references import read_genotype, reference
 from bnao.streams import stream
 
 #: every built-in format, and the backend whose network it is held against where none is named
@@ -116,6 +116,14 @@ def _evaluation(folder: Path) -> Path:
 
 def _weights_in(folder: Path, genotype: str | None) -> Path:
     """Return the weights file of a genotype's best training in an evaluation's folder, or of the best genotype's."""
+    for path in (folder / TRAININGS).glob("*.safetensors"):
+        result = path.with_suffix(".json")
+        # without its error the best network might be another's
+        if not path.stem.endswith(".checkpoint") and not result.is_file():
+            raise RunError(
+                f"{folder} lacks {TRAININGS}/{result.name}, the result of {path.name}; run the same bnao evaluate "
+                "again, or give a weights file"
+            )
     errors: dict[str, dict[Path, float]] = {}
     for path in sorted((folder / TRAININGS).glob("*.json")):
         content = read_json(path)

@@ -63,15 +63,22 @@ class _Graph:
         return name
 
     def convolution(
-        self, x: str, name: str, *, stride: tuple[int, int] = (1, 1), dilation: int = 1, depthwise: bool = False
+        self,
+        x: str,
+        name: str,
+        channels: int,
+        kernel: tuple[int, int],
+        *,
+        stride: tuple[int, int] = (1, 1),
+        dilation: int = 1,
+        depthwise: bool = False,
     ) -> str:
-        channels, _, *kernel = self._weights[name].shape
         half = [dilation * (side // 2) for side in kernel]
         return self._node(
             "Conv",
             [x, self._held(name)],
             f"{name}.output",
-            kernel_shape=kernel,
+            kernel_shape=list(kernel),
             strides=list(stride),
             pads=half + half,
             dilations=[dilation, dilation],

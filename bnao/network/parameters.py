@@ -8,7 +8,6 @@ No pickle is ever read or written: files are safetensors.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,9 +16,9 @@ from numpy.typing import NDArray
 from bnao.config.settings import NetworkConfig
 from bnao.data.checks import physical_memory
 from bnao.errors import ConfigError
+from bnao.network import walk
 from bnao.network.entanglement import larger_kernel
-from bnao.network.size import COSTS
-from bnao.network.stack import Position, stack, stem_channels
+from bnao.network.stack import stack, stem_channels
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
 from bnao.streams import stream
@@ -30,91 +29,61 @@ Shapes = dict[str, tuple[int, ...]]
 AUXILIARY_CHANNELS = (128, 768)
 
 
-def _norm(name: str, channels: int) -> Shapes:
-    return {f"{name}.scale": (channels,), f"{name}.shift": (channels,)}
+class _Shapes:
+    """The layers of ``bnao.network.walk`` as the parameters they have; a state is the number of its channels."""
 
+    def __init__(self, classes: int) -> None:
+        self.of: Shapes = {}
+        self._classes = classes
 
-def _separable(name: str, kernel: int, c: int) -> Shapes:
-    shapes: Shapes = {}
-    for half in (1, 2):
-        shapes[f"{name}.depthwise_{half}"] = (c, 1, kernel, kernel)
-        shapes[f"{name}.pointwise_{half}"] = (c, c, 1, 1)
-        shapes |= _norm(f"{name}.norm_{half}", c)
-    return shapes
+    def convolution(
+        self,
+        x: int,
+        name: str,
+        channels: int,
+        kernel: tuple[int, int],
+        *,
+        stride: tuple[int, int] = (1, 1),
+        dilation: int = 1,
+        depthwise: bool = False,
+    ) -> int:
+        self.of[name] = channels, 1 if depthwise else x, *kernel
+        return channels
 
+    def norm(self, x: int, name: str) -> int:
+        self.of[f"{name}.scale"] = self.of[f"{name}.shift"] = (x,)
+        return x
 
-def _factorized_reduce(name: str, c_in: int, c: int) -> Shapes:
-    return {
-        f"{name}.even": (c // 2, c_in, 1, 1),
-        f"{name}.odd": (c - c // 2, c_in, 1, 1),
-        **_norm(f"{name}.norm", c),
-    }
+    def linear(self, x: int, name: str) -> int:
+        self.of[f"{name}.weight"], self.of[f"{name}.bias"] = (self._classes, x), (self._classes,)
+        return self._classes
 
+    def joined(self, states: Sequence[int]) -> int:
+        return sum(states)
 
-def _convolution(name: str, c_in: int, c: int, kernel: int = 1) -> Shapes:
-    return {f"{name}.kernel": (c, c_in, kernel, kernel), **_norm(f"{name}.norm", c)}
+    def total(self, states: Sequence[int]) -> int:
+        return states[0]
 
+    def relu(self, x: int) -> int:
+        return x
 
-def _dilated(name: str, kernel: int, c: int) -> Shapes:
-    return {f"{name}.depthwise": (c, 1, kernel, kernel), f"{name}.pointwise": (c, c, 1, 1), **_norm(f"{name}.norm", c)}
+    def average_pool(self, x: int, kernel: int, stride: int) -> int:
+        return x
 
+    def max_pool(self, x: int, kernel: int, stride: int) -> int:
+        return x
 
-def _pair(name: str, length: int, norms: int, c: int) -> Shapes:
-    """Return a row and a column, with one norm behind both or one behind each."""
-    first, second = {f"{name}.first": (c, c, 1, length)}, {f"{name}.second": (c, c, length, 1)}
-    if norms == 1:
-        return {**first, **second, **_norm(f"{name}.norm", c)}
-    return {**first, **_norm(f"{name}.norm_1", c), **second, **_norm(f"{name}.norm_2", c)}
+    def quarter(self, x: int) -> int:
+        return x
 
+    def shifted(self, x: int) -> int:
+        return x
 
-def _operation(name: str, operation: str, c: int, strided: bool) -> Shapes:
-    """Return the parameters of an operation from c to c channels; none for pooling and the identity."""
-    if operation.startswith("sep_conv_"):
-        return _separable(name, int(operation[-1]), c)
-    if operation.startswith("dil_conv_"):
-        return _dilated(name, int(operation[-1]), c)
-    if operation in ("conv_1x3_3x1", "conv_1x7_7x1", "conv_7x1_1x7"):
-        return _pair(name, max(map(int, re.findall(r"\d", operation))), COSTS[operation].norms, c)
-    if operation.startswith(("nor_conv_", "conv_")):
-        return _convolution(name, c, c, kernel=int(operation[-1]))
-    if operation == "skip_connect" and strided:
-        return _factorized_reduce(name, c, c)
-    return {}
+    def zeros(self, x: int, stride: int) -> int:
+        return x
 
-
-def _residual(name: str, before: int, c: int) -> Shapes:
-    """Return the parameters of NAS-Bench-201's block between stacks: two 3x3 convolutions and a 1x1 shortcut."""
-    return {
-        **_convolution(f"{name}.0", before, c, kernel=3),
-        **_convolution(f"{name}.1", c, c, kernel=3),
-        f"{name}.shortcut.kernel": (c, before, 1, 1),
-    }
-
-
-def _fits(cell: str, before: int, last: int, position: Position, always: bool) -> Shapes:
-    """Return the parameters that bring the two inputs to the cell's channels and size, always or where needed."""
-    shapes: Shapes = {}
-    c = position.channels
-    if position.after_reduction:
-        shapes |= _factorized_reduce(f"{cell}.fit.0", before, c)
-    elif always or before != c:
-        shapes |= _convolution(f"{cell}.fit.0", before, c)
-    if always or last != c:
-        shapes |= _convolution(f"{cell}.fit.1", last, c)
-    return shapes
-
-
-def _stem(network: NetworkConfig) -> tuple[Shapes, int]:
-    shapes: Shapes = {}
-    previous = network.image[2]
-    for index, channels in enumerate(stem_channels(network)):
-        shapes |= _convolution(f"stem.{index}", previous, channels, kernel=3)
-        previous = channels
-    return shapes, previous
-
-
-def _classifier(name: str, features: int, classes: int) -> Shapes:
-    return {f"{name}.weight": (classes, features), f"{name}.bias": (classes,)}
+    def normalised(self, images: int, mean: Sequence[float], std: Sequence[float]) -> int:
+        return images
 
 
 def shared_place(share_over: str, cell: str, node: int, edge: int, operation: str, source: int | None = None) -> str:
@@ -180,20 +149,21 @@ def operation_norms(network: NetworkConfig) -> frozenset[str]:
 def _untangled_shapes(network: NetworkConfig, space: SearchSpace) -> Shapes:
     """Return every parameter of the supernet, none of them part of another."""
     if space.rules.residual:
-        every = [(*place, operation) for place in space.places for operation in space.operations]
-        return _one_cell_shapes(network, every, network.share_over, network.partial_channels)
-    shapes, last = _stem(network)
-    before = last
+        return _one_cell_shapes(network, space)
+    layers = _Shapes(network.classes)
+    before = last = _stem(layers, network)
     for position in stack(network):
         cell, c = f"cells.{position.index}", position.channels
-        shapes |= _fits(cell, before, last, position, space.rules.always_fits)
+        states = before, last
+        halve, always = position.after_reduction, space.rules.always_fits
+        walk.fit(layers, states, states, cell, c, halve_before=halve, always=always)
         for node in range(space.nodes):
             for edge in range(space.edges):
                 for operation in space.operations:
                     for source in range(space.inputs + node):
-                        name = shared_place(network.share_over, cell, node, edge, operation, source)
-                        strided = position.reduction and source < space.inputs
-                        shapes |= _operation(name, operation, c // network.partial_channels, strided)
+                        place = shared_place(network.share_over, cell, node, edge, operation, source)
+                        stride = 2 if position.reduction and source < space.inputs else 1
+                        _add_operation(layers, operation, place, c // network.partial_channels, stride)
         before = last
         if not space.rules.mixes:
             last = c * space.nodes
@@ -201,70 +171,56 @@ def _untangled_shapes(network: NetworkConfig, space: SearchSpace) -> Shapes:
         first = 0 if space.rules.output == "loose ends" else space.inputs
         if position.reduction:
             for state in range(first, space.inputs):
-                shapes |= _factorized_reduce(f"{cell}.loose.{state}", c, c)
+                walk.reduce(layers, c, f"{cell}.loose.{state}", c)
         for state in range(first, space.inputs + space.nodes):
-            shapes[f"{cell}.output.state.{state}"] = (c, c, 1, 1)
-        shapes |= _norm(f"{cell}.output.norm", c)
-        last = c
-    return shapes | _classifier("classifier", last, network.classes)
+            layers.convolution(c, f"{cell}.output.state.{state}", c, (1, 1))
+        last = layers.norm(c, f"{cell}.output.norm")
+    layers.linear(last, "classifier")
+    return layers.of
+
+
+def _one_cell_shapes(network: NetworkConfig, space: SearchSpace) -> Shapes:
+    """Return every parameter of a supernet by NAS-Bench-201's rules."""
+    layers = _Shapes(network.classes)
+    last = _stem(layers, network)
+    for position in stack(network):
+        cell, c = f"cells.{position.index}", position.channels
+        if position.reduction:
+            last = walk.residual_block(layers, last, f"{cell}.residual", c)
+            continue
+        for node, number in space.places:
+            for operation in space.operations:
+                place = shared_place(network.share_over, cell, node, number, operation)
+                _add_operation(layers, operation, place, c // network.partial_channels, 1)
+    layers.norm(last, "head.norm")
+    layers.linear(last, "classifier")
+    return layers.of
+
+
+def _stem(layers: _Shapes, network: NetworkConfig) -> int:
+    _, last = walk.stem(layers, network.image[2], stem_channels(network), stride=1)
+    return last
+
+
+def _add_operation(layers: _Shapes, operation: str, place: str, channels: int, stride: int) -> None:
+    """Add the parameters of an operation at a place; none for ``none``, pooling and the identity."""
+    if operation != "none":
+        walk.OPERATIONS[operation](layers, channels, place, channels, stride)
 
 
 def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bool = False) -> Shapes:
     """Return every trainable parameter of one genotype's own network; with the auxiliary head's where asked."""
     space = space_named(network.space, network.nodes)
-    space.check(genotype)
-    if space.rules.residual:
-        return _one_cell_shapes(
-            network,
-            [
-                (index, number, edge.operation)
-                for index, node in enumerate(genotype.normal.nodes)
-                for number, edge in enumerate(node.edges)
-            ],
-        )
-    shapes, last = _stem(network)
-    before = last
-    head: Shapes = {}
-    for position in stack(network):
-        name, c = f"cells.{position.index}", position.channels
-        cell = genotype.cell(position.reduction)
-        shapes |= _fits(name, before, last, position, space.rules.always_fits)
-        for index, node in enumerate(cell.nodes):
-            for number, edge in enumerate(node.edges):
-                strided = position.reduction and edge.source < space.inputs
-                place = f"{name}.nodes.{index}.edges.{number}.{edge.operation}"
-                shapes |= _operation(place, edge.operation, c, strided)
-        outputs = cell.outputs(space.rules.output)
-        if position.reduction:
-            for state in outputs:
-                if state < space.inputs:
-                    shapes |= _factorized_reduce(f"{name}.loose.{state}", c, c)
-        before, last = last, c * len(outputs)
-        if auxiliary and position.index == auxiliary_cell(network):
-            narrow, wide = AUXILIARY_CHANNELS
-            head = _convolution("auxiliary.0", last, narrow) | _convolution("auxiliary.1", narrow, wide, kernel=2)
-            head |= _classifier("auxiliary.classifier", wide, network.classes)
-    return shapes | _classifier("classifier", last, network.classes) | head
-
-
-def _one_cell_shapes(
-    network: NetworkConfig, edges: Sequence[tuple[int, int, str]], share_over: str = "edge", partial: int = 1
-) -> Shapes:
-    """Return the shapes of a network by NAS-Bench-201's rules from each cell's (node, edge, operation).
-
-    Operations have one in ``partial`` of a cell's channels.
-    """
-    shapes, last = _stem(network)
-    for position in stack(network):
-        cell, c = f"cells.{position.index}", position.channels
-        if position.reduction:
-            shapes |= _residual(f"{cell}.residual", last, c)
-        else:
-            for node, number, operation in edges:
-                place = shared_place(share_over, cell, node, number, operation)
-                shapes |= _operation(place, operation, c // partial, strided=False)
-        last = c
-    return shapes | _norm("head.norm", last) | _classifier("classifier", last, network.classes)
+    genotype = space.check(genotype)
+    layers = _Shapes(network.classes)
+    walk.logits({**walk.layout(genotype, network), "mean": (), "std": ()}, layers, network.image[2])
+    if auxiliary and not space.rules.residual:
+        position, (narrow, wide) = stack(network)[auxiliary_cell(network)], AUXILIARY_CHANNELS
+        features = position.channels * len(genotype.cell(position.reduction).outputs(space.rules.output))
+        features = walk.convolution(layers, features, "auxiliary.0", narrow)
+        features = walk.convolution(layers, features, "auxiliary.1", wide, kernel=2)
+        layers.linear(features, "auxiliary.classifier")
+    return layers.of
 
 
 def auxiliary_cell(network: NetworkConfig) -> int:

@@ -81,6 +81,10 @@ COSTS: dict[str, Cost] = {
 }
 
 
+#: operations that are a row's convolution and then a column's, each of so many pixels
+_ROWS = {"conv_1x3_3x1": 3, "conv_1x7_7x1": 7, "conv_7x1_1x7": 7}
+
+
 def cost_of(operation: str, strided: bool) -> Cost:
     """Return the cost of an operation; at stride 2 the identity is a factorized reduction."""
     return FACTORIZED_REDUCE if strided and operation == "skip_connect" else COSTS[operation]
@@ -302,8 +306,13 @@ def _sum_of_two_cells(counts: Sequence[_Counts], space: SearchSpace, network: Ne
             total += convolution(fitted * fed * c, fitted * c, cell.input_size)
         for number, operation in enumerate(space.operations):
             for on_input, edges in ((False, kind.operations), (True, kind.strided)):
-                n, cost = edges[:, number], cost_of(operation, cell.reduction and on_input)
+                strided = cell.reduction and on_input
+                n, cost = edges[:, number], cost_of(operation, strided)
                 total += convolution(n * cost.weights(c), n * cost.norms * c, cell.size)
+                if strided and per_pixel and operation in _ROWS:
+                    # the row's convolution halves the width alone
+                    more = (cell.input_size[0] - cell.size[0]) * cell.size[1]
+                    total += n * _ROWS[operation] * c * c * more
         if cell.reduction:
             n, reduce = kind.output_inputs, FACTORIZED_REDUCE
             total += convolution(n * reduce.weights(c), n * reduce.norms * c, cell.size)

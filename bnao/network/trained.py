@@ -19,8 +19,9 @@ from bnao.config.settings import NetworkConfig
 from bnao.data.dataset import LabelledImages
 from bnao.errors import BnaoError, GenotypeError, WeightsError
 from bnao.network.parameters import Shapes, stand_alone_shapes
-from bnao.network.stack import rules, stem_channels
+from bnao.network.stack import rules
 from bnao.network.state import State, check_state
+from bnao.network.walk import layout
 from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.spaces import SearchSpace, space_named
 
@@ -91,30 +92,11 @@ class Trained:
         return json.dumps(self.about())
 
     def architecture(self) -> dict[str, Any]:
-        """Return the architecture as plain data that can be read without bnao.
-
-        Cells are lists of nodes, a node the (state, operation) of its edges; ``output`` are the states that make a
-        cell's output.
-        """
-        network = self.network
-        cells = {
-            name or "normal": {
-                "nodes": [[(edge.source, edge.operation) for edge in node.edges] for node in cell.nodes],
-                "output": [*cell.outputs(self.live.output)],
-            }
-            for name, cell in self.live.named_cells
-        }
+        """Return the architecture as plain data that can be read without bnao; see ``bnao.network.walk.layout``."""
         return {
-            **cells,
-            "inputs": self.live.normal.inputs,
-            "always_fit": rules(network).always_fits,
-            "relu_before_reduce": rules(network).relu_before_reduce,
-            "stem": {"channels": [*stem_channels(network)], "stride": 1 if network.network == "cifar" else 2},
-            "channels": network.channels,
-            "cells": network.cells,
-            "classes": network.classes,
+            **layout(self.live, self.network),
             "class_names": [*self.class_names],
-            "image": [*network.image],
+            "image": [*self.network.image],
             "mean": [*self.mean],
             "std": [*self.std],
         }

@@ -1,24 +1,39 @@
-"""A stand-alone network as a walk over few plain layers, whatever makes them: an ONNX file's nodes, Keras' layers.
+"""A stand-alone network as a walk over few plain layers, whatever makes them.
 
-docs/network.md describes the network. Parameters are named, and a layer takes the trained ones of its name. PyTorch
-has a file of its own, ``bnao/backends/torch/plain.py``, which can be read by itself.
+Its interpreters are an ONNX file's nodes, Keras' layers, and the names and shapes of the parameters
+(``bnao.network.parameters``), which a supernet's operations have of it too. docs/network.md describes the network.
+Parameters are named, and a layer takes those of its name. PyTorch has a file of its own,
+``bnao/backends/torch/plain.py``, which can be read by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
+
+from bnao.config.settings import NetworkConfig
+from bnao.network.stack import rules, stem_channels
+from bnao.space.genotype import Genotype
 
 T = TypeVar("T")
 
 
 class Layers(Protocol[T]):
-    """Operations of an export format on a state T, of shape (b, channels, height, width) in the format's own order."""
+    """Operations of an interpreter on a state T, of shape (b, channels, height, width) in its own order."""
 
     def convolution(
-        self, x: T, name: str, *, stride: tuple[int, int] = (1, 1), dilation: int = 1, depthwise: bool = False
+        self,
+        x: T,
+        name: str,
+        channels: int,
+        kernel: tuple[int, int],
+        *,
+        stride: tuple[int, int] = (1, 1),
+        dilation: int = 1,
+        depthwise: bool = False,
     ) -> T:
-        """Return the convolution whose kernel has that name, without a bias, padded by half its kernel on each side."""
+        """Convolve to so many channels by the kernel of that name and size, padded by half of it, without a bias."""
         ...
 
     def norm(self, x: T, name: str) -> T:
@@ -66,93 +81,130 @@ class Layers(Protocol[T]):
         ...
 
 
+def layout(genotype: Genotype, network: NetworkConfig) -> dict[str, Any]:
+    """Return a genotype's own network as plain data that can be read without bnao.
+
+    Cells are lists of nodes, a node the (state, operation) of its edges; ``output`` are the states that make a cell's
+    output.
+    """
+    own = rules(network)
+    cells = {
+        name or "normal": {
+            "nodes": [[(edge.source, edge.operation) for edge in node.edges] for node in cell.nodes],
+            "output": [*cell.outputs(genotype.output)],
+        }
+        for name, cell in genotype.named_cells
+    }
+    return {
+        **cells,
+        "inputs": genotype.normal.inputs,
+        "always_fit": own.always_fits,
+        "relu_before_reduce": own.relu_before_reduce,
+        "stem": {"channels": [*stem_channels(network)], "stride": 1 if network.network == "cifar" else 2},
+        "channels": network.channels,
+        "cells": network.cells,
+        "classes": network.classes,
+    }
+
+
 def logits(architecture: Mapping[str, Any], layers: Layers[T], images: T) -> T:
     """Return the network's logits of images, (b, classes).
 
     Args:
-        architecture: what ``Trained.architecture`` tells.
+        architecture: of ``layout``, with the images' ``mean`` and ``std``.
         layers: makes the layers.
         images: 0..1.
     """
-    stem = architecture["stem"]
-    before = last = layers.normalised(images, architecture["mean"], architecture["std"])
-    for index in range(len(stem["channels"])):
-        active = layers.relu(last) if index else last
-        stride = stem["stride"], stem["stride"]
-        before, last = last, _with_norm(layers, active, f"stem.{index}", stride)
+    normalised = layers.normalised(images, architecture["mean"], architecture["std"])
+    before, last = stem(layers, normalised, architecture["stem"]["channels"], architecture["stem"]["stride"])
     walk = _two_inputs if architecture["inputs"] == 2 else _one_input
     return layers.linear(walk(architecture, layers, before, last), "classifier")
 
 
-def _with_norm(layers: Layers[T], x: T, name: str, stride: tuple[int, int] = (1, 1)) -> T:
-    return layers.norm(layers.convolution(x, f"{name}.kernel", stride=stride), f"{name}.norm")
+def stem(layers: Layers[T], images: T, channels: Sequence[int], stride: int) -> tuple[T, T]:
+    """Return the states before the last convolution of the stem and after it."""
+    before = last = images
+    for index, c in enumerate(channels):
+        active = layers.relu(last) if index else last
+        before, last = last, _with_norm(layers, active, f"stem.{index}", c, 3, (stride, stride))
+    return before, last
 
 
-def _reduced(layers: Layers[T], x: T, name: str) -> T:
+def _with_norm(
+    layers: Layers[T], x: T, name: str, channels: int, kernel: int = 1, stride: tuple[int, int] = (1, 1)
+) -> T:
+    return layers.norm(
+        layers.convolution(x, f"{name}.kernel", channels, (kernel, kernel), stride=stride), f"{name}.norm"
+    )
+
+
+def reduce(layers: Layers[T], x: T, name: str, channels: int) -> T:
+    """Return the factorized reduction of a state to half its size."""
     halves = [
-        layers.convolution(x, f"{name}.even", stride=(2, 2)),
-        layers.convolution(layers.shifted(x), f"{name}.odd", stride=(2, 2)),
+        layers.convolution(x, f"{name}.even", channels // 2, (1, 1), stride=(2, 2)),
+        layers.convolution(layers.shifted(x), f"{name}.odd", channels - channels // 2, (1, 1), stride=(2, 2)),
     ]
     return layers.norm(layers.joined(halves), f"{name}.norm")
 
 
-# --- operations: each of a state, at a place, with a stride
+# --- operations: each of a state, at a place, to so many channels, with a stride
 
 
-def _separable(layers: Layers[T], x: T, name: str, stride: int) -> T:
+def _separable(layers: Layers[T], x: T, name: str, c: int, stride: int, *, kernel: int) -> T:
     for half, step in ((1, stride), (2, 1)):
-        x = layers.convolution(layers.relu(x), f"{name}.depthwise_{half}", stride=(step, step), depthwise=True)
-        x = layers.norm(layers.convolution(x, f"{name}.pointwise_{half}"), f"{name}.norm_{half}")
+        x = layers.convolution(
+            layers.relu(x), f"{name}.depthwise_{half}", c, (kernel, kernel), stride=(step, step), depthwise=True
+        )
+        x = layers.norm(layers.convolution(x, f"{name}.pointwise_{half}", c, (1, 1)), f"{name}.norm_{half}")
     return x
 
 
-def _dilated(layers: Layers[T], x: T, name: str, stride: int) -> T:
-    x = layers.convolution(layers.relu(x), f"{name}.depthwise", stride=(stride, stride), dilation=2, depthwise=True)
-    return layers.norm(layers.convolution(x, f"{name}.pointwise"), f"{name}.norm")
+def _dilated(layers: Layers[T], x: T, name: str, c: int, stride: int, *, kernel: int) -> T:
+    x = layers.convolution(
+        layers.relu(x), f"{name}.depthwise", c, (kernel, kernel), stride=(stride, stride), dilation=2, depthwise=True
+    )
+    return layers.norm(layers.convolution(x, f"{name}.pointwise", c, (1, 1)), f"{name}.norm")
 
 
-def _crossed(layers: Layers[T], x: T, name: str, stride: int) -> T:
-    x = layers.convolution(layers.relu(x), f"{name}.first", stride=(1, stride))
-    return layers.norm(layers.convolution(x, f"{name}.second", stride=(stride, 1)), f"{name}.norm")
+def _crossed(layers: Layers[T], x: T, name: str, c: int, stride: int, *, length: int) -> T:
+    x = layers.convolution(layers.relu(x), f"{name}.first", c, (1, length), stride=(1, stride))
+    return layers.norm(layers.convolution(x, f"{name}.second", c, (length, 1), stride=(stride, 1)), f"{name}.norm")
 
 
-def _convolution(layers: Layers[T], x: T, name: str, stride: int) -> T:
-    return _with_norm(layers, layers.relu(x), name, (stride, stride))
+def _crossed_with_norms(layers: Layers[T], x: T, name: str, c: int, stride: int, *, length: int) -> T:
+    x = layers.convolution(layers.relu(x), f"{name}.first", c, (1, length), stride=(1, stride))
+    x = layers.relu(layers.norm(x, f"{name}.norm_1"))
+    return layers.norm(layers.convolution(x, f"{name}.second", c, (length, 1), stride=(stride, 1)), f"{name}.norm_2")
 
 
-def _crossed_with_norms(layers: Layers[T], x: T, name: str, stride: int) -> T:
-    x = layers.norm(layers.convolution(layers.relu(x), f"{name}.first", stride=(1, stride)), f"{name}.norm_1")
-    return layers.norm(layers.convolution(layers.relu(x), f"{name}.second", stride=(stride, 1)), f"{name}.norm_2")
+def convolution(layers: Layers[T], x: T, name: str, c: int, stride: int = 1, *, kernel: int = 1) -> T:
+    """Return the convolution of a state behind its ReLU, and its norm."""
+    return _with_norm(layers, layers.relu(x), name, c, kernel, (stride, stride))
 
 
-def _average_pool(layers: Layers[T], x: T, name: str, stride: int) -> T:
-    return layers.average_pool(x, int(name[-1]), stride)
+def _average_pool(layers: Layers[T], x: T, name: str, c: int, stride: int, *, kernel: int) -> T:
+    return layers.average_pool(x, kernel, stride)
 
 
-def _max_pool(layers: Layers[T], x: T, name: str, stride: int) -> T:
-    return layers.max_pool(x, int(name[-1]), stride)
+def _max_pool(layers: Layers[T], x: T, name: str, c: int, stride: int, *, kernel: int) -> T:
+    return layers.max_pool(x, kernel, stride)
 
 
-def _skip(layers: Layers[T], x: T, name: str, stride: int) -> T:
-    return x if stride == 1 else _reduced(layers, x, name)
+def _skip(layers: Layers[T], x: T, name: str, c: int, stride: int) -> T:
+    return x if stride == 1 else reduce(layers, x, name, c)
 
 
-#: the walk over an edge's operation; ``none`` is left out by the nodes
+#: the walk over an edge's operation: of layers, state, place, channels and stride; ``none`` is left out by the nodes
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    "sep_conv_3x3": _separable,
-    "sep_conv_5x5": _separable,
-    "sep_conv_7x7": _separable,
-    "dil_conv_3x3": _dilated,
-    "dil_conv_5x5": _dilated,
-    "conv_7x1_1x7": _crossed,
-    "conv_1x3_3x1": _crossed_with_norms,
-    "conv_1x7_7x1": _crossed_with_norms,
-    "conv_1x1": _convolution,
-    "conv_3x3": _convolution,
-    "nor_conv_1x1": _convolution,
-    "nor_conv_3x3": _convolution,
-    **{f"avg_pool_{k}x{k}": _average_pool for k in (2, 3, 5)},
-    **{f"max_pool_{k}x{k}": _max_pool for k in (2, 3, 5)},
+    **{f"sep_conv_{k}x{k}": partial(_separable, kernel=k) for k in (3, 5, 7)},
+    **{f"dil_conv_{k}x{k}": partial(_dilated, kernel=k) for k in (3, 5)},
+    "conv_7x1_1x7": partial(_crossed, length=7),
+    "conv_1x3_3x1": partial(_crossed_with_norms, length=3),
+    "conv_1x7_7x1": partial(_crossed_with_norms, length=7),
+    **{f"conv_{k}x{k}": partial(convolution, kernel=k) for k in (1, 3)},
+    **{f"nor_conv_{k}x{k}": partial(convolution, kernel=k) for k in (1, 3)},
+    **{f"avg_pool_{k}x{k}": partial(_average_pool, kernel=k) for k in (2, 3, 5)},
+    **{f"max_pool_{k}x{k}": partial(_max_pool, kernel=k) for k in (2, 3, 5)},
     "skip_connect": _skip,
 }
 
@@ -165,6 +217,7 @@ def _nodes(
     layers: Layers[T],
     inputs: Sequence[T],
     name: str,
+    channels: int,
     reduction: bool,
     relu_before_reduce: bool,
 ) -> list[T]:
@@ -179,7 +232,7 @@ def _nodes(
                 x = states[source]
                 if relu_before_reduce and stride == 2 and operation == "skip_connect":
                     x = layers.relu(x)
-                outputs.append(OPERATIONS[operation](layers, x, place, stride))
+                outputs.append(OPERATIONS[operation](layers, x, place, channels, stride))
         if not outputs:
             outputs = [layers.zeros(states[0], 2 if reduction else 1)]
         states.append(layers.total(outputs) if len(outputs) > 1 else outputs[0])
@@ -196,17 +249,13 @@ def _two_inputs(architecture: Mapping[str, Any], layers: Layers[T], before: T, l
         reduction = index in (n, 2 * n + 1)
         channels *= 2 if reduction else 1
         cell, name = architecture["reduction" if reduction else "normal"], f"cells.{index}"
-        fitted = []
-        for number, state in enumerate((before, last)):
-            place = f"{name}.fit.{number}"
-            if number == 0 and halve_before:
-                state = _reduced(layers, layers.relu(state), place)
-            elif widths[number] != channels or architecture["always_fit"]:
-                state = _convolution(layers, state, place, 1)
-            fitted.append(state)
-        states = _nodes(cell, layers, fitted, name, reduction, architecture["relu_before_reduce"])
+        always = architecture["always_fit"]
+        fitted = fit(layers, (before, last), widths, name, channels, halve_before=halve_before, always=always)
+        states = _nodes(cell, layers, fitted, name, channels, reduction, architecture["relu_before_reduce"])
         ends = [
-            _reduced(layers, states[state], f"{name}.loose.{state}") if reduction and state < 2 else states[state]
+            reduce(layers, states[state], f"{name}.loose.{state}", channels)
+            if reduction and state < 2
+            else states[state]
             for state in cell["output"]
         ]
         before, last = last, layers.joined(ends) if len(ends) > 1 else ends[0]
@@ -214,18 +263,53 @@ def _two_inputs(architecture: Mapping[str, Any], layers: Layers[T], before: T, l
     return last
 
 
+def fit(
+    layers: Layers[T],
+    states: Sequence[T],
+    widths: Sequence[int],
+    name: str,
+    channels: int,
+    *,
+    halve_before: bool,
+    always: bool,
+) -> list[T]:
+    """Bring the two inputs of a cell to its channels and to one size, where they have others or always.
+
+    Args:
+        layers: makes the layers.
+        states: the outputs of the cell before the last and of the last.
+        widths: their channels.
+        name: of the cell.
+        channels: of its nodes.
+        halve_before: whether the first is twice as large as the second.
+        always: whether a state that fits is convolved too.
+    """
+    fitted = []
+    for number, state in enumerate(states):
+        place = f"{name}.fit.{number}"
+        if number == 0 and halve_before:
+            state = reduce(layers, layers.relu(state), place, channels)
+        elif widths[number] != channels or always:
+            state = convolution(layers, state, place, channels)
+        fitted.append(state)
+    return fitted
+
+
 def _one_input(architecture: Mapping[str, Any], layers: Layers[T], before: T, last: T) -> T:
     """Return the output of the last of 3N + 2 places, two of them residual blocks, behind the head's norm and ReLU."""
-    n = architecture["cells"]
+    n, channels = architecture["cells"], architecture["channels"]
     for index in range(3 * n + 2):
         name = f"cells.{index}"
         if index in (n, 2 * n + 1):
-            last = _residual(layers, last, f"{name}.residual")
+            channels *= 2
+            last = residual_block(layers, last, f"{name}.residual", channels)
         else:
-            last = _nodes(architecture["normal"], layers, [last], name, reduction=False, relu_before_reduce=False)[-1]
+            last = _nodes(architecture["normal"], layers, [last], name, channels, False, False)[-1]
     return layers.relu(layers.norm(last, "head.norm"))
 
 
-def _residual(layers: Layers[T], x: T, name: str) -> T:
-    beside = layers.convolution(layers.quarter(x), f"{name}.shortcut.kernel")
-    return layers.total([_convolution(layers, _convolution(layers, x, f"{name}.0", 2), f"{name}.1", 1), beside])
+def residual_block(layers: Layers[T], x: T, name: str, channels: int) -> T:
+    """Return NAS-Bench-201's block between stacks: two 3x3 convolutions, and a 1x1 shortcut beside them."""
+    inner = convolution(layers, x, f"{name}.0", channels, 2, kernel=3)
+    inner = convolution(layers, inner, f"{name}.1", channels, kernel=3)
+    return layers.total([inner, layers.convolution(layers.quarter(x), f"{name}.shortcut.kernel", channels, (1, 1))])

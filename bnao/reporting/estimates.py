@@ -130,7 +130,7 @@ def estimate_search(config: SearchConfig) -> Costs:
     state = prepared.supernet.state()
     controller = _controller(config, prepared.controller, pool, sizes)
     works += [] if controller is None else [controller]
-    if config.rank_by == "fused" and config.proxy_names:
+    if config.rank_by == "fused" and config.proxies:
         fuse = Fuser(evolve(config, landmarks=0), backend, dataset)
         seconds = _seconds(lambda: fuse(pool[:MEASURED], [0.0, 0.5, 1.0]))
         works.append(Work("zero-cost scores", new, "genotype", seconds / MEASURED))

@@ -55,7 +55,7 @@ def search_plan(config: SearchConfig, supernet: Scorer, steps: int, *, fuses: bo
         if number < config.rounds and config.controller.controller in OF_A_BACKEND:
             phases.append(phase("controller", loops={"epoch": (1, config.controller.epochs)}, where=where))
     genotypes = config.pool + (config.rounds - 1) * config.new
-    if fuses and config.proxy_names:
+    if fuses and config.proxies:
         phases.append(phase("probed", loops={"genotype": (1, genotypes)}))
     if fuses and config.landmarks:
         phases.append(phase("landmark", loops={"trained": (1, config.landmarks)}))

@@ -46,6 +46,7 @@ from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import first_weights
 from bnao.strategies.journal import Journal
 from bnao.strategies.plan import SCORED_AT_ONCE, search_plan
+from bnao.strategies.references import read_genotype
 from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share
 from bnao.streams import stream
 from bnao.training import loop
@@ -328,7 +329,7 @@ class _Search:
     # --- where genotypes come from
 
     def pool(self, round_index: int) -> list[Genotype]:
-        """The genotypes that are new in this round: random ones first, then the controller's proposals."""
+        """Return the genotypes that are new in this round: random ones first, then the controller's proposals."""
         known = self.journal.pool(round_index)
         if known is not None:
             self.remember(round_index, *self.journal.learned(round_index))
@@ -350,12 +351,12 @@ class _Search:
             self.predicted[round_index] = predicted, held_out
 
     def first_pool(self) -> Pool:
-        """The genotypes of the pool's file, if there is one, and random ones up to ``config.pool``."""
+        """Return the genotypes of the pool's file, if there is one, and random ones up to ``config.pool``."""
         path = self.config.pool_file
         if path is None:
             genotypes = self.random(self.config.pool, round_index=0)
             return Pool(genotypes, {"random": len(genotypes)})
-        lines = read_lines(path, self.space)
+        lines = read_lines(path, self.space, read_genotype)
         places = {genotype: where for where, genotype in reversed(lines)}
         given = list(dict.fromkeys(genotype for _, genotype in lines))
         barred = list(itertools.compress(given, ~within_budgets(given, self.config, self.network)))
@@ -374,7 +375,7 @@ class _Search:
         return Pool([*given, *filled], {"file": len(given), "random": len(filled)}, len(lines) - len(given))
 
     def proposed(self, round_index: int) -> Pool:
-        """The controller's proposals; where it has too few, random genotypes."""
+        """Return the controller's proposals; where it has too few, random genotypes."""
         config = self.config
         known = list(self.scores)
         scores = np.array(list(self.scores.values()))
@@ -411,7 +412,7 @@ class _Search:
         return nearest(self.space, wishes, left)
 
     def wanted(self, genotype: Genotype) -> bool:
-        """Whether a proposal is new, passes something of the image on and keeps the budgets."""
+        """Return whether a proposal is new, passes something of the image on and keeps the budgets."""
         return (
             genotype not in self.born
             and distinct_key(genotype, self.config.distinct) not in self.keys
@@ -454,7 +455,7 @@ class _Search:
         return chosen[:n]
 
     def unseen(self, candidates: Sequence[Genotype], barred: Sequence[Genotype] = ()) -> list[Genotype]:
-        """The candidates that are new and keep the budgets."""
+        """Return the candidates that are new and keep the budgets."""
         distinct = self.config.distinct
         known = self.keys | {distinct_key(genotype, distinct) for genotype in barred}
         left = [genotype for genotype in candidates if distinct_key(genotype, distinct) not in known]
@@ -463,7 +464,7 @@ class _Search:
     # --- sizes and the ranking
 
     def sizes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """What the chances are made of: the caller's function, the table's column, or exact counts."""
+        """Return the sizes that the chances are made of: the caller's function, the table's column, or exact counts."""
         if self.size is not None:
             return np.asarray(self.size(genotypes), dtype=np.float64)
         known = self.supernet.sizes(genotypes)

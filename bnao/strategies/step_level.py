@@ -44,6 +44,8 @@ class Request:
         ahead: whether the slope is the total derivative of the loss by weights that are one step ahead, made with the
             mixture on the update's train images (DARTS' second order, ``bnao.training.unrolled``). The only request of
             its proposal, and it does not learn.
+        again: whether it sees the batch that the split's last proposal saw; not of ``train``, whose batch is the
+            update's. Requests of one split say the same.
         drop_identities: probability that an image's identity (``skip_connect``) at a place of a mixture is dropped;
             the others are multiplied by what keeps their mean.
     """
@@ -60,6 +62,7 @@ class Request:
     teacher: int | None = field(default=None, kw_only=True)
     above: int | None = field(default=None, kw_only=True)
     ahead: bool = field(default=False, kw_only=True)
+    again: bool = field(default=False, kw_only=True)
     drop_identities: float = field(default=0.0, kw_only=True)
 
 

@@ -23,6 +23,7 @@ from bnao.run import Run, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.candidates import budgets_text, within_budgets
+from bnao.strategies.curvature import CurvatureWatch
 from bnao.strategies.ending import Rerank, final_ranking
 from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import first_weights
@@ -137,6 +138,8 @@ class StepSearch:
         context = SearchContext(config, self.network, self.steps, self.supply.epoch_steps, self.accept)
         self.strategy = make_strategy(context)
         check_provides(self.strategy, Strategy, "strategy")
+        if config.watch.eigenvalue_every is not None:
+            self.strategy = CurvatureWatch(context, self.strategy)
         if self.strategy.halves != halves:
             raise ProtocolError(
                 f"the strategy's halves is {self.strategy.halves}, and its context was made with {halves}; let the "

@@ -65,7 +65,10 @@ class Supply:
                 from dev images.
         """
         self._check(requests)
-        batches = {split: self._batch_of(split, step) for split in dict.fromkeys(each.split for each in requests)}
+        batches = {
+            split: self._batch_of(split, step, again=again)
+            for split, again in dict.fromkeys((each.split, each.again) for each in requests)
+        }
         masks = self._masks(requests, step, network)
         return [
             Pass(
@@ -107,12 +110,12 @@ class Supply:
         shape = (len(stack(network)), request.architecture.weights.shape[1], self._batch)
         return ((rng.random(shape) < keep) / keep).astype(np.float32)
 
-    def _batch_of(self, split: str, step: int) -> Batch:
+    def _batch_of(self, split: str, step: int, *, again: bool) -> Batch:
         config = self._config
         if split == "train":
             return train_batch(self._train, step, self._batch, config.seed, config.data)
-        place = self._used[split]
-        self._used[split] += 1
+        self._used[split] += not again
+        place = max(0, self._used[split] - 1)
         if split == "architecture":
             assert self._architecture is not None
             return train_batch(self._architecture, place, self._batch, self._seeds[split], config.data)

@@ -129,7 +129,7 @@ class Watch:
         if mixture is not None:
             order = "".join(map(str, np.argsort(-mixture.weights, axis=-1, kind="stable").ravel().tolist()))
         text = None if genotype is None else str(genotype)
-        stop = self._stop(genotype, order)
+        stop = self._stop(genotype, order) or self._stop_by_ratio(figures.get("eigenvalue ratio"))
         self.looks.append(Look(step, text, figures, order, alarm, stop))
         return self.looks[-1]
 
@@ -151,6 +151,12 @@ class Watch:
         if epochs is not None and order is not None and len(before) == epochs and set(before) == {order}:
             return f"the order of the operations has not changed for {epochs} epochs (stop_when_unchanged)"
         return None
+
+    def _stop_by_ratio(self, ratio: float | None) -> str | None:
+        most = self._settings.stop_at_eigenvalue_ratio
+        if most is None or ratio is None or ratio <= most:
+            return None
+        return f"the eigenvalue has grown {ratio:.2f} times (stop_at_eigenvalue_ratio is {most:g})"
 
     def state(self) -> list[dict[str, Any]]:
         """Return what was seen, as plain data."""

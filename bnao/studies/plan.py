@@ -42,6 +42,6 @@ def study_plan(config: StudyConfig, genotypes: int, dataset: Dataset, whole: Dat
         for epochs in config.short:
             loops, place = {**each, "epoch": (1, epochs)}, {**where, "seed": seed, "epochs": epochs}
             phases.append(phase("short_epoch", "short", loops=loops, weight=steps, where=place))
-    if config.proxy_names:
+    if config.proxies:
         phases.append(phase("probed", loops=each, where=where))
     return {"event": "plan", "supernets": len(config.supernets), "phases": phases}

@@ -484,7 +484,7 @@ def _proxies(
     config: StudyConfig, genotypes: Sequence[Genotype], backend: Backend, dataset: Dataset, tell: Callable[..., None]
 ) -> dict[str, NDArray[np.float64]]:
     """Return the zero-cost scores that the study compares, of networks of the supernet's size."""
-    if not config.proxy_names:
+    if not config.proxies:
         return {}
     asked = ProxiesConfig(
         seed=config.seed, proxies=config.proxies, batch=min(ProxiesConfig().batch, dataset.n_train),
@@ -494,4 +494,4 @@ def _proxies(
         genotypes, asked, backend, dataset,
         listen=without_plan(lambda event: tell("probed", genotype=event["genotype"], of=event["of"])),
     )  # fmt: skip
-    return {name: np.array([round_off(entry.mean(name)) for entry in found]) for name in config.proxy_names}
+    return {name: np.array([round_off(entry.mean(name)) for entry in found]) for name in config.proxies}

@@ -21,7 +21,7 @@ from bnao.streams import stream
 
 
 def cosine(step: int, steps: int, top: float, end: float) -> float:
-    """The learning rate at a step of a cosine that starts at the top and would reach the end at ``steps``.
+    """Return the learning rate at a step of a cosine that starts at the top and would reach the end at ``steps``.
 
     >>> cosine(0, 10, top=0.025, end=0.001), round(cosine(5, 10, top=0.025, end=0.001), 4)
     (0.025, 0.013)
@@ -30,7 +30,7 @@ def cosine(step: int, steps: int, top: float, end: float) -> float:
 
 
 def exponential(epoch: int, top: float, decay: float) -> float:
-    """The learning rate of an epoch that is multiplied by the decay after each.
+    """Return the learning rate of an epoch that is multiplied by the decay after each.
 
     >>> exponential(0, top=0.1, decay=0.97), round(exponential(2, top=0.1, decay=0.97), 5)
     (0.1, 0.09409)
@@ -39,7 +39,7 @@ def exponential(epoch: int, top: float, decay: float) -> float:
 
 
 def stand_alone_rate(config: StandAloneTrainingConfig, step: int, epoch_steps: int, epochs: int) -> float:
-    """The learning rate at a step of a stand-alone training, by the schedule the settings name."""
+    """Return the learning rate at a step of a stand-alone training, by the schedule the settings name."""
     if config.schedule == "exponential":
         return exponential(step // epoch_steps, config.learning_rate, config.decay)
     return cosine(step, epoch_steps * epochs, config.learning_rate, config.learning_rate_end)
@@ -98,7 +98,7 @@ def keep_probabilities(cells: int, step: int, steps: int, keep: float) -> NDArra
 def drop_path_masks(
     seed: int, step: int, keep: NDArray[np.float64], nodes: int, edges: int, batch: int
 ) -> NDArray[np.float32]:
-    """What each edge's output is multiplied by, for each image: 0, or 1 / keep.
+    """Return the factor of each edge's output for each image: 0, or 1 / keep.
 
     Args:
         seed, step: decide the masks; step counts over the whole training.
@@ -165,6 +165,6 @@ def undropped_edges(genotype: Genotype, network: NetworkConfig) -> NDArray[np.bo
 
 
 def dropout_mask(seed: int, step: int, keep: float, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """What each feature in front of the classifier is multiplied by: 0, or 1 / keep."""
+    """Return the factor of each feature before the classifier: 0, or 1 / keep."""
     kept = stream(seed, "dropout", step).random(shape, dtype=np.float32) < keep
     return (kept / keep).astype(np.float32)

@@ -59,7 +59,7 @@ def supernet_steps(
     round_index: int,
     start: int,
 ) -> Iterator[SupernetStep]:
-    """The steps of a round, from ``start`` on.
+    """Yield the steps of a round, from ``start`` on.
 
     The learning rate's cosine and drop path's progress span the round and restart with the next one, as in the
     authors' runs; the cosine may restart after a split too. Batches and the masks' draws go on over all rounds.
@@ -113,7 +113,7 @@ def stand_alone_steps(
     seed: int,
     start: int,
 ) -> Iterator[StandAloneStep]:
-    """The steps of a stand-alone training, from ``start`` on.
+    """Yield the steps of a stand-alone training, from ``start`` on.
 
     Args:
         genotype: whose network it is; drop path leaves its identities alone.
@@ -145,7 +145,7 @@ def stand_alone_steps(
 
 
 def check_loss(loss: float, place: str, rate: float, genotype: object) -> None:
-    """Raises DivergedError if the loss is no finite number; place says where, such as "round 1, step 7"."""
+    """Raise DivergedError if the loss is not finite; place says where, such as "round 1, step 7"."""
     if not math.isfinite(loss):
         raise DivergedError(
             f"the loss is {loss} at {place}, learning rate {rate:.4g}, genotype {genotype}; "

@@ -40,6 +40,18 @@ class TestKeras(BackendContract):
     def network(self):
         return NetworkConfig(channels=4, cells=1, nodes=2)  # its graph takes half the time to build of one of 3 nodes
 
+    def test_trainings_of_one_genotype_share_what_is_compiled_unless_they_compute_something_else(
+        self, backend, dataset, short, genotypes
+    ):
+        smoothed = evolve(short, training=evolve(short.training, label_smoothing=0.1))
+        one, longer, other = (
+            backend.stand_alone(genotypes[0], config, dataset, seed=seed)
+            for config, seed in ((short, 0), (evolve(short, epochs=9), 1), (smoothed, 0))
+        )
+
+        assert longer._trained is one._trained
+        assert other._trained is not one._trained
+
     @pytest.mark.parametrize("space", SPACES_HERE)
     def test_a_stand_alone_network_of_any_space_is_counted_and_learns(self, backend, dataset, short, space):
         nodes = 3 if SPACES[space].rules.residual else 2

@@ -425,7 +425,7 @@ def test_what_cannot_be_is_refused(sampler, arguments, message):
 def test_items_that_are_no_numbers_need_an_encoding():
     with pytest.raises(DataError, match=r"the items, without an encoding, must be whole numbers.*their SearchSpace"):
         BalancedBatches(FOUR, sampler=ProportionalSampler("ab", [1, 1]))
-    with pytest.raises(GenotypeError, match="item 0 is no genotype"):
+    with pytest.raises(GenotypeError, match="item 0 is not a genotype"):
         BalancedBatches(FOUR, sampler=ProportionalSampler("ab", [1, 1]), encoding=SPACES["nao"])
 
 

@@ -53,6 +53,19 @@ def test_nothing_is_traced_again_after_the_first_epoch(monkeypatch):
     assert calls == ["loss", "loss", "decoded"]
 
 
+def test_controllers_of_one_network_share_what_is_compiled_unless_they_compute_something_else():
+    settings = (
+        ControllerConfig(epochs=5),
+        ControllerConfig(epochs=9, swaps=3, targets="ranks"),
+        ControllerConfig(hidden=8),
+    )
+
+    one, longer, other = (NaoController(SPACE, config, seed) for seed, config in enumerate(settings))
+
+    assert longer._programs is one._programs
+    assert other._programs is not one._programs
+
+
 IN_TORCH = """
     import sys
     import numpy as np

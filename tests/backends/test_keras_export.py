@@ -28,6 +28,7 @@ except BackendError as error:
 
 from bnao.backends.keras import ENGINE, plain
 
+only_tensorflow = pytest.mark.skipif(ENGINE != "tensorflow", reason="Keras' own layers, the same on both engines")
 has_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
 NETWORKS = {
     "colour": NetworkConfig(channels=4, cells=1, nodes=2, image=(10, 10, 3), classes=4),
@@ -110,6 +111,7 @@ def test_a_keras_file_gives_the_logits_of_bnaos_networks_in_keras_and_in_pytorch
     assert abs(logits - wanted).max() < 1e-5 * max(1, abs(wanted).max())
 
 
+@only_tensorflow
 def test_a_keras_file_loads_where_bnao_is_not_installed(tmp_path):
     network = NETWORKS["grey, odd"]
     trained = drawn_network(network)
@@ -189,6 +191,7 @@ def by_bnaos_names(state):
 
 
 @has_torch
+@only_tensorflow
 def test_every_operation_is_the_same_in_keras_and_in_the_pytorch_template(tmp_path):
     in_torch = """
         import json, sys, numpy as np, torch

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from bnao.backends import load
 from bnao.cli import main
-from bnao.config.settings import PROXIES, MachineConfig, NetworkConfig
+from bnao.config.proxies import PROXIES
+from bnao.config.settings import MachineConfig, NetworkConfig
 from bnao.config.studies import ProxiesConfig
 from bnao.errors import BackendError, GenotypeError
 from bnao.evaluation.proxies import undefined_lines, zero_cost_scores
@@ -39,7 +40,8 @@ SPACES_HERE = list(SPACES) if ENGINE == "tensorflow" else ["nas-bench-201"]
 PARITY = """
     import json, sys
     from bnao.backends import load
-    from bnao.config.settings import PROXIES, NetworkConfig
+    from bnao.config.proxies import PROXIES
+from bnao.config.settings import NetworkConfig
     from bnao.config.studies import ProxiesConfig
     from bnao.evaluation.proxies import zero_cost_scores
     from bnao.space.spaces import SPACES
@@ -121,7 +123,9 @@ def test_a_cell_that_passes_nothing_on_has_one_line_for_each_score_that_is_not_d
     ]
 
 
-@pytest.mark.xfail(ENGINE == "jax", reason="JAX's gradients overflow where the flow is beyond float32; cause not found")
+@pytest.mark.xfail(
+    ENGINE == "jax", reason="JAX's gradients overflow where the flow is beyond float32; cause not found", run=False
+)
 def test_the_flow_of_a_deep_network_is_beyond_float32_and_finite():
     network = small_dataset().network(evolve(CELLS, cells=5, channels=16))
     cell = "0:nor_conv_3x3;0:nor_conv_3x3+1:nor_conv_3x3;0:nor_conv_3x3+1:nor_conv_3x3+2:nor_conv_3x3"
@@ -143,6 +147,7 @@ def test_another_spaces_genotype_and_a_device_that_is_not_there_are_refused():
         KerasProbe(DEAD, small_dataset().network(CELLS), MachineConfig(device="mars"), 0)
 
 
+@pytest.mark.skipif(ENGINE != "tensorflow", reason="the command is the same on both engines")
 def test_the_command_scores_genotypes_on_this_backend(tmp_path):
     dataset = small_dataset()
     parts = ("x_train", "y_train", "x_test", "y_test")

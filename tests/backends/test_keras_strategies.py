@@ -19,7 +19,7 @@ except BackendError as error:
     pytest.skip(str(error), allow_module_level=True)
 
 TINY = {
-    "space": "nas-bench-201", "channels": 8, "cells": 1, "batch-size": 16, "dev-share": 0.3, "threads": 1, "seed": 3,
+    "space": "nas-bench-201", "channels": 8, "cells": 1, "batch-size": 16, "dev-share": 0.3, "seed": 3,
     "rounds": 1, "steps": 4, "share-over": "source", "top": 1, "spos-population": 4, "spos-generations": 1,
     "spos-crossovers": 2, "spos-mutations": 2, "fairnas-population": 4, "fairnas-generations": 1,
     "fairnas-crossovers": 2, "fairnas-mutations": 2, "enas-policy-steps": 1, "enas-policy-samples": 2,

@@ -14,9 +14,10 @@ from bnao.backends import load
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import SHARE_OVER, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.errors import BackendError, DataError, DivergedError, GenotypeError, WeightsError
-from bnao.network.parameters import shared_place
+from bnao.network.parameters import operation_norms, shared_place
 from bnao.network.size import supernet_parameters
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
+from bnao.protocols import Pass
 from bnao.space.genotype import edge_slots
 from bnao.space.spaces import space_named
 from bnao.streams import stream
@@ -519,7 +520,7 @@ def test_what_this_backend_does_not_know_is_refused_by_name():
 
 
 def test_a_loss_that_is_no_number_stops_with_step_genotype_and_rate():
-    training = TrainingConfig(batch_size=B, learning_rate=1e30, gradient_norm=0.0)
+    training = TrainingConfig(batch_size=B, learning_rate=1e9, gradient_norm=0.0)
     net = load("keras").supernet(SearchConfig(network=NETWORK, training=training), small_dataset())
 
     with pytest.raises(DivergedError, match=r"round 1, step \d+, learning rate \S+e\+\d+, genotype \d:"):
@@ -651,13 +652,25 @@ def test_weights_trained_here_give_the_same_logits_in_pytorch(tmp_path):
         assert abs(logits - there[name]).max() < 1e-4 * max(1.0, abs(logits).max()), name
 
 
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        ({"network": evolve(NETWORK, entangle=True)}, "backend 'keras' has no --entangle; take torch, or leave it out"),
-        ({"training": TrainingConfig(norm_affine=False)}, "backend 'keras' has no --no-norm-affine; take torch"),
-    ],
-)
-def test_what_this_backend_does_not_train_is_refused_in_a_line(options, told):
-    with pytest.raises(BackendError, match=told):
-        load("keras").supernet(SearchConfig(**{"network": NETWORK, **options}), small_dataset())
+def test_entangled_kernels_are_refused_in_a_line():
+    with pytest.raises(BackendError, match="backend 'keras' has no --entangle; take torch, or leave it out"):
+        load("keras").supernet(SearchConfig(network=evolve(NETWORK, entangle=True)), small_dataset())
+
+
+@pytest.mark.parametrize("network", [NETWORK, CELL], ids=["nao", "nas-bench-201"])
+def test_norms_of_operations_that_are_not_trained_stay_as_they_begin(network):
+    training = TrainingConfig(batch_size=B, norm_affine=False, weight_decay=0.01)
+    net = load("keras").supernet(SearchConfig(network=network, training=training), small_dataset())
+    before = {name: np.array(value) for name, value in net.state().items()}
+    genotypes = space_named(network.space, network.nodes).random_genotypes(3, stream(0, "affine"))
+
+    list(net.train(genotypes, np.arange(2), round_index=0))  # one path a step
+    passes = [Pass(genotype, np.zeros((2, *net.network.image), np.float32), np.array([0, 1])) for genotype in genotypes]
+    net.supernet.step(passes, rate=0.1)  # and several
+
+    after = net.state()
+    fixed = operation_norms(net.network)
+    moved = {name for name in before if (before[name] != after[name]).any()}
+    assert moved and not moved & fixed
+    assert not {f"momentum.{name}" for name in fixed} & after.keys()
+    assert any(name.endswith("kernel") or "depthwise" in name for name in moved)

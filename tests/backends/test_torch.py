@@ -172,7 +172,7 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are():
 def test_a_loss_that_is_no_number_stops_with_step_genotype_and_rate():
     config = SearchConfig(
         network=NetworkConfig(channels=4, cells=1, nodes=2),
-        training=TrainingConfig(batch_size=16, learning_rate=1e30, gradient_norm=0.0),
+        training=TrainingConfig(batch_size=16, learning_rate=1e9, gradient_norm=0.0),
     )
     net = load("torch").supernet(config, small_dataset())
     pool = evolve(SPACES["nao"], nodes=2).random_genotypes(2, stream(0, "test"))

@@ -1,9 +1,13 @@
 """Supernets in PyTorch whose kernels are entangled, whose norms train nothing, or whose weights are split."""
 
+import json
+
 import numpy as np
 import pytest
 from attrs import evolve
+from click.testing import CliRunner
 
+from bnao.cli import main
 from bnao.config.settings import (
     SPACE_NAMES,
     ControllerConfig,
@@ -173,5 +177,7 @@ def test_a_search_that_splits_on_its_way_and_scores_log_likelihoods_resumes_bit_
     network = dataset.network(evolve(config.network, share_over="edge"))
     assert ours.keys() == supernet_shapes(network).keys()
     assert all((ours[name] == theirs[name]).all() for name in ours)
+    told = json.loads(CliRunner().invoke(main, ["score", str(tmp_path / "whole"), "--json", "--quiet"]).stdout)
+    assert all(entry["run_score"] == entry["log_likelihood"] for entry in told["scores"])
     # a search that begins with them shares as little
     assert first_weights(str(tmp_path / "whole"), network).keys() == ours.keys()

@@ -5,7 +5,8 @@ import pytest
 from attrs import evolve
 
 from bnao.backends import load
-from bnao.config.settings import PROXIES, MachineConfig, NetworkConfig
+from bnao.config.proxies import PROXIES
+from bnao.config.settings import MachineConfig, NetworkConfig
 from bnao.config.studies import ProxiesConfig
 from bnao.errors import BackendError, GenotypeError
 from bnao.evaluation.proxies import undefined_lines, zero_cost_scores

@@ -101,7 +101,7 @@ def test_trained_networks_are_found_by_rank_in_a_search_and_by_number_in_an_eval
 def test_what_a_run_does_not_have_is_refused_in_one_line(found):
     told = command("show run:99", code=1)
 
-    assert told.startswith("bnao: error: run:99 is no genotype of run, which has 18; give a number from 1 to 18")
+    assert told.startswith("bnao: error: run:99 is not a genotype of run, which has 18; give a number from 1 to 18")
     assert told.count("\n") == 1
 
 

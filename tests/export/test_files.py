@@ -37,6 +37,13 @@ def keep_training(folder, genotype, seed, test_error, channels=4):
     return path
 
 
+def test_of_trainings_of_which_one_has_no_result_none_is_the_best(evaluation):
+    next((evaluation / "trainings").glob(f"{SECOND.digest}-seed-1.json")).unlink()
+
+    with pytest.raises(RunError, match=rf"lacks trainings/{SECOND.digest}-seed-1.json, .* or give a weights file"):
+        find_trained(evaluation)
+
+
 @pytest.fixture
 def evaluation(tmp_path):
     """The folder of an evaluation of two genotypes, the second the better one on average."""

@@ -78,7 +78,7 @@ def test_the_walk_reads_every_parameter_once(drawn):
     read = []
 
     class Recorder:
-        def convolution(self, x, name, **how):
+        def convolution(self, x, name, channels, kernel, **how):
             read.append(name)
             return x
 

@@ -550,6 +550,21 @@ def test_the_first_pool_is_that_of_the_file_and_random_ones_fill_it_up(config, c
     assert (pool["sources"], pool["duplicates"]) == ({"file": 5, "random": 7}, 1)
 
 
+def test_a_line_of_the_pools_file_may_be_a_genotype_of_a_run(config, controller, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Run.create("before", config) as run:
+        before = search(config, CountingSupernet(), controller, run=run)
+    (tmp_path / "pool.txt").write_text(f"before:3\nbefore:{before.ranked[1].genotype.id}\n")
+
+    result = search(evolve(config, pool=2, pool_file="pool.txt"), CountingSupernet(), controller)
+
+    first = {entry.genotype for entry in result.ranked if entry.round == 1}
+    assert first == {before.ranked[2].genotype, before.ranked[1].genotype}
+    (tmp_path / "pool.txt").write_text("before:1\nnowhere:1\n")
+    with pytest.raises(RunError, match=r"pool\.txt, line 2: no folder nowhere"):
+        check_start(evolve(config, pool_file="pool.txt"), CountingSupernet(), controller)
+
+
 def test_a_file_of_more_genotypes_than_the_pools_size_is_the_pool(config, controller, pool_file):
     result = search(evolve(config, pool=2, pool_file=str(pool_file[0])), CountingSupernet(), controller)
 

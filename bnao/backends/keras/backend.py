@@ -42,33 +42,33 @@ class KerasBackend:
         return {"keras": str(keras.__version__), ENGINE: "unknown"}
 
     def devices(self) -> list[str]:
-        """What ``--device`` can name here."""
+        """Return the devices that ``--device`` can name here."""
         return devices()
 
     def supernet(self, config: SearchConfig, dataset: Dataset | None) -> SharedWeights:
-        """A freshly initialised supernet with its images."""
+        """Return a freshly initialised supernet with its images."""
         if dataset is None:
             raise BackendError("backend 'keras' trains on images; give it a data set")
         make = partial(KerasSupernet, config)
         return SharedWeights(make(dataset.network(config.network)), config, dataset, make)
 
     def controller(self, config: SearchConfig) -> NaoController:
-        """The NAO controller."""
+        """Return the NAO controller."""
         space = space_named(config.network.space, config.network.nodes)
         return NaoController(space, config.controller, config.seed, config.machine)
 
     def stand_alone(
         self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> KerasStandAlone:
-        """A freshly initialised network of one genotype."""
+        """Return a freshly initialised network of one genotype."""
         return KerasStandAlone(genotype, config, dataset, seed)
 
     def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> KerasProbe:
-        """A freshly initialised network of one genotype, to be asked for what zero-cost scores are made of."""
+        """Return a freshly initialised network of one genotype, to be asked for what zero-cost scores are made of."""
         return KerasProbe(genotype, network, machine, seed)
 
     def logits(self, trained: Trained) -> Logits:
-        """What a trained network computes."""
+        """Return what a trained network computes."""
         return network_logits(trained)
 
 

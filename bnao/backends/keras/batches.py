@@ -42,7 +42,7 @@ class Sampler(Protocol):
         """What is drawn."""
 
     def draw(self, n: int, start: int = 0) -> NDArray[np.int64]:
-        """The indices of the items drawn at steps start .. start + n - 1, shape (n,): a function of the step."""
+        """Return the indices of the items drawn at steps start .. start + n - 1, shape (n,): a function of the step."""
 
 
 class BalancedBatches(keras.utils.PyDataset):
@@ -248,7 +248,7 @@ def encode_items(items: Sequence[Any], encoding: SearchSpace | ArrayLike | None)
     if isinstance(encoding, SearchSpace):
         strangers = [index for index, item in enumerate(items) if not isinstance(item, Genotype)]
         if strangers:
-            raise GenotypeError(f"item {strangers[0]} is no genotype; give encoding one row of whole numbers an item")
+            raise GenotypeError(f"item {strangers[0]} is not a genotype; give encoding a row of whole numbers an item")
         return encoding.encode(items).reshape(len(items), encoding.length).astype(np.int32)
     what = "the items, without an encoding," if encoding is None else "encoding"
     try:

@@ -34,12 +34,12 @@ Weights = Mapping[str, Tensor]
 
 
 def layer(weights: Weights, name: str, parts: Sequence[str]) -> list[Tensor]:
-    """The parameters of one layer, in the order given."""
+    """Return the parameters of one layer, in the order given."""
     return [weights[f"{name}.{part}"] for part in parts]
 
 
 def mixed_by_name(x: Tensor, weights: Weights, name: str, norm: Norm, stride: int = 1) -> Tensor:
-    """The convolution of that name and its norm."""
+    """Return the convolution of that name and its norm."""
     return mixed(x, layer(weights, name, CONVOLUTION), stride, norm, name)
 
 
@@ -54,7 +54,7 @@ def stem_states(network: NetworkConfig, images: Tensor, weights: Weights, norm: 
 
 
 def fitted(position: Position, before: Tensor, last: Tensor, weights: Weights, norm: Norm) -> tuple[Tensor, Tensor]:
-    """The cell's inputs brought to one size and the cell's channels; themselves where they have them."""
+    """Bring the cell's inputs to one size and the cell's channels; themselves where they have them."""
     states = []
     for index, state in enumerate((before, last)):
         name = f"cells.{position.index}.fit.{index}"
@@ -77,7 +77,7 @@ def states_of(
     slots: str | None,
     share_over: str = "edge",
 ) -> list[Tensor]:
-    """The states that the cell gives out, in order, all of one size and of the cell's channels.
+    """Return the states that the cell gives out, in order, all of one size and of the cell's channels.
 
     Args:
         position: the cell's place in the stack.
@@ -209,7 +209,7 @@ def _summed(
 def _given_out(
     position: Position, states: Sequence[Tensor], outputs: Sequence[int], weights: Weights, norm: Norm
 ) -> list[Tensor]:
-    """The states of these numbers; inputs of a reduction cell are brought to the nodes' size."""
+    """Return the states of these numbers; inputs of a reduction cell are brought to the nodes' size."""
     name = f"cells.{position.index}.loose"
     return [
         reduced(states[state], layer(weights, f"{name}.{state}", REDUCE), norm, f"{name}.{state}")
@@ -220,10 +220,10 @@ def _given_out(
 
 
 def scaled(x: Tensor, factor: Tensor) -> Tensor:
-    """A state times a number."""
+    """Multiply a state by a number."""
     return x * ops.cast(factor, x.dtype)
 
 
 def dropped(x: Tensor, mask: Tensor) -> Tensor:
-    """Each image's state times its mask (b,)."""
+    """Multiply each image's state by its mask (b,)."""
     return x * ops.reshape(ops.cast(mask, x.dtype), (-1, 1, 1, 1))

@@ -46,7 +46,7 @@ def _linear(x: Tensor, p: Parameters, name: str) -> Tensor:
 
 
 def _gates(state: tuple[Tensor, Tensor], product: Tensor, recurrent: Tensor) -> tuple[Tensor, Tensor]:
-    """An LSTM's next hidden state and cell, by the product of its input and biases, (b, 4 hidden)."""
+    """Return an LSTM's next hidden state and cell, by the product of its input and biases, (b, 4 hidden)."""
     hidden, cell = state
     take, keep, new, show = ops.split(product + ops.matmul(hidden, recurrent), GATES, -1)
     cell = ops.sigmoid(keep) * cell + ops.sigmoid(take) * ops.tanh(new)
@@ -85,7 +85,7 @@ class _Network:
         return parts
 
     def _products(self, p: Parameters, part: str, tokens: Tensor) -> Tensor:
-        """An LSTM's products (steps, b, 4 hidden), of tokens (steps, b, k), k of them side by side.
+        """Return an LSTM's products (steps, b, 4 hidden), of tokens (steps, b, k), k of them side by side.
 
         Embedding and input weights are multiplied once for each word of the vocabulary, not for each token.
         """
@@ -100,7 +100,7 @@ class _Network:
         return ops.reshape(products, (steps, -1, weights.shape[0]))
 
     def encoded(self, p: Parameters, tokens: Tensor) -> Tensor:
-        """The encoder's outputs (steps, b, hidden), each of unit length."""
+        """Return the encoder's outputs (steps, b, hidden), each of unit length."""
         edges = ops.reshape(ops.transpose(tokens), (self.space.length // TOGETHER, TOGETHER, -1))
         products = self._products(p, "encoder", ops.transpose(edges, (0, 2, 1)))
         recurrent = ops.transpose(p["encoder.lstm.recurrent_weights"])
@@ -108,11 +108,11 @@ class _Network:
         return _unit(_states(products, recurrent, start))
 
     def represented(self, outputs: Tensor) -> Tensor:
-        """The mean over steps, of unit length: (b, hidden)."""
+        """Return the mean over steps, of unit length: (b, hidden)."""
         return _unit(ops.mean(outputs, 0))
 
     def predicted(self, p: Parameters, outputs: Tensor, features: Tensor) -> Tensor:
-        """The predicted score: (b,), in (0, 1), of the encoder's outputs and features (b, f)."""
+        """Return the predicted score: (b,), in (0, 1), of the encoder's outputs and features (b, f)."""
         x = self.represented(outputs)
         if features.shape[1]:
             x = ops.concatenate([x, features], -1)
@@ -121,7 +121,7 @@ class _Network:
         return ops.sigmoid(_linear(x, p, "predictor"))[:, 0]
 
     def _looked_at(self, p: Parameters, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """What attention compares decoder states with and what it mixes in, both (b, steps, hidden).
+        """Return what attention compares decoder states with and what it mixes in, both (b, steps, hidden).
 
         They are made of the encoder's few outputs and not of the decoder's many states.
         """
@@ -137,7 +137,7 @@ class _Network:
         return _linear(mixed, p, "decoder.classifier")
 
     def _barred(self) -> NDArray[np.float32]:
-        """What is added to the logits: (length, vocabulary)."""
+        """Return what is added to the logits: (length, vocabulary)."""
         return np.where(self.space.token_mask(), 0, _NEVER).astype(np.float32)
 
     def loss(self, p: Parameters, tokens: Tensor, features: Tensor, targets: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ class _Network:
         return weight * error + (1 - weight) * entropy
 
     def decoded(self, p: Parameters, outputs: Tensor) -> Tensor:
-        """The sequences (b, length) that encoder outputs are decoded to, the likeliest token each time."""
+        """Return the sequences (b, length) that encoder outputs are decoded to, the likeliest token each time."""
         keys, values = self._looked_at(p, outputs)
         state = (self.represented(outputs),) * 2
         token = ops.full_like(ops.cast(outputs[0, :, 0], "int32"), START)
@@ -215,7 +215,7 @@ class _Programs:
         all_targets: Tensor,
         batches: Tensor,
     ) -> tuple[Tensor, ...]:
-        """A step of Adam on each batch in turn.
+        """Make a step of Adam on each batch in turn.
 
         Args:
             flat: parameters.
@@ -250,7 +250,7 @@ class _Programs:
         features: Tensor,
         targets: Tensor,
     ) -> tuple[Tensor, ...]:
-        """A step of Adam on one batch: the loss, and what parameters, moments and steps become."""
+        """Make a step of Adam on one batch; return the loss, and parameters, moments and steps after it."""
 
         def loss_of(values: list[Tensor]) -> Tensor:
             return self._net.loss(self._named(values[0]), tokens, features, targets)

@@ -20,7 +20,7 @@ ENGINES = {"tensorflow": "keras", "jax": "jax"}
 
 
 def check_engine(engine: str) -> str:
-    """The engine's name, if bnao knows it and it is installed.
+    """Return the engine's name, if bnao knows it and it is installed.
 
     Raises:
         BackendError: it is another, or is not installed; the message says what to set or install.
@@ -44,7 +44,7 @@ import numpy as np  # noqa: E402
 
 
 def check_layout(layout: str) -> None:
-    """Raises BackendError if Keras' images are not (height, width, channels)."""
+    """Raise BackendError if Keras' images are not (height, width, channels)."""
     if layout != "channels_last":
         raise BackendError(
             f"Keras' image_data_format is {layout!r}; bnao's networks in Keras need 'channels_last' "
@@ -71,7 +71,7 @@ else:
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function built once for each shape of its arguments, and then called.
+    """Return the function built once for each shape of its arguments, and then called.
 
     Under JAX by XLA. Under TensorFlow as a part of a graph that is not copied into its caller, which makes the
     building and the first run of a large network several times faster.
@@ -114,7 +114,7 @@ def double_precision() -> contextlib.AbstractContextManager[object]:
 def value_and_gradients(
     function: Callable[..., Any], values: Sequence[Any], *others: Any, has_more: bool = False
 ) -> tuple[Any, list[Any]]:
-    """What a function of values and others gives, a scalar, and its gradients by the values.
+    """Return the value of a scalar function, and its gradients by some of its arguments.
 
     With ``has_more`` it gives the scalar and something else, which is handed on.
     """

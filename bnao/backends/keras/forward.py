@@ -109,7 +109,7 @@ class Forward:
 
 
 def _by_name(forward: Forward, arrays: Weights, used: Used) -> dict[str, Tensor]:
-    """The parameters of an architecture by canonical name, of the slots it uses."""
+    """Return the parameters of an architecture by canonical name, of the slots it uses."""
     path = {}
     for stack, slots in zip(forward.stacks, used, strict=True):
         array = arrays[stack.name]

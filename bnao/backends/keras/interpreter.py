@@ -60,7 +60,7 @@ class Kind:
 
 @cache
 def cell(kind: Kind) -> Callable[..., Tensor]:
-    """The function of a cell.
+    """Return the function of a cell.
 
     It takes the inputs' two states, (nodes, edges, 2) sources and operations, masks (nodes, edges, b), the stack of
     the output's kernels, for a reduction cell the stacks of its loose inputs' reduces (``REDUCE``), and the stacks
@@ -184,7 +184,7 @@ def one_cell(kind: Kind) -> Callable[..., Tensor]:
 
 
 def _live_operations(space: SearchSpace, operations: Tensor) -> Tensor:
-    """The same operations with ``none`` on every edge of a node that does not reach the last."""
+    """Return the same operations with ``none`` on every edge of a node that does not reach the last."""
     none = space.operations.index("none")
     live = [tf.constant(False)] * (space.nodes - 1) + [tf.constant(True)]
     kept = []
@@ -197,7 +197,7 @@ def _live_operations(space: SearchSpace, operations: Tensor) -> Tensor:
 
 
 def _fixed_slots(kind: Kind) -> list[Tensor]:
-    """The slot of each edge, whose source is fixed."""
+    """Return the slot of each edge, whose source is fixed."""
     shared = {"node": [node for node, _ in kind.space.places], "cell": [0] * len(kind.space.places)}
     return [tf.constant(slot) for slot in shared.get(kind.share_over, range(len(kind.space.places)))]
 
@@ -250,12 +250,12 @@ def _one_cell_backward(kind: Kind) -> Callable[..., Tensors]:
 
 
 def _nothing(like: Tensor) -> Tensor:
-    """A zero that any state can be added to."""
+    """Return a zero that any state can be added to."""
     return tf.zeros((1, 1, 1, 1), like.dtype)
 
 
 def _node_shape(kind: Kind, state: Tensor) -> tuple[int | None, ...]:
-    """The shape of a node's state, where the inputs have this one's."""
+    """Return the shape of a node's state, where the inputs have this one's."""
     b, height, width, channels = state.shape
     return (b, *halved((height, width)), channels) if kind.reduction else (b, height, width, channels)
 
@@ -293,13 +293,13 @@ def _places(kind: Kind, edges: Tensor) -> list[_Place]:
 
 
 def _slots(kind: Kind, edges: Tensor) -> tuple[Tensor, Tensor]:
-    """The slot of every edge, and among those of the inputs alone."""
+    """Return the slot of every edge, and among those of the inputs alone."""
     slots, strided = (edge_slots(kind.space, kind.slots, edges, only, kind.share_over) for only in (False, True))
     return slots, strided
 
 
 def _sources(kind: Kind, states: Sequence[Tensor], place: _Place) -> Tensors:
-    """The state an edge reads, as the first or, if it is a reduction cell's node, as the second."""
+    """Return the state an edge reads, as the first or, if it is a reduction cell's node, as the second."""
     inputs = kind.space.inputs
     if not kind.reduction:
         state = _selected(inputs + place.node)(place.source, *states[: inputs + place.node])
@@ -345,7 +345,7 @@ def _cases(kind: Kind) -> list[tuple[str, int, int]]:
 
 
 def _own(kind: Kind, operation: str, stride: int) -> list[int]:
-    """Which of the stacks an operation reads."""
+    """Return which of the stacks an operation reads."""
     places = kind.layers()
     return [places.index((operation, part)) for part in edge_layers(operation, stride)]
 
@@ -409,7 +409,7 @@ def _ends(kind: Kind, states: Sequence[Tensor], kernels: Tensor, reduces: Sequen
 
 
 def _end(state: Tensor, kernel: Tensor, *reduce: Tensor) -> Tensor:
-    """A loose state's part in the output: ReLU and its slice of the 1x1 convolution."""
+    """Return a loose state's part in the output: ReLU and its slice of the 1x1 convolution."""
     if reduce:
         state = reduced(state, reduce, by_batch)
     return convolution(relu(state), kernel)

@@ -18,7 +18,7 @@ else:
 
 
 def devices() -> list[str]:
-    """What ``--device`` can name here, such as cpu and gpu:0."""
+    """Return the devices that ``--device`` can name here, such as cpu and gpu:0."""
     if ENGINE == "tensorflow":
         found = [f"{device.device_type.lower()}:{device.name.rpartition(':')[2]}" for device in _logical_devices()]
     else:
@@ -31,7 +31,7 @@ def _logical_devices() -> list[Any]:
 
 
 def device_of(config: MachineConfig) -> str:
-    """The device the settings name, as Keras names it; ``auto`` takes a GPU if there is one. ``cuda`` is gpu:0.
+    """Return the device the settings name, as Keras names it; ``auto`` takes a GPU if there is one. ``cuda`` is gpu:0.
 
     Raises:
         BackendError: there is no such device here.

@@ -24,7 +24,7 @@ def one_cell(
     masks: Tensor | None,
     share_over: str = "edge",
 ) -> Tensor:
-    """The output at a place: a residual block's, or the cell's last node.
+    """Return the output at a place: a residual block's, or the cell's last node.
 
     Edges that do not reach the last node are left out.
 

@@ -36,13 +36,13 @@ Norm = Callable[[Tensor, Tensor, Tensor, str], Tensor]
 
 
 def tensor(variable: Any) -> Tensor:
-    """A variable's value, of Keras or of the engine."""
+    """Return a variable's value, of Keras or of the engine."""
     value = variable.value if isinstance(variable, keras.Variable) else variable
     return tf.convert_to_tensor(value) if ENGINE == "tensorflow" else value
 
 
 def to_numpy(variable: Any) -> np.ndarray:
-    """A variable's or a tensor's value in NumPy."""
+    """Return a variable's or a tensor's value in NumPy."""
     value = tensor(variable)
     return value.numpy() if ENGINE == "tensorflow" else np.asarray(value)
 
@@ -77,7 +77,7 @@ def _batch_normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 def no_norm(x: Tensor, scale: Tensor, shift: Tensor, name: str = "") -> Tensor:
-    """The state itself: what is left of a norm in a network that is to be linear."""
+    """Return the state itself: what is left of a norm in a network that is to be linear."""
     return x
 
 
@@ -155,7 +155,7 @@ def _padded(x: Tensor, by: int, value: float = 0.0) -> Tensor:
 
 
 def convolution(x: Tensor, kernel: Tensor, stride: int | tuple[int, int] = 1) -> Tensor:
-    """A convolution padded by half its kernel."""
+    """Convolve, padded by half the kernel."""
     if stride == 1:
         return ops.conv(x, kernel, 1, "same")
     down, across = kernel.shape[0] // 2, kernel.shape[1] // 2
@@ -165,12 +165,12 @@ def convolution(x: Tensor, kernel: Tensor, stride: int | tuple[int, int] = 1) ->
 
 
 def unpadded_convolution(x: Tensor, kernel: Tensor) -> Tensor:
-    """A convolution of the places where the whole kernel fits."""
+    """Convolve where the whole kernel fits."""
     return ops.conv(x, kernel, 1, "valid")
 
 
 def _depthwise(x: Tensor, kernel: Tensor, stride: int, dilation: int = 1) -> Tensor:
-    """A depthwise convolution padded by half its kernel, of every ``dilation``-th pixel."""
+    """Convolve each channel by itself, padded by half the kernel, over every ``dilation``-th pixel."""
     side, height, width = kernel.shape[0], x.shape[1], x.shape[2]
     if ENGINE == "tensorflow" or jax.default_backend() != "cpu":
         if dilation > 1:  # which TensorFlow cannot do with a stride
@@ -213,7 +213,7 @@ def crossed(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name:
 
 @cache
 def _counts(height: int, width: int, kernel: int, stride: int) -> np.ndarray:
-    """The pixels of a window over those that it sees at each place, shape (1, height, width, 1)."""
+    """Return the pixels of a window over those that it sees at each place, shape (1, height, width, 1)."""
     far = kernel // 2
     seen = [
         np.array([min(at + far + 1, size) - max(at - far, 0) for at in range(0, size, stride)])
@@ -223,7 +223,7 @@ def _counts(height: int, width: int, kernel: int, stride: int) -> np.ndarray:
 
 
 def average_pool(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
-    """The average of the pixels there are: padding is not counted."""
+    """Average the pixels there are: padding is not counted."""
     if stride == 1 or kernel % 2 == 0:  # an even window begins at its pixel
         return ops.average_pool(x, kernel, stride, "same")  # which does not count it either
     factors = ops.cast(_counts(x.shape[1], x.shape[2], kernel, stride), x.dtype)
@@ -231,7 +231,7 @@ def average_pool(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
 
 
 def max_pool(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
-    """The maximum of the pixels there are."""
+    """Return the maximum of the pixels there are."""
     if stride == 1 or kernel % 2 == 0:
         return ops.max_pool(x, kernel, stride, "same")
     return ops.max_pool(_padded(x, kernel // 2, -math.inf), kernel, stride, "valid")
@@ -258,7 +258,7 @@ def pooled(x: Tensor) -> Tensor:
 
 @piece
 def mixed(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: str = "") -> Tensor:
-    """A convolution and its norm; weights are its kernel, scale and shift."""
+    """Convolve and normalise; the weights are kernel, scale and shift."""
     kernel, scale, shift = weights
     return norm(convolution(x, kernel, stride), scale, shift, f"{name}.norm")
 
@@ -267,7 +267,7 @@ def mixed(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: s
 def edge(
     x: Tensor, weights: Sequence[Tensor], operation: str, stride: int, rules: Rules, norm: Norm, name: str = ""
 ) -> Tensor:
-    """An edge's operation of a state; the weights are those of ``edge_layers``, the rules those of the space."""
+    """Apply an edge's operation to a state; the weights are those of ``edge_layers``, the rules those of the space."""
     if operation.startswith("sep_conv_"):
         return separable(x, weights, stride, norm, name)
     if operation.startswith("avg_pool_"):
@@ -304,7 +304,7 @@ CROSSED = {
 
 
 def edge_layers(operation: str, stride: int) -> tuple[str, ...]:
-    """The canonical names of an operation's parameters, in the order ``edge`` takes them."""
+    """Return the canonical names of an operation's parameters, in the order ``edge`` takes them."""
     if operation.startswith("sep_conv_"):
         return SEPARABLE
     if operation.startswith("dil_conv_"):
@@ -317,5 +317,5 @@ def edge_layers(operation: str, stride: int) -> tuple[str, ...]:
 
 
 def zeros(x: Tensor, stride: int) -> Tensor:
-    """What a node of no edges is: zeros of the size that an edge from x would have."""
+    """Return the state of a node without edges: zeros of the size that an edge from x would have."""
     return ops.zeros_like(x[:, ::stride, ::stride])

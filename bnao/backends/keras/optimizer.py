@@ -30,7 +30,7 @@ def _replicas() -> int:
 
 
 def clipping(gradients: Sequence[Tensor], most: float) -> Tensor:
-    """What gradients are multiplied by, all alike, so that their norm is at most so much; 1 if it is 0."""
+    """Return the factor that clips gradients to a global norm; 1 if theirs is 0."""
     return bounding(gradients, most) if most else ops.convert_to_tensor(1.0)
 
 
@@ -49,7 +49,7 @@ def _square_sum(gradient: Tensor) -> Tensor:
 def moved(
     weight: Tensor, momentum: Tensor, gradient: Tensor, factor: Tensor, rate: Tensor, keep: Tensor, decay: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """A weight and its momentum after a step of SGD with coupled (L2) weight decay."""
+    """Return a weight and its momentum after a step of SGD with coupled (L2) weight decay."""
     momentum = keep * momentum + factor * gradient + decay * weight
     return weight - rate * momentum, momentum
 
@@ -58,7 +58,7 @@ def moved(
 def _moved_slots(
     weight: Tensor, momentum: Tensor, gradient: Tensor, slots: Tensor, chosen: Tensor, *numbers: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The same of a stack: of these slots, those that are chosen; a slot given twice is moved once."""
+    """Return the same of a stack: of these slots, those that are chosen; a slot given twice is moved once."""
     rows = [ops.take(each, slots, 0) for each in (weight, momentum, gradient)]
     used = ops.reshape(chosen, (-1, *(1,) * (len(weight.shape) - 1)))
     at = ops.expand_dims(slots, -1)
@@ -73,7 +73,7 @@ def _moved_slots(
 def moved_where(
     weight: Tensor, momentum: Tensor, gradient: Tensor, used: Tensor, *numbers: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The same of the slots of an array that are used, shape (slots,)."""
+    """Return the same of the slots of an array that are used, shape (slots,)."""
     where = ops.reshape(used, (-1, *(1,) * (len(weight.shape) - 1)))
     new_weight, new_momentum = moved(weight, momentum, gradient, *numbers)
     return ops.where(where, new_weight, weight), ops.where(where, new_momentum, momentum)
@@ -116,7 +116,7 @@ class PathUpdate:
             self._used = {each.name: slots for each, slots in zip(forward.stacks, used, strict=True)}
 
     def __call__(self, stack: Stack, weight: Tensor, momentum: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """The array and its momentum after the step."""
+        """Return the array and its momentum after the step."""
         if self._dense:
             return moved(weight, momentum, gradient, *self._numbers)
         if self._used is not None:

@@ -33,18 +33,25 @@ class _Layers:
         return layer
 
     def convolution(
-        self, x: Tensor, name: str, *, stride: tuple[int, int] = (1, 1), dilation: int = 1, depthwise: bool = False
+        self,
+        x: Tensor,
+        name: str,
+        channels: int,
+        kernel: tuple[int, int],
+        *,
+        stride: tuple[int, int] = (1, 1),
+        dilation: int = 1,
+        depthwise: bool = False,
     ) -> Tensor:
-        kernel = self._weights[name].transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
-        side, strided = kernel.shape[:2], max(stride) > 1
+        strided = max(stride) > 1
         given = {"use_bias": False, "padding": "same", "dilation_rate": dilation, "name": name}
         if strided and dilation == 1:
             # Keras' own padding of strided convolutions is another than PyTorch's
             given |= {"strides": stride, "padding": "valid"}
-            if max(side) > 1:
-                x = layers.ZeroPadding2D((side[0] // 2, side[1] // 2))(x)
-        layer = layers.DepthwiseConv2D(side, **given) if depthwise else layers.Conv2D(kernel.shape[3], side, **given)
-        x = self._holding(layer, kernel)(x)
+            if max(kernel) > 1:
+                x = layers.ZeroPadding2D((kernel[0] // 2, kernel[1] // 2))(x)
+        layer = layers.DepthwiseConv2D(kernel, **given) if depthwise else layers.Conv2D(channels, kernel, **given)
+        x = self._holding(layer, self._weights[name].transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0)))(x)
         # which Keras cannot both do at once
         return _every_second(x) if strided and dilation > 1 else x
 
@@ -88,7 +95,7 @@ class _Layers:
 
 
 def _every_second(x: Tensor) -> Tensor:
-    """Every second pixel, the first among them."""
+    """Return every second pixel, the first among them."""
     return layers.MaxPooling2D(1, 2, "valid")(x)
 
 
@@ -110,7 +117,7 @@ def write(trained: Trained, path: Path) -> None:
 
 
 def read(path: Path) -> Logits:
-    """What the model of a .keras file computes."""
+    """Return what the model of a .keras file computes."""
     loaded = keras.saving.load_model(path, compile=False)
 
     def logits_of(images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -120,7 +127,7 @@ def read(path: Path) -> Logits:
 
 
 def network_logits(trained: Trained) -> Logits:
-    """What bnao's own network computes."""
+    """Return what bnao's own network computes."""
     network = Network(trained.live, trained.network, "float32", auxiliary=False)
     weights, statistics = (
         {name: ops.convert_to_tensor(to_keras(name, trained.weights[name]), "float32") for name in shapes}

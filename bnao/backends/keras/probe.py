@@ -54,11 +54,11 @@ class KerasProbe:
         self._first = initial_weights(self._net.shapes, seed)
 
     def kernels(self) -> State:
-        """The first values of kernels and of the classifier's weights."""
+        """Return the first values of kernels and of the classifier's weights."""
         return {name: np.array(value) for name, value in self._first.items() if value.ndim > 1}
 
     def jacobian(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The gradient of the sum of all logits by each image's values."""
+        """Return the gradient of the sum of all logits by each image's values."""
         with self._machine.scope():
             weights = _arrays(self._first, "float32")
             (gradient,) = _gradients(
@@ -76,7 +76,7 @@ class KerasProbe:
         return agreements.counts
 
     def loss_gradients(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> State:
-        """The gradient of the mean cross-entropy by each kernel."""
+        """Return the gradient of the mean cross-entropy by each kernel."""
         with self._machine.scope():
             batch = ops.convert_to_tensor(images, "float32")
             targets = ops.convert_to_tensor(labels, "int32")
@@ -107,12 +107,12 @@ def _logits(net: Network, weights: Arrays, images: Tensor, norm: Norm) -> Tensor
 
 
 def _gradients(function: Callable[[list[Tensor]], Tensor], values: list[Tensor]) -> list[NDArray[Any]]:
-    """The gradient by each value as an array; zeros where the function does not depend on it."""
+    """Return the gradient by each value as an array; zeros where the function does not depend on it."""
     return [to_numpy(gradient) for gradient in value_and_gradients(function, values)[1]]
 
 
 def _kernel_gradients(function: Callable[[Arrays], Tensor], weights: Arrays) -> dict[str, NDArray[Any]]:
-    """The gradient by each kernel of a function of all weights, by canonical name and in canonical shape."""
+    """Return the gradient by each kernel of a function of all weights, by canonical name and in canonical shape."""
     names = [name for name, weight in weights.items() if len(weight.shape) > 1]
     gradients = _gradients(
         lambda kernels: function({**weights, **dict(zip(names, kernels, strict=True))}),

@@ -30,7 +30,7 @@ _STATE = re.compile(r"(cells\.\d+)\.(loose|output\.state)\.\d+(\..+)?")
 
 
 def to_keras(name: str, value: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A parameter as Keras keeps it: kernels height x width x input x output."""
+    """Return a parameter as Keras keeps it: kernels height x width x input x output."""
     if value.ndim != 4:
         return value
     depthwise = name.rpartition(".")[2].startswith("depthwise")
@@ -38,7 +38,7 @@ def to_keras(name: str, value: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def to_canonical(name: str, value: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A parameter as it is on disk: kernels output x input x height x width."""
+    """Return a parameter as it is on disk: kernels output x input x height x width."""
     if value.ndim != 4:
         return value
     depthwise = name.rpartition(".")[2].startswith("depthwise")
@@ -63,13 +63,18 @@ class Stack:
     reduction: bool = False
     operation: int = -1
 
+    @property
+    def is_operations_norm(self) -> bool:
+        """Whether it holds scales or shifts of an operation's norm."""
+        return self.kind == "edge" and self.name.endswith((".scale", ".shift"))
+
     def of(self, state: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """The array, of parameters by canonical name."""
+        """Return the array, of parameters by canonical name."""
         values = [to_keras(name, np.asarray(state[name], np.float32)) for name in self.names]
         return values[0] if self.kind == "single" else np.stack(values)
 
     def parameters(self, array: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """The array's parameters by canonical name."""
+        """Return the array's parameters by canonical name."""
         rows = [array] if self.kind == "single" else array
         return {name: np.array(to_canonical(name, np.asarray(row))) for name, row in zip(self.names, rows, strict=True)}
 
@@ -151,7 +156,7 @@ def edge_slots(space: SearchSpace, rule: str, edges: Any, strided: bool = False,
 
 
 def loose_ends(space: SearchSpace, edges: Any) -> Any:
-    """Which states of a cell no node reads: shape (inputs + nodes,), bool."""
+    """Return which states of a cell no node reads: shape (inputs + nodes,), bool."""
     states = np.arange(space.inputs + space.nodes, dtype=np.int32)
     sources = ops.reshape(ops.cast(edges[..., 0], "int32"), (-1, 1))
     return ops.logical_not(ops.any(ops.equal(sources, states), 0))
@@ -189,7 +194,7 @@ def chosen_slots(network: NetworkConfig, arch: Any, stack: Stack) -> tuple[Any, 
 
 
 def canonical(space: SearchSpace, arch: Any) -> Any:
-    """The same architecture with each node's edges in the order in which genotypes keep them.
+    """Return the same architecture with each node's edges in the order in which genotypes keep them.
 
     Args:
         space: the space.

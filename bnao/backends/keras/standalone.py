@@ -117,7 +117,7 @@ class Network:
         return logits, head, {**statistics, **running.updated}
 
     def _head(self, x: Tensor, weights: Weights, norm: Norm) -> Tensor:
-        """The auxiliary head's logits; images too small for its 5x5 pooling are pooled to 2 x 2."""
+        """Return the auxiliary head's logits; images too small for its 5x5 pooling are pooled to 2 x 2."""
         x = relu(x)
         stride = 3 if self.network.network == "cifar" else 2
         x = ops.average_pool(x, 5, stride, "valid") if min(x.shape[1:3]) >= 5 + stride else _quarters(x)
@@ -182,7 +182,7 @@ class KerasStandAlone:
             return float(loss)
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Shape (n, classes) for images (n, height, width, channels), by the running statistics."""
+        """Return logits of shape (n, classes) for images (n, height, width, channels), by the running statistics."""
         weights, _, statistics = self._arrays
         parts = [images[at : at + _TESTED_AT_ONCE] for at in range(0, len(images), _TESTED_AT_ONCE)]
         with self._machine.scope():

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -56,9 +57,8 @@ class KerasSupernet:
     """
 
     def __init__(self, config: SearchConfig, network: NetworkConfig) -> None:
-        for unknown, told in ((network.entangle, "entangle"), (not config.training.norm_affine, "no-norm-affine")):
-            if unknown:
-                raise BackendError(f"backend 'keras' has no --{told}; take torch, or leave it out")
+        if network.entangle:
+            raise BackendError("backend 'keras' has no --entangle; take torch, or leave it out")
         self.network = network
         self.machine = Machine(config.machine)
         training = config.training
@@ -73,6 +73,8 @@ class KerasSupernet:
             self._momenta = [
                 ops.convert_to_tensor(np.zeros(array.shape, np.float32), "float32") for array in self.net.arrays
             ]
+        affine = training.norm_affine
+        self._learns = tuple(affine or not each.is_operations_norm for each in self.net.forward.stacks)
 
     def step(self, passes: Sequence[Pass], rate: float) -> list[Outcome]:
         """Make the passes, sum the gradients of those that learn, and update once."""
@@ -124,7 +126,7 @@ class KerasSupernet:
     def _stepped(self, values: Sequence[Tensor], one: Pass, rate: float) -> Outcome:
         """Make a step of one path."""
         given = one.images, one.labels.astype(np.int32), self._known(one.architecture), one.masks
-        program = _path_stepped(self.net.forward, bool(self._most), self._idle)
+        program = _path_stepped(self.net.forward, bool(self._most), self._idle, self._learns)
         loss, logits, values, momenta = program(values, self._momenta, *given, *self._numbers_at(rate))
         outcome = Outcome(float(loss), _accuracy(logits, one.labels))
         if math.isfinite(outcome.loss):
@@ -151,12 +153,12 @@ class KerasSupernet:
         first, *others = learned
         as_data = forward.has_graph and forward.space.rules.output == "loose ends"
         if as_data and isinstance(first, Genotype) and not others:
-            update = _path_updated(forward, bool(self._most), self._idle)
+            update = _path_updated(forward, bool(self._most), self._idle, self._learns)
             self._assign(*update(*given, self._known(first), *numbers))
         else:
             each_uses = [used_slots(self.network, each) for each in learned]
             used = [ops.convert_to_tensor(np.any(slots, 0), "bool") for slots in zip(*each_uses, strict=True)]
-            update = _union_updated(bool(self._most), self._idle)
+            update = _union_updated(bool(self._most), self._idle, self._learns)
             self._assign(*update(*given, used, *numbers))
 
     def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -167,7 +169,7 @@ class KerasSupernet:
             return to_numpy(_tested(self.net.forward, values, images, known, None))
 
     def _known(self, architecture: Architecture, slope: str = "no") -> NDArray[np.int32] | Mixed:
-        """An architecture as the network takes it."""
+        """Return an architecture as the network takes it."""
         if isinstance(architecture, Mixture):
             cells = mixed_cells(architecture, self.network, slope)
             return Mixed(cells, ops.convert_to_tensor(architecture.weights, "float32"))
@@ -243,7 +245,7 @@ def _loss(targets: Tensor, logits: Tensor) -> Tensor:
 
 @cache
 def _path_gradients(forward: Forward) -> Callable[..., tuple[Tensor, Tensor, list[Tensor]]]:
-    """A path's loss and logits, and its loss's gradients by the arrays."""
+    """Return a path's loss and logits, and its loss's gradients by the arrays."""
 
     def loss_of(
         values: Sequence[Tensor], images: Tensor, targets: Tensor, arch: Tensor, masks: Tensor | None
@@ -289,13 +291,13 @@ def _sum(total: Sequence[Tensor] | None, gradients: Sequence[Tensor], factor: Te
 
 
 def _added(total: Sequence[Tensor] | None, gradients: Sequence[Tensor], factor: float) -> Sequence[Tensor]:
-    """The sum of gradients so far, and a pass's, times its factor."""
+    """Return the sum of gradients so far, and a pass's, times its factor."""
     return gradients if total is None and factor == 1 else _sum(total, gradients, np.float32(factor))
 
 
 @cache
-def _path_updated(forward: Forward, clips: bool, idle: str) -> Callable[..., Any]:
-    """What arrays and momenta become by the gradients of one path."""
+def _path_updated(forward: Forward, clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
+    """Return arrays and momenta after an update by the gradients of one path; those that do not learn stay."""
 
     def update(
         values: Sequence[Tensor],
@@ -307,18 +309,21 @@ def _path_updated(forward: Forward, clips: bool, idle: str) -> Callable[..., Any
         decay: Tensor,
         most: Tensor,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        factor = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0)
+        factor = bounding([*compress(gradients, learns)], most) if clips else ops.convert_to_tensor(1.0)
         of_stack = PathUpdate(forward, arch, idle, factor, rate, momentum, decay)
-        new = [of_stack(*arrays) for arrays in zip(forward.stacks, values, momenta, gradients, strict=True)]
+        new = [
+            of_stack(stack, *arrays) if learn else arrays[:2]
+            for learn, stack, *arrays in zip(learns, forward.stacks, values, momenta, gradients, strict=True)
+        ]
         return [value for value, _ in new], [momentum for _, momentum in new]
 
     return traced(update)
 
 
 @cache
-def _path_stepped(forward: Forward, clips: bool, idle: str) -> Callable[..., Any]:
-    """A path's loss and logits, and what arrays and momenta become, as one program."""
-    gradients_of, update = _path_gradients(forward), _path_updated(forward, clips, idle)
+def _path_stepped(forward: Forward, clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
+    """Return a path's loss and logits, and arrays and momenta after the update, as one program."""
+    gradients_of, update = _path_gradients(forward), _path_updated(forward, clips, idle, learns)
 
     def stepped(
         values: Sequence[Tensor],
@@ -336,8 +341,8 @@ def _path_stepped(forward: Forward, clips: bool, idle: str) -> Callable[..., Any
 
 
 @cache
-def _union_updated(clips: bool, idle: str) -> Callable[..., Any]:
-    """The same by the gradients of any architectures, given which slots of each array they use."""
+def _union_updated(clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
+    """Return them after an update by gradients of any architectures, given which slots of each array they use."""
 
     def update(
         values: Sequence[Tensor],
@@ -349,10 +354,15 @@ def _union_updated(clips: bool, idle: str) -> Callable[..., Any]:
         decay: Tensor,
         most: Tensor,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        numbers = bounding(gradients, most) if clips else ops.convert_to_tensor(1.0), rate, momentum, decay
+        factor = bounding([*compress(gradients, learns)], most) if clips else ops.convert_to_tensor(1.0)
+        numbers = factor, rate, momentum, decay
+
+        def new_of(slots: Tensor, *arrays: Tensor) -> tuple[Tensor, Tensor]:
+            return moved(*arrays, *numbers) if idle == "dense" else moved_where(*arrays, slots, *numbers)
+
         new = [
-            moved(*arrays, *numbers) if idle == "dense" else moved_where(*arrays, slots, *numbers)
-            for *arrays, slots in zip(values, momenta, gradients, used, strict=True)
+            new_of(*arrays) if learn else (arrays[1], arrays[2])
+            for learn, *arrays in zip(learns, used, values, momenta, gradients, strict=True)
         ]
         return [value for value, _ in new], [momentum for _, momentum in new]
 

@@ -8,13 +8,14 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bnao.backends.keras.mixed import MixedCell, MixedCells
+from bnao.backends.keras.mixed import MixedCells
 from bnao.backends.keras.operations import REDUCE, edge_layers
 from bnao.backends.keras.stacks import stacks_of
 from bnao.config.settings import NetworkConfig
 from bnao.network.parameters import shared_place, supernet_shapes
 from bnao.network.stack import Position, stack
 from bnao.space.genotype import Cell, Genotype, edge_slots
+from bnao.space.mixture import MixedCell
 from bnao.space.spaces import SearchSpace, space_named
 
 #: for each array the slots used, shape (slots,) of bool
@@ -41,13 +42,13 @@ def used_slots(network: NetworkConfig, architecture: Genotype | MixedCells, idle
 
 @cache
 def _names(network: NetworkConfig) -> list[tuple[str, ...]]:
-    """The names of the slots of each array."""
+    """Return the names of the slots of each array."""
     return [each.names for each in stacks_of(network).values()]
 
 
 @cache
 def _always_used(network: NetworkConfig) -> frozenset[str]:
-    """The parameters that belong to no edge and no state of a cell."""
+    """Return the parameters that belong to no edge and no state of a cell."""
     owners = ("nodes", "loose", *space_named(network.space, network.nodes).operations)
     names = set()
     for name in supernet_shapes(network):

@@ -34,7 +34,7 @@ class TorchBackend:
         return {"torch": str(torch.__version__)}
 
     def devices(self) -> list[str]:
-        """What ``--device`` can name here."""
+        """Return the devices that ``--device`` can name here."""
         return devices()
 
     def device_memory(self) -> int | None:
@@ -49,22 +49,22 @@ class TorchBackend:
         return SharedWeights(make(dataset.network(config.network)), config, dataset, make)
 
     def controller(self, config: SearchConfig) -> NaoController:
-        """The NAO controller."""
+        """Return the NAO controller."""
         space = space_named(config.network.space, config.network.nodes)
         return NaoController(space, config.controller, config.seed, prepare(config.machine).device)
 
     def stand_alone(
         self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> TorchStandAlone:
-        """A freshly initialised network of one genotype."""
+        """Return a freshly initialised network of one genotype."""
         return TorchStandAlone(genotype, config, dataset, seed)
 
     def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> TorchProbe:
-        """One genotype's untrained network, for zero-cost scores."""
+        """Return one genotype's untrained network, for zero-cost scores."""
         return TorchProbe(genotype, network, machine, seed)
 
     def logits(self, trained: Trained) -> Logits:
-        """What a trained network computes."""
+        """Return what a trained network computes."""
         return network_logits(trained)
 
 

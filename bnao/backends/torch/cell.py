@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bnao.backends.torch.layers import Layers, scaled
-from bnao.backends.torch.mixed import MixedCell
 from bnao.backends.torch.operations import Operations
 from bnao.network.parameters import shared_place
 from bnao.network.stack import Position
 from bnao.space.genotype import Cell, Edge, edge_slots
+from bnao.space.mixture import MixedCell
 from bnao.space.spaces import Rules
 
 
@@ -30,7 +30,7 @@ def states_of(
     slots: str | None,
     share_over: str = "edge",
 ) -> list[Tensor]:
-    """The states that the cell gives out, in order, all of one size and of the cell's channels.
+    """Return the states that the cell gives out, in order, all of one size and of the cell's channels.
 
     Args:
         operations: how layers are computed.
@@ -133,7 +133,7 @@ def _mixed_node(
     narrow = {number: state[:, :few] for number, state in numbered}
     total = _mixed(*given, narrow, _Active(operations, narrow), rules, share_over, path, masks)
     wide = total.new_zeros(len(total), position.channels - few, *total.shape[2:])
-    for source, factor in cell.past[index].items():
+    for source, factor in cell.past[index]:
         rest = states[source][:, few:]
         if position.reduction and source < cell.inputs:
             rest = F.max_pool2d(rest, 2, ceil_mode=True)
@@ -257,7 +257,7 @@ def one_cell(
     rules: Rules,
     share_over: str = "edge",
 ) -> Tensor:
-    """The output at a place of a network of NAS-Bench-201's rules: a residual block's, or the cell's last node.
+    """Return the output at a place of a network of NAS-Bench-201's rules: a residual block's, or the cell's last node.
 
     Edges that do not reach the last node are left out, so their parameters are not in the path.
 
@@ -308,7 +308,7 @@ def _residual(operations: Operations, layers: Layers, name: str, state: Tensor, 
 def _fitted(
     operations: Operations, layers: Layers, name: str, state: Tensor, path: list[Tensor], reduce: bool
 ) -> Tensor:
-    """A cell input brought to the cell's size and channels; itself where it has them."""
+    """Bring a cell input to the cell's size and channels; itself where it has them."""
     if reduce:
         return _reduced(operations, layers, name, operations.relu(state), path)
     layer = layers.convolution(name)

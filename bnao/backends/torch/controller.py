@@ -101,7 +101,7 @@ class NaoController(Nao):
         return self._one_hot.index_select(0, tokens.flatten()).view(*tokens.shape, -1)
 
     def _outputs(self, p: Parameters, tokens: NDArray[np.int64]) -> Tensor:
-        """The encoder's outputs (steps, b, hidden) of sequences (b, length)."""
+        """Return the encoder's outputs (steps, b, hidden) of sequences (b, length)."""
         return _encoded(p, self._symbols(self._tensor(tokens.T)))
 
     def _loss_and_gradient(self, tokens: Tensor, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +119,7 @@ class NaoController(Nao):
         return weight * error.detach() + (1 - weight) * entropy, gradient
 
     def _decoded(self, p: Parameters, outputs: Tensor) -> NDArray[np.int64]:
-        """The sequences (b, length) that encoder outputs are decoded to, the likeliest token each time."""
+        """Return the sequences (b, length) that encoder outputs are decoded to, the likeliest token each time."""
         with torch.inference_mode():
             hidden = cell = _representation(outputs)
             token = torch.full(hidden.shape[:1], START, device=self._device)
@@ -138,7 +138,7 @@ def _lstm_parameters(p: Parameters, part: str) -> tuple[Tensor, ...]:
 
 
 def _recurrent(p: Parameters, part: str, symbols: Tensor, start: Tensor) -> Tensor:
-    """The states (steps, b, hidden) of an LSTM that starts at (b, hidden) and reads (steps, b, k x vocabulary).
+    """Return the states (steps, b, hidden) of an LSTM that starts at (b, hidden) and reads (steps, b, k x vocabulary).
 
     One-hot tokens are read, k of them side by side: embedding and input weights are multiplied once for each
     word of the vocabulary instead of once for each token.
@@ -159,12 +159,12 @@ def _encoded(p: Parameters, symbols: Tensor) -> Tensor:
 
 
 def _representation(outputs: Tensor) -> Tensor:
-    """The mean over steps, of unit length: (b, hidden)."""
+    """Return the mean over steps, of unit length: (b, hidden)."""
     return F.normalize(outputs.mean(0), dim=-1)
 
 
 def _predicted(p: Parameters, representation: Tensor, features: Tensor) -> Tensor:
-    """The predicted score: (b,), in (0, 1), of representations (b, hidden) and features (b, f)."""
+    """Return the predicted score: (b,), in (0, 1), of representations (b, hidden) and features (b, f)."""
     x, layer = torch.cat([representation, features], -1) if features.shape[1] else representation, 0
     while f"predictor.mlp.{layer}.weights" in p:
         x = F.relu(F.linear(x, p[f"predictor.mlp.{layer}.weights"], p[f"predictor.mlp.{layer}.biases"]))
@@ -192,7 +192,7 @@ def _logits(p: Parameters, hidden: Tensor, outputs: Tensor) -> Tensor:
 def _reconstruction(
     p: Parameters, hidden: Tensor, outputs: Tensor, tokens: Tensor, mask: Tensor, weight: float
 ) -> tuple[Tensor, list[Tensor]]:
-    """The cross-entropy of tokens (length, b) under ``_logits``, and ``weight`` times its gradients.
+    """Return the cross-entropy of tokens (length, b) under ``_logits``, and ``weight`` times its gradients.
 
     The same arithmetic as autograd's, in two thirds of the time: queries and mixed values are made of the
     encoder's few outputs and not of the decoder's many states, and tanh(x) is 2 sigmoid(2 x) - 1, which

@@ -29,7 +29,7 @@ _PARTS = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance"
 
 
 def torch_name(name: str) -> str:
-    """A parameter's name in the plain network's state_dict.
+    """Return a parameter's name in the plain network's state_dict.
 
     >>> torch_name("stem.0.kernel"), torch_name("stem.0.norm.scale"), torch_name("classifier.bias")
     ('stem.0.kernel.weight', 'stem.0.norm.weight', 'classifier.bias')
@@ -41,7 +41,7 @@ def torch_name(name: str) -> str:
 
 
 def network_logits(trained: Trained) -> Logits:
-    """What bnao's own network computes."""
+    """Return what bnao's own network computes."""
     network = Network(trained.live, trained.network, seed=0)
     network.layers.load(trained.weights)
 
@@ -111,7 +111,7 @@ def _holds_pickle(path: Path) -> bool:
 
 
 def read_program(path: Path) -> Logits:
-    """What the program computes; its weights and those beside it must be the same.
+    """Return what the program computes; its weights and those beside it must be the same.
 
     Raises:
         ExportError: they are not.
@@ -133,7 +133,7 @@ def write_source(trained: Trained, path: Path) -> None:
 
 
 def read_source(path: Path) -> Logits:
-    """What the network of the file computes with the weights beside it."""
+    """Return what the network of the file computes with the weights beside it."""
     return _logits_of(_imported(path).Network().load(path.with_suffix(_WEIGHTS)).eval())
 
 

@@ -43,7 +43,7 @@ _norm_statistics = torch.ops.aten.batch_norm_update_stats.default
 def operations_for(
     machine: Machine, images: Tensor, channels: int, training: bool = True, separable: bool = True
 ) -> Operations:
-    """The operations that are quickest for these images: grouped on a CPU, PyTorch's own elsewhere.
+    """Return the operations that are quickest for these images: grouped on a CPU, PyTorch's own elsewhere.
 
     Args:
         machine: where and how it computes.
@@ -63,7 +63,7 @@ def operations_for(
 
 
 def is_for_grouping(space: SearchSpace) -> bool:
-    """Whether ``GroupedOperations`` has all that the networks of a space are made of."""
+    """Return whether ``GroupedOperations`` has all that the networks of a space are made of."""
     return not space.rules.residual and set(space.operations) <= _GROUPED
 
 
@@ -79,7 +79,7 @@ class GroupedOperations(Operations):
         self.together = together
 
     def stem(self, images: Tensor, layer: Convolution, stride: int = 1) -> Tensor:
-        """A 3x3 convolution of plain images or of a state, and its norm; gives a grouped state."""
+        """Convolve plain images or a state by 3x3 and normalise; return a grouped state."""
         if images.shape[1] != layer.kernel.shape[1]:
             images = self.plain(images)
         x = F.conv2d(images, layer.kernel, stride=stride, padding=1)
@@ -111,11 +111,11 @@ class GroupedOperations(Operations):
         return self.mixed([_Diagonal.apply(x, layer.even.shape[1])], [kernel], layer.norm)
 
     def mixed(self, states: Sequence[Tensor], kernels: Sequence[Tensor], norm: Norm) -> Tensor:
-        """One 1x1 convolution of the concatenated states, its kernel given in slices, and a norm."""
+        """Convolve the concatenated states by 1x1, the kernel given in slices, and normalise."""
         return _Mixed.apply(norm.scale, norm.shift, norm, self.together, len(states), *states, *kernels)
 
     def total(self, outputs: Sequence[Tensor], masks: Sequence[Tensor] | None) -> Tensor:
-        """The sum of a node's edges, each multiplied by its mask."""
+        """Return the sum of a node's edges, each multiplied by its mask."""
         if masks is None or len(outputs) != 2:
             return super().total(outputs, masks)
         return torch.addcmul(outputs[0] * masks[0], outputs[1], masks[1])
@@ -136,7 +136,7 @@ class GroupedOperations(Operations):
         return torch.cat(samples, 4).reshape(n, height, width, -1).permute(0, 3, 1, 2)
 
     def plain(self, x: Tensor) -> Tensor:
-        """A state as (b, channels, height, width)."""
+        """Return a state as (b, channels, height, width)."""
         n, wide, height, width = x.shape
         samples = x.permute(0, 2, 3, 1).reshape(n, height, width, self.together, wide // self.together)
         return samples.permute(0, 3, 4, 1, 2).reshape(n * self.together, -1, height, width)
@@ -147,23 +147,23 @@ class GroupedOperations(Operations):
 
 
 def _rows(x: Tensor, channels: int) -> Tensor:
-    """A state as one row a pixel: (b x height x width, channels); a view."""
+    """Return a state as one row a pixel: (b x height x width, channels); a view."""
     return x.permute(0, 2, 3, 1).reshape(-1, channels)
 
 
 def _state(rows: Tensor, n: int, height: int, width: int) -> Tensor:
-    """The inverse of ``_rows``."""
+    """Return the inverse of ``_rows``."""
     return rows.view(n, height, width, -1).permute(0, 3, 1, 2)
 
 
 def _narrow(x: Tensor, channels: int) -> Tensor:
-    """A state as plain channels-last images with a group's samples side by side in width; a view."""
+    """Return a state as plain channels-last images with a group's samples side by side in width; a view."""
     n, wide, height, width = x.shape
     return x.permute(0, 2, 3, 1).reshape(n, height, width * wide // channels, channels).permute(0, 3, 1, 2)
 
 
 def _averages(channels: int, together: int, like: Tensor) -> Tensor:
-    """The (r C, r C) matrix that averages the r copies of each channel and repeats the result."""
+    """Return the (r C, r C) matrix that averages the r copies of each channel and repeats the result."""
     return torch.eye(channels, dtype=like.dtype, device=like.device).div_(together).repeat(together, together)
 
 
@@ -210,7 +210,7 @@ def _normalised_backward(
 
 
 def _pointwise(x: Tensor, kernel: Tensor, together: int) -> Tensor:
-    """A 1x1 convolution."""
+    """Convolve by 1x1."""
     c_out, c_in = kernel.shape[:2]
     n, _, height, width = x.shape
     if c_out % _VECTOR or c_in % _VECTOR:
@@ -419,7 +419,7 @@ class _Diagonal(torch.autograd.Function):
 
     @staticmethod
     def pairs(x: Tensor, channels: int) -> Tensor:
-        """A view (n, height / 2, width / 2, samples of a group, 2, channels)."""
+        """Return a view (n, height / 2, width / 2, samples of a group, 2, channels)."""
         n, wide, height, width = x.shape
         shape = (n, height // 2, width // 2, wide // channels, 2, channels)
         return x.as_strided(shape, (height * width * wide, 2 * width * wide, 2 * wide, channels, (width + 1) * wide, 1))

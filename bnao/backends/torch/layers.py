@@ -163,7 +163,7 @@ class Layers:
         )
 
     def separable(self, name: str) -> Separable:
-        """The separable convolution of that name."""
+        """Return the separable convolution of that name."""
         layer = self._layers.get(name)
         if layer is None:
             first, second = self._half(name, "_1"), self._half(name, "_2")
@@ -179,7 +179,7 @@ class Layers:
         return Half(depthwise, pointwise, norm, (of_depthwise, of_pointwise, norm.scale, norm.shift))
 
     def _kernel(self, name: str) -> tuple[Tensor, Tensor]:
-        """The kernel of that name, and the parameter that it is, or is the centre of."""
+        """Return the kernel of that name, and the parameter that it is, or is the centre of."""
         kernel = self.weights.get(name)
         larger = None if kernel is not None else larger_kernel(name, self._entangled)
         if larger is None:
@@ -196,7 +196,7 @@ class Layers:
             self._layers[name] = layer
 
     def dilated(self, name: str) -> Half:
-        """The dilated convolution of that name."""
+        """Return the dilated convolution of that name."""
         layer = self._layers.get(name)
         if layer is None:
             layer = self._half(name, "")
@@ -205,7 +205,7 @@ class Layers:
         return layer
 
     def pair(self, name: str) -> Pair:
-        """The row and column of that name."""
+        """Return the row and column of that name."""
         layer = self._layers.get(name)
         if layer is None:
             first, second = self.weights[f"{name}.first"], self.weights[f"{name}.second"]
@@ -218,7 +218,7 @@ class Layers:
         return layer
 
     def reduce(self, name: str) -> Reduce:
-        """The factorized reduce of that name."""
+        """Return the factorized reduce of that name."""
         layer = self._layers.get(name)
         if layer is None:
             even, odd, norm = self.weights[f"{name}.even"], self.weights[f"{name}.odd"], self.norm(f"{name}.norm")
@@ -227,7 +227,7 @@ class Layers:
         return layer
 
     def convolution(self, name: str) -> Convolution | None:
-        """The convolution of that name; None where the network has none there."""
+        """Return the convolution of that name; None where the network has none there."""
         layer = self._layers.get(name)
         if layer is None:
             if f"{name}.norm.scale" not in self.weights:

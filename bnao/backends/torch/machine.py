@@ -12,7 +12,7 @@ from bnao.errors import BackendError
 
 
 def devices() -> list[str]:
-    """What ``--device`` can name here."""
+    """Return the devices that ``--device`` can name here."""
     found = ["cpu"]
     found += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
@@ -57,7 +57,7 @@ class Machine:
     compile: bool = False
 
     def forward_pass(self) -> contextlib.AbstractContextManager[object]:
-        """The context a forward pass runs in."""
+        """Return the context a forward pass runs in."""
         if self.precision == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)

@@ -46,7 +46,7 @@ def separable_half(
 
 
 def _to_the_right(x: Tensor, kernel: int, value: float) -> Tensor:
-    """A state padded on its lower right side alone, as a kernel of an even length needs it."""
+    """Pad a state on its lower right side alone, as a kernel of an even length needs it."""
     return F.pad(x, (0, kernel - 1, 0, kernel - 1), value=value)
 
 
@@ -77,7 +77,7 @@ class Operations:
         self.training = training
 
     def stem(self, images: Tensor, layer: Convolution, stride: int = 1) -> Tensor:
-        """A 3x3 convolution of the images (b, c, h, w) and its norm."""
+        """Convolve the images (b, c, h, w) by 3x3 and normalise."""
         return self.norm(F.conv2d(images, layer.kernel, stride=stride, padding=1), layer.norm)
 
     def norm(self, x: Tensor, norm: Norm) -> Tensor:
@@ -122,20 +122,20 @@ class Operations:
         return F.conv2d(F.avg_pool2d(x, 2, 2, ceil_mode=True, count_include_pad=False), kernel)
 
     def average_pool(self, x: Tensor, stride: int, kernel: int = 3) -> Tensor:
-        """The average of the pixels there are: padding is not counted."""
+        """Average the pixels there are: padding is not counted."""
         if kernel % 2:
             return F.avg_pool2d(x, kernel, stride, kernel // 2, count_include_pad=False)
         counted = F.avg_pool2d(_to_the_right(x.new_ones(1, 1, *x.shape[2:]), kernel, 0), kernel, stride)
         return F.avg_pool2d(_to_the_right(x, kernel, 0), kernel, stride) / counted
 
     def max_pool(self, x: Tensor, stride: int, kernel: int = 3) -> Tensor:
-        """The maximum of the pixels there are."""
+        """Return the maximum of the pixels there are."""
         if kernel % 2:
             return F.max_pool2d(x, kernel, stride, kernel // 2)
         return F.max_pool2d(_to_the_right(x, kernel, -math.inf), kernel, stride)
 
     def zeros(self, x: Tensor, stride: int) -> Tensor:
-        """What a node of no edges is: zeros of the size that an edge from x would have."""
+        """Return the state of a node without edges: zeros of the size that an edge from x would have."""
         return torch.zeros_like(x[:, :, ::stride, ::stride])
 
     def reduced(self, x: Tensor, layer: Reduce) -> Tensor:
@@ -145,13 +145,13 @@ class Operations:
         return self.norm(torch.cat(halves, 1), layer.norm)
 
     def mixed(self, states: Sequence[Tensor], kernels: Sequence[Tensor], norm: Norm) -> Tensor:
-        """One 1x1 convolution of the concatenated states, its kernel given in slices, and a norm."""
+        """Convolve the concatenated states by 1x1, the kernel given in slices, and normalise."""
         x = states[0] if len(states) == 1 else torch.cat(list(states), 1)
         kernel = kernels[0] if len(kernels) == 1 else torch.cat(list(kernels), 1)
         return self.norm(F.conv2d(x, kernel), norm)
 
     def total(self, outputs: Sequence[Tensor], masks: Sequence[Tensor] | None) -> Tensor:
-        """The sum of a node's edges, each multiplied by its mask."""
+        """Return the sum of a node's edges, each multiplied by its mask."""
         if masks is not None:
             outputs = [output * mask for output, mask in zip(outputs, masks, strict=True)]
         total = outputs[0]
@@ -168,7 +168,7 @@ class Operations:
         return states[0] if len(states) == 1 else torch.cat(list(states), 1)
 
     def plain(self, x: Tensor) -> Tensor:
-        """A state as (b, channels, height, width)."""
+        """Return a state as (b, channels, height, width)."""
         return x
 
     def pooled(self, x: Tensor) -> Tensor:

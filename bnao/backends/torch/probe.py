@@ -64,7 +64,7 @@ class LinearOperations(PlainOperations):
     """Operations without norms: of positive weights and images a ReLU changes nothing, so the network is linear."""
 
     def norm(self, x: Tensor, norm: Norm) -> Tensor:
-        """The state itself."""
+        """Return the state itself."""
         return x
 
 
@@ -90,11 +90,11 @@ class TorchProbe:
         return net
 
     def kernels(self) -> State:
-        """The first values of kernels and of the classifier's weights."""
+        """Return the first values of kernels and of the classifier's weights."""
         return {name: weight.detach().cpu().numpy() for name, weight in _kernels(self._net).items()}
 
     def jacobian(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The gradient of the sum of all logits by each image's values."""
+        """Return the gradient of the sum of all logits by each image's values."""
         batch = images_of(images, self._net.device).requires_grad_()
         logits, _ = self._net(batch, training=True, operations=PlainOperations())
         (gradient,) = torch.autograd.grad(logits.sum(), batch, allow_unused=True)
@@ -109,7 +109,7 @@ class TorchProbe:
         return operations.agreements.cpu().numpy()
 
     def loss_gradients(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> State:
-        """The gradient of the mean cross-entropy by each kernel."""
+        """Return the gradient of the mean cross-entropy by each kernel."""
         logits, _ = self._net(images_of(images, self._net.device), training=True, operations=PlainOperations())
         loss = F.cross_entropy(logits, torch.from_numpy(labels).to(self._net.device))
         return _gradients(loss, _kernels(self._net))
@@ -128,7 +128,7 @@ def _kernels(net: Network) -> dict[str, Tensor]:
 
 
 def _gradients(value: Tensor, weights: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """The gradient by each weight as an array; zeros where the value does not depend on it."""
+    """Return the gradient by each weight as an array; zeros where the value does not depend on it."""
     gradients = torch.autograd.grad(value, list(weights.values()), allow_unused=True)
     return {
         name: (torch.zeros_like(weight) if gradient is None else gradient).cpu().numpy()

@@ -19,7 +19,7 @@ _TABLES = ("OPERATIONS", "STACKS")
 
 
 def source(trained: Trained) -> str:
-    """The file's text. What it holds of the user's own words, the names of classes, stands in it as literals."""
+    """Return the file's text. What it holds of the user's own words, the names of classes, stands in it as literals."""
     architecture = trained.architecture()
     template = Path(plain.__file__).read_text(encoding="utf-8")
     pieces = _Pieces(template, _entries(architecture))
@@ -28,7 +28,7 @@ def source(trained: Trained) -> str:
 
 
 def _entries(architecture: Mapping[str, Any]) -> dict[str, set[Any]]:
-    """The entries of each table that the architecture uses."""
+    """Return the entries of each table that the architecture uses."""
     cells = [architecture[name] for name in ("normal", "reduction") if name in architecture]
     operations = {operation for cell in cells for edges in cell["nodes"] for _, operation in edges}
     return {"OPERATIONS": operations, "STACKS": {architecture["inputs"]}}
@@ -67,7 +67,7 @@ class _Pieces:
         self._statements = ast.parse(text).body
 
     def joined(self, texts: Mapping[str, str]) -> str:
-        """The text of what is kept.
+        """Return the text of what is kept.
 
         Args:
             texts: other text for the docstring (under an empty name) and for the variables named.
@@ -88,7 +88,7 @@ class _Pieces:
         return "\n".join(written) + "\n"
 
     def _kept(self) -> set[str]:
-        """The names that the unnamed statements use, and all that these use in turn."""
+        """Return the names that the unnamed statements use, and all that these use in turn."""
         defined = {name: statement for statement in self._statements if (name := _name(statement)) is not None}
         kept, ahead = {""}, [used for s in self._statements if _name(s) is None for used in _used([s])]
         while ahead:
@@ -116,7 +116,7 @@ class _Pieces:
 
 
 def _name(statement: ast.stmt) -> str | None:
-    """What a statement defines, empty for the docstring; None for one that always stays."""
+    """Return what a statement defines, empty for the docstring; None for one that always stays."""
     if isinstance(statement, ast.ClassDef | ast.FunctionDef):
         return statement.name
     if isinstance(statement, ast.Assign | ast.AnnAssign):
@@ -131,7 +131,7 @@ def _used(nodes: Sequence[ast.AST]) -> list[str]:
 
 
 def _literal(value: Any, indent: str = "") -> str:
-    """A value of dicts, lists, tuples, texts and numbers as Python has it, in lines that fit."""
+    """Return a value of dicts, lists, tuples, texts and numbers as Python has it, in lines that fit."""
     if isinstance(value, str):
         return json.dumps(value) if value.isascii() and value.isprintable() else repr(value)
     if not isinstance(value, dict | list):

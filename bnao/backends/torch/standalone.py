@@ -109,7 +109,7 @@ class Network:
         return F.linear(features, weights[f"{name}.weight"], weights[f"{name}.bias"]).float()
 
     def _auxiliary(self, operations: Operations, x: Tensor) -> Tensor:
-        """The auxiliary head's logits; images too small for its 5x5 pooling are pooled to 2 x 2."""
+        """Return the auxiliary head's logits; images too small for its 5x5 pooling are pooled to 2 x 2."""
         x = operations.plain(x).relu()
         stride = 3 if self.network.network == "cifar" else 2
         x = (
@@ -168,7 +168,7 @@ class TorchStandAlone:
 
     @torch.inference_mode()
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Shape (n, classes) for images (n, height, width, channels), by the running statistics."""
+        """Return logits of shape (n, classes) for images (n, height, width, channels), by the running statistics."""
         parts = [images[at : at + _TESTED_AT_ONCE] for at in range(0, len(images), _TESTED_AT_ONCE)]
         batches = (images_of(self._dataset.normalised(part), self.net.device) for part in parts)
         return np.concatenate([self.net(batch)[0].cpu().numpy() for batch in batches])

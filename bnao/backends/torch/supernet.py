@@ -114,14 +114,14 @@ def stem_states(
 
 
 def head(operations: Operations, layers: Layers, last: Tensor, path: list[Tensor]) -> Tensor:
-    """The norm and ReLU in front of the classifier of NAS-Bench-201's networks."""
+    """Return the norm and ReLU before the classifier of NAS-Bench-201's networks."""
     norm = layers.norm("head.norm")
     path += (norm.scale, norm.shift)
     return operations.relu(operations.norm(last, norm))
 
 
 def gradients_of(loss: Tensor, path: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """The parameters of a path that the loss depends on, and its gradient by each.
+    """Return the parameters of a path that the loss depends on, and its gradient by each.
 
     A cell that passes nothing on (all its edges ``none``) cuts off what stands before it.
     """

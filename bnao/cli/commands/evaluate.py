@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from bnao import backends
 from bnao.ahead import train_ahead
 from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.folders import dated_folder
-from bnao.cli.genotypes import Given, file_option, long_option, show_command
+from bnao.cli.genotypes import Given, file_option, long_option, searched, show_command
 from bnao.cli.options import (
     DEFAULT_PRESET,
     SectionedCommand,
@@ -28,17 +27,17 @@ from bnao.cli.options import (
     given_settings,
     layer_options,
     options_of,
+    report_options,
 )
 from bnao.cli.processes import processes_option
 from bnao.cli.progress import following, telling
 from bnao.cli.reports import (
+    Spent,
     agreement_lines,
     evaluation_report,
     hardest_line,
     left_out_line,
-    peak_memory,
     random_line,
-    spent_line,
 )
 from bnao.cli.stopping import going_on
 from bnao.cli.tracking import track_option, tracked
@@ -49,7 +48,6 @@ from bnao.config.settings import STREAMED, SearchConfig
 from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
 from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
-from bnao.evaluation.references import Reference, reference
 from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, sized, unreadable
 from bnao.reporting.estimates import estimate_evaluation
 from bnao.run import Run, check_takes, read_config, read_json
@@ -57,6 +55,7 @@ from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.inheritance import SupernetWeights
 from bnao.strategies.journal import RESULT as SEARCH_RESULT
+from bnao.strategies.references import Reference
 from bnao.strategies.result import read_result
 
 log = logging.getLogger("bnao.cli")
@@ -85,8 +84,7 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
 @track_option
 @estimate_option
 @long_option
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-@click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the results.")
+@report_options("results")
 @click.pass_context
 def command(
     context: click.Context,
@@ -113,10 +111,10 @@ def command(
     setting and "quick" that of the preset quick. The default preset is quick, that of the RUN if one is given, and
     imagenet with --dataset imagenet.
     """
-    searched, named = _searched(targets, file)
-    nothing = searched is not None or (show_config and not targets and file is None)
+    run, named = searched(targets, file)
+    nothing = run is not None or (show_config and not targets and file is None)
     given = Given(()) if nothing else Given.of(targets, file)
-    if searched is None:
+    if run is None:
         _refuse_of_run(top, n_random)
         usual = _usual_preset(context, DEFAULT_PRESET)
         config = configured(
@@ -126,7 +124,7 @@ def command(
     else:
         if named:
             _refuse_of_run(top, n_random)
-        of_run = read_config(searched, SearchConfig)
+        of_run = read_config(run, SearchConfig)
         usual = _usual_preset(context, of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET)
         config = configured(
             context, EvaluateConfig, preset_name, config_file,
@@ -135,13 +133,13 @@ def command(
     if show_config:
         click.echo(to_toml(config), nl=False)
         return
-    if searched is None:
+    if run is None:
         space = space_named(config.network.space, config.network.nodes)
         chosen = _Chosen.given(given.genotypes(space))
         folder = dated_folder("evaluate-<when>") if out is None else out
     else:
-        chosen = _Chosen.named(searched, named) if named else _Chosen.of_run(searched, top, n_random or 0, config.seed)
-        folder = searched / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
+        chosen = _Chosen.named(run, named) if named else _Chosen.of_run(run, top, n_random or 0, config.seed)
+        folder = run / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
     if estimate:
         dataset = stand_alone_images(config.data, config.machine.workers)
         show_costs(estimate_evaluation(config, chosen.genotypes, dataset), as_json)
@@ -149,8 +147,7 @@ def command(
     start = time.monotonic()
     with telling(quiet):
         done = _evaluated(config, chosen, folder, processes, trackers)
-    spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
-    _print(done, chosen, folder, as_json, long, spent)
+    _print(done, chosen, folder, as_json, long, Spent.since(start))
 
 
 def _usual_preset(context: click.Context, otherwise: str) -> str:
@@ -163,22 +160,6 @@ def _refuse_of_run(top: int | None, n_random: int | None) -> None:
     for option, value in (("--top", top), ("--random", n_random)):
         if value is not None:
             raise click.UsageError(f"{option} is for the folder of a run; give one RUN in place of genotypes")
-
-
-def _searched(targets: Sequence[str], file: Path | None) -> tuple[Path | None, tuple[Reference, ...]]:
-    """Return the search's folder, if that is what was given, or genotypes of one search alone; and these."""
-    # os.path's, which takes a genotype that is too long for a file name as no folder
-    folders = [target for target in targets if os.path.isdir(target)]
-    if not folders:
-        named = [found for found in map(reference, targets) if found is not None]
-        runs = {each.folder for each in named}
-        if file is not None or len(named) < len(targets) or len(runs) != 1:
-            return None, ()
-        (run,) = runs
-        return (run, tuple(named)) if (run / SEARCH_RESULT).is_file() else (None, ())
-    if len(targets) > 1 or file is not None:
-        raise click.UsageError(f"{folders[0]} is a folder; give one RUN alone, or genotypes")
-    return Path(folders[0]), ()
 
 
 def _settings_of_run(config: SearchConfig, base: EvaluateConfig) -> dict[str, dict[str, Any]]:
@@ -308,9 +289,7 @@ def _evaluated(
 # --- the end
 
 
-def _print(
-    done: Sequence[Evaluation], chosen: _Chosen, folder: Path, as_json: bool, long: bool, spent: Mapping[str, Any]
-) -> None:
+def _print(done: Sequence[Evaluation], chosen: _Chosen, folder: Path, as_json: bool, long: bool, spent: Spent) -> None:
     """Print test errors, the agreement with the one-shot scores, and the best beside random ones."""
     beside = _beside_random(done, chosen)
     if as_json:
@@ -320,7 +299,7 @@ def _print(
                 entry["one_shot_score"] = chosen.scores.get(evaluation.genotype)
         if beside is not None:
             content["against_random"] = {**attrs.asdict(beside), "gain": beside.gain and beside.gain.to_entry()}
-        click.echo(json.dumps({"run": str(folder), **spent, **content}))
+        click.echo(json.dumps({"run": str(folder), **spent.to_json(), **content}))
         return
     lines = ["", *evaluation_report(done, chosen.sources, chosen.scores, as_share=chosen.as_share, long=long), ""]
     left_out = unreadable(done)
@@ -335,7 +314,7 @@ def _print(
     if hardest is not None:
         lines.append(f"{done.index(best) + 1}  {hardest}" if len(done) > 1 else hardest)
     lines += [
-        spent_line(spent["seconds"], spent["peak_memory_bytes"]),
+        spent.line(),
         f"folder: {folder}  (results in {RESULT}, weights in trainings/)",
         f"next: {show_command(folder, done.index(best) + 1)}",
     ]

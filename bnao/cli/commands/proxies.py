@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,10 +15,10 @@ import click
 
 from bnao.backends import framework
 from bnao.cli.figures import plain_score, plus_minus
-from bnao.cli.genotypes import Given, file_option, long_option
-from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
+from bnao.cli.genotypes import Given, file_option, long_option, searched
+from bnao.cli.options import SectionedCommand, configured, layer_options, options_of, report_options
 from bnao.cli.progress import following, telling
-from bnao.cli.reports import numbered, peak_memory, spent_line, table
+from bnao.cli.reports import Spent, numbered, table
 from bnao.config.fields import to_toml
 from bnao.config.settings import SearchConfig
 from bnao.config.studies import ProxiesConfig
@@ -46,10 +45,9 @@ _WITHOUT = (
 @click.argument("targets", nargs=-1, metavar="GENOTYPE... | RUN")
 @layer_options(ProxiesConfig)
 @file_option
-@click.option("--top", type=click.IntRange(min=1), help="Of a RUN: how many of its best.  [default: all]")
+@click.option("--top", type=click.IntRange(min=1), help="With RUN: number of its best genotypes.  [default: all]")
 @long_option
-@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress, only warnings and the scores.")
+@report_options("scores")
 @click.pass_context
 def command(
     context: click.Context,
@@ -66,7 +64,8 @@ def command(
     """Score genotypes without training them, by what their untrained networks make of one batch of images.
 
     Give GENOTYPEs in any notation that bnao show reads, in quotes, or names of published cells (bnao zoo); or the
-    folder of one finished RUN of bnao search, whose genotypes are taken with its network, images and machine.
+    folder of one finished RUN of bnao search, whose genotypes are taken with its network, images and machine; so are
+    single genotypes of it, named RUN:1 (by rank) or RUN:3f9a (by the first digits of the id).
 
     \b
     jacob_cov  how differently the logits react to different images (Mellor et al., v1)
@@ -79,7 +78,7 @@ def command(
     ("live"), which order genotypes well by themselves. Higher is better for each; only the order of a score means
     something.
     """
-    run = _run_of(targets, file)
+    run, named = searched(targets, file)
     if run is None:
         if top is not None:
             raise click.UsageError("--top is for the folder of a run; give one RUN in place of genotypes")
@@ -89,9 +88,11 @@ def command(
             below=lambda base: {} if given is None else given.settings(),
         )  # fmt: skip
     else:
-        searched = read_config(run, SearchConfig)
+        if named and top is not None:
+            raise click.UsageError("--top is for the folder of a run; give one RUN in place of genotypes")
+        of_run = read_config(run, SearchConfig)
         config = configured(
-            context, ProxiesConfig, preset_name, config_file, below=lambda base: _settings_of_run(searched)
+            context, ProxiesConfig, preset_name, config_file, below=lambda base: _settings_of_run(of_run)
         )
     if show_config:
         click.echo(to_toml(config), nl=False)
@@ -101,8 +102,9 @@ def command(
         assert given is not None
         genotypes = given.genotypes(space_named(config.network.space, config.network.nodes))
     else:
-        ranked = read_result(run).ranked[:top]
-        genotypes, scores = [entry.genotype for entry in ranked], {entry.genotype: entry.score for entry in ranked}
+        ranked = read_result(run).ranked
+        scores = {entry.genotype: entry.score for entry in ranked}
+        genotypes = [each.reading().genotype for each in named] or [entry.genotype for entry in ranked[:top]]
     start = time.monotonic()
     with telling(quiet):
         backend = framework(config.machine.backend, "trains and scores no network")
@@ -110,22 +112,11 @@ def command(
         log.info("%s", dataset.describe())
         with following("zero-cost scores") as listen:
             found = zero_cost_scores(genotypes, config, backend, dataset, listen=listen)
-    seconds, memory = round(time.monotonic() - start, 1), peak_memory()
-    spent = {"seconds": seconds, "peak_memory_bytes": memory}
+    spent = Spent.since(start)
     if as_json:
-        click.echo(json.dumps({"format": 1, **_content(found, config, dataset, scores), **spent}))
+        click.echo(json.dumps({"format": 1, **_content(found, config, dataset, scores), **spent.to_json()}))
         return
-    click.echo("\n".join(["", *_lines(found, config, scores, long=long), spent_line(seconds, memory)]))
-
-
-def _run_of(targets: Sequence[str], file: Path | None) -> Path | None:
-    """The run's folder, if it is one that was given."""
-    folders = [target for target in targets if os.path.isdir(target)]
-    if not folders:
-        return None
-    if len(targets) > 1 or file is not None:
-        raise click.UsageError(f"{folders[0]} is a folder; give one RUN alone, or genotypes")
-    return Path(folders[0])
+    click.echo("\n".join(["", *_lines(found, config, scores, long=long), spent.line()]))
 
 
 def _settings_of_run(config: SearchConfig) -> dict[str, dict[str, Any]]:
@@ -156,12 +147,12 @@ def _content(
 def _lines(
     found: Sequence[ZeroCostScores], config: ProxiesConfig, scores: Mapping[Genotype, float] | None, *, long: bool
 ) -> list[str]:
-    heads = ["", "id", "live parameters", "live multiply-adds", *config.names]
+    heads = ["", "id", "live parameters", "live multiply-adds", *config.proxies]
     heads += [] if scores is None else ["score in the run"]
     rows = []
     for number, entry in enumerate(found, start=1):
         row = [str(number), entry.genotype.id, f"{entry.size:,}", f"{entry.multiply_adds:,}"]
-        row += [_value(entry, name) for name in config.names]
+        row += [_value(entry, name) for name in config.proxies]
         row += [] if scores is None else [plain_score(scores[entry.genotype], as_share=False)]
         rows.append(row)
     network = config.network

@@ -18,20 +18,20 @@ from numpy.typing import NDArray
 from bnao import backends
 from bnao.cli.figures import percent, plain_score, plus_minus
 from bnao.cli.genotypes import Given, file_option, long_option
-from bnao.cli.options import SectionedCommand, given_settings, options_of
+from bnao.cli.options import SectionedCommand, given_settings, options_of, report_options
 from bnao.cli.progress import following, telling
 from bnao.cli.reports import (
+    Spent,
     agreement_lines,
     numbered,
     part_cells,
     part_heads,
-    peak_memory,
-    spent_line,
     table,
     weights_line,
 )
 from bnao.config.fields import build
-from bnao.config.settings import PROXIES, RANKINGS, MachineConfig, SearchConfig
+from bnao.config.proxies import PROXIES
+from bnao.config.settings import RANKINGS, MachineConfig, SearchConfig
 from bnao.data.dataset import load_dataset
 from bnao.errors import ConfigError
 from bnao.evaluation.fused import Fuser
@@ -68,8 +68,7 @@ log = logging.getLogger("bnao.cli")
 )  # fmt: skip
 @click.option("--landmark-epochs", type=click.IntRange(min=1), help="Epochs of each of these trainings.")
 @long_option
-@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
-@click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result.")
+@report_options("scores")
 @click.pass_context
 def command(
     context: click.Context,
@@ -111,12 +110,11 @@ def command(
     start = time.monotonic()
     with telling(quiet):
         scored = _scored_own(run, config, top) if given is None else _scored_given(run, config, given)
-    seconds, memory = round(time.monotonic() - start, 1), peak_memory()
-    spent = {"seconds": seconds, "peak_memory_bytes": memory}
+    spent = Spent.since(start)
     if as_json:
-        click.echo(json.dumps(scored.content(run, config) | spent))
+        click.echo(json.dumps(scored.content(run, config) | spent.to_json()))
     else:
-        lines = [*scored.lines(config, long=long), *_joined_lines(scored.fusion), spent_line(seconds, memory)]
+        lines = [*scored.lines(config, long=long), *_joined_lines(scored.fusion), spent.line()]
         click.echo("\n".join(lines))
 
 

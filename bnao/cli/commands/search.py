@@ -6,9 +6,8 @@ import json
 import logging
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 from attrs import evolve
@@ -16,9 +15,17 @@ from attrs import evolve
 from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.folders import dated_folder
 from bnao.cli.genotypes import long_option, show_command
-from bnao.cli.options import SectionedCommand, configured, given_options, given_settings, layer_options, options_of
+from bnao.cli.options import (
+    SectionedCommand,
+    configured,
+    given_options,
+    given_settings,
+    layer_options,
+    options_of,
+    report_options,
+)
 from bnao.cli.progress import following, telling
-from bnao.cli.reports import peak_memory, search_report, spent_line
+from bnao.cli.reports import Spent, search_report
 from bnao.cli.stopping import going_on
 from bnao.cli.tracking import track_option, tracked
 from bnao.config.fields import merge, read_toml, to_toml
@@ -32,6 +39,7 @@ from bnao.space.spaces import space_named
 from bnao.strategies.balance import balance
 from bnao.strategies.bias import size_bias
 from bnao.strategies.journal import RESULT
+from bnao.strategies.references import read_genotype
 from bnao.strategies.result import SearchResult, read_result
 
 log = logging.getLogger("bnao.cli")
@@ -54,8 +62,7 @@ log = logging.getLogger("bnao.cli")
 @track_option
 @estimate_option
 @long_option
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON: all genotypes, best first.")
-@click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result.")
+@report_options("result", details=": all genotypes, best first")
 @click.pass_context
 def command(
     context: click.Context,
@@ -104,8 +111,7 @@ def command(
         else:
             folder = resume
             result = _resumed(config.rounds, folder, trackers)
-    spent = {"seconds": round(time.monotonic() - start, 1), "peak_memory_bytes": peak_memory()}
-    _print(result, config, folder, as_json, long, spent)
+    _print(result, config, folder, as_json, long, Spent.since(start))
 
 
 def _refuse_beside_resume(context: click.Context) -> None:
@@ -132,7 +138,7 @@ def _configured(context: click.Context, preset_name: str | None, config_file: Pa
     config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
     if config.pool_file is None:
         return config
-    lines = read_lines(config.pool_file, space_named(config.network.space, config.network.nodes))
+    lines = read_lines(config.pool_file, space_named(config.network.space, config.network.nodes), read_genotype)
     genotypes = len({genotype for _, genotype in lines})
     below = {**below, "pool": max(2, genotypes)}
     config = configured(context, SearchConfig, preset_name, config_file, below=lambda base: below)
@@ -205,7 +211,7 @@ def _print(
     folder: Path,
     as_json: bool,
     long: bool,
-    spent: Mapping[str, Any] | None = None,
+    spent: Spent | None = None,
 ) -> None:
     """Print the best genotypes, the files and the next commands."""
     if as_json:
@@ -214,11 +220,12 @@ def _print(
             "size_bias": size_bias(result, config.top).to_json(),
             "update_balance": None if found is None else found.to_json(),
         }
-        click.echo(json.dumps({"format": FORMAT, "run": str(folder), **(spent or {}), **about, **result.to_json()}))
+        took = {} if spent is None else spent.to_json()
+        click.echo(json.dumps({"format": FORMAT, "run": str(folder), **took, **about, **result.to_json()}))
         return
     click.echo("\n".join(["", *search_report(result, config.top, long=long)]))
     if spent:
-        click.echo(spent_line(spent["seconds"], spent["peak_memory_bytes"]))
+        click.echo(spent.line())
     click.echo(f"run folder: {folder}")
     quoted = shlex.quote(str(folder))
     if config.machine.backend == "table":

@@ -10,7 +10,7 @@ import click
 from bnao.cli.folders import dated_folder
 from bnao.cli.options import SectionedCommand, given_settings, options_of
 from bnao.cli.progress import following, telling
-from bnao.cli.reports import peak_memory, spent_line, stability_report
+from bnao.cli.reports import Spent, stability_report
 from bnao.cli.studies import study_folder
 from bnao.config.fields import build, merge
 from bnao.config.stability import StabilityConfig
@@ -54,5 +54,5 @@ def command(context: click.Context, methods: str, out: Path | None, as_json: boo
     if as_json:
         click.echo((folder / STUDY).read_text(encoding="utf-8"), nl=False)
         return
-    spent = spent_line(time.monotonic() - start, peak_memory())
+    spent = Spent.since(start).line()
     click.echo("\n".join(["", *stability_report(found), "", spent, f"folder: {folder}  ({STUDY})"]))

@@ -17,9 +17,9 @@ import numpy as np
 from bnao import backends
 from bnao.classification import Classification
 from bnao.cli.figures import percent, plus_minus
-from bnao.cli.options import SectionedCommand, given_settings, options_of
+from bnao.cli.options import SectionedCommand, given_settings, options_of, report_options
 from bnao.cli.progress import telling
-from bnao.cli.reports import peak_memory, spent_line, table
+from bnao.cli.reports import Spent, table
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import Settings, build, settings_of
 from bnao.config.settings import STREAMED
@@ -49,8 +49,7 @@ _WITHOUT = {
 )
 @click.argument("source", metavar="WEIGHTS|RUN")
 @click.argument("genotype", required=False, metavar="[GENOTYPE]")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@click.option("--quiet", is_flag=True, help="Show only warnings and the result.")
+@report_options("figures")
 @click.pass_context
 def command(context: click.Context, source: str, genotype: str | None, as_json: bool, quiet: bool) -> None:
     """Test a trained network again: test error, mean log-likelihood, and the accuracy of each class.
@@ -73,8 +72,7 @@ def command(context: click.Context, source: str, genotype: str | None, as_json: 
         check_fits(trained, dataset)
         _warn_of_names(trained, dataset)
         found = classify_test_images(trained, backend, dataset, config.machine)
-    seconds, memory = round(time.monotonic() - start, 1), peak_memory()
-    spent = {"seconds": seconds, "peak_memory_bytes": memory}
+    spent = Spent.since(start)
     tells_top5 = dataset.tells_top5 or found.classes > 10
     if as_json:
         about = {
@@ -86,12 +84,11 @@ def command(context: click.Context, source: str, genotype: str | None, as_json: 
         }
         unreadable = {"unreadable": dict(dataset.unreadable)} if dataset.unreadable else {}
         stored = {"stored_test_error": trained.test_error, "backend": config.machine.backend}
-        click.echo(
-            json.dumps({**about, **stored, **_content(found, dataset.class_names, tells_top5), **unreadable, **spent})
-        )
+        figures = _content(found, dataset.class_names, tells_top5)
+        click.echo(json.dumps({**about, **stored, **figures, **unreadable, **spent.to_json()}))
     else:
         lines = _lines(trained, file, found, dataset, tells_top5)
-        click.echo("\n".join([*lines, "", spent_line(seconds, memory)]))
+        click.echo("\n".join([*lines, "", spent.line()]))
 
 
 def _config(file: Path, given: Settings) -> EvaluateConfig:

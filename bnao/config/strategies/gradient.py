@@ -26,8 +26,8 @@ class DartsConfig(LogitsConfig):
 
     order: str = setting(
         "first",
-        "Gradient of the logits by the weights as they are (first), or by the weights one step ahead, which costs 2.5 "
-        "times the time (second).",
+        "Gradient of the logits by the weights as they are (first), or by the weights one step ahead, which takes five "
+        "passes an update in place of two (second).",
         choices=("first", "second"),
     )
 

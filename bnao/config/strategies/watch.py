@@ -3,6 +3,7 @@
 from attrs import frozen
 
 from bnao.config.fields import setting
+from bnao.errors import ConfigError
 
 
 @frozen
@@ -24,3 +25,22 @@ class WatchConfig:
         "Stop when the order of the operations has not changed for this many epochs; DARTS+ takes 10.",
         least=1,
     )
+    eigenvalue_every: int | None = setting(
+        None,
+        "Measure the largest eigenvalue of the Hessian by the architecture logits after every so many epochs (darts, "
+        "fair-darts, darts-minus); RobustDARTS takes 2.",
+        least=1,
+    )
+    stop_at_eigenvalue_ratio: float | None = setting(
+        None,
+        "Stop when the eigenvalue's mean over five measurements is more than so many times that of four measurements "
+        "before, and derive the genotype of then; RobustDARTS takes 1.3.",
+        least=0,
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.stop_at_eigenvalue_ratio is not None and self.eigenvalue_every is None:
+            raise ConfigError(
+                f"stop_at_eigenvalue_ratio is {self.stop_at_eigenvalue_ratio:g}, and eigenvalues are not measured; set "
+                "eigenvalue_every"
+            )

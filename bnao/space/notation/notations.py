@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from attrs import frozen
 
-from bnao.errors import ConfigError, GenotypeError
+from bnao.errors import ConfigError, GenotypeError, RunError
 from bnao.files import MOST_TABLE, read_regular
 from bnao.space.genotype import Genotype, shortened
 from bnao.space.notation.darts import from_darts, to_darts
@@ -115,12 +116,15 @@ def read(text: str, space: SearchSpace | None = None) -> Reading:
     return Reading(from_integers(body, found), found, told=False)
 
 
-def read_lines(path: str | Path, space: SearchSpace) -> list[tuple[str, Genotype]]:
+def read_lines(
+    path: str | Path, space: SearchSpace, read_line: Callable[[str, SearchSpace], Reading] | None = None
+) -> list[tuple[str, Genotype]]:
     """Read a file of genotypes, one per line in any notation; blank lines and lines that begin with # are skipped.
 
     Args:
         path: the file, UTF-8.
         space: the space that all must belong to.
+        read_line: reads the text of a genotype of the space; None: ``read``.
 
     Returns:
         Each genotype behind how an error names its place, such as ``pool.txt, line 3``.
@@ -128,6 +132,7 @@ def read_lines(path: str | Path, space: SearchSpace) -> list[tuple[str, Genotype
     Raises:
         ConfigError: the file cannot be read or has no genotype.
         GenotypeError: a line is not a genotype of the space; the line is named.
+        RunError: ``read_line`` found no genotype in a folder that a line refers to; likewise.
     """
     try:
         lines = read_regular(path, MOST_TABLE).decode("utf-8-sig").splitlines()
@@ -140,9 +145,9 @@ def read_lines(path: str | Path, space: SearchSpace) -> list[tuple[str, Genotype
         if line.strip() and not line.lstrip().startswith("#"):
             where = f"{path}, line {number}"
             try:
-                found.append((where, read(line.strip(), space).genotype))
-            except GenotypeError as error:
-                raise GenotypeError(f"{where}: {error}") from None
+                found.append((where, (read_line or read)(line.strip(), space).genotype))
+            except (GenotypeError, RunError) as error:
+                raise type(error)(f"{where}: {error}") from None
     if not found:
         raise ConfigError(f"{path} has no genotype; it must have one per line")
     return found

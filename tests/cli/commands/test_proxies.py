@@ -43,6 +43,17 @@ def test_a_runs_genotypes_are_scored_with_its_network_and_images(finished):  # n
     assert (found["backend"], found["channels"], found["cells"]) == ("pretend", 8, 1)
 
 
+def test_genotypes_of_a_run_named_by_rank_or_id_are_scored_with_its_network_and_images(finished):  # noqa: F811
+    ranked = json.loads((finished / "result.json").read_text())["ranked"]
+
+    found = json.loads(bnao("proxies", f"{finished}:3", f"{finished}:{ranked[0]['id']}", "--quiet", "--json").stdout)
+
+    assert [entry["genotype"] for entry in found["scores"]] == [ranked[2]["genotype"], ranked[0]["genotype"]]
+    assert [entry["run_score"] for entry in found["scores"]] == [ranked[2]["score"], ranked[0]["score"]]
+    assert (found["backend"], found["channels"], found["cells"]) == ("pretend", 8, 1)
+    assert "--top is for the folder of a run" in refused(2, "proxies", f"{finished}:3", "--top", 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [

@@ -8,11 +8,11 @@ from bnao.backends.table import TableSupernet
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.errors import GenotypeError, RunError
-from bnao.evaluation import references
-from bnao.evaluation.references import Reference, read_genotype, reference
-from bnao.run import Run
+from bnao.run import Folder, Run
 from bnao.space.spaces import SPACES
+from bnao.strategies import references
 from bnao.strategies.random_search import RandomController
+from bnao.strategies.references import Reference, read_genotype, reference
 from bnao.strategies.rounds import search
 from bnao.streams import stream
 
@@ -44,7 +44,7 @@ def test_a_rank_and_the_first_digits_of_an_id_name_a_genotype_with_its_space(fou
 @pytest.mark.parametrize("place", ["0", "31", "abcdefabcdef"])
 def test_what_a_run_does_not_have_is_refused(found, place):
     with pytest.raises(
-        GenotypeError, match=f"run:{place} is no genotype of run, which has 30; give a number from 1 to"
+        GenotypeError, match=f"run:{place} is not a genotype of run, which has 30; give a number from 1 to"
     ):
         read_genotype(f"run:{place}")
 
@@ -94,7 +94,9 @@ def test_a_folder_that_is_not_there_or_holds_nothing_finished_is_named(found, tm
 
     with pytest.raises(RunError, match="no folder nowhere; a genotype is named RUN:1 or RUN:3f9a"):
         read_genotype("nowhere:1")
-    with pytest.raises(RunError, match=r"empty has no result.json and no evaluation.json; genotypes are named by"):
+    with pytest.raises(
+        RunError, match=r"empty has no result.json, evaluation.json or study.json; genotypes are named by"
+    ):
         read_genotype("empty:1")
 
 
@@ -104,6 +106,19 @@ def test_a_genotype_of_an_evaluation_is_named_by_its_number_in_the_table(found, 
         run.write_json("evaluation.json", {"evaluations": [{"genotype": str(genotype)} for genotype in chosen]})
 
     assert [read_genotype(f"evaluated:{number}").genotype for number in (1, 2)] == chosen
+
+
+def test_a_genotype_of_a_ranking_study_is_named_by_its_number_or_its_id(found, tmp_path):
+    chosen = [found.ranked[at].genotype for at in (4, 2)]
+    studied = Folder(tmp_path / "studied")
+    genotypes = [{"genotype": str(genotype)} for genotype in chosen]
+    studied.write_json("study.json", {"kind": "ranking", "space": "darts", "genotypes": genotypes})
+
+    assert [read_genotype(f"studied:{place}").genotype for place in (1, 2, chosen[1].id)] == [*chosen, chosen[1]]
+    assert read_genotype("studied:1").space == SPACE
+    studied.write_json("study.json", {"kind": "size"})
+    with pytest.raises(RunError, match="studied is of a study of kind 'size', which ranks no genotypes"):
+        read_genotype("studied:1")
 
 
 @pytest.mark.parametrize(

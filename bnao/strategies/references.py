@@ -1,7 +1,7 @@
 """Genotypes named by where they stand: ``RUN:1``, the first of a run, and ``RUN:3f9a``, by the digits of its id.
 
-RUN is the folder of a finished search, whose genotypes are counted by rank, or of an evaluation, whose genotypes are
-counted as in its table. Wherever a genotype's text is read, such a reference may stand.
+RUN is the folder of a finished search, whose genotypes are counted by rank, or of an evaluation or a ranking study,
+whose genotypes are counted as they stand in its file. Wherever a genotype's text is read, such a reference may stand.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from attrs import frozen
 
 from bnao.config.evaluation import EvaluateConfig
 from bnao.errors import GenotypeError, RunError
-from bnao.evaluation.trainings import RESULT as EVALUATION
+from bnao.provenance import EVALUATION, STUDY
 from bnao.run import read_config, read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import NOTATIONS, Reading, read
@@ -37,7 +37,7 @@ class Reference:
     """A genotype named by the folder that it is in.
 
     Attributes:
-        folder: of a search or an evaluation.
+        folder: of a search, an evaluation or a ranking study.
         place: a number from 1, or the first digits of an id.
     """
 
@@ -51,7 +51,7 @@ class Reference:
         """Find the genotype.
 
         Raises:
-            RunError: no such folder, or it is neither a finished search nor an evaluation.
+            RunError: no such folder, or it holds no genotypes.
             GenotypeError: it has no such genotype, or several.
         """
         genotypes, space = genotypes_in(self.folder)
@@ -91,7 +91,7 @@ def read_genotype(text: str, space: SearchSpace | None = None) -> Reading:
 
     Raises:
         GenotypeError: not a genotype of the space, or a reference to none or to several.
-        RunError: a reference to a folder that is no finished search and no evaluation.
+        RunError: a reference to a folder that holds no genotypes.
     """
     found = reference(text)
     if found is None:
@@ -106,10 +106,10 @@ def read_genotype(text: str, space: SearchSpace | None = None) -> Reading:
 
 
 def genotypes_in(folder: Path) -> tuple[list[Genotype], SearchSpace]:
-    """Return the genotypes of a search by rank, or of an evaluation in the order of its table, and their space.
+    """Return the genotypes of a search by rank, or of an evaluation or a study as they stand, and their space.
 
     Raises:
-        RunError: no such folder, or it is neither a finished search nor an evaluation.
+        RunError: no such folder, or it is not that of a finished search, of an evaluation or of a ranking study.
     """
     if not folder.is_dir():
         raise RunError(f"no folder {folder}; a genotype is named RUN:1 or RUN:3f9a, RUN being the folder of a run")
@@ -123,9 +123,16 @@ def genotypes_in(folder: Path) -> tuple[list[Genotype], SearchSpace]:
         with understanding(folder / EVALUATION):
             genotypes = [parse_in(network.space, entry["genotype"]) for entry in content["evaluations"]]
         return genotypes, space_named(network.space, network.nodes)
+    if (folder / STUDY).is_file():
+        content = read_json(folder / STUDY)
+        with understanding(folder / STUDY):
+            if content["kind"] != "ranking":
+                raise RunError(f"{folder} is of a study of kind {content['kind']!r}, which ranks no genotypes")
+            genotypes = [parse_in(content["space"], entry["genotype"]) for entry in content["genotypes"]]
+            return genotypes, space_named(content["space"], len(genotypes[0].normal.nodes))
     raise RunError(
-        f"{folder} has no {SEARCH} and no {EVALUATION}; genotypes are named by the folder of a finished search or "
-        f"of an evaluation"
+        f"{folder} has no {SEARCH}, {EVALUATION} or {STUDY}; genotypes are named by the folder of a finished search, "
+        f"of an evaluation or of a ranking study"
     )
 
 
@@ -148,7 +155,7 @@ def _chosen(wanted: Reference, genotypes: Sequence[Genotype]) -> Genotype:
         raise GenotypeError(f"{wanted} means {len(different)} genotypes: {', '.join(named)}; give more digits")
     few = f" (an id needs at least {LEAST_DIGITS} digits)" if len(place) < LEAST_DIGITS else ""
     raise GenotypeError(
-        f"{wanted} is no genotype of {wanted.folder}, which has {len(genotypes):,}; give a number from 1 to "
+        f"{wanted} is not a genotype of {wanted.folder}, which has {len(genotypes):,}; give a number from 1 to "
         f"{len(genotypes)}, or the digits of an id{few}"
     )
 
