@@ -371,6 +371,7 @@ def test_clean_keeps_the_weights_of_the_best_networks(evaluated):
     done = bnao("clean", ".", "--weights", "--keep", 2, "--yes")
 
     assert done.exit_code == 0, done.output
+    assert bnao("check", evaluated).exit_code == 0
     left = {json.loads(p.with_suffix(".json").read_text())["genotype"] for p in folder.glob("trainings/*.safetensors")}
     assert left == {entry["genotype"] for entry in best}
 
