@@ -26,11 +26,13 @@ from bnao.files import MOST_JSON, file_is_intact, read_regular
 from bnao.network.state import read_weights
 from bnao.provenance import ABOUT, STUDY
 from bnao.run import (
+    CLEANED,
     CONFIG,
     LOCK,
     LOG,
     PLAN,
     UNFINISHED,
+    cleaned,
     is_event,
     number,
     read_config,
@@ -155,7 +157,8 @@ def verify(folder: str | Path) -> Verified:
     damaged = {found.file for found in findings}
     try:
         needed = [*_needed(kind, config, folder, {*own}, damaged)]
-        findings += [Finding(name, "missing", reason) for name, reason in needed if name not in own]
+        there = {*own} if CLEANED in damaged else {*own} | cleaned(folder)
+        findings += [Finding(name, "missing", reason) for name, reason in needed if name not in there]
     except RunError as error:
         findings.append(Finding(EVALUATION if kind == "evaluation" else CHECKPOINT, "damaged", str(error)))
     findings += _unfitting(kind, folder, damaged) if not findings else []
@@ -281,6 +284,7 @@ _EVERYWHERE: Mapping[str, Read] = {
     re.escape(CONFIG): _settings,
     re.escape(LOG): _log,
     re.escape(LOCK): _any,
+    re.escape(CLEANED): _content(lambda content: [str(it) for it in content["removed"]]),
     re.escape(PLAN): _content(lambda content: [number(phase["units"]) for phase in content["phases"]]),
     # of trackers, and of processes that share a folder
     r"track\.csv|mlflow\.db|(tensorboard|wandb)/.+|.+/[^/]+\.lock": _any,
