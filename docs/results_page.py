@@ -525,6 +525,32 @@ def predictor_table() -> str:
     return table(["table", "learned from", "held out", "trainings", "Kendall tau, mean (range)", "Spearman"], rows)
 
 
+@named
+def predictor_held_out(name: str) -> str:
+    """Return the number of genotypes that a predictor was judged on."""
+    return f"{study(f'predictor-{name}')['predictor'][0]['held_out']:,}"
+
+
+@named
+def predictors_table() -> str:
+    """Return what each kind of predictor learns from samples of two tables."""
+    tables = (("nas-bench-201", "NAS-Bench-201"), ("darts", "214 DARTS cells"))
+    kinds = (("", "NAO, scores"), ("-ranks", "NAO, ranks"), ("-ridge", "ridge"), ("-trees", "trees"))
+    rows = []
+    for name, title in tables:
+        found = {
+            kind: {each["train_size"]: each for each in study(f"predictor-{name}{kind}")["predictor"]}
+            for kind, _ in kinds
+        }
+        for size in found["-ranks"]:
+            cells = [
+                f"{each['kendall_tau']:.3f} ({each['low']:.3f} to {each['high']:.3f})"
+                for each in (found[kind][size] for kind, _ in kinds)
+            ]
+            rows.append([title, f"{size:,}", *cells])
+    return table(["table", "learned from", *(title for _, title in kinds)], rows)
+
+
 # --- F: slots and idle momentum
 
 
