@@ -27,6 +27,7 @@ Event = Mapping[str, Any]
 CONFIG = "config.toml"
 LOG = "log.jsonl"
 PLAN = "plan.json"
+CLEANED = "cleaned.json"
 LOCK = ".lock"
 UNFINISHED = ".unfinished"
 
@@ -234,6 +235,11 @@ class Run(Folder):
             self.write(LOG, "".join(kept).encode())
 
 
+def cleaned(folder: Path) -> set[str]:
+    """Return the files that were removed from a folder on purpose, by their paths within it."""
+    return set(Folder(folder).known(CLEANED, lambda content: list(map(str, content["removed"]))) or [])
+
+
 def is_locked(folder: Path) -> bool:
     """Return whether a process is working in a folder now."""
     from filelock import FileLock, Timeout
@@ -251,6 +257,8 @@ def is_locked(folder: Path) -> bool:
 
 def read_events(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the events of a run's log in order, without lines that are cut off or not an event."""
+    if not (folder / LOG).is_file():
+        return
     with (
         contextlib.suppress(FileNotFoundError),
         open(folder / LOG, encoding="utf-8", errors="replace") as file,
