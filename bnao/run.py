@@ -257,6 +257,8 @@ def is_locked(folder: Path) -> bool:
 
 def read_events(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the events of a run's log in order, without lines that are cut off or not an event."""
+    if not (folder / LOG).is_file():
+        return
     with (
         contextlib.suppress(FileNotFoundError),
         open(folder / LOG, encoding="utf-8", errors="replace") as file,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +34,6 @@ from bnao.run import (
     UNFINISHED,
     cleaned,
     is_event,
-    made_of,
     number,
     read_config,
     read_json,
@@ -312,7 +310,8 @@ _KNOWN: Mapping[str, Mapping[str, Read]] = {
     },
     "study": {
         re.escape(STUDY): _content(_study),
-        r"[a-z0-9-]+-\d+\.json": _content(partial(made_of, StabilityEntry)),
+        r"[a-z0-9-]+-\d+\.json": _content(StabilityEntry.from_json),
+        r"speed-[a-z0-9-]+\.json": _content(lambda content: number(content["seconds"])),
         re.escape(POOL): _content(
             lambda content: [parse_in(content["space"], it["genotype"]) for it in content["pool"]]
         ),

@@ -14,7 +14,7 @@ import argparse
 import collections
 import contextlib
 import functools
-import importlib
+import importlib.util
 import json
 import os
 import random
@@ -75,11 +75,13 @@ class Command:
         words: the command line; it prints JSON.
         folder: which folder it reads.
         compared: files of the folder that must be those of the undamaged one where it ends with exit code 0.
+        lists: whether it tells what state folders are in, so that another answer is no fault.
     """
 
     words: tuple[object, ...]
     folder: str
     compared: tuple[str, ...] = ()
+    lists: bool = False
 
 
 @frozen
@@ -97,9 +99,9 @@ class Verdict:
     """What a command did with a damaged file.
 
     Attributes:
-        kind: right: ``refused`` in a line, or the ``same`` result; wrong: ``traceback``, ``different`` with exit code
-            0, ``hang``, or ``lines``: no refusal of one line. ``edited``: another result of a file whose checksum was
-            taken out, as of an edit by hand.
+        kind: right: ``refused`` in a line, the ``same`` result, or ``listed`` as it is now. Wrong: ``traceback``,
+            ``different`` with exit code 0, ``hang``, or ``lines``: no refusal of one line. Neither: ``edited``, another
+            result of a file whose checksum was taken out, as of an edit by hand.
         text: what was printed, or the traceback.
     """
 
@@ -149,6 +151,7 @@ def make_folders(backend: str) -> list[Command]:
     _made(*evaluated)
     _made(*studied)
     _keep_trained(Path("trained"))
+    shutil.copytree("run", "copied")
     # what a kill leaves: before the result, in the midst of a round, in the midst of a study
     _copy_without("run", "scored", "result.json", "supernet.safetensors")
     _copy_without("run", "begun", "result.json", "supernet.safetensors", "round-2-scores.json")
@@ -182,6 +185,14 @@ def make_folders(backend: str) -> list[Command]:
                  "--quiet"), "tables"),
         Command(("search", "--config", "run/config.toml", "--show-config"), "run"),
     ]  # fmt: skip
+    commands += [Command(("compare", "run", "copied", "--json"), "run")]
+    commands += [Command(("watch", folder, "--json"), folder, lists=True) for folder in ("run", "begun", "evaluation")]
+    commands += [Command(("runs", ".", "--json"), folder, lists=True) for folder in ("run", "evaluation", "study")]
+    commands += [Command(("clean", ".", "--yes", "--weights"), folder, lists=True) for folder in ("run", "evaluation")]
+    if importlib.util.find_spec("jinja2"):
+        commands += [
+            Command(("report", folder, "-o", "report.html"), folder) for folder in ("run", "evaluation", "study")
+        ]
     if backend == "torch":
         commands.append(Command(("test", "trained", *by, *_DATA, "--image-size", 12, "--json", "--quiet"), "trained"))
     return commands + [
@@ -310,7 +321,7 @@ _OWN = ("tables/table.csv", "tables/genotypes.txt", "run/config.toml")
 # of which nothing depends on every byte
 _FREE = ("log.jsonl", ".lock")
 # of which nothing else tells that they must be there
-_SPARE = (".lock", "checkpoint-earlier.safetensors")
+_SPARE = (".lock", "checkpoint-earlier.safetensors", "plan.json")
 
 
 def damage(path: Path, kind: str, seed: int) -> None:
@@ -386,7 +397,7 @@ class Campaign:
     def _workplace(self, folder: str) -> Iterator[None]:
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir()
-        for name in ("images.npz", "tables", "store", folder):
+        for name in ("images.npz", "tables", "store", "copied", folder):
             if (self._bases / name).is_dir() and not (self._work / name).exists():
                 shutil.copytree(self._bases / name, self._work / name)
             elif (self._bases / name).is_file():
@@ -433,6 +444,8 @@ class Campaign:
                         return Verdict("same", said)
                 if command.words[0] == "check" and self._right[command][0]["finished"] > json.loads(out)["finished"]:
                     return Verdict("refused", out)  # a folder without its result is one that was stopped, as it says
+                if command.lists:
+                    return Verdict("listed", out)
                 edited = (
                     case.damage == "by hand" or place in _OWN or (command.words[0] == "check" and case.file in _SPARE)
                 )

@@ -74,8 +74,13 @@ class _Group(LazyGroup):
         sys.exit(code)
 
 
+# of a line that says what is wrong, whatever it cites of a hostile file
+_MOST_CHARACTERS = 1_200
+
+
 def _refused(message: str, code: int) -> int:
-    click.echo(f"bnao: {' '.join(message.split())}", err=True)
+    line = " ".join(message.split())
+    click.echo(f"bnao: {line if len(line) <= _MOST_CHARACTERS else f'{line[:_MOST_CHARACTERS]}…'}", err=True)
     return code
 
 

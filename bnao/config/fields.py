@@ -20,7 +20,7 @@ C = TypeVar("C")
 
 #: largest number of a setting that has no bound of its own: beyond it no work would end
 MOST = 1_000_000_000
-_FAR = 100_000
+_FAR = 1_000_000
 Settings = Mapping[str, Any]
 
 

@@ -22,6 +22,8 @@ SCORE_COLUMNS = ("score", "accuracy", "best_test_acc", "c10_valid_200")
 SIZE_COLUMNS = ("size", "params", "parameters")
 #: columns that hold a whole genotype, in any notation
 GENOTYPE_COLUMNS = ("genotype", "arch_str")
+# columns, and characters of each, that an error lists
+_MOST_NAMES, _MOST_NAME = 30, 40
 
 
 @frozen(eq=False)
@@ -48,9 +50,7 @@ class Rows:
             if name in self.columns:
                 return name
         missing = repr(wanted) if wanted is not None else " or ".join(usual)
-        raise DataError(
-            f"{self.path} has no column {missing} for the {what}; it has {', '.join(self.columns) or 'no columns'}"
-        )
+        raise DataError(f"{self.path} has no column {missing} for the {what}; it has {_listed(self.columns)}")
 
     def numbers(self, column: str, *, positive: bool = False) -> NDArray[np.float64]:
         """Return a column's numbers, shape (rows,).
@@ -167,6 +167,15 @@ def read_truth(path: Path, space: SearchSpace, column: str | None) -> dict[Genot
     return dict(zip(genotypes, values.tolist(), strict=True))
 
 
+def _listed(columns: Sequence[str]) -> str:
+    """Return the names of columns as an error shows them: a file of something else may have any."""
+    return (
+        ", ".join(name if len(name) <= _MOST_NAME else f"{name[:_MOST_NAME]}…" for name in columns[:_MOST_NAMES])
+        + (f" and {len(columns) - _MOST_NAMES} more" if len(columns) > _MOST_NAMES else "")
+        or "no columns"
+    )
+
+
 def _genotype_reader(
     path: Path, columns: Sequence[str], space: SearchSpace
 ) -> Callable[[Mapping[str, str | None]], Genotype]:
@@ -175,9 +184,7 @@ def _genotype_reader(
             return lambda row: parse(row[name] or "", space)
     if "normal" in columns and "reduce" in columns:
         return lambda row: space.genotype_of(*(_pairs(row[name] or "", name) for name in ("normal", "reduce")))
-    raise DataError(
-        f"{path} has no column genotype or arch_str, nor normal and reduce; it has {', '.join(columns) or 'no columns'}"
-    )
+    raise DataError(f"{path} has no column genotype or arch_str, nor normal and reduce; it has {_listed(columns)}")
 
 
 def _pairs(text: str, name: str) -> Cell:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bnao.events import Event
-from bnao.run import LOG, PLAN, read_json, understanding
+from bnao.run import LOG, PLAN, event_of, read_json, understanding
 
 
 class Follower:
@@ -44,6 +43,8 @@ class Follower:
             about = os.stat(self._path)
         except FileNotFoundError:
             return
+        if not stat.S_ISREG(about.st_mode):
+            return  # a pipe would be waited for
         if about.st_size < self._at or (self._file and about.st_ino != self._file):
             self.cut, self._at = True, 0
         self._file = about.st_ino
@@ -53,10 +54,9 @@ class Follower:
                 if not line.endswith(b"\n"):
                     return
                 self._at += len(line)
-                with contextlib.suppress(ValueError):
-                    event = json.loads(line)
-                    if isinstance(event, dict) and "event" in event:
-                        yield event
+                event = event_of(line.decode("utf-8", "replace"))
+                if event is not None:
+                    yield event
 
 
 def plan_of_log(folder: Path, kind: str) -> Event:

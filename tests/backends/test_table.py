@@ -75,6 +75,7 @@ def test_cells_are_read_from_json_pairs(write):
             ["genotype,score,size", f"{POOL[0]},0.5,10", f"{POOL[0]},0.5,20"],
             "lines 2 and 3: one genotype has the size 10 and 20",
         ),
+        (["[" * 1000, "x"], r"it has \[{40}…$"),
         (["genotype,score,score", f"{POOL[0]},0.5,0.25"], "has two columns 'score'"),
         (["normal,reduce,score", "[" * 50_000 + ",y,1"], r"line 2: normal is '\[\[\["),
         (["genotype,score", '{"a":' * 20_000 + ",0.5"], "line 2: "),

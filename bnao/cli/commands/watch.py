@@ -14,7 +14,7 @@ from bnao.errors import RunError
 from bnao.events import Event
 from bnao.reporting.folders import Found, found_in, kind_of
 from bnao.reporting.watching import Follower, plan_of_log
-from bnao.run import check_is_run, is_locked
+from bnao.run import LOG, PLAN, check_is_run, is_locked, understanding
 
 # seconds between two looks at the log
 _INTERVAL = 1.0
@@ -35,9 +35,13 @@ def command(run: Path, once: bool, as_json: bool) -> None:
     if kind == "study":
         raise RunError(f"{run} is the folder of a study; bnao runs says how far it is")
     follower = Follower(run)
-    track = _caught_up(plan_of_log(run, kind), list(follower.new()))
-    if as_json:
+    plan = plan_of_log(run, kind)
+    with understanding(run / PLAN):
+        _caught_up(plan, [])
+    with understanding(run / LOG):
+        track = _caught_up(plan, list(follower.new()))
         standing = {"standing": track.place(), "seconds_left": track.left()}
+    if as_json:
         click.echo(json.dumps({**found_in(run).to_json(), **standing}))
         return
     if not once and is_locked(run):
