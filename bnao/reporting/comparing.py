@@ -172,8 +172,11 @@ def _differing(configs: Sequence[Any]) -> dict[str, list[Any]]:
 
 def _warnings(folders: Sequence[Path], configs: Sequence[Any]) -> Iterator[str]:
     """Yield why the scores of folders cannot be compared."""
-    data = [read_json(path / ABOUT).get("data") if (path / ABOUT).is_file() else None for path in folders]
-    if len({None if each is None else each["fingerprint"] for each in data}) > 1:
+    lost = next((path for path in folders if not (path / ABOUT).is_file()), None)
+    data = [read_json(path / ABOUT).get("data") for path in folders if lost is None]
+    if lost is not None:
+        yield f"{lost} has no {ABOUT}, so it is not known whether they are of the same data"
+    elif len({None if each is None else each["fingerprint"] for each in data}) > 1:
         yield "they are of different data, so their scores cannot be compared"
     elif isinstance(configs[0], SearchConfig) and len({(c.data.dev_share, c.data.split_seed) for c in configs}) > 1:
         yield "they are scored on different dev images, so small differences say nothing"
