@@ -27,6 +27,7 @@ Event = Mapping[str, Any]
 CONFIG = "config.toml"
 LOG = "log.jsonl"
 PLAN = "plan.json"
+CLEANED = "cleaned.json"
 LOCK = ".lock"
 UNFINISHED = ".unfinished"
 
@@ -232,6 +233,11 @@ class Run(Folder):
         if self.has(LOG):
             kept = [json.dumps(event) + "\n" for event in self.events() if keep(event)]
             self.write(LOG, "".join(kept).encode())
+
+
+def cleaned(folder: Path) -> set[str]:
+    """Return the files that were removed from a folder on purpose, by their paths within it."""
+    return set(Folder(folder).known(CLEANED, lambda content: list(map(str, content["removed"]))) or [])
 
 
 def is_locked(folder: Path) -> bool:

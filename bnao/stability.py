@@ -26,7 +26,7 @@ from bnao.events import Event
 from bnao.jobs import Job, run_jobs
 from bnao.protocols import Listener
 from bnao.provenance import STUDY, about_images, keep_about, keep_study, origin
-from bnao.run import CONFIG, Run, round_off
+from bnao.run import CONFIG, Run, made_of, round_off
 from bnao.searches import prepare_search, resumed_search
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
@@ -74,6 +74,15 @@ class StabilityEntry:
     alarm: str | None
     search_seconds: float
     evaluation_seconds: float
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> StabilityEntry:
+        """Read the object of which ``attrs.asdict`` made the content, or a file that holds it.
+
+        Raises:
+            KeyError, TypeError: a value is missing, or is of another type.
+        """
+        return made_of(cls, {each.name: content[each.name] for each in attrs.fields(cls)})
 
 
 @frozen
@@ -131,7 +140,7 @@ class StabilityStudy:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> StabilityStudy:
         """Return the object that ``to_json`` wrote."""
-        entries = [StabilityEntry(**entry) for entry in content["searches"]]
+        entries = [StabilityEntry.from_json(entry) for entry in content["searches"]]
         names = [method["method"] for method in content["methods"]]
         return cls(
             content["space"],
@@ -247,11 +256,8 @@ def _jobs(config: StabilityConfig, truth: Truth | None, run: Run, listen: Listen
                 f"{method}-{seed}.json",
                 _computation(config, method, seed, truth, run, listen),
                 attrs.asdict,
-                lambda content: StabilityEntry(**{name: content[name] for name in _ENTRY}),
+                StabilityEntry.from_json,
             )
-
-
-_ENTRY = tuple(each.name for each in attrs.fields(StabilityEntry))
 
 
 def _computation(

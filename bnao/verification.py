@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,13 +26,14 @@ from bnao.files import MOST_JSON, file_is_intact, read_regular
 from bnao.network.state import read_weights
 from bnao.provenance import ABOUT, STUDY
 from bnao.run import (
+    CLEANED,
     CONFIG,
     LOCK,
     LOG,
     PLAN,
     UNFINISHED,
+    cleaned,
     is_event,
-    made_of,
     number,
     read_config,
     read_json,
@@ -157,7 +157,8 @@ def verify(folder: str | Path) -> Verified:
     damaged = {found.file for found in findings}
     try:
         needed = [*_needed(kind, config, folder, {*own}, damaged)]
-        findings += [Finding(name, "missing", reason) for name, reason in needed if name not in own]
+        there = {*own} if CLEANED in damaged else {*own} | cleaned(folder)
+        findings += [Finding(name, "missing", reason) for name, reason in needed if name not in there]
     except RunError as error:
         findings.append(Finding(EVALUATION if kind == "evaluation" else CHECKPOINT, "damaged", str(error)))
     findings += _unfitting(kind, folder, damaged) if not findings else []
@@ -283,6 +284,7 @@ _EVERYWHERE: Mapping[str, Read] = {
     re.escape(CONFIG): _settings,
     re.escape(LOG): _log,
     re.escape(LOCK): _any,
+    re.escape(CLEANED): _content(lambda content: [str(it) for it in content["removed"]]),
     re.escape(PLAN): _content(lambda content: [number(phase["units"]) for phase in content["phases"]]),
     # of trackers, and of processes that share a folder
     r"track\.csv|mlflow\.db|(tensorboard|wandb)/.+|.+/[^/]+\.lock": _any,
@@ -308,7 +310,8 @@ _KNOWN: Mapping[str, Mapping[str, Read]] = {
     },
     "study": {
         re.escape(STUDY): _content(_study),
-        r"[a-z0-9-]+-\d+\.json": _content(partial(made_of, StabilityEntry)),
+        r"[a-z0-9-]+-\d+\.json": _content(StabilityEntry.from_json),
+        r"speed-[a-z0-9-]+\.json": _content(lambda content: number(content["seconds"])),
         re.escape(POOL): _content(
             lambda content: [parse_in(content["space"], it["genotype"]) for it in content["pool"]]
         ),

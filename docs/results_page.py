@@ -635,10 +635,46 @@ def shared_untrained() -> str:
     """Return tau, and that of the better half, of live size and jacob_cov joined, on the cells of these runs."""
     n = next(iter(_runs().values()))[0]["cells"]
     truth, size = _cells(n)
-    cells = json.loads((HERE / "results/proxies/c8n1.json").read_text(encoding="utf-8"))["cells"][:n]
-    jacob_cov = [cell["proxies"]["jacob_cov"]["mean"] for cell in cells]
-    joined = fuse({"size": size, "jacob_cov": jacob_cov}).values
+    joined = fuse({"size": size, **_proxies(n, "jacob_cov")}).values
     return f"{kendall_tau(joined, truth):.2f} ({better_tau(joined, truth):.2f})"
+
+
+def _proxies(n: int, *names: str) -> dict[str, NDArray[np.float64]]:
+    """Return zero-cost scores of the first cells, by name."""
+    cells = json.loads((HERE / "results/proxies/c8n1.json").read_text(encoding="utf-8"))["cells"][:n]
+    return {name: np.array([cell["proxies"][name]["mean"] for cell in cells], np.float64) for name in names}
+
+
+@named
+def shared_means(name: str, way: str) -> str:
+    """Return the mean figures of a run's seeds by one score, with intervals over cells and seeds."""
+    runs = _runs()[name]
+    truth, size = _cells(runs[0]["cells"])
+    scores = [run["scores"][way.replace("_", " ")] for run in runs]
+    found = compare_rankings({way: scores}, truth, size=size).estimates[way]
+    told = {"tau": "kendall_tau", "partial": "partial_tau_given_size", "in the better half": "tau_in_better_half"}
+    return ", ".join(f"{word} {figure(found[key].to_json(), 2)}" for word, key in told.items())
+
+
+@named
+def shared_joined(name: str, way: str, *proxies: str) -> str:
+    """Return tau and that of the better half of a run joined with live size and zero-cost scores, and its gain."""
+    runs = _runs()[name]
+    n = runs[0]["cells"]
+    truth, size = _cells(n)
+    others = {"size": size, **_proxies(n, *proxies)}
+    scores = [np.array(run["scores"][way.replace("_", " ")]) for run in runs]
+    joined = {
+        "without": [fuse(others).values] * len(runs),
+        "with": [fuse({"score": s, **others}).values for s in scores],
+    }
+    found = compare_rankings(joined, truth, size=size)
+    keys = {"tau": "kendall_tau", "better half": "tau_in_better_half"}
+    return "; ".join(
+        f"{word} {figure(found.estimates['with'][key].to_json(), 2)}, "
+        f"{figure(found.differences['with'][key].to_json(), 2, '+')} more than without a supernet"
+        for word, key in keys.items()
+    )
 
 
 @named

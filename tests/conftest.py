@@ -35,15 +35,3 @@ def tiny_dataset() -> Dataset:
         noise = stream(0, f"tiny {part}").normal(0, 50, (n, 12, 12, 3))
         parts += [np.clip(colours[labels][:, None, None] + noise, 0, 255).astype(np.uint8), labels]
     return Dataset("tiny", *parts, ("reddish", "greenish", "bluish", "yellowish"))
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, with ``--dist loadgroup``, tests that share what a framework compiles once in a process.
-
-    They are those of one file; of a backend's contract those of supernets, and those of stand-alone networks, which
-    take the fixture ``short``.
-    """
-    for item in items:
-        alone = "short" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.name}, {'alone' if alone else 'shared'}"))

@@ -234,3 +234,16 @@ def test_a_study_is_read_back_as_it_was_written():
     with pytest.raises(ConfigError):
         StabilityConfig(methods=())
     assert "pretend" in backends.available()
+
+
+def test_every_file_of_a_comparison_is_one_that_a_check_knows():
+    length = [each if each != "--steps" else "--seconds" for each in SHORT]
+    length[length.index("--seconds") + 1] = 0.2
+    assert bnao("stability", "nao,enas", *length, "--searches", 1, "--out", "folder").exit_code == 0
+
+    whole = bnao("check", "folder")
+
+    assert (whole.exit_code, "damaged" in whole.stdout.replace("nothing damaged", "")) == (0, False), whole.stdout
+    entry = pathlib.Path("folder/enas-0.json")
+    entry.write_text(entry.read_text().replace('"parameters":', '"parameter":'))
+    assert "damaged" in bnao("check", "folder").stdout

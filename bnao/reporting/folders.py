@@ -16,8 +16,18 @@ from bnao.config.settings import SearchConfig
 from bnao.errors import BnaoError, ConfigError, RunError
 from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.provenance import STUDY
-from bnao.run import CONFIG, is_locked, read_config, read_events, read_json, understanding
-from bnao.strategies.journal import CHECKPOINT, WEIGHTS
+from bnao.run import (
+    CLEANED,
+    CONFIG,
+    Folder,
+    cleaned,
+    is_locked,
+    read_config,
+    read_events,
+    read_json,
+    understanding,
+)
+from bnao.strategies.journal import CHECKPOINT, EARLIER, WEIGHTS
 from bnao.strategies.journal import RESULT as SEARCH
 
 #: folders within others that are looked at: runs/NAME/evaluate-NAME
@@ -179,11 +189,13 @@ class Removable:
     """A file that may be removed.
 
     Attributes:
+        folder: of the work it is of.
         path: of the file.
         why: what it is, and what is no longer possible without it.
         bytes: its size.
     """
 
+    folder: Path
     path: Path
     why: str
     bytes: int
@@ -200,14 +212,20 @@ def removable(found: Sequence[Found], *, weights: bool = False, keep: int = 1) -
             networks of an evaluation.
         keep: of an evaluation's genotypes, so many of the lowest test errors keep their weights; >= 0.
     """
-    files = [file for each in found if each.state == "finished" for file in _of_folder(each, weights, keep)]
-    return [Removable(path, why, path.stat().st_size) for path, why in files if path.is_file()]
+    return [
+        Removable(each.folder, path, why, path.stat().st_size)
+        for each in found
+        if each.state == "finished"
+        for path, why in _of_folder(each, weights, keep)
+        if path.is_file()
+    ]
 
 
 def _of_folder(found: Found, weights: bool, keep: int) -> Iterator[tuple[Path, str]]:
     folder = found.folder
     if found.kind == "search":
         yield folder / CHECKPOINT, "checkpoint: no more rounds can be added"
+        yield folder / EARLIER, "checkpoint: the one before the last"
         if weights:
             yield folder / WEIGHTS, "supernet: genotypes can no longer be scored, nor begin with its weights"
     elif found.kind == "evaluation" and weights:
@@ -234,16 +252,20 @@ def _networks(folder: Path, keep: int) -> Iterator[tuple[Path, str]]:
 
 
 def remove(files: Sequence[Removable]) -> int:
-    """Remove files; return the bytes that this frees.
+    """Remove files; return the bytes that this frees. Each folder keeps the names, so that ``bnao check`` knows why.
 
     Raises:
-        RunError: one cannot be removed.
+        RunError: one cannot be removed, or a folder cannot be written.
     """
     freed = 0
-    for file in files:
-        try:
-            file.path.unlink()
-        except OSError as error:
-            raise RunError(f"cannot remove {file.path}: {error.strerror}") from None
-        freed += file.bytes
+    for folder in dict.fromkeys(file.folder for file in files):
+        own = [file for file in files if file.folder == folder]
+        names = cleaned(folder) | {file.path.relative_to(folder).as_posix() for file in own}
+        Folder(folder).write_json(CLEANED, {"removed": sorted(names)})
+        for file in own:
+            try:
+                file.path.unlink()
+            except OSError as error:
+                raise RunError(f"cannot remove {file.path}: {error.strerror}") from None
+            freed += file.bytes
     return freed

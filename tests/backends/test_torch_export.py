@@ -455,6 +455,9 @@ class Made:
     def architecture(self):
         return self._architecture
 
+    def about(self):
+        return {}
+
     def about_json(self):
         return "{}"
 

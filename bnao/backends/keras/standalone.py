@@ -161,7 +161,7 @@ class KerasStandAlone:
         self._net, self._trained, self._tested = _programs(genotype, dataset.network(config.network), dtype, numbers)
         shapes, statistics = self._net.shapes, self._net.statistics
         self.parameters = sum(math.prod(shape) for name, shape in shapes.items() if not name.startswith("auxiliary."))
-        first = {name: (np.ones if name.endswith(".variance") else np.zeros)(statistics[name]) for name in statistics}
+        first = {name: np.full(shape, name.endswith(".variance"), np.float32) for name, shape in statistics.items()}
         self.load_state({**initial_weights(shapes, seed), **first})
 
     def train(self, start: int = 0) -> Generator[Step, None, None]:

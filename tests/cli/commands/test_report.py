@@ -359,8 +359,8 @@ def test_clean_asks_first_and_removes_the_checkpoint_alone(evaluated):
 
     assert done.exit_code == 0, done.output
     gone = before - set(evaluated.rglob("*"))
-    assert [path.name for path in gone] == ["checkpoint.safetensors"]
-    assert bnao("report", evaluated).exit_code in (0, 1)  # what remains is read as before
+    assert {path.name for path in gone} == {"checkpoint.safetensors", "checkpoint-earlier.safetensors"}
+    assert bnao("check", evaluated).exit_code == 0
 
 
 def test_clean_keeps_the_weights_of_the_best_networks(evaluated):
@@ -371,6 +371,7 @@ def test_clean_keeps_the_weights_of_the_best_networks(evaluated):
     done = bnao("clean", ".", "--weights", "--keep", 2, "--yes")
 
     assert done.exit_code == 0, done.output
+    assert bnao("check", evaluated).exit_code == 0
     left = {json.loads(p.with_suffix(".json").read_text())["genotype"] for p in folder.glob("trainings/*.safetensors")}
     assert left == {entry["genotype"] for entry in best}
 
