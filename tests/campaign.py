@@ -444,7 +444,7 @@ class Campaign:
                         return Verdict("same", said)
                 if command.words[0] == "check" and self._right[command][0]["finished"] > json.loads(out)["finished"]:
                     return Verdict("refused", out)  # a folder without its result is one that was stopped, as it says
-                if command.lists:
+                if command.lists or (command.words[0] == "compare" and json.loads(out)["warnings"]):
                     return Verdict("listed", out)
                 edited = (
                     case.damage == "by hand" or place in _OWN or (command.words[0] == "check" and case.file in _SPARE)

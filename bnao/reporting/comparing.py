@@ -170,10 +170,19 @@ def _differing(configs: Sequence[Any]) -> dict[str, list[Any]]:
     return differing
 
 
+def _fingerprint(folder: Path) -> str | None:
+    """Return what identifies the data of a folder; None where its run.json tells of none."""
+    content = read_json(folder / ABOUT)
+    with understanding(folder / ABOUT):
+        return None if content.get("data") is None else str(content["data"]["fingerprint"])
+
+
 def _warnings(folders: Sequence[Path], configs: Sequence[Any]) -> Iterator[str]:
     """Yield why the scores of folders cannot be compared."""
-    data = [read_json(path / ABOUT).get("data") if (path / ABOUT).is_file() else None for path in folders]
-    if len({None if each is None else each["fingerprint"] for each in data}) > 1:
+    lost = next((path for path in folders if not (path / ABOUT).is_file()), None)
+    if lost is not None:
+        yield f"{lost} has no {ABOUT}, so it is not known whether they are of the same data"
+    elif len({_fingerprint(path) for path in folders}) > 1:
         yield "they are of different data, so their scores cannot be compared"
     elif isinstance(configs[0], SearchConfig) and len({(c.data.dev_share, c.data.split_seed) for c in configs}) > 1:
         yield "they are scored on different dev images, so small differences say nothing"
