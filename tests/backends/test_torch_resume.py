@@ -4,67 +4,22 @@ import json
 import os
 import platform
 import signal
-import subprocess
-import sys
 import time
 
-import numpy as np
 import pytest
 
 from bnao.network.state import read_weights
 from bnao.space.spaces import space_named
 from bnao.streams import stream
-from bnao.testing import save_images, small_dataset
+from bnao.testing import save_images
+from tests.killing import LIMIT, contents, events, finish, images_file, kill_after, options, start
 
 pytest.importorskip("torch")
-
-LIMIT = 120  # seconds a search of this size may take at the very most
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    data = small_dataset()
-    path = tmp_path_factory.mktemp("images") / "corners.npz"
-    np.savez(
-        path,
-        x_train=np.concatenate([data.x_train, data.x_dev]),
-        y_train=np.concatenate([data.y_train, data.y_dev]),
-        x_test=data.x_test,
-        y_test=data.y_test,
-    )
-    return path
-
-
-def start(*arguments, command="search"):
-    command = [sys.executable, "-c", "from bnao.cli import main; main()", command, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def options(images, out):
-    chosen = {
-        "data": images, "out": out, "rounds": 2, "pool": 4, "new": 3, "n-seeds": 2, "steps": 12, "channels": 4,
-        "cells": 1, "nodes": 2, "batch-size": 16, "dev-share": 0.3, "controller-epochs": 4,
-        "checkpoint-seconds": 0, "threads": 1, "seed": 3,
-    }  # fmt: skip
-    return [text for name, value in chosen.items() for text in (f"--{name}", value)]
-
-
-def finish(process):
-    out, err = process.communicate(timeout=LIMIT)
-    assert process.returncode == 0, err
-    return out
-
-
-def contents(folder):
-    """Every file's bytes; in the log, all but the seconds."""
-    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != ".lock"}
-    events = [json.loads(line) for line in files.pop("log.jsonl").splitlines()]
-    return files, [{name: value for name, value in event.items() if name != "seconds"} for event in events]
-
-
-def events(folder):
-    log = folder / "log.jsonl"
-    return log.read_bytes().count(b"\n") if log.exists() else 0
+    return images_file(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +32,7 @@ def whole(images, tmp_path_factory):
 @pytest.mark.parametrize("moment", range(3))
 def test_a_search_killed_at_a_random_moment_ends_as_if_it_had_not_been(images, whole, tmp_path, moment):
     at = int(stream(0, "kill", moment).integers(1, events(whole)))
-    process = start(*options(images, tmp_path / "run"))
-    deadline = time.monotonic() + LIMIT
-    while events(tmp_path / "run") < at and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
-
-    process.kill()
-    process.communicate()
+    kill_after(at, start(*options(images, tmp_path / "run")), tmp_path / "run")
     finish(start("--resume", tmp_path / "run"))
 
     assert contents(tmp_path / "run") == contents(whole)
@@ -178,7 +127,7 @@ def test_an_evaluation_killed_within_an_epoch_ends_as_if_it_had_not_been_however
 
     assert 0 < steps < 32 and steps % 8
     assert results(killed) == results(whole)
-    assert len(results(whole)) == 3  # the evaluation, and the training's result and weights
+    assert len(results(whole)) == 4  # the evaluation and its plan, and the training's result and weights
 
 
 def made(folder):
