@@ -41,7 +41,7 @@ PARITY = """
     import json, sys
     from bnao.backends import load
     from bnao.config.proxies import PROXIES
-from bnao.config.settings import NetworkConfig
+    from bnao.config.settings import NetworkConfig
     from bnao.config.studies import ProxiesConfig
     from bnao.evaluation.proxies import zero_cost_scores
     from bnao.space.spaces import SPACES
@@ -53,9 +53,9 @@ from bnao.config.settings import NetworkConfig
         for space in spaces:
             # each has an output that does not end in a norm; else jacob_cov would be of rounding alone, since sums of
             # what a norm gives out depend on no image
-            genotypes = SPACES[space].random_genotypes(1 + (space == "nas-bench-201"), stream(1, "probe"))
+            genotypes = SPACES[space].random_genotypes(2, stream(1, "probe"))[: 1 + (space == "nas-bench-201")]
             network = NetworkConfig(space=space, channels=4, cells=1)
-            config = ProxiesConfig(proxies=",".join(PROXIES), batch=8, seed=3, network=network)
+            config = ProxiesConfig(proxies=tuple(PROXIES), batch=8, seed=3, network=network)
             for number, each in enumerate(zero_cost_scores(genotypes, config, load(backend), small_dataset())):
                 found |= {f"{space} {number} {name}": each.mean(name) for name in PROXIES}
         return found
