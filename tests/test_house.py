@@ -1,6 +1,7 @@
 """What keeps the package light, whole and in order."""
 
 import ast
+import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -25,7 +26,9 @@ def python(code):
 
 
 def test_importing_bnao_and_its_command_line_loads_nothing_heavy():
-    loaded = python("import bnao, bnao.cli, sys; print(*(name.partition('.')[0] for name in sys.modules))").split()
+    # whatever is asked for of it
+    code = "import bnao, bnao.cli, sys; [getattr(bnao, name) for name in bnao.__all__]; "
+    loaded = python(code + "print(*(name.partition('.')[0] for name in sys.modules))").split()
 
     assert "numpy" in loaded
     heavy = {*FRAMEWORKS, "matplotlib", "scipy", "PIL", "rich", "pooch", "safetensors", "hypothesis", "pytest"}
@@ -69,6 +72,27 @@ def test_public_names_are_sorted_and_no_other_is_public():
 
     assert public <= set(bnao.__all__)
     assert len(set(bnao.__all__)) == len(bnao.__all__)
+
+
+def test_public_names_are_loaded_from_where_type_checkers_are_told():
+    told = {}
+    for block in ast.parse((ROOT / "bnao" / "__init__.py").read_text()).body:
+        if isinstance(block, ast.If):
+            for line in block.body:
+                told |= {each.asname or each.name: (line.module, each.name) for each in line.names}
+
+    assert set(told) == set(bnao.__all__) - {"__version__"}
+    for name, (module, own) in told.items():
+        assert getattr(bnao, name) is getattr(importlib.import_module(module), own), name
+
+
+def test_importing_bnao_loads_nothing_until_it_is_asked_for():
+    code = "import sys, bnao; print(*sorted(name for name in sys.modules if name.startswith(('bnao', 'numpy'))))"
+
+    assert python(code).split() == ["bnao", "bnao.version"]
+    with pytest.raises(AttributeError, match="module 'bnao' has no attribute 'sarch'"):
+        _ = bnao.sarch
+    assert bnao.metrics.kendall_tau is bnao.kendall_tau
 
 
 def test_every_public_object_has_a_docstring():
