@@ -5,7 +5,6 @@ import pathlib
 import re
 
 import numpy as np
-import pretend_backend
 import pytest
 from attrs import evolve
 from click.testing import CliRunner
@@ -24,23 +23,13 @@ from bnao.provenance import about_images, keep_about, origin
 from bnao.run import Folder, Run, read_config
 from bnao.searches import prepare_search, resumed_search, run_search
 from bnao.streams import stream
+from tests.commands import workplace  # noqa: F401  # the fixture is used by its name
 
 SEARCH = "search --backend pretend --rounds 2 --pool 12 --new 6 --steps 8 --controller-epochs 3 --quiet --out cli"
 STUDY = (
     "study ranking --backend pretend --genotypes 6 --epochs 1,2 --seeds 2 --alone-epochs 1 --top 2 --resamples 100 "
     "--nodes 2 --quiet --out cli --store cli-store"
 )
-
-
-@pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    """An empty working folder, and a backend that pretends to train."""
-    (tmp_path / "site" / "pretend-1.0.dist-info").mkdir(parents=True)
-    (tmp_path / "site" / "pretend-1.0.dist-info" / "entry_points.txt").write_text(pretend_backend.ENTRY_POINTS)
-    (tmp_path / "site" / "pretend-1.0.dist-info" / "METADATA").write_text("Name: pretend\nVersion: 1.0\n")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
 
 
 def command(line):

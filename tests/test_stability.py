@@ -5,12 +5,9 @@ import pathlib
 import statistics
 
 import numpy as np
-import pretend_backend
 import pytest
-from click.testing import CliRunner
 
 from bnao import backends
-from bnao.cli import main
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.config.stability import StabilityConfig
 from bnao.errors import ConfigError
@@ -26,28 +23,11 @@ from bnao.stability import (
     study_stability,
     t_interval,
 )
+from tests.commands import bnao, workplace  # noqa: F401  # the fixture is used by its name
 
 NETWORK = NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(14, 14, 1))
 SHORT = ("--searches", 2, "--space", "nas-bench-201", "--steps", 4, "--channels", 4, "--evaluate-epochs", 1,
          "--backend", "pretend", "--quiet")  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    site = tmp_path / "site"
-    (site / "pretend-1.0.dist-info").mkdir(parents=True)
-    (site / "pretend-1.0.dist-info" / "entry_points.txt").write_text(pretend_backend.ENTRY_POINTS)
-    (site / "pretend-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: pretend\nVersion: 1.0\n")
-    monkeypatch.syspath_prepend(str(site))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-
-
-def bnao(*arguments):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def entry(method, seed, error):

@@ -15,7 +15,6 @@ import tomllib
 
 import pretend_backend
 import pytest
-from click.testing import CliRunner
 
 from bnao.cli import COMMANDS, main
 from bnao.config.evaluation import EvaluateConfig
@@ -31,17 +30,10 @@ from bnao.space.zoo import published_cell
 from bnao.strategies.rounds import search
 from bnao.streams import stream
 from bnao.testing import save_images
+from tests.commands import bnao, workplace  # noqa: F401  # the fixture is used by its name
 
 KINDS = {"search": SearchConfig, "evaluate": EvaluateConfig}
 HERE = pathlib.Path(__file__).resolve().parents[1]
-
-
-def bnao(*arguments, **settings):
-    """Run a command in this process; the result has exit_code, stdout and stderr."""
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments], **settings)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def refused(code, *arguments):
@@ -63,20 +55,6 @@ def shown(*arguments):
 
 def bytes_and_times(folder):
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    """An empty working folder, and somebody's distribution with two more backends beside bnao."""
-    site = tmp_path / "site"
-    (site / "pretend-1.0.dist-info").mkdir(parents=True)
-    (site / "pretend-1.0.dist-info" / "entry_points.txt").write_text(pretend_backend.ENTRY_POINTS)
-    (site / "pretend-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: pretend\nVersion: 1.0\n")
-    monkeypatch.syspath_prepend(str(site))
-    paths = [str(site), str(HERE), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in paths if path))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
 
 
 @pytest.fixture

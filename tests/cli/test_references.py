@@ -6,26 +6,15 @@ import re
 import subprocess
 import sys
 
-import pretend_backend
 import pytest
 from click.testing import CliRunner
 
 import bnao
 from bnao.cli import main
 from bnao.strategies.result import read_result
+from tests.commands import workplace  # noqa: F401  # the fixture is used by its name
 
 SEARCH = "search --backend pretend --rounds 2 --pool 12 --new 6 --steps 8 --controller-epochs 3 --quiet --out run"
-
-
-@pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    """An empty working folder, and a backend that pretends to train."""
-    (tmp_path / "site" / "pretend-1.0.dist-info").mkdir(parents=True)
-    (tmp_path / "site" / "pretend-1.0.dist-info" / "entry_points.txt").write_text(pretend_backend.ENTRY_POINTS)
-    (tmp_path / "site" / "pretend-1.0.dist-info" / "METADATA").write_text("Name: pretend\nVersion: 1.0\n")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
 
 
 def command(line, code=0):

@@ -9,40 +9,17 @@ import sys
 import time
 import tomllib
 
-import pretend_backend
 import pytest
-from click.testing import CliRunner
 
-from bnao.cli import main
 from bnao.config.settings import ROUND_LEVEL
 from bnao.config.strategies import STEP_LEVEL, section_of
 from bnao.network.state import read_weights
 from bnao.strategies.methods import METHODS
 from bnao.streams import stream
+from tests.commands import bnao, workplace  # noqa: F401  # the fixture is used by its name
 
 HERE = pathlib.Path(__file__).resolve().parents[2]
 QUICK = ("--space", "nas-bench-201", "--channels", 8, "--steps", 10, "--backend", "pretend", "--quiet")
-
-
-@pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    """An empty working folder, and somebody's distribution with two more backends beside bnao."""
-    site = tmp_path / "site"
-    (site / "pretend-1.0.dist-info").mkdir(parents=True)
-    (site / "pretend-1.0.dist-info" / "entry_points.txt").write_text(pretend_backend.ENTRY_POINTS)
-    (site / "pretend-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: pretend\nVersion: 1.0\n")
-    monkeypatch.syspath_prepend(str(site))
-    paths = [str(site), str(HERE), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in paths if path))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-
-
-def bnao(*arguments):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def search(*arguments):
