@@ -7,15 +7,12 @@ prints one JSON line; where the machine does other work too, compare the seconds
 beforehand, as the yardstick's are.
 """
 
-import argparse
-import json
 import resource
 import statistics
 import time
 
 import numpy as np
-from arguments import file, refusals, whole
-from pairs import ratios
+from pairs import ratios, step_command
 
 
 def measure(
@@ -64,24 +61,14 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default, least in (
-        ("channels", 16, 2), ("cells", 2, 1), ("image", 32, 8), ("batch", 64, 2), ("steps", 3, 1), ("seed", 0, 0),
-    ):  # fmt: skip
-        parser.add_argument(f"--{name}", type=whole(least), default=default)
-    parser.add_argument("--backend", default="torch", choices=("torch", "keras"))
-    parser.add_argument("--yardstick", type=file, help="path of naive_darts.py")
-    parser.add_argument("--pairs", type=whole(1), default=3)
-    chosen = vars(parser.parse_args())
-    yardstick, pairs = chosen.pop("yardstick"), chosen.pop("pairs")
-    if yardstick is None:
-        with refusals(parser):
-            print(json.dumps({**measure(**chosen), **chosen}))
-        return
-    options = [text for name, value in chosen.items() for text in (f"--{name}", str(value))]
-    others = [text for name, value in chosen.items() if name != "backend" for text in (f"--{name}", str(value))]
     figures = ("seconds_per_step", "cpu_seconds_per_step", "peak_memory_mib")
-    print(json.dumps({**ratios([__file__, *options], [yardstick, *others], figures, pairs), **chosen}))
+    step_command(
+        __doc__, __file__, measure, "naive_darts.py",
+        sizes={
+            "channels": (16, 2), "cells": (2, 1), "image": (32, 8), "batch": (64, 2), "steps": (3, 1), "seed": (0, 0),
+        },
+        compare=lambda ours, theirs, pairs: ratios(ours, theirs, figures, pairs),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

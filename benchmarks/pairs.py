@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from arguments import file, refusals, whole
 
 
 def run_json(command: Sequence[str]) -> dict[str, float]:
@@ -35,6 +38,42 @@ def ratios(ours: Sequence[str], yardstick: Sequence[str], figures: Sequence[str]
         values = [(own[figure], other[figure]) for own, other in runs]
         found |= {**_medians(figure, values), **_ratios(f"{figure}_", values)}
     return found
+
+
+def step_command(
+    about: str | None,
+    script: str,
+    measure: Callable[..., dict[str, object]],
+    yardstick_name: str,
+    *,
+    sizes: Mapping[str, tuple[int, int]],
+    compare: Callable[[Sequence[str], Sequence[str], int], dict[str, object]],
+) -> None:
+    """Be the command line of a benchmark of a step: print its figures, or the ratios to a yardstick's, as a JSON line.
+
+    Args:
+        about: the script's docstring.
+        script: its path.
+        measure: makes the figures, from the backend and the sizes.
+        yardstick_name: of the script that --yardstick is meant for.
+        sizes: default and least value of each option; the yardstick takes the same.
+        compare: makes the ratios, from both commands and the number of pairs.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, (default, least) in sizes.items():
+        parser.add_argument(f"--{name}", type=whole(least), default=default)
+    parser.add_argument("--backend", default="torch", choices=("torch", "keras"))
+    parser.add_argument("--yardstick", type=file, help=f"path of {yardstick_name}")
+    parser.add_argument("--pairs", type=whole(1), default=3)
+    chosen = vars(parser.parse_args())
+    yardstick, pairs = chosen.pop("yardstick"), chosen.pop("pairs")
+    if yardstick is None:
+        with refusals(parser):
+            print(json.dumps({**measure(**chosen), **chosen}))
+        return
+    options = [text for name, value in chosen.items() for text in (f"--{name}", str(value))]
+    others = [text for name, value in chosen.items() if name != "backend" for text in (f"--{name}", str(value))]
+    print(json.dumps({**compare([script, *options], [yardstick, *others], pairs), **chosen}))
 
 
 def _medians(figure: str, values: Sequence[tuple[float, float]]) -> dict[str, object]:

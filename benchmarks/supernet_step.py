@@ -6,15 +6,12 @@
 prints one JSON line. The genotypes of all steps are distinct random ones, as in the yardstick.
 """
 
-import argparse
-import json
 import resource
 import statistics
 import time
 
 import numpy as np
-from arguments import file, refusals, whole
-from pairs import ratio
+from pairs import ratio, step_command
 
 
 def measure(
@@ -66,24 +63,13 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    sizes = (
-        ("channels", 20, 2), ("cells", 3, 1), ("image", 32, 8), ("batch", 64, 2), ("steps", 16, 1), ("seed", 0, 0),
+    step_command(
+        __doc__, __file__, measure, "naive_supernet.py",
+        sizes={
+            "channels": (20, 2), "cells": (3, 1), "image": (32, 8), "batch": (64, 2), "steps": (16, 1), "seed": (0, 0),
+        },
+        compare=lambda ours, theirs, pairs: ratio(ours, theirs, "seconds_per_step", pairs),
     )  # fmt: skip
-    for name, default, least in sizes:
-        parser.add_argument(f"--{name}", type=whole(least), default=default)
-    parser.add_argument("--backend", default="torch", choices=("torch", "keras"))
-    parser.add_argument("--yardstick", type=file, help="path of naive_supernet.py")
-    parser.add_argument("--pairs", type=whole(1), default=3)
-    chosen = vars(parser.parse_args())
-    yardstick, pairs = chosen.pop("yardstick"), chosen.pop("pairs")
-    if yardstick is None:
-        with refusals(parser):
-            print(json.dumps({**measure(**chosen), **chosen}))
-        return
-    options = [text for name, value in chosen.items() for text in (f"--{name}", str(value))]
-    others = [text for name, value in chosen.items() if name != "backend" for text in (f"--{name}", str(value))]
-    print(json.dumps({**ratio([__file__, *options], [yardstick, *others], "seconds_per_step", pairs), **chosen}))
 
 
 if __name__ == "__main__":
