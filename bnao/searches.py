@@ -110,6 +110,8 @@ def prepare_search(config: SearchConfig, controller_backend: str | None = None) 
     prepared = _prepared(config, controller_backend)
     if isinstance(prepared, PreparedSearch):
         check_start(config, prepared.supernet, prepared.controller)
+    else:
+        prepared.begun.load_weights()
     return prepared
 
 

@@ -12,12 +12,13 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao.config.settings import SHARE_OVER, NetworkConfig, SearchConfig
-from bnao.errors import ConfigError
+from bnao.errors import ConfigError, WeightsError
 from bnao.network.entanglement import centre, kernel_side, larger_kernel
 from bnao.network.parameters import Shapes, shared_place, stand_alone_shapes, supernet_shapes
 from bnao.network.sharing import split_network, split_weights
 from bnao.network.stack import rules, stack
 from bnao.network.state import State
+from bnao.protocols import Scorer
 from bnao.run import read_config
 from bnao.space.genotype import Cell, Genotype, edge_slots
 from bnao.space.spaces import space_named
@@ -161,6 +162,24 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
             f"{network.share_over}; weights can be split, not joined: take {searched.share_over} or what shares less"
         )
     return split_weights(state, supernet_shapes(network), searched.share_over)
+
+
+def load_first_weights(folder: str, supernet: Scorer) -> None:
+    """Let a supernet begin with the weights that a finished search left.
+
+    Args:
+        folder: the finished search's.
+        supernet: of the new search.
+
+    Raises:
+        BnaoError: as ``first_weights``.
+        WeightsError: the finished search's supernet has other images or classes.
+    """
+    state = first_weights(folder, supernet.network)
+    try:
+        supernet.load_state(state)
+    except WeightsError as error:
+        raise WeightsError(f"from_supernet is {folder}, whose supernet has other images or classes: {error}") from None
 
 
 def _left_network(folder: Path, config: SearchConfig) -> NetworkConfig:

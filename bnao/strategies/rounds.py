@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bnao.config.settings import SearchConfig
-from bnao.errors import ConfigError, GenotypeError, WeightsError
+from bnao.errors import ConfigError, GenotypeError
 from bnao.network.size import SIZES, count_multiply_adds, count_parameters
 from bnao.protocols import (
     Choosing,
     Controller,
-    Event,
     HeldOut,
     Listener,
     Measured,
@@ -43,11 +42,12 @@ from bnao.space.spaces import space_named
 from bnao.strategies.candidates import Pool, budgets_text, nearest, within_budgets
 from bnao.strategies.ending import Rerank, final_ranking
 from bnao.strategies.fusion import Fuse
-from bnao.strategies.inheritance import first_weights
+from bnao.strategies.inheritance import load_first_weights
 from bnao.strategies.journal import Journal
 from bnao.strategies.plan import SCORED_AT_ONCE, search_plan
 from bnao.strategies.references import read_genotype
 from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share
+from bnao.strategies.telling import Telling
 from bnao.streams import stream
 from bnao.training import loop
 
@@ -136,8 +136,10 @@ def check_start(config: SearchConfig, supernet: Scorer, controller: Controller) 
     begun.load_weights()
 
 
-class _Search:
+class _Search(Telling):
     """The state of one search: every genotype so far, when it came, its score and its updates."""
+
+    journal: Journal
 
     def __init__(
         self,
@@ -183,8 +185,7 @@ class _Search:
     def result(self, rerank: Rerank | None, fuse: Fuse | None) -> SearchResult:
         config = self.config
         plan = search_plan(config, self.supernet, self.steps, fuses=bool(fuse), reranks=bool(rerank))
-        self.journal.keep_plan(plan)
-        self.listen(plan)
+        self.tell_plan(plan)
         if self.journal.state is not None:
             self.supernet.load_state(self.journal.state)
         elif self.load_weights():
@@ -203,16 +204,7 @@ class _Search:
             self.score(round_index, everything if config.rescore == "all" else fresh)
         ranked, about = final_ranking(self.ranked(), config, self.journal, rerank, fuse, self.tell_event)
         result = SearchResult(self.space.name, config.seed, tuple(ranked), tuple(self.learning), about)
-        self.tell("end", best=str(result.best), score=result.ranked[0].score)
-        self.journal.finish(result.to_json(), self.supernet.state())
-        return result
-
-    def tell(self, kind: str, **values: Any) -> None:
-        self.tell_event({"event": kind, **values})
-
-    def tell_event(self, event: Event) -> None:
-        self.journal.log(event)
-        self.listen(event)
+        return self.finish(result, self.supernet.state())
 
     def alone(self, round_index: int, genotype: Genotype, values: Mapping[str, Any]) -> None:
         """Pass on an epoch of a genotype's own training; the log does without."""
@@ -228,13 +220,7 @@ class _Search:
             return False
         if not self.supernet.epoch_steps:
             raise ConfigError(f"from_supernet is {source}, and no supernet is trained here")
-        state = first_weights(source, self.network)
-        try:
-            self.supernet.load_state(state)
-        except WeightsError as error:
-            raise WeightsError(
-                f"from_supernet is {source}, whose supernet has other images or classes: {error}"
-            ) from None
+        load_first_weights(source, self.supernet)
         return True
 
     def train(self, round_index: int, genotypes: list[Genotype]) -> None:

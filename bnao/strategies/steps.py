@@ -17,7 +17,7 @@ from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError, ProtocolError
 from bnao.network.size import SIZES, count_multiply_adds, count_parameters
-from bnao.protocols import Event, Listener, Outcome, Step, check_provides
+from bnao.protocols import Listener, Outcome, Step, check_provides
 from bnao.provenance import About, keep_about, origin
 from bnao.run import Run, round_off
 from bnao.space.genotype import Genotype
@@ -26,12 +26,13 @@ from bnao.strategies.candidates import budgets_text, within_budgets
 from bnao.strategies.curvature import CurvatureWatch
 from bnao.strategies.ending import Rerank, final_ranking
 from bnao.strategies.fusion import Fuse
-from bnao.strategies.inheritance import first_weights
+from bnao.strategies.inheritance import load_first_weights
 from bnao.strategies.plan import SCORED_AT_ONCE, steps_plan
 from bnao.strategies.result import Ranked, SearchResult, error_of_share
 from bnao.strategies.step_journal import Checkpoint, StepJournal
 from bnao.strategies.step_level import Request, SearchContext, Staged, Strategy
 from bnao.strategies.supply import Supply
+from bnao.strategies.telling import Telling
 from bnao.strategies.watch import Look, Watch
 from bnao.training import loop
 from bnao.training.shared_weights import SharedWeights
@@ -111,14 +112,13 @@ def make_update(
     raise ProtocolError(f"nothing learns at step {step + 1} after {_MOST_TURNS:,} proposals; one of them must")
 
 
-class StepSearch:
-    """One search, once: its supernet, strategy and files; made, it has found out that it can begin.
+class StepSearch(Telling):
+    """One search, once: its supernet, strategy and files; ``load_weights`` finds out whether first weights fit.
 
     Args and errors: as ``search_by_steps``.
     """
 
     journal: StepJournal
-    listen: Listener
 
     def __init__(
         self,
@@ -148,7 +148,6 @@ class StepSearch:
         self.watch = Watch(config.watch, self.space, config.seed)
         self.watch.check(self.strategy, config.strategy)
         self.supernet = make_supernet(self.network_at(0))
-        self.load_weights()
         self.made = 0
         self.scores: dict[Genotype, float] = {}
         self.asked: dict[Genotype, None] = {}
@@ -163,11 +162,12 @@ class StepSearch:
         """Return the network of the supernet that a step trains."""
         return self.strategy.network(step) if isinstance(self.strategy, Staged) else self.network
 
-    def load_weights(self) -> None:
-        """Begin with the weights of ``config.from_supernet``, if there are any."""
+    def load_weights(self) -> bool:
+        """Begin with the weights of ``config.from_supernet``; returns whether there are any."""
         source = self.config.from_supernet
         if source is not None:
-            self.supernet.load_state(first_weights(source, self.supernet.network))
+            load_first_weights(source, self.supernet)
+        return source is not None
 
     def restore(self, last: Checkpoint) -> None:
         """Become what a checkpoint was made of."""
@@ -203,11 +203,10 @@ class StepSearch:
         self.scores = self.journal.scores()
         images = self.supernet.scored_images or 0
         plan = steps_plan(self.config, self.steps, images, reranks=rerank is not None)
-        self.journal.keep_plan(plan)
-        self.listen(plan)
+        self.tell_plan(plan)
         if self.journal.last is not None:
             self.restore(self.journal.last)
-        elif self.config.from_supernet is not None:
+        elif self.load_weights():
             self.checkpoint(0)  # so that resuming needs the other run no more
         self.train()
         ranked, fusion = final_ranking(self.ranked(), self.config, self.journal, rerank, fuse, self.tell_event)
@@ -221,18 +220,7 @@ class StepSearch:
         if self.supernet.network.cells != self.network.cells:
             seen["cells"] = self.supernet.network.cells  # of the last stage, whose weights are left
         result = SearchResult(self.space.name, self.config.seed, tuple(ranked), fusion=fusion, strategy=seen)
-        self.tell("end", best=str(result.best), score=result.ranked[0].score)
-        self.journal.finish(result.to_json(), self.supernet.state())
-        return result
-
-    def tell(self, kind: str, **values: Any) -> None:
-        """Tell an event."""
-        self.tell_event({"event": kind, **values})
-
-    def tell_event(self, event: Event) -> None:
-        """Log an event, and tell it to the listener."""
-        self.journal.log(event)
-        self.listen(event)
+        return self.finish(result, self.supernet.state())
 
     def train(self) -> None:
         """Make the updates that are left, until the strategy's alarms stop it or there are no more."""

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -191,6 +192,19 @@ def test_a_search_begins_with_the_weights_of_another():
 
     weights = [read_weights(pathlib.Path(out, "supernet.safetensors"))[0]["learned"] for out in ("first", "second")]
     assert weights[0] == weights[1] > 0
+
+
+def test_a_search_that_began_with_the_weights_of_another_is_resumed_without_it():
+    search("--strategy", "spos", "--out", "first")
+    search("--strategy", "spos", "--from-supernet", "first", "--out", "second")
+    result = pathlib.Path("second", "result.json")
+    found = result.read_bytes()
+    result.unlink()
+    shutil.rmtree("first")
+
+    bnao("search", "--resume", "second", "--quiet")
+
+    assert result.read_bytes() == found
 
 
 # --- what is refused
