@@ -56,7 +56,7 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "trained": (*_TRAINING, "test_error", "known"),
         "step": (*_SUPERNET, "step", "steps", "loss", "rate", "seconds"),
         "score": (*_SUPERNET, "epochs", "scored", "of"),
-        "supernet": _SUPERNET,
+        "supernet": (*_SUPERNET, "known"),
         "probed": ("genotype", "of"),
         "short_epoch": ("genotype", "of", "seed", "epoch", "epochs", "loss", "rate", "seconds"),
         "short": ("genotype", "of", "seed", "epochs", "error", "known"),

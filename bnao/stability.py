@@ -365,7 +365,7 @@ def _searched(config: SearchConfig, run: Run, name: str, listen: Listener) -> Se
 
 def _evaluated(config: EvaluateConfig, result: SearchResult, run: Run, name: str, listen: Listener) -> list[Evaluation]:
     backend, dataset = backends.load(config.machine.backend), load_dataset(config.data)
-    with Run.of(run.folder / name, config) as own:
+    with Run.join(run.folder / name, config) as own:
         return evaluate([result.best], config, backend, dataset, run=own, listen=listen)
 
 

@@ -9,7 +9,7 @@ import pytest
 from attrs import frozen
 
 from bnao.errors import DivergedError, WriteError
-from bnao.processes import THREADS, Unit, work_ahead
+from bnao.workers import work_ahead
 from bnao.run import Folder
 from tests.cli.commands.test_study import SMALL
 from tests.cli.test_cli import bnao, finished, refused, workplace  # noqa: F401  # the fixtures are used by their names
