@@ -46,7 +46,7 @@ def train_ahead(
     *,
     workers: int | str,
     listen: Listener = lambda event: None,
-) -> Listener:
+) -> None:
     """Train genotypes by several workers, so that ``bnao.evaluate`` with the same arguments finds them trained.
 
     Args:
@@ -55,15 +55,13 @@ def train_ahead(
         workers: as for ``bnao evaluate --workers``: how many processes, or ``ray``, ``ray://HOST:PORT``, ``dask``,
             ``dask://HOST:PORT``.
         listen: is called with the events of all trainings, but for steps; they are in the run's log too.
-
-    Returns:
-        A listener to give ``bnao.evaluate``, so that ``listen`` is called with no end of a training twice.
+            In ``bnao.events.EndsOnce``, it may be given to ``bnao.evaluate`` besides.
 
     Raises:
         BnaoError: as ``bnao.evaluate``; or no workers are where they are said to be.
     """
     work = EvaluationWork(tuple(genotypes), config, backend, dataset, run.folder)
     machine = config.machine
-    return work_ahead(
+    work_ahead(
         work, Workers.parse(workers), listen, threads=machine.threads, gpu=machine.device != "cpu"
     )  # fmt: skip

@@ -53,7 +53,6 @@ class Workers:
 
         Raises:
             ConfigError: it is not one.
-            BnaoError: what it needs is not installed.
         """
         text = str(text)
         if re.fullmatch(r"[1-9]\d{0,3}", text):
@@ -61,10 +60,13 @@ class Workers:
         found = re.fullmatch(r"(ray|dask)(?:://([^\s/]+:\d+))?", text)
         if found is None:
             raise ConfigError(f"workers is {text!r}; it must be {_WANTED}")
-        engine, address = found[1], found[2] or ""
-        if importlib.util.find_spec(_NEEDS[engine]) is None:
-            raise BnaoError(f"workers {text!r} needs {_NEEDS[engine]}: pip install 'bnao[{engine}]'")
-        return cls(engine, address=address)
+        return cls(found[1], address=found[2] or "")
+
+    def check_installed(self) -> None:
+        """Raise BnaoError if what they need is not installed, without loading it."""
+        needed = _NEEDS.get(self.engine)
+        if needed is not None and importlib.util.find_spec(needed) is None:
+            raise BnaoError(f"workers {self.engine!r} need {needed}: pip install 'bnao[{self.engine}]'")
 
     @property
     def alone(self) -> bool:
@@ -87,8 +89,10 @@ class Workers:
             gpu: whether a call may use a GPU; of Ray it then asks for one, if the cluster has any.
 
         Raises:
+            BnaoError: what they need is not installed.
             RunError: no cluster answers there.
         """
+        self.check_installed()
         environment = {name: str(threads) for name in THREADS if name not in os.environ}
         if self.engine == "ray":
             opened = _ray(self.address, shared, threads, environment, gpu)
@@ -258,7 +262,6 @@ class RayExecutor(Executor):
 @contextlib.contextmanager
 def _ray(address: str, shared: Any, threads: int, environment: Mapping[str, str], gpu: bool) -> Iterator[Engine]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # a task that asks for no GPU is not kept from seeing one, and what the driver logs stays its own
     import ray
 
     try:

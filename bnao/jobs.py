@@ -109,11 +109,10 @@ class Job(Generic[T]):
                     return None
                 known = self.known(folder)  # made between the look and the claim
                 value = self._made(folder) if known is None else known
-                # whoever waits for the file that is locked finds another, or none, and then the result
-                folder.remove(lock_name(self.name))
         else:
             value = known
-        for name in self.scraps:
+        # whoever has the lock's file open still finds the result, once it is theirs
+        for name in (*self.scraps, lock_name(self.name)):
             folder.remove(name)
         return Finished(self, value, known=known is not None)
 

@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import platform
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
@@ -45,7 +46,7 @@ class Work(Protocol):
 
 def work_ahead(
     work: Work, workers: Workers, listen: Listener, *, threads: int | None = None, gpu: bool = False
-) -> Listener:
+) -> None:
     """Have the units of some work done by workers, each with its share of the CPUs.
 
     Args:
@@ -55,42 +56,35 @@ def work_ahead(
         threads: of each worker; None: the CPUs divided by the number of processes, or one in a cluster.
         gpu: whether units may use a GPU.
 
-    Returns:
-        A listener for when the results are put together: it passes on what ``listen`` was not called with.
-
     Raises:
         BnaoError: what a unit raised; the other workers are ended, and what they had finished is kept.
     """
     if workers.alone:
-        return listen
+        return
     units = work.units(lambda event: None)
     left = [index for index, unit in enumerate(units) if not unit.is_done()]
-    heard: set[str] = set()
+    if not left:
+        return
     follower = Follower(work.folder)
     for _ in follower.new():
         pass  # of earlier work
+    with workers.engine_for(_Parcel(work, os.getcwd()), workers.threads(threads), gpu=gpu) as engine:
+        running = {engine.submit(attempt_unit, index): index for index in left}
+        elsewhere: list[int] = []
+        while running or elsewhere:
+            elsewhere += _finished(running, units)
+            for event in follower.new():
+                listen(event)
+            for index in [index for index in elsewhere if not _is_claimed(units[index])]:
+                elsewhere.remove(index)
+                if not units[index].is_done():  # who had claimed it was killed
+                    running[engine.submit(attempt_unit, index)] = index
+    for event in follower.new():
+        listen(event)
 
-    def hear() -> None:
-        for event in follower.new():
-            heard.add(_said(event))
-            listen(event)
 
-    if left:
-        with workers.engine_for(_Parcel(work, os.getcwd()), workers.threads(threads), gpu=gpu) as engine:
-            running = {engine.submit(attempt_unit, index): index for index in left}
-            elsewhere: list[int] = []
-            while running or elsewhere:
-                elsewhere += _finished(running, units)
-                hear()
-                for index in list(elsewhere):
-                    unit = units[index]
-                    if unit.is_done():
-                        elsewhere.remove(index)
-                    elif not is_locked(unit.folder.folder / lock_name(unit.name)):  # who had claimed it was killed
-                        elsewhere.remove(index)
-                        running[engine.submit(attempt_unit, index)] = index
-        hear()
-    return lambda event: None if _said(event) in heard else listen(event)
+def _is_claimed(unit: Unit) -> bool:
+    return is_locked(unit.folder.folder / lock_name(unit.name))
 
 
 def _finished(running: dict[Future[Any], int], units: Sequence[Unit]) -> list[int]:
@@ -99,8 +93,11 @@ def _finished(running: dict[Future[Any], int], units: Sequence[Unit]) -> list[in
     Raises:
         BnaoError: what a unit raised, or that its worker was lost again and again.
     """
+    if not running:
+        time.sleep(WAIT)
+        return []
     elsewhere = []
-    for future in wait(running, timeout=WAIT, return_when=FIRST_COMPLETED).done if running else ():
+    for future in wait(running, timeout=WAIT, return_when=FIRST_COMPLETED).done:
         index = running.pop(future)
         try:
             outcome = future.result()
@@ -111,11 +108,6 @@ def _finished(running: dict[Future[Any], int], units: Sequence[Unit]) -> list[in
         if not outcome:
             elsewhere.append(index)
     return elsewhere
-
-
-def _said(event: Event) -> str:
-    """Return what an event says, by whichever process and whenever."""
-    return repr(sorted((name, value) for name, value in event.items() if name != "known"))
 
 
 # --- in a worker

@@ -11,9 +11,10 @@ from bnao.errors import ConfigError
 def _parsed(context: click.Context, parameter: click.Parameter, text: str) -> str:
     """Return the value if it is one; what it needs is found before anything is made."""
     try:
-        Workers.parse(text)
+        workers = Workers.parse(text)
     except ConfigError as error:
         raise click.BadParameter(str(error)) from None
+    workers.check_installed()
     return text
 
 

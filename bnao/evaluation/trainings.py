@@ -20,7 +20,7 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import AUTO, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import RunError, WeightsError
-from bnao.events import Event, phase
+from bnao.events import EndsOnce, Event, phase
 from bnao.files import parse_json
 from bnao.jobs import Job, run_jobs
 from bnao.metrics import Estimate, rank_agreement
@@ -166,6 +166,7 @@ def evaluate(
     if run:
         run.keep_plan(plan)
     listen(plan)
+    listen = EndsOnce(listen)
 
     def tell(event: Event) -> None:
         if run and event["event"] != "step":

@@ -135,12 +135,8 @@ def _standing(folder: Path, kind: str) -> tuple[bool, str]:
         last, place = event, _place(event) or place
     if kind == "evaluation":  # its file is written after each genotype
         with contextlib.suppress(BnaoError):
-            end = {
-                "event": "trained",
-                "genotype": last.get("of"),
-                "repeat": read_config(folder, EvaluateConfig).repeats,
-            }
-            if bool(last) and end.items() <= last.items():
+            content = Folder(folder).known(EVALUATION, lambda content: content["evaluations"]) or ()
+            if len(content) == last.get("of"):
                 return True, ""
     return False, place
 

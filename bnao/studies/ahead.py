@@ -78,7 +78,7 @@ def study_ahead(
     store: Folder | None = None,
     workers: int | str,
     listen: Listener = lambda event: None,
-) -> Listener:
+) -> None:
     """Train by several workers what a study needs, so that ``bnao.study_ranking`` with the same arguments finds it.
 
     Args:
@@ -88,9 +88,7 @@ def study_ahead(
         workers: as for ``bnao study ranking --workers``: how many processes, or ``ray``, ``ray://HOST:PORT``,
             ``dask``, ``dask://HOST:PORT``.
         listen: is called with the events of all of them, but for steps; they are in the study's log too.
-
-    Returns:
-        A listener to give ``bnao.study_ranking``, so that ``listen`` is called with no end of a training twice.
+            In ``bnao.events.EndsOnce``, it may be given to ``bnao.study_ranking`` besides.
 
     Raises:
         BnaoError: as ``bnao.study_ranking``; or no workers are where they are said to be.
@@ -102,6 +100,6 @@ def study_ahead(
         None if store is None else store.folder,
     )  # fmt: skip
     machine = config.machine
-    return work_ahead(
+    work_ahead(
         work, Workers.parse(workers), listen, threads=machine.threads, gpu=machine.device != "cpu"
     )  # fmt: skip

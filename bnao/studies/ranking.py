@@ -21,6 +21,7 @@ from bnao.config.settings import NetworkConfig
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
+from bnao.events import EndsOnce
 from bnao.jobs import Ahead
 from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
@@ -437,6 +438,8 @@ def study_ranking(
         )
     network = dataset.network(config.network)
     space = space_named(network.space, network.nodes)
+
+    listen = EndsOnce(listen)
 
     def tell(kind: str, **values: Any) -> None:
         event = {"event": kind, **values}

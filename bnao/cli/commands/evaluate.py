@@ -49,6 +49,7 @@ from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
 from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
 from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, sized, unreadable
+from bnao.events import EndsOnce
 from bnao.reporting.estimates import estimate_evaluation
 from bnao.run import Run, check_takes, read_config, read_json
 from bnao.space.genotype import Genotype
@@ -279,8 +280,9 @@ def _evaluated(
             following("evaluation") as show,
             tracked(trackers, folder, config, show) as listen,
         ):
-            others = train_ahead(chosen.genotypes, config, backend.name, dataset, run, workers=workers, listen=listen)
-            return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=others)
+            once = EndsOnce(listen)
+            train_ahead(chosen.genotypes, config, backend.name, dataset, run, workers=workers, listen=once)
+            return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=once)
 
 
 # --- the end

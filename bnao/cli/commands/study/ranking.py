@@ -21,6 +21,7 @@ from bnao.config.fields import to_toml
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import load_dataset
 from bnao.errors import RunError
+from bnao.events import EndsOnce
 from bnao.reporting.estimates import estimate_study
 from bnao.run import Folder
 from bnao.space.spaces import space_named
@@ -106,17 +107,18 @@ def _studied(
                     truths=truths, genotypes=given, run=run, store=kept, listen=listen,
                 )  # fmt: skip
             else:
-                others = study_ahead(
+                once = EndsOnce(listen)
+                study_ahead(
                     config, backend.name, dataset, whole,
                     truth=None if truths is None else truths[config.sizes[0]],
                     genotypes=None if given is None else given[config.sizes[0]],
-                    folder=folder, store=kept, workers=workers, listen=listen,
+                    folder=folder, store=kept, workers=workers, listen=once,
                 )  # fmt: skip
                 study = study_ranking(
                     config, backend, dataset, whole,
                     truth=None if truths is None else truths[config.sizes[0]],
                     genotypes=None if given is None else given[config.sizes[0]],
-                    run=run, store=kept, listen=others,
+                    run=run, store=kept, listen=once,
                 )  # fmt: skip
         log.info("counting how far they agree")
     return study
