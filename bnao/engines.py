@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import re
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -305,5 +306,12 @@ def _dask(address: str, shared: Any, threads: int, environment: Mapping[str, str
             client = opened.enter_context(Client(where))
         except (OSError, TimeoutError) as error:
             raise RunError(f"no dask scheduler at {address or 'this machine'}: {error}") from None
-        executor = client.get_executor(pure=False, retries=RETRIES)
-        yield Engine(executor, client.scatter(shared, hash=False))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is large, and sent once
+            # a task, and not scattered data: those would be lost with a worker that is killed
+            kept = client.submit(_same, shared, pure=False, retries=RETRIES)
+        yield Engine(client.get_executor(pure=False, retries=RETRIES), kept)
+
+
+def _same(value: Any) -> Any:
+    return value
