@@ -251,12 +251,15 @@ class RayExecutor(Executor):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = dict(options)
+        self._remote: dict[Callable[..., Any], Any] = {}
 
     def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call a function of a module in a task."""
         import ray
 
-        future: Future[Any] = ray.remote(**self._options)(call).remote(*args, **kwargs).future()
+        if call not in self._remote:
+            self._remote[call] = ray.remote(**self._options)(call)
+        future: Future[Any] = self._remote[call].remote(*args, **kwargs).future()
         return future
 
 
@@ -296,14 +299,11 @@ def _dask(address: str, shared: Any, threads: int, environment: Mapping[str, str
     settings = {"distributed.nanny.pre-spawn-environ": environment}
     with contextlib.ExitStack() as opened, dask.config.set(settings):
         try:
-            where = (
-                f"tcp://{address}"
-                if address
-                else opened.enter_context(
-                    LocalCluster(n_workers=number, threads_per_worker=1, dashboard_address=None, silence_logs=50)
-                )
-            )
-            client = opened.enter_context(Client(where))
+            if address:
+                client = opened.enter_context(Client(f"tcp://{address}"))
+            else:
+                own = LocalCluster(n_workers=number, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+                client = opened.enter_context(Client(opened.enter_context(own)))
         except (OSError, TimeoutError) as error:
             raise RunError(f"no dask scheduler at {address or 'this machine'}: {error}") from None
         with warnings.catch_warnings():

@@ -12,7 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -103,11 +103,23 @@ def _finished(running: dict[Future[Any], int], units: Sequence[Unit]) -> list[in
             outcome = future.result()
         except BnaoError as error:
             raise type(error)(f"{units[index].name}: {error}") from None
+        except Exception as error:
+            if not _is_of_cluster(error):
+                raise
+            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise RunError(f"{units[index].name}: the cluster lost its worker again and again: {why}") from None
         if isinstance(outcome, BnaoError):
             raise outcome
         if not outcome:
             elsewhere.append(index)
     return elsewhere
+
+
+def _is_of_cluster(error: Exception) -> bool:
+    """Return whether an error is of Ray or dask, and not one of the call that they pass on."""
+    kind = type(error)
+    ours = isinstance(error, CancelledError) or kind.__module__.partition(".")[0] in ("ray", "distributed")
+    return ours and not kind.__name__.startswith("RayTaskError")
 
 
 # --- in a worker

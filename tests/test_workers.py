@@ -107,17 +107,21 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 def test_what_another_command_is_doing_is_waited_for_and_taken_up_if_it_ends_without(tmp_path):
     (tmp_path / "units").mkdir()
-    theirs = try_lock(tmp_path / "units" / "0.lock")
+    held = threading.Event()
 
-    def release_after_the_others():
-        while len(results(tmp_path)) < 2:
+    def hold_until_the_others_are_done():
+        theirs = try_lock(tmp_path / "units" / "0.lock")
+        held.set()
+        deadline = time.monotonic() + 120
+        while len(results(tmp_path)) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         theirs.release()
 
-    waiting = threading.Thread(target=release_after_the_others)
-    waiting.start()
+    other = threading.Thread(target=hold_until_the_others_are_done)
+    other.start()
+    held.wait()
     work_ahead(Counting(tmp_path, 3), TWO, nothing)
-    waiting.join()
+    other.join()
 
     assert (tmp_path / "begun.txt").read_text().split()[-1] == "0"
     assert len(results(tmp_path)) == 3
