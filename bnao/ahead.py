@@ -12,7 +12,7 @@ from bnao import backends
 from bnao.config.evaluation import EvaluateConfig
 from bnao.data.dataset import LabelledImages
 from bnao.engines import Workers
-from bnao.evaluation.trainings import planned_trainings, tell_at
+from bnao.evaluation.trainings import evaluation_plan, planned_trainings, tell_at
 from bnao.events import Event, Listener
 from bnao.jobs import Unit
 from bnao.run import Folder, Run
@@ -60,8 +60,14 @@ def train_ahead(
     Raises:
         BnaoError: as ``bnao.evaluate``; or no workers are where they are said to be.
     """
+    chosen = Workers.parse(workers)
+    if chosen.alone:
+        return
+    plan = evaluation_plan(len(genotypes), config, dataset)
+    run.keep_plan(plan)
+    listen(plan)
     work = EvaluationWork(tuple(genotypes), config, backend, dataset, run.folder)
     machine = config.machine
     work_ahead(
-        work, Workers.parse(workers), listen, threads=machine.threads, gpu=machine.device != "cpu"
+        work, chosen, listen, threads=machine.threads, gpu=machine.device != "cpu"
     )  # fmt: skip

@@ -31,6 +31,11 @@ _WANTED = "a number of processes, ray, ray://HOST:PORT, dask or dask://HOST:PORT
 _NEEDS = {"ray": "ray", "dask": "distributed"}
 
 
+def cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @frozen
 class Workers:
     """Who does the work.
@@ -78,7 +83,7 @@ class Workers:
         """Return the threads that each call has: those that are given, or the process's share of the CPUs, or one."""
         if given is not None:
             return given
-        return max(1, (os.cpu_count() or 1) // self.number) if self.engine == "processes" else 1
+        return max(1, cpus() // self.number) if self.engine == "processes" else 1
 
     @contextlib.contextmanager
     def engine_for(self, shared: Any, threads: int, *, gpu: bool = False) -> Iterator[Engine]:
@@ -295,7 +300,7 @@ def _dask(address: str, shared: Any, threads: int, environment: Mapping[str, str
     from distributed import Client, LocalCluster
 
     # of a machine's own cluster each worker takes one call at a time
-    number = max(1, (os.cpu_count() or 1) // threads)
+    number = max(1, cpus() // threads)
     settings = {"distributed.nanny.pre-spawn-environ": environment}
     with contextlib.ExitStack() as opened, dask.config.set(settings):
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bnao.engines import THREADS, Workers
+from bnao.engines import THREADS, Workers, cpus
 from bnao.errors import ConfigError, DivergedError, RunError, WriteError
 from bnao.jobs import Job, run_jobs
 from bnao.locks import try_lock
@@ -66,7 +66,7 @@ def test_the_cpus_are_divided_unless_the_environment_says_otherwise(tmp_path, mo
 
     work_ahead(Counting(tmp_path, 2), TWO, nothing)
 
-    share = str(max(1, (os.cpu_count() or 1) // 2))
+    share = str(max(1, cpus() // 2))
     assert {each["threads"] for each in results(tmp_path)} == {share}
     assert THREADS[0] not in os.environ
 

@@ -159,10 +159,7 @@ def evaluate(
         return []
     if run:
         keep_about(run, origin(about_images(dataset), config.machine, [backend]))
-    steps = stand_alone_epoch_steps(config, dataset.joined())
-    loops = {"genotype": len(genotypes), "repeat": config.repeats, "epoch": config.epochs, "step": steps}
-    counted = {name: (1, count) for name, count in loops.items()}
-    plan = {"event": "plan", "phases": [phase("step", "trained", loops=counted, weight=1.0)]}
+    plan = evaluation_plan(len(genotypes), config, dataset)
     if run:
         run.keep_plan(plan)
     listen(plan)
@@ -187,6 +184,14 @@ def evaluate(
             if run:
                 _keep(evaluations, len(genotypes), config, dataset, run, scores)
     return evaluations
+
+
+def evaluation_plan(genotypes: int, config: EvaluateConfig, dataset: LabelledImages) -> Event:
+    """Return the event that says what the evaluation of so many genotypes will do."""
+    steps = stand_alone_epoch_steps(config, dataset.joined())
+    loops = {"genotype": genotypes, "repeat": config.repeats, "epoch": config.epochs, "step": steps}
+    counted = {name: (1, count) for name, count in loops.items()}
+    return {"event": "plan", "phases": [phase("step", "trained", loops=counted, weight=1.0)]}
 
 
 def _evaluation(

@@ -20,6 +20,7 @@ from bnao.network.size import SIZES
 from bnao.run import Folder
 from bnao.space.genotype import Genotype
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
+from bnao.studies.plan import study_plan
 from bnao.studies.supernets import supernet_trainings
 from bnao.studies.units import study_units
 from bnao.workers import work_ahead
@@ -93,13 +94,18 @@ def study_ahead(
     Raises:
         BnaoError: as ``bnao.study_ranking``; or no workers are where they are said to be.
     """
+    chosen = Workers.parse(workers)
+    if chosen.alone:
+        return
     known = None if truth is None else tuple(truth)
     given = None if genotypes is None else tuple(genotypes)
     work = StudyWork(
         config, backend, dataset, whole if truth is None else None, known, given, folder,
         None if store is None else store.folder,
     )  # fmt: skip
+    ranked = config.genotypes if given is None else len(set(given))
+    listen(study_plan(config, ranked, dataset, work.whole))
     machine = config.machine
     work_ahead(
-        work, Workers.parse(workers), listen, threads=machine.threads, gpu=machine.device != "cpu"
+        work, chosen, listen, threads=machine.threads, gpu=machine.device != "cpu"
     )  # fmt: skip
