@@ -144,7 +144,10 @@ class LatencyModel:
         if content["kind"] != KIND:
             raise ValueError(content["kind"])
         network = NetworkConfig(**content["network"])
-        times = {name: number(content["milliseconds"][name]) for name in term_names(space_named(network.space, network.nodes))}
+        times = {
+            name: number(content["milliseconds"][name])
+            for name in term_names(space_named(network.space, network.nodes))
+        }
         if not all(math.isfinite(each) and each >= 0 for each in times.values()):
             raise ValueError("a time below 0")
         measured = tuple(
@@ -253,6 +256,7 @@ def fit_latency(
     for fold in range(FOLDS):
         held_out = folds == fold
         predicted[held_out] = rows[held_out] @ _relative_fit(rows[~held_out], times[~held_out])
+    predicted = np.round(predicted, _DIGITS)  # so that equal counts are ties
     error, tau = float(np.abs(predicted / times - 1).mean()), defined(kendall_tau(predicted, times))
     fitted = np.round(_relative_fit(rows, times), _DIGITS).tolist()
     return LatencyModel(
