@@ -195,7 +195,7 @@ class SearchResult:
         return frame(rows)
 
     def plot(self) -> Figure:
-        """Plot scores against sizes, and updates against Eq. 4, as a figure of matplotlib.
+        """Plot scores against sizes, updates against Eq. 4, and the front if there is one, as a figure of matplotlib.
 
         Raises:
             BnaoError: matplotlib is not installed.
