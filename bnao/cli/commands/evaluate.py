@@ -249,7 +249,7 @@ class _Chosen:
             top = min(_TOP, len(among))
         if top > len(among):
             whose = str(folder) if front is None else f"the front of {folder}"
-            raise click.UsageError(f"--top is {top}; {whose} has {len(among)} genotypes")
+            raise click.UsageError(f"--top is {top}; {whose} has {len(among)} genotype{'s' * (len(among) > 1)}")
         ranks = {entry.genotype: f"rank {rank}" for rank, entry in enumerate(ranked, start=1)}
         chosen = ranked[:top] if front is None else front.spread(top)
         best = {entry.genotype: ranks[entry.genotype] for entry in chosen}
