@@ -17,7 +17,7 @@ class LatencyConfig:
 
     genotypes: int = setting(100, "Random genotypes to measure and to fit the model on.", least=10, most=100_000)
     seed: int = setting(
-        0, "Random seed of the genotypes, and of the parts of them that test the model.", most=MOST_SEED
+        0, "Random seed of the genotypes, and of the parts of them that test the model.", least=0, most=MOST_SEED
     )
     runtime: str = setting(
         "backend",

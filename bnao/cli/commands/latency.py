@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shlex
 import statistics
 from collections.abc import Sequence
@@ -103,8 +104,7 @@ def command(
         _print_measured(measured, model, as_json)
         return
     assert out is not None
-    if out.exists():
-        raise click.UsageError(f"{out} exists already; name another file with -o")
+    _check_is_free(out)
     seconds, about = _seconds(config)
     with telling(quiet), following("latencies") as listen:
         fitted = measured_model(config, seconds, about, listen=listen)
@@ -113,6 +113,14 @@ def command(
         click.echo(json.dumps({"format": FORMAT, "file": str(out), **fitted.to_json()}))
         return
     click.echo("\n".join(["", *_model_lines(fitted), str(out), _next(fitted, out)]))
+
+
+def _check_is_free(out: Path) -> None:
+    """Refuse, before anything is measured, a file that cannot be written in the end."""
+    if out.exists():
+        raise click.UsageError(f"{out} exists already; name another file with -o")
+    if not os.access(out.parent, os.W_OK):
+        raise click.UsageError(f"cannot write in the folder {out.parent}; name another file with -o")
 
 
 def _seconds(config: LatencyConfig) -> tuple[ForwardSeconds, dict[str, object]]:

@@ -117,6 +117,7 @@ def test_a_report_shows_the_front():
         (("latency", CONVOLUTIONS, "-o", "x.json"), 2, "and not both"),
         (("latency", "-o", "x.json", "--model", "y.json"), 2, "--model is for GENOTYPEs that are measured"),
         (("latency", "-o", "there.json"), 2, "there.json exists already; name another file with -o"),
+        (("latency", "-o", "nowhere/x.json"), 2, "cannot write in the folder nowhere; name another file with -o"),
         (("latency", "-o", "x.json", "--backend", "table"), 2, "backend 'table' computes no network"),
         (("latency", "-o", "x.json", "--genotypes", 5), 2, "genotypes is 5; it must be >= 10"),
         (("latency", "-o", "x.json", "--runtime", "onnxruntime", "--device", "cuda"), 2, "leave out device, precision"),
