@@ -50,6 +50,10 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "plan": ("phases",),
         "probed": ("genotype", "of"),
     },
+    "measure_latencies": {
+        "plan": ("phases",),
+        "timed": ("genotype", "of", "milliseconds"),
+    },
     "study_ranking": {
         "plan": ("supernets", "phases"),
         "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),

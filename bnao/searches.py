@@ -21,6 +21,7 @@ from bnao.evaluation.trainings import short_training
 from bnao.protocols import Backend, Controller, Listener, Scorer
 from bnao.provenance import ABOUT, About, about_images, about_table, check_same_data, origin
 from bnao.run import Run, check_is_free
+from bnao.strategies.costs import search_latency
 from bnao.strategies.ending import Rerank
 from bnao.strategies.journal import add_rounds
 from bnao.strategies.methods import METHODS
@@ -136,7 +137,7 @@ def resumed_search(run: Run, rounds: int | None = None) -> PreparedSearch | Prep
                 "further rounds; start a new run"
             )
         config = evolve(config, rounds=rounds)
-    prepared = _prepared(config, before.get("controller_backend"))
+    prepared = _prepared(config, before.get("controller_backend"), run.folder)
     if before:
         check_same_data(run.folder, before, prepared.about["data"])
     if config.strategy in ROUND_LEVEL:
@@ -171,10 +172,12 @@ def run_search(
         return prepared.search(run, listen)
 
 
-def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedSearch | PreparedStepSearch:
+def _prepared(
+    config: SearchConfig, controller_backend: str | None, folder: Path | None = None
+) -> PreparedSearch | PreparedStepSearch:
     backend = backends.load(config.machine.backend)
     if config.strategy not in ROUND_LEVEL:
-        return _prepared_steps(config, backend, controller_backend)
+        return _prepared_steps(config, backend, controller_backend, folder)
     kind = config.controller.controller
     controller: Controller
     if kind in OF_A_BACKEND:
@@ -195,7 +198,9 @@ def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedS
     return PreparedSearch(config, supernet, controller, rerank, fuse, facts)
 
 
-def _prepared_steps(config: SearchConfig, backend: Backend, controller_backend: str | None) -> PreparedStepSearch:
+def _prepared_steps(
+    config: SearchConfig, backend: Backend, controller_backend: str | None, folder: Path | None
+) -> PreparedStepSearch:
     """Make a search by a strategy that decides at each update; it trains weights that are shared."""
     if controller_backend is not None:
         raise ConfigError(
@@ -227,7 +232,9 @@ def _prepared_steps(config: SearchConfig, backend: Backend, controller_backend: 
 
     return PreparedStepSearch(
         config,
-        StepSearch(config, method.make, make_supernet, dataset, halves=method.halves),
+        StepSearch(
+            config, method.make, make_supernet, dataset, halves=method.halves, latency=search_latency(config, folder)
+        ),
         _rerank(config, backend, dataset) if config.rerank_epochs else None,
         Fuser(config, backend, dataset) if config.rank_by == "fused" else None,
         {**origin(about_images(dataset), config.machine, [backend]), "controller_backend": None},

@@ -24,6 +24,7 @@ from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.evaluation.trainings import TestedNetwork
 from bnao.files import MOST_JSON, file_is_intact, read_regular
 from bnao.logs import LOG, is_event
+from bnao.network.latency import LatencyModel
 from bnao.network.state import read_weights
 from bnao.provenance import ABOUT, STUDY
 from bnao.run import (
@@ -40,6 +41,7 @@ from bnao.run import (
 )
 from bnao.space.spaces import parse_in
 from bnao.stability import StabilityEntry, StabilityStudy
+from bnao.strategies.costs import LATENCY
 from bnao.strategies.journal import (
     CHECKPOINT,
     EARLIER,
@@ -296,6 +298,7 @@ _KNOWN: Mapping[str, Mapping[str, Read]] = {
         rf"round-[1-9]\d{{0,5}}-scores\.json|{re.escape(SCORES)}": _scores,
         "|".join(map(re.escape, (CHECKPOINT, EARLIER, WEIGHTS))): _weights,
         re.escape(RESULT): _result,
+        re.escape(LATENCY): LatencyModel.load,
         re.escape(RERANK): _content(lambda content: [number(it) for it in content["accuracies"].values()]),
         r"(candidates|landmarks)/[^/]+\.checkpoint\.safetensors": _weights,
         r"(candidates|landmarks)/[^/]+\.json": _training,
@@ -379,6 +382,8 @@ def _needed_by_search(config: object, folder: Path, names: set[str], damaged: se
     shares = isinstance(config, SearchConfig) and config.machine.backend != "table" and config.sharing == "weights"
     if shares and finished:
         yield WEIGHTS, f"a finished search has the weights beside {RESULT}"
+    if isinstance(config, SearchConfig) and config.latency is not None and (last or finished):
+        yield LATENCY, "what the search proposes follows from it"
     if shares and scored:
         yield CHECKPOINT, "the next round would be trained from it"
 

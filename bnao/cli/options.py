@@ -100,7 +100,7 @@ class OpenChoice(click.Choice[str]):
         return value if isinstance(value, str) and self.also(value) else super().convert(value, param, ctx)
 
 
-_TYPES: dict[type, click.ParamType[Any]] = {float: click.FLOAT, str: click.STRING, tuple: click.STRING}
+_TYPES: dict[type, click.ParamType[Any]] = {float: click.FLOAT, str: click.STRING}
 
 
 class SettingOption(click.Option):
@@ -123,6 +123,8 @@ class SettingOption(click.Option):
         kind, choices = kinds_of(attribute)[0], attribute.metadata["choices"]
         if kind is bool:
             return None
+        if attribute.metadata["as_text"]:
+            return click.STRING
         if kind is int:
             return WholeNumber(attribute.metadata["words"])
         if attribute.metadata["also"] is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from bnao.cli.event_texts import figures_text
-from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
+from bnao.cli.figures import cost_text, duration, percent, plain_score, plus_minus, printable
 from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
 from bnao.memory import peak_memory
@@ -20,6 +20,7 @@ from bnao.space.genotype import Genotype
 from bnao.stability import StabilityStudy
 from bnao.strategies.balance import Balance, balance
 from bnao.strategies.bias import SizeBias, size_bias
+from bnao.strategies.front import Front
 from bnao.strategies.result import Learning, Ranked, SearchResult
 
 
@@ -59,9 +60,11 @@ def balance_line(found: Balance) -> str:
 
 
 def search_report(result: SearchResult, top: int, *, long: bool = False) -> list[str]:
-    """Return the best genotypes of a search and how they came to be; ``long`` adds their texts."""
-    best = result.ranked[:top]
-    heads = ["rank", "id", "score", "parameters", "multiply-adds", "round"]
+    """Return the best genotypes of a search, or its whole front, and how they came to be; ``long`` adds their texts."""
+    best = result.ranked[:top] if result.front is None else result.front.entries
+    heads = ["rank", "id", "score", "parameters", "multiply-adds"]
+    timed = best[0].latency is not None
+    heads += ["latency"] * timed + ["size"] * (result.front is not None and result.front.cost == "size") + ["round"]
     trained = any(entry.expected_updates for entry in best)
     reranked = any(entry.reranked is not None for entry in best)
     parts = [name for name in best[0].parts if name != "score"]
@@ -75,13 +78,15 @@ def search_report(result: SearchResult, top: int, *, long: bool = False) -> list
             score_text(entry),
             f"{entry.parameters:,}",
             f"{entry.multiply_adds:,}",
-            str(entry.round),
         ]
+        row += [cost_text(entry.latency or 0.0, "latency")] * timed
+        row += [cost_text(entry.size, "size")] * ("size" in heads) + [str(entry.round)]
         row += [f"{entry.updates:,}", f"{entry.expected_updates:,.1f}"] * trained
         row += [percent(math.nan if entry.reranked is None else entry.reranked)] * reranked
         row += part_cells(entry.parts, parts) + ([] if entry.fused is None else [f"{entry.fused:.3f}"])
         rows.append(row)
     lines = [*table(heads, rows), "", *(numbered([entry.genotype for entry in best]) if long else [])]
+    lines += [] if result.front is None else [front_line(result.front, len(result.ranked))]
     if result.strategy is None:
         lines += [pool_line(result), size_line(size_bias(result, top))]
     else:
@@ -90,6 +95,19 @@ def search_report(result: SearchResult, top: int, *, long: bool = False) -> list
     found = balance(result.ranked)
     lines += [] if found is None else [balance_line(found)]
     return [*lines, *learning_lines(result.learning)]
+
+
+def front_line(front: Front, scored: int) -> str:
+    """Return what a search's front is and how large its hypervolume is."""
+    as_share = front.entries[0].standard_error is not None
+    score, most = front.reference
+    named = "" if front.cost == "latency" else f" {front.cost}"
+    return (
+        f"front: {len(front.entries)} of {scored:,} genotypes, which no other matches in score at as low a cost "
+        f"({front.cost}); hypervolume {front.hypervolume:.6g} against score {plain_score(score, as_share)} and "
+        f"{cost_text(most, front.cost)}{named}: the best score within a budget is "
+        f"{plain_score(front.mean_best, as_share)} on average over budgets up to there"
+    )
 
 
 def strategy_lines(seen: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,8 @@ from bnao.config.bounds import (
     MOST_THREADS,
     MOST_UNITS,
 )
-from bnao.config.fields import section, setting, told
+from bnao.config.costs import FRONT_COSTS, check_costs
+from bnao.config.fields import duration, section, setting, told
 from bnao.config.plugins import is_own_space
 from bnao.config.proxies import zero_cost_scores
 from bnao.config.strategies import STEP_LEVEL, gradient
@@ -389,7 +390,7 @@ class SearchConfig:
         "by a budget of updates (budget, Eq. 2).",
         choices=tuple(SAMPLERS),
     )
-    size: str = setting("live-parameters", SIZE_HELP, choices=SIZE_NAMES)
+    size: str = setting("live-parameters", SIZE_HELP, choices=(*SIZE_NAMES, "latency"))
     distinct: str = setting("text", DISTINCT_HELP, choices=DISTINCT)
     alpha: float = setting(
         1.0,
@@ -416,6 +417,14 @@ class SearchConfig:
     )
     max_multiply_adds: int | None = setting(
         None, "Search only genotypes with at most this many multiply-adds.", least=1, most=MOST_COUNT
+    )
+    max_latency: float | None = duration("Search only genotypes of at most this latency, by the model of --latency.")
+    latency: str | None = setting(None, "Latency model: a file that bnao latency wrote.")
+    pareto: str | None = setting(
+        None,
+        "Search for a Pareto front of score and this cost in place of one ranking; size is the search's --size, or a "
+        "table's column.",
+        choices=FRONT_COSTS,
     )
     top: int = setting(5, "Number of genotypes in the final table.", least=1, most=MOST_GENOTYPES)
     rerank_epochs: int = setting(
@@ -466,6 +475,7 @@ class SearchConfig:
         if self.score != "accuracy" and (self.sharing == "none" or self.machine.backend == "table"):
             scores = "stand-alone trainings have accuracies" if self.sharing == "none" else "a table has its own scores"
             raise ConfigError(f"score is {self.score}, and {scores}; it must be accuracy")
+        check_costs(self, ROUND_LEVEL)
         if 0 < self.landmarks < LEAST_LANDMARKS:
             raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
         if self.rank_by == "score" and self.landmarks:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bnao.config.settings import SearchConfig
 from bnao.errors import ConfigError, GenotypeError
-from bnao.network.size import SIZES, count_multiply_adds, count_parameters
+from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.protocols import (
     Choosing,
     Controller,
@@ -40,13 +40,15 @@ from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
 from bnao.strategies.candidates import Pool, budgets_text, nearest, within_budgets
+from bnao.strategies.costs import Weighing, best_first, cost, keep_latency, search_latency
 from bnao.strategies.ending import Rerank, final_ranking
+from bnao.strategies.front import Front
 from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import load_first_weights
 from bnao.strategies.journal import Journal
 from bnao.strategies.plan import SCORED_AT_ONCE, search_plan
 from bnao.strategies.references import read_genotype
-from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share
+from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share, with_latencies
 from bnao.strategies.telling import Telling
 from bnao.streams import stream
 from bnao.training import loop
@@ -122,6 +124,7 @@ def search(
     begun = _Search(config, supernet, controller, run, size, listen)
     if run is not None:
         keep_about(run, about or origin(None, config.machine))
+        keep_latency(begun.latency, run)
     return begun.result(rerank, fuse)
 
 
@@ -177,6 +180,11 @@ class _Search(Telling):
         self.scores: dict[Genotype, float] = {}
         self.updates: Counter[Genotype] = Counter()
         self.expected: defaultdict[Genotype, float] = defaultdict(float)
+        self.latency = search_latency(config, None if run is None else run.folder)
+        # what a front weighs against the score
+        self.weighed = None if config.pareto is None else self.cost
+        if self.weighed is not None and isinstance(controller, Weighing):
+            controller.weigh(self.weighed)
         # what the controller says of each round's pool
         self.predicted: dict[int, tuple[Mapping[Genotype, float], HeldOut | None]] = {}
         self.learning: list[Learning] = []
@@ -203,7 +211,8 @@ class _Search(Telling):
             # new weights make last round's scores stale, so by default the whole pool is scored again
             self.score(round_index, everything if config.rescore == "all" else fresh)
         ranked, about = final_ranking(self.ranked(), config, self.journal, rerank, fuse, self.tell_event)
-        result = SearchResult(self.space.name, config.seed, tuple(ranked), tuple(self.learning), about)
+        front = None if config.pareto is None else Front.of(ranked, config.pareto)
+        result = SearchResult(self.space.name, config.seed, tuple(ranked), tuple(self.learning), about, front=front)
         return self.finish(result, self.supernet.state())
 
     def alone(self, round_index: int, genotype: Genotype, values: Mapping[str, Any]) -> None:
@@ -345,7 +354,7 @@ class _Search(Telling):
         lines = read_lines(path, self.space, read_genotype)
         places = {genotype: where for where, genotype in reversed(lines)}
         given = list(dict.fromkeys(genotype for _, genotype in lines))
-        barred = list(itertools.compress(given, ~within_budgets(given, self.config, self.network)))
+        barred = list(itertools.compress(given, ~self.within(given)))
         if barred:
             raise ConfigError(
                 f"{places[barred[0]]}: the genotype does not keep the budget ({budgets_text(self.config)})"
@@ -373,7 +382,7 @@ class _Search(Telling):
         held_out = self.controller.held_out() if isinstance(self.controller, Measured) else None
         if held_out is not None:
             self.tell("measured", round=round_index, **attrs.asdict(held_out))
-        seeds = [known[index] for index in np.argsort(-scores, kind="stable")[: config.n_seeds]]
+        seeds = [known[index] for index in best_first(scores, known, self.weighed)[: config.n_seeds]]
         candidates = self.supernet.candidates
         # a table of the whole space has whatever is proposed
         if candidates is None or len(candidates) == self.space.genotypes:
@@ -403,7 +412,7 @@ class _Search(Telling):
             genotype not in self.born
             and distinct_key(genotype, self.config.distinct) not in self.keys
             and bool(self.space.passes_on([genotype])[0])
-            and bool(within_budgets([genotype], self.config, self.network)[0])
+            and bool(self.within([genotype])[0])
         )
 
     def random(self, n: int, round_index: int, barred: Sequence[Genotype] = ()) -> list[Genotype]:
@@ -427,7 +436,7 @@ class _Search(Telling):
                     n, rng, exclude=[*self.born, *barred, *chosen], distinct=self.config.distinct
                 )
                 looked_at += n
-                chosen += itertools.compress(some, within_budgets(some, self.config, self.network))
+                chosen += itertools.compress(some, self.within(some))
                 if looked_at > _TRIES * n and len(chosen) < n:
                     raise ConfigError(
                         f"only {len(chosen)} of {looked_at:,} random genotypes keep the budget "
@@ -445,7 +454,7 @@ class _Search(Telling):
         distinct = self.config.distinct
         known = self.keys | {distinct_key(genotype, distinct) for genotype in barred}
         left = [genotype for genotype in candidates if distinct_key(genotype, distinct) not in known]
-        return list(itertools.compress(left, within_budgets(left, self.config, self.network)))
+        return list(itertools.compress(left, self.within(left)))
 
     # --- sizes and the ranking
 
@@ -454,16 +463,27 @@ class _Search(Telling):
         if self.size is not None:
             return np.asarray(self.size(genotypes), dtype=np.float64)
         known = self.supernet.sizes(genotypes)
-        return known if known is not None else SIZES[self.config.size](genotypes, self.network).astype(np.float64)
+        return known if known is not None else cost(self.config.size, genotypes, self.network, self.latency)
+
+    def cost(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
+        """Return what a search for a front weighs against the score."""
+        name = self.config.pareto
+        assert name is not None
+        return self.sizes(genotypes) if name == "size" else cost(name, genotypes, self.network, self.latency)
+
+    def within(self, genotypes: Sequence[Genotype]) -> NDArray[np.bool_]:
+        """Return which genotypes keep the budgets."""
+        return within_budgets(genotypes, self.config, self.network, self.latency)
 
     def ranked(self) -> list[Ranked]:
         """Every scored genotype, best first."""
         order = sorted(self.scores, key=lambda genotype: -self.scores[genotype])
         counts = (self.sizes(order), count_parameters(order, self.network), count_multiply_adds(order, self.network))
-        return [
+        entries = [
             Ranked(
                 genotype, self.scores[genotype], error_of_share(self.scores[genotype], self.images), size, weights,
                 products, self.born[genotype] + 1, self.updates[genotype], round_off(self.expected[genotype]),
             )
             for genotype, size, weights, products in zip(order, *(each.tolist() for each in counts), strict=True)
         ]  # fmt: skip
+        return with_latencies(entries, self.latency)

@@ -12,6 +12,7 @@ from bnao.backends.torch.machine import device_memory, devices, prepare
 from bnao.backends.torch.probe import TorchProbe
 from bnao.backends.torch.standalone import TorchStandAlone
 from bnao.backends.torch.supernet import TorchSupernet
+from bnao.backends.torch.timing import forward_seconds
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
@@ -62,6 +63,19 @@ class TorchBackend:
     def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> TorchProbe:
         """Return one genotype's untrained network, for zero-cost scores."""
         return TorchProbe(genotype, network, machine, seed)
+
+    def forward_seconds(
+        self,
+        genotype: Genotype,
+        network: NetworkConfig,
+        machine: MachineConfig,
+        *,
+        batch: int,
+        warm_up: int,
+        repetitions: int,
+    ) -> list[float]:
+        """Return the seconds of some forward passes of one genotype's untrained network."""
+        return forward_seconds(genotype, network, machine, batch=batch, warm_up=warm_up, repetitions=repetitions)
 
     def logits(self, trained: Trained) -> Logits:
         """Return what a trained network computes."""

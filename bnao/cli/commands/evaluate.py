@@ -71,7 +71,11 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
 @click.argument("targets", nargs=-1, metavar="GENOTYPE... | RUN")
 @layer_options(EvaluateConfig)
 @file_option
-@click.option("--top", type=click.IntRange(min=1), help=f"With RUN: number of its best genotypes.  [default: {_TOP}]")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    help=f"With RUN: number of its best genotypes, or of members that span its front.  [default: {_TOP}]",
+)
 @click.option(
     "--random", "n_random", metavar="N", type=click.IntRange(min=1),
     help="With RUN: number of random genotypes of its first pool, trained for comparison.",
@@ -239,12 +243,17 @@ class _Chosen:
         """
         if not (folder / SEARCH_RESULT).is_file():
             raise RunError(f"{folder} is not finished; resume with: bnao search --resume {shlex.quote(str(folder))}")
-        ranked = read_result(folder).ranked
+        result = read_result(folder)
+        ranked, front = result.ranked, result.front
+        among = ranked if front is None else front.entries
         if top is None:
-            top = min(_TOP, len(ranked))
-        if top > len(ranked):
-            raise click.UsageError(f"--top is {top}; {folder} has {len(ranked)} genotypes")
-        best = {entry.genotype: f"rank {rank}" for rank, entry in enumerate(ranked[:top], start=1)}
+            top = min(_TOP, len(among))
+        if top > len(among):
+            whose = str(folder) if front is None else f"the front of {folder}"
+            raise click.UsageError(f"--top is {top}; {whose} has {len(among)} genotype{'s' * (len(among) > 1)}")
+        ranks = {entry.genotype: f"rank {rank}" for rank, entry in enumerate(ranked, start=1)}
+        chosen = ranked[:top] if front is None else front.spread(top)
+        best = {entry.genotype: ranks[entry.genotype] for entry in chosen}
         random = random_of_first_pool(folder, n_random, seed) if n_random else ()
         sources = dict(best)
         for genotype in random:
