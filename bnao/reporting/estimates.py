@@ -31,6 +31,7 @@ from bnao.sampler import proportional_probabilities
 from bnao.searches import PreparedStepSearch, prepare_search
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
+from bnao.strategies.plan import scored_in_round
 from bnao.streams import stream
 from bnao.studies.supernets import supernet_config
 from bnao.studies.truth import alone_config
@@ -242,10 +243,7 @@ def _nearest(pool: Sequence[Genotype], sizes: Any, wanted: float) -> Genotype:
 def _supernet(config: SearchConfig, supernet: Scorer, usual: Genotype) -> list[Work]:
     """Return a search's steps and scores."""
     steps = config.rounds * (config.steps or config.epochs * supernet.epoch_steps)
-    scored = sum(
-        config.pool + at * config.new if config.rescore == "all" else (config.new if at else config.pool)
-        for at in range(config.rounds)
-    )
+    scored = sum(scored_in_round(config, number) for number in range(1, config.rounds + 1))
     step = _step(supernet, usual)
     return [Work("supernet", steps, "step", step), Work("scores", scored, "genotype", _score(supernet, usual))]
 

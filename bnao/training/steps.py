@@ -62,16 +62,19 @@ def supernet_steps(
     """Yield the steps of a round, from ``start`` on.
 
     The learning rate's cosine and drop path's progress span the round and restart with the next one, as in the
-    authors' runs; the cosine may restart after a split too. Batches and the masks' draws go on over all rounds.
+    authors' runs, unless ``config.training.span`` is the search; the cosine may restart after a split too. Batches and
+    the masks' draws go on over all rounds.
     """
     training, steps = config.training, len(drawn)
+    spans_all = training.span == "search"
     batch = min(training.batch_size, len(dataset.y_train))
     for step in range(start, steps):
         whole = round_index * steps + step
         rate = supernet_rate(training, step, steps, round_index, config.rounds)
         images, labels = train_batch(dataset, whole, batch, config.seed, config.data)
         keep = training.drop_path_keep
-        masks = path_masks(network, config.seed, whole, keep, len(labels), place=step, places=steps)
+        place, places = (whole, config.rounds * steps) if spans_all else (step, steps)
+        masks = path_masks(network, config.seed, whole, keep, len(labels), place=place, places=places)
         index = int(drawn[step])
         yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
 
@@ -134,7 +137,9 @@ def stand_alone_steps(
         for step, (images, labels) in zip(steps, batches, strict=True):
             rate = stand_alone_rate(training, step, epoch_steps, config.epochs)
             keep = training.drop_path_keep
-            masks = path_masks(network, seed, step, keep, len(labels), place=step, places=growing)
+            masks = path_masks(
+                network, seed, step, keep, len(labels), place=step, places=growing, depth=training.drop_path_depth
+            )
             if masks is not None:
                 masks[undropped] = 1
             dropout = None

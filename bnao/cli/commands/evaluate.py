@@ -27,6 +27,7 @@ from bnao.cli.options import (
     given_settings,
     layer_options,
     options_of,
+    recipe_option,
     report_options,
 )
 from bnao.cli.processes import processes_option
@@ -69,6 +70,7 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
 @click.command("evaluate", cls=SectionedCommand, params=options_of(EvaluateConfig, "Evaluation", without=_WITHOUT))
 @click.argument("targets", nargs=-1, metavar="GENOTYPE... | RUN")
 @layer_options(EvaluateConfig)
+@recipe_option
 @file_option
 @click.option("--top", type=click.IntRange(min=1), help=f"With RUN: number of its best genotypes.  [default: {_TOP}]")
 @click.option(
@@ -90,6 +92,7 @@ def command(
     context: click.Context,
     targets: tuple[str, ...],
     preset_name: str | None,
+    recipe: str | None,
     config_file: Path | None,
     show_config: bool,
     file: Path | None,
@@ -103,32 +106,33 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train genotypes from scratch with the paper's recipe, and test them.
+    """Train genotypes from scratch, by the paper's recipe or another, and test them.
 
     Each GENOTYPE is in any notation that bnao show reads, in quotes, or the name of a published cell (bnao zoo). Given
     the folder of a finished RUN of bnao search instead, its best genotypes are trained on its images; so are single
     genotypes of it, named RUN:1 (by rank) or RUN:3f9a (by the first digits of the id). Below, "default" is the paper's
-    setting and "quick" that of the preset quick. The default preset is quick, that of the RUN if one is given, and
-    imagenet with --dataset imagenet.
+    setting and "quick" that of the preset quick. The default preset is quick, that of the RUN if one is given, paper
+    with --recipe, and imagenet with --dataset imagenet.
     """
     run, named = searched(targets, file)
     nothing = run is not None or (show_config and not targets and file is None)
     given = Given(()) if nothing else Given.of(targets, file)
     if run is None:
         _refuse_of_run(top, n_random)
-        usual = _usual_preset(context, DEFAULT_PRESET)
+        usual = _usual_preset(context, recipe, DEFAULT_PRESET)
         config = configured(
             context, EvaluateConfig, preset_name, config_file,
-            usual_preset=usual, below=lambda base: given.settings(),
+            usual_preset=usual, recipe=recipe, below=lambda base: given.settings(),
         )  # fmt: skip
     else:
         if named:
             _refuse_of_run(top, n_random)
         of_run = read_config(run, SearchConfig)
-        usual = _usual_preset(context, of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET)
+        of_preset = of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET
+        usual = _usual_preset(context, recipe, of_preset)
         config = configured(
             context, EvaluateConfig, preset_name, config_file,
-            usual_preset=usual, below=lambda base: _settings_of_run(of_run, base),
+            usual_preset=usual, recipe=recipe, below=lambda base: _settings_of_run(of_run, base),
         )  # fmt: skip
     if show_config:
         click.echo(to_toml(config), nl=False)
@@ -150,10 +154,12 @@ def command(
     _print(done, chosen, folder, as_json, long, Spent.since(start))
 
 
-def _usual_preset(context: click.Context, otherwise: str) -> str:
-    """Return the preset where none is named: that of the data set, if it has one."""
+def _usual_preset(context: click.Context, recipe: str | None, otherwise: str) -> str:
+    """Return the preset where none is named: that of the data set, if it has one, or of a recipe's images."""
     dataset = given_settings(context).get("data", {}).get("dataset")
-    return dataset if dataset in PRESETS[EvaluateConfig] else otherwise
+    if dataset in PRESETS[EvaluateConfig]:
+        return str(dataset)
+    return otherwise if recipe is None else "paper"
 
 
 def _refuse_of_run(top: int | None, n_random: int | None) -> None:
