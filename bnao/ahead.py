@@ -10,7 +10,8 @@ from attrs import frozen
 from bnao import backends
 from bnao.config.evaluation import EvaluateConfig
 from bnao.data.dataset import LabelledImages
-from bnao.evaluation.trainings import sized, training_of
+from bnao.evaluation.sizing import ONE_SPACE, Spaces, sized
+from bnao.evaluation.trainings import training_of
 from bnao.events import Event, Listener
 from bnao.processes import Unit, work_ahead
 from bnao.run import Folder, Run
@@ -27,6 +28,7 @@ class EvaluationWork:
     backend: str
     dataset: LabelledImages
     folder: Path
+    spaces: Spaces
 
     def units(self, tell: Callable[[Event], None]) -> list[Unit]:
         """Return a unit a training, in the order in which an evaluation makes them."""
@@ -35,7 +37,7 @@ class EvaluationWork:
         supernet = None if config.from_supernet is None else SupernetWeights.of(config.from_supernet, config.network)
         units = []
         for index, (genotype, own) in enumerate(
-            zip(self.genotypes, sized(config, self.genotypes, self.dataset), strict=True)
+            zip(self.genotypes, sized(config, self.genotypes, self.dataset, self.spaces), strict=True)
         ):
             start = None if supernet is None else supernet.inherited(genotype, self.dataset.network(own.network))
             for repeat in range(config.repeats):
@@ -62,12 +64,13 @@ def train_ahead(
     run: Run,
     *,
     processes: int,
+    spaces: Spaces = ONE_SPACE,
     listen: Listener = lambda event: None,
 ) -> None:
     """Train genotypes in several processes, so that ``bnao.evaluate`` with the same arguments finds them trained.
 
     Args:
-        genotypes, config, dataset, run: as for ``bnao.evaluate``.
+        genotypes, config, dataset, run, spaces: as for ``bnao.evaluate``.
         backend: its name.
         processes: how many at once.
         listen: is called with an event an epoch, of any training; they are in the run's log too.
@@ -80,5 +83,5 @@ def train_ahead(
         run.log(event)
         listen(event)
 
-    work = EvaluationWork(tuple(genotypes), config, backend, dataset, run.folder)
+    work = EvaluationWork(tuple(genotypes), config, backend, dataset, run.folder, dict(spaces))
     work_ahead(work, processes, tell, threads=config.machine.threads)

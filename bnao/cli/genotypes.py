@@ -66,6 +66,23 @@ class Given:
         """
         return [self._read(where, text, space).genotype for where, text in self.texts]
 
+    def in_spaces(self, usual: SearchSpace) -> dict[Genotype, SearchSpace]:
+        """Return the genotypes, each once, with their spaces: that which its text names, else the usual one.
+
+        Raises:
+            GenotypeError: one is not a genotype of its space; its argument or its file and line are named.
+        """
+        found = {}
+        for where, text in self.texts:
+            try:
+                reading = read_genotype(text)
+            except GenotypeError:
+                reading = None
+            if reading is None or not reading.told:
+                reading = self._read(where, text, usual)
+            found.setdefault(reading.genotype, reading.space)
+        return found
+
     def readings(self, space: SearchSpace | None) -> list[Reading]:
         """Read the genotypes with their spaces: each of its own, where None is asked for and its text names one."""
         return [self._read(where, text, space) for where, text in self.texts]

@@ -49,8 +49,8 @@ class StandAloneTrainingConfig:
     )
     drop_path_depth: str = setting(
         "linear",
-        "Drop path: edges are dropped the more often the deeper their cell lies (linear, as NAO and ENAS do), or equally "
-        "often in every cell (constant, as DARTS does).",
+        "Drop path: edges are dropped the more often the deeper their cell lies (linear, as NAO and ENAS do), or "
+        "equally often in every cell (constant, as DARTS does).",
         choices=("linear", "constant"),
     )
     dropout_keep: float = setting(

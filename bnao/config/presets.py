@@ -209,7 +209,9 @@ def recipe_settings(config: type, name: str) -> Settings:
     0.7
     """
     if config is not EvaluateConfig:
-        raise ConfigError(f"recipe is {name!r}; recipes are for stand-alone training, that is for a bnao.EvaluateConfig")
+        raise ConfigError(
+            f"recipe is {name!r}; recipes are for stand-alone training, that is for a bnao.EvaluateConfig"
+        )
     if name not in RECIPES:
         raise ConfigError(f"no recipe {name!r}; there is {', '.join(RECIPES)}")
     return {"recipe": name, **RECIPES[name]}

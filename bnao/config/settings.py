@@ -411,8 +411,8 @@ class SearchConfig:
     )
     rescore: str = setting(
         "all",
-        "Genotypes scored in each round: all so far (all), the newest (new), or those that the supernet was trained on, "
-        "after which all others are out of the search (trained).",
+        "Genotypes scored in each round: all so far (all), the newest (new), or those that the supernet was trained on "
+        "(trained), after which all others are out of the search.",
         choices=("all", "new", "trained"),
     )
     max_parameters: int | None = setting(

@@ -18,12 +18,13 @@ from bnao.classification import class_errors, label_ranks
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import AUTO, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
-from bnao.errors import WeightsError
+from bnao.errors import ConfigError, WeightsError
+from bnao.evaluation.sizing import ONE_SPACE, Spaces, sized
 from bnao.events import phase
 from bnao.files import parse_json
 from bnao.jobs import Job
 from bnao.metrics import Estimate, rank_agreement
-from bnao.network.size import count_multiply_adds, count_parameters, within_budget
+from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training
 from bnao.protocols import Backend, Listener, StandAlone, Step
@@ -53,6 +54,7 @@ class Evaluation:
             Empty where a training was tested before bnao kept them.
         channels: of the first cells, where they were chosen for this genotype.
         unreadable: the files that were left out of its trainings and tests, and why.
+        space: the search space whose rules its network has, with its nodes, where an evaluation is of several spaces.
         inherited: what its network had of a supernet when its trainings began; None where they began at random.
 
     >>> from bnao.space.spaces import SPACES
@@ -72,6 +74,7 @@ class Evaluation:
     unreadable: Mapping[str, str] = field(factory=dict, hash=False)
     inherited: Inheritance | None = field(default=None, eq=False, repr=False)
     class_errors: tuple[float | None, ...] = field(default=(), repr=False)
+    space: str | None = None
 
     @property
     def mean(self) -> float:
@@ -94,6 +97,7 @@ class Evaluation:
         return {
             "genotype": str(self.genotype),
             "id": self.genotype.id,
+            **({} if self.space is None else {"space": self.space}),
             "test_error": self.mean,
             "standard_deviation": None if math.isnan(self.deviation) else self.deviation,
             "test_errors": list(self.test_errors),
@@ -106,19 +110,6 @@ class Evaluation:
         }
 
 
-def sized(config: EvaluateConfig, genotypes: Sequence[Genotype], dataset: LabelledImages) -> list[EvaluateConfig]:
-    """Return the settings of each genotype's trainings, in which its network keeps the budget of multiply-adds.
-
-    Raises:
-        ConfigError: a network cannot; see ``bnao.network.size.within_budget``.
-    """
-    network = dataset.network(config.network)
-    if network.channels != AUTO and config.max_multiply_adds is None:
-        return [config] * len(genotypes)
-    own = [within_budget(genotype, network, config.max_multiply_adds).channels for genotype in genotypes]
-    return [evolve(config, network=evolve(config.network, channels=channels)) for channels in own]
-
-
 def evaluate(
     genotypes: Sequence[Genotype],
     config: EvaluateConfig,
@@ -127,6 +118,7 @@ def evaluate(
     *,
     run: Run | None = None,
     scores: Mapping[Genotype, float] | None = None,
+    spaces: Spaces = ONE_SPACE,
     listen: Listener = lambda event: None,
 ) -> list[Evaluation]:
     """Train each genotype's own network ``config.repeats`` times and test it.
@@ -141,6 +133,7 @@ def evaluate(
         run: a folder for weights and results. What it holds of finished trainings is not done again, and a
             training that was killed resumes from its last checkpoint. None: nothing is kept.
         scores: one-shot scores of the genotypes; with them the folder also gets the rank agreement.
+        spaces: those of genotypes that are not of the space in ``config.network``.
         listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
@@ -156,6 +149,11 @@ def evaluate(
     """
     if not genotypes:
         return []
+    if spaces and config.from_supernet is not None:
+        raise ConfigError(
+            f"from_supernet is {config.from_supernet}, a supernet of one space, and the genotypes are of several; "
+            f"evaluate those of its space alone"
+        )
     if run:
         keep_about(run, origin(about_images(dataset), config.machine, [backend]))
     whole = dataset.joined()
@@ -168,7 +166,7 @@ def evaluate(
     if run:
         run.keep_plan(plan)
     listen(plan)
-    for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset), strict=True)):
+    for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset, spaces), strict=True)):
         tests = []
         network = dataset.network(own.network)
         inherited = None if supernet is None else supernet.inherited(genotype, network)
@@ -195,6 +193,7 @@ def evaluate(
                 {path: reason for test in tests for path, reason in test.unreadable.items()},
                 inherited,
                 _class_means([test.class_errors for test in tests]),
+                network.space if spaces else None,
             )
         )
         if run:

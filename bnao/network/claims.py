@@ -6,7 +6,8 @@ from attrs import frozen
 
 from bnao.config.settings import NetworkConfig
 from bnao.network.size import count_multiply_adds, count_parameters
-from bnao.space.zoo import Claim, Published
+from bnao.space.genotype import Genotype
+from bnao.space.zoo import Claim, Published, zoo
 
 
 @frozen
@@ -37,6 +38,25 @@ class Counted:
             return None
         unit = 1 if self.claim.parameters >= 100 else 0.1
         return abs(self.parameters / 1e6 - self.claim.parameters) <= unit / 2
+
+
+def claim_about(genotype: Genotype, network: NetworkConfig) -> tuple[Published, Claim | None] | None:
+    """Return the published cell that a genotype is, and what was claimed of it on such images; None if it is none.
+
+    Among several claims that of a network of the same channels and cells is taken, else the first.
+
+    >>> from bnao.space.zoo import published_cell
+    >>> entry, claim = claim_about(published_cell("DARTS_V2").genotype, NetworkConfig(channels=8, cells=1))
+    >>> entry.name, claim.error, claim.parameters
+    ('DARTS_V2', 2.76, 3.3)
+    """
+    data = "imagenet" if network.network == "imagenet" else "cifar10"
+    for entry in zoo():
+        if entry.genotype == genotype:
+            claims = [claim for claim in entry.claims if claim.data == data]
+            same = [claim for claim in claims if (claim.channels, claim.cells) == (network.channels, network.cells)]
+            return entry, next(iter([*same, *claims]), None)
+    return None
 
 
 def count_claims(entry: Published) -> list[Counted]:

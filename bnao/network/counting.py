@@ -37,7 +37,9 @@ class _Counter:
         if not name.startswith(f"{_PLACE}."):
             raise _error(self._operation, f"names a parameter {name!r}; it must begin with the name it is given")
         if self.shapes.setdefault(name, shape) != shape:
-            raise _error(self._operation, f"has two parameters called {name.removeprefix(_PLACE)[1:]!r} of other shapes")
+            raise _error(
+                self._operation, f"has two parameters called {name.removeprefix(_PLACE)[1:]!r} of other shapes"
+            )
 
     def convolution(
         self,
@@ -129,7 +131,9 @@ def own_parts(operation: Operation) -> tuple[str, ...]:
     """
     once, twice = (_walked(operation, 8, (9, 8), stride).shapes for stride in (1, 2))
     if once != twice:
-        differ = sorted(name.removeprefix(f"{_PLACE}.") for name in set(once.items()) ^ set(twice.items()) for name in name[:1])
+        differ = sorted(
+            name.removeprefix(f"{_PLACE}.") for name in set(once.items()) ^ set(twice.items()) for name in name[:1]
+        )
         raise _error(operation, f"has other parameters at stride 2 than at stride 1 ({', '.join(differ)})")
     return tuple(name.removeprefix(f"{_PLACE}.") for name in once)
 
@@ -148,4 +152,8 @@ def own_count(operation: Operation, channels: int, size: tuple[int, int], stride
     >>> [own_count(operation, 4, (8, 8), 2, multiply_adds) for multiply_adds in (False, True)]
     [144, 2304]
     """
-    return _walked(operation, channels, size, stride).multiply_adds if multiply_adds else own_parameters(operation, channels)
+    return (
+        _walked(operation, channels, size, stride).multiply_adds
+        if multiply_adds
+        else own_parameters(operation, channels)
+    )

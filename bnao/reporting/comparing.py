@@ -150,7 +150,7 @@ def _of_evaluation(folder: Path) -> Iterator[Scored]:
     with understanding(folder / EVALUATION):
         for entry in content["evaluations"]:
             genotype, sizes = (
-                parse_in(space, entry["genotype"]),
+                parse_in(entry.get("space", space), entry["genotype"]),
                 (int(entry["parameters"]), int(entry["multiply_adds"])),
             )
             yield Scored(folder, genotype, 1 - float(entry["test_error"]), *sizes)

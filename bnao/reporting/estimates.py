@@ -21,7 +21,8 @@ from bnao.config.settings import SearchConfig
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset, LabelledImages, load_dataset
 from bnao.evaluation.fused import Fuser
-from bnao.evaluation.trainings import short_config, sized
+from bnao.evaluation.sizing import ONE_SPACE, Spaces, sized
+from bnao.evaluation.trainings import short_config
 from bnao.events import Event
 from bnao.memory import peak_memory
 from bnao.network.size import count_multiply_adds, count_parameters
@@ -178,14 +179,16 @@ def _step_search(prepared: PreparedStepSearch, backend: Backend, dataset: Datase
     return _costs(works, backend, disk, ("scores at the end are left out: nobody knows how many",))
 
 
-def estimate_evaluation(config: EvaluateConfig, genotypes: Sequence[Genotype], dataset: LabelledImages) -> Costs:
+def estimate_evaluation(
+    config: EvaluateConfig, genotypes: Sequence[Genotype], dataset: LabelledImages, spaces: Spaces = ONE_SPACE
+) -> Costs:
     """Measure what training these genotypes alone costs: steps of the largest, the others in proportion.
 
     Raises:
         BnaoError: as ``bnao.evaluate``.
     """
     backend = backends.load(config.machine.backend)
-    own = sized(config, genotypes, dataset)
+    own = sized(config, genotypes, dataset, spaces)
     networks = [dataset.network(each.network) for each in own]
     work = np.array([count_multiply_adds(g, n) for g, n in zip(genotypes, networks, strict=True)], dtype=np.float64)
     weights = [4 * count_parameters(g, n) for g, n in zip(genotypes, networks, strict=True)]

@@ -37,7 +37,9 @@ def evaluation_report(folder: Path) -> Report:
     config, content = read_config(folder, EvaluateConfig), read_json(folder / RESULT)
     with understanding(folder / RESULT):
         entries: list[Entry] = content["evaluations"]
-        genotypes = {entry["id"]: parse_in(config.network.space, entry["genotype"]) for entry in entries}
+        genotypes = {
+            entry["id"]: parse_in(entry.get("space", config.network.space), entry["genotype"]) for entry in entries
+        }
         scores = _scores_of(folder.resolve().parent, genotypes)
         best = min(entries, key=lambda entry: float(entry["test_error"]))
         data = data_text(about_of(folder))

@@ -54,8 +54,8 @@ class Operation:
             )
         if not callable(self.walk):
             raise SpaceError(
-                f"operation {self.name!r} has the walk {self.walk!r}; it must be a function of layers, x, name, channels "
-                f"and stride"
+                f"operation {self.name!r} has the walk {self.walk!r}; it must be a function of layers, x, name, "
+                f"channels and stride"
             )
 
 

@@ -63,7 +63,8 @@ def _checked(space: SearchSpace, name: str) -> SearchSpace:
             raise SpaceError(f"space {name!r} has an operation of its own called {operation!r}, as one of bnao's is")
         if own is None and operation not in OPERATIONS:
             raise SpaceError(
-                f"space {name!r} has the operation {operation!r}; there is {', '.join(OPERATIONS)}, and any bnao.Operation"
+                f"space {name!r} has the operation {operation!r}; there is {', '.join(OPERATIONS)}, and any "
+                f"bnao.Operation"
             )
     if len(set(space.operations)) < len(space.operations) or len(space.operations) < 2:
         raise SpaceError(

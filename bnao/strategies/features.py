@@ -113,7 +113,9 @@ class _Cells:
     @property
     def weights(self) -> Floats:
         """Weights of the live operations, shape (n,)."""
-        held = np.array([cost_of(operation, False).weights(_CHANNELS) for operation in self.space.operations], dtype=np.float64)
+        held = np.array(
+            [cost_of(operation, False).weights(_CHANNELS) for operation in self.space.operations], dtype=np.float64
+        )
         weights: Floats = np.where(self.live, held[self.codes[..., 1]], 0).sum(1)
         return weights
 

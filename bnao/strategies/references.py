@@ -55,7 +55,8 @@ class Reference:
             GenotypeError: it has no such genotype, or several.
         """
         genotypes, space = genotypes_in(self.folder)
-        return Reading(_chosen(self, genotypes), space, told=True)
+        chosen = _chosen(self, genotypes)
+        return Reading(chosen, _spaces_in(self.folder).get(chosen, space), told=True)
 
 
 def reference(text: str) -> Reference | None:
@@ -121,7 +122,9 @@ def genotypes_in(folder: Path) -> tuple[list[Genotype], SearchSpace]:
         network = read_config(folder, EvaluateConfig).network
         content = read_json(folder / EVALUATION)
         with understanding(folder / EVALUATION):
-            genotypes = [parse_in(network.space, entry["genotype"]) for entry in content["evaluations"]]
+            genotypes = [
+                parse_in(entry.get("space", network.space), entry["genotype"]) for entry in content["evaluations"]
+            ]
         return genotypes, space_named(network.space, network.nodes)
     if (folder / STUDY).is_file():
         content = read_json(folder / STUDY)
@@ -134,6 +137,17 @@ def genotypes_in(folder: Path) -> tuple[list[Genotype], SearchSpace]:
         f"{folder} has no {SEARCH}, {EVALUATION} or {STUDY}; genotypes are named by the folder of a finished search, "
         f"of an evaluation or of a ranking study"
     )
+
+
+def _spaces_in(folder: Path) -> dict[Genotype, SearchSpace]:
+    """Return the spaces of the genotypes of an evaluation that is of several; nothing of another folder."""
+    if (folder / SEARCH).is_file() or not (folder / EVALUATION).is_file():
+        return {}
+    content = read_json(folder / EVALUATION)
+    with understanding(folder / EVALUATION):
+        told = [(entry["space"], entry["genotype"]) for entry in content["evaluations"] if "space" in entry]
+        genotypes = [(name, parse_in(name, text)) for name, text in told]
+    return {genotype: space_named(name, len(genotype.normal.nodes)) for name, genotype in genotypes}
 
 
 def _chosen(wanted: Reference, genotypes: Sequence[Genotype]) -> Genotype:

@@ -222,7 +222,9 @@ def _operated(
     """What an edge makes of its source; a layer's output is multiplied by a factor, if there is one."""
     source, operation = edge.source, edge.operation
     if own := own_operation(operation):
-        output = own.walk(WalkedLayers(operations, layers, path), states[source], place, states[source].shape[1], stride)
+        output = own.walk(
+            WalkedLayers(operations, layers, path), states[source], place, states[source].shape[1], stride
+        )
         return output if factor is None else output * factor
     if operation == "skip_connect":
         if stride == 1:

@@ -13,13 +13,13 @@ from typing import Any
 
 import attrs
 import click
-from attrs import frozen
+from attrs import field, frozen
 
 from bnao import backends
 from bnao.ahead import train_ahead
 from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.folders import dated_folder
-from bnao.cli.genotypes import Given, file_option, long_option, searched, show_command
+from bnao.cli.genotypes import Given, file_option, long_option, searched, show_command, space_asked_for
 from bnao.cli.options import (
     DEFAULT_PRESET,
     SectionedCommand,
@@ -49,11 +49,14 @@ from bnao.config.settings import STREAMED, SearchConfig
 from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
 from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
-from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, sized, unreadable
+from bnao.evaluation.sizing import sized
+from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, unreadable
+from bnao.network.claims import claim_about
 from bnao.reporting.estimates import estimate_evaluation
 from bnao.run import Run, check_takes, read_config, read_json
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import space_named
+from bnao.space.spaces import SearchSpace, space_named
+from bnao.space.zoo import Claim, Published
 from bnao.strategies.inheritance import SupernetWeights
 from bnao.strategies.journal import RESULT as SEARCH_RESULT
 from bnao.strategies.references import Reference
@@ -139,19 +142,23 @@ def command(
         return
     if run is None:
         space = space_named(config.network.space, config.network.nodes)
-        chosen = _Chosen.given(given.genotypes(space))
+        asked = space_asked_for(given_settings(context).get("network", {}))
+        if asked is None:
+            chosen = _Chosen.of_spaces(given.in_spaces(space), space, len(given.texts))
+        else:
+            chosen = _Chosen.given(given.genotypes(space))
         folder = dated_folder("evaluate-<when>") if out is None else out
     else:
         chosen = _Chosen.named(run, named) if named else _Chosen.of_run(run, top, n_random or 0, config.seed)
         folder = run / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
     if estimate:
         dataset = stand_alone_images(config.data, config.machine.workers)
-        show_costs(estimate_evaluation(config, chosen.genotypes, dataset), as_json)
+        show_costs(estimate_evaluation(config, chosen.genotypes, dataset, chosen.spaces), as_json)
         return
     start = time.monotonic()
     with telling(quiet):
         done = _evaluated(config, chosen, folder, processes, trackers)
-    _print(done, chosen, folder, as_json, long, Spent.since(start))
+    _print(done, config, chosen, folder, as_json, long, Spent.since(start))
 
 
 def _usual_preset(context: click.Context, recipe: str | None, otherwise: str) -> str:
@@ -207,6 +214,7 @@ class _Chosen:
         as_share: whether scores are shares of images.
         top: how many of the first ones are a run's best, in its order.
         random: the random ones of a run's first pool, some of which may be among its best.
+        spaces: those of genotypes that are not of the space of the settings.
     """
 
     genotypes: tuple[Genotype, ...]
@@ -215,14 +223,27 @@ class _Chosen:
     as_share: bool = True
     top: int = 0
     random: tuple[Genotype, ...] = ()
+    spaces: Mapping[Genotype, SearchSpace] = field(factory=dict)
 
     @classmethod
     def given(cls, genotypes: Sequence[Genotype]) -> _Chosen:
         """Return genotypes that come from no run."""
         once = tuple(dict.fromkeys(genotypes))
-        if len(once) < len(genotypes):
-            click.echo(f"of {len(genotypes)} genotypes {len(once)} differ; each of these is trained once", err=True)
+        _tell_of_repeated(len(genotypes), len(once))
         return cls(once)
+
+    @classmethod
+    def of_spaces(cls, spaces: Mapping[Genotype, SearchSpace], usual: SearchSpace, number: int) -> _Chosen:
+        """Return genotypes that come from no run, with their spaces where these differ.
+
+        Args:
+            spaces: of each genotype.
+            usual: the space of the settings.
+            number: of texts that were given.
+        """
+        _tell_of_repeated(number, len(spaces))
+        own = {(space.name, space.nodes) for space in spaces.values()}
+        return cls(tuple(spaces), spaces=spaces if own != {(usual.name, usual.nodes)} else {})
 
     @classmethod
     def named(cls, folder: Path, references: Sequence[Reference]) -> _Chosen:
@@ -259,6 +280,11 @@ class _Chosen:
         return cls(tuple(sources), tuple(sources.values()), scores, as_share, top, random)
 
 
+def _tell_of_repeated(given: int, different: int) -> None:
+    if different < given:
+        click.echo(f"of {given} genotypes {different} differ; each of these is trained once", err=True)
+
+
 # --- the evaluation itself
 
 
@@ -268,10 +294,10 @@ def _evaluated(
     check_takes(folder, config)
     space = space_named(config.network.space, config.network.nodes)
     for genotype in chosen.genotypes:
-        space.check(genotype)
+        chosen.spaces.get(genotype, space).check(genotype)
     backend = backends.load(config.machine.backend)
     dataset = stand_alone_images(config.data, config.machine.workers)
-    own = sized(config, chosen.genotypes, dataset)
+    own = sized(config, chosen.genotypes, dataset, chosen.spaces)
     # made once for nothing, so that what a backend cannot do is found before there is a folder
     backend.stand_alone(chosen.genotypes[0], own[0], dataset, seed=config.seed)
     if config.from_supernet is not None:  # likewise
@@ -287,27 +313,53 @@ def _evaluated(
         ):
             if processes > 1:
                 train_ahead(
-                    chosen.genotypes, config, backend.name, dataset, run, processes=processes, listen=listen
+                    chosen.genotypes, config, backend.name, dataset, run,
+                    processes=processes, spaces=chosen.spaces, listen=listen,
                 )  # fmt: skip
-            return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=listen)
+            return evaluate(
+                chosen.genotypes, config, backend, dataset,
+                run=run, scores=chosen.scores, spaces=chosen.spaces, listen=listen,
+            )  # fmt: skip
 
 
 # --- the end
 
 
-def _print(done: Sequence[Evaluation], chosen: _Chosen, folder: Path, as_json: bool, long: bool, spent: Spent) -> None:
+def _claims(done: Sequence[Evaluation], config: EvaluateConfig) -> list[tuple[Published, Claim | None] | None]:
+    """Return the published cells that the genotypes are; nothing where fewer than two are."""
+    found = [claim_about(evaluation.genotype, config.network) for evaluation in done]
+    return found if sum(each is not None for each in found) > 1 else []
+
+
+def _print(
+    done: Sequence[Evaluation],
+    config: EvaluateConfig,
+    chosen: _Chosen,
+    folder: Path,
+    as_json: bool,
+    long: bool,
+    spent: Spent,
+) -> None:
     """Print test errors, the agreement with the one-shot scores, and the best beside random ones."""
     beside = _beside_random(done, chosen)
+    claims = _claims(done, config)
     if as_json:
         content = read_json(folder / RESULT)
         for entry, evaluation in zip(content["evaluations"], done, strict=True):
             if chosen.scores is not None:
                 entry["one_shot_score"] = chosen.scores.get(evaluation.genotype)
+        for entry, known in zip(content["evaluations"], claims, strict=False):
+            if known is not None:
+                entry["published"] = {"cell": known[0].name, "claim": known[1] and attrs.asdict(known[1])}
         if beside is not None:
             content["against_random"] = {**attrs.asdict(beside), "gain": beside.gain and beside.gain.to_entry()}
         click.echo(json.dumps({"run": str(folder), **spent.to_json(), **content}))
         return
-    lines = ["", *evaluation_report(done, chosen.sources, chosen.scores, as_share=chosen.as_share, long=long), ""]
+    lines = [
+        "",
+        *evaluation_report(done, chosen.sources, chosen.scores, as_share=chosen.as_share, long=long, claims=claims),
+        "",
+    ]
     left_out = unreadable(done)
     if left_out:
         lines.append(left_out_line(left_out, RESULT))
