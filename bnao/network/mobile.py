@@ -1,7 +1,7 @@
 """Networks that are not made of cells, which Table 5 sets beside: their size, counted along their layers.
 
-Sources: *MobileNets*, Howard et al., arXiv 1704.04861, Table 1; *MobileNetV2*, Sandler et al., arXiv 1801.04381, Table 2;
-*MnasNet*, Tan et al., arXiv 1807.11626, Fig. 7 (MnasNet-A1).
+Sources: *MobileNets*, Howard et al., arXiv 1704.04861, Table 1; *MobileNetV2*, Sandler et al., arXiv 1801.04381,
+Table 2; *MnasNet*, Tan et al., arXiv 1807.11626, Fig. 7 (MnasNet-A1).
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _mobilenet_v1(count: _Count) -> None:
 
 
 def _blocks(count: _Count, rows: tuple[tuple[int, int, int, int, int, bool], ...]) -> None:
-    """Count blocks in rows of (expansion, channels, times, first stride, kernel, whether they squeeze), and the head."""
+    """Count the stem, rows of (expansion, channels, times, first stride, kernel, squeezes) of blocks, and the head."""
     count.convolution(32, 3, 2)
     for expansion, channels, times, stride, kernel, squeezes in rows:
         for index in range(times):

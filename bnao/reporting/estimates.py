@@ -168,15 +168,52 @@ def _step_search(prepared: PreparedStepSearch, backend: Backend, dataset: Datase
     with contextlib.suppress(_EnoughError):
         prepared.search(listen=listen)
     each = statistics.median(seconds[1:] or seconds)
-    works = [Work("updates", sum(planned), "step", each)]
+    works = _updates(config, sum(planned), each)
+    supernet = prepared.begun.supernet
+    space = space_named(config.network.space, config.network.nodes)
+    (some,) = space.random_genotypes(1, stream(config.seed, "estimate"))
+    works.append(Work("scores", _scored_at_end(config), "genotype", _score(supernet, some)))
+    if config.strategy == "enas":
+        works.append(_rewards(config, works[-1], supernet, sum(planned)))
     if config.rerank_epochs:
-        space = space_named(config.network.space, config.network.nodes)
-        (some,) = space.random_genotypes(1, stream(config.seed, "estimate"))
         alone = short_config(config, config.rerank_epochs)
         works.append(_alone("trainings to rank again", some, alone, backend, dataset, config.top))
-    weights = _bytes(without_momenta(prepared.begun.supernet.state()))
-    disk = 3 * weights + _LINE * sum(planned)
-    return _costs(works, backend, disk, ("scores at the end are left out: nobody knows how many",))
+    disk = 3 * _bytes(without_momenta(supernet.state())) + _LINE * sum(planned)
+    notes = (
+        ("memory is that of the first stage; later ones are scaled from it",) if config.strategy == "p-darts" else ()
+    )
+    return _costs(works, backend, disk, notes)
+
+
+def _updates(config: SearchConfig, steps: int, each: float) -> list[Work]:
+    """Return the updates of a search; of P-DARTS those of each stage, by its cells and its operations."""
+    if config.strategy != "p-darts":
+        return [Work("updates", steps, "step", each)]
+    operations = len(space_named(config.network.space, config.network.nodes).operations)
+    left = operations, *(min(kept, operations) for kept in config.p_darts.kept)
+    work = [(3 * depth + 2) * kept for depth, kept in zip(config.p_darts.depths, left, strict=True)]
+    ends = [steps * stage // len(work) for stage in range(len(work) + 1)]
+    return [
+        Work(f"updates of stage {stage + 1}", ends[stage + 1] - ends[stage], "step", each * here / work[0])
+        for stage, here in enumerate(work)
+    ]
+
+
+def _scored_at_end(config: SearchConfig) -> int:
+    """Return how many genotypes a search that decides at each update scores at most, when it has trained."""
+    if config.strategy in ("spos", "fairnas"):
+        evolution = config.spos if config.strategy == "spos" else config.fairnas
+        return evolution.population * evolution.generations
+    return max(config.top, config.enas.candidates) if config.strategy == "enas" else config.top
+
+
+def _rewards(config: SearchConfig, score: Work, supernet: Scorer, steps: int) -> Work:
+    """Return the rewards of ENAS' policy: each of a genotype drawn, on one dev batch of those of a score."""
+    epochs = max(1, round(steps / supernet.epoch_steps))
+    images = supernet.scored_images or config.training.batch_size
+    share = min(1.0, config.training.batch_size / images)
+    number = epochs * config.enas.policy_steps * config.enas.policy_samples
+    return Work("rewards of the policy", number, "genotype", score.seconds_each * share)
 
 
 def estimate_evaluation(
