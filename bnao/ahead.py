@@ -13,6 +13,7 @@ from bnao.data.dataset import LabelledImages
 from bnao.evaluation.sizing import ONE_SPACE, Spaces, sized
 from bnao.evaluation.trainings import training_of
 from bnao.events import Event, Listener
+from bnao.network.mobile import Trainable
 from bnao.processes import Unit, work_ahead
 from bnao.run import Folder, Run
 from bnao.space.genotype import Genotype
@@ -23,7 +24,7 @@ from bnao.strategies.inheritance import SupernetWeights
 class EvaluationWork:
     """The trainings of an evaluation; see ``bnao.evaluate`` for what the attributes are."""
 
-    genotypes: tuple[Genotype, ...]
+    genotypes: tuple[Trainable, ...]
     config: EvaluateConfig
     backend: str
     dataset: LabelledImages
@@ -39,7 +40,9 @@ class EvaluationWork:
         for index, (genotype, own) in enumerate(
             zip(self.genotypes, sized(config, self.genotypes, self.dataset, self.spaces), strict=True)
         ):
-            start = None if supernet is None else supernet.inherited(genotype, self.dataset.network(own.network))
+            start = None
+            if supernet is not None and isinstance(genotype, Genotype):
+                start = supernet.inherited(genotype, self.dataset.network(own.network))
             for repeat in range(config.repeats):
                 place = {"genotype": index + 1, "of": len(self.genotypes), "repeat": repeat + 1}
                 training = training_of(genotype, config, own, backend, whole, repeat=repeat, folder=folder, start=start)
@@ -57,7 +60,7 @@ def _unit(name: str, is_done: Callable[[Folder], bool], compute: Callable[[Folde
 
 
 def train_ahead(
-    genotypes: Sequence[Genotype],
+    genotypes: Sequence[Trainable],
     config: EvaluateConfig,
     backend: str,
     dataset: LabelledImages,

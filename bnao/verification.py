@@ -23,6 +23,7 @@ from bnao.errors import BnaoError, ConfigError, RunError, WeightsError
 from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.evaluation.trainings import TestedNetwork
 from bnao.files import MOST_JSON, file_is_intact, read_regular
+from bnao.network.mobile import read_trainable
 from bnao.network.state import read_weights
 from bnao.provenance import ABOUT, STUDY
 from bnao.run import (
@@ -396,7 +397,7 @@ def _needed_by_evaluation(
     yield LOG, "an evaluation has events"
     with understanding(folder / EVALUATION):
         for entry in read_json(folder / EVALUATION)["evaluations"]:
-            digest = parse_in(entry.get("space", config.network.space), entry["genotype"]).digest
+            digest = read_trainable(entry.get("space", config.network.space), entry["genotype"]).digest
             for repeat in range(len(entry["test_errors"])):
                 yield f"trainings/{digest}-seed-{config.seed + repeat}.json", f"{EVALUATION} is made of it"
 

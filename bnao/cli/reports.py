@@ -17,7 +17,7 @@ from bnao.evaluation.trainings import Evaluation
 from bnao.memory import peak_memory
 from bnao.metrics import Estimate, kendall_tau
 from bnao.space.genotype import Genotype
-from bnao.space.zoo import Claim, Published
+from bnao.space.zoo import Claim
 from bnao.stability import StabilityStudy
 from bnao.strategies.balance import Balance, balance
 from bnao.strategies.bias import SizeBias, size_bias
@@ -282,7 +282,7 @@ def evaluation_report(
     *,
     as_share: bool = True,
     long: bool = False,
-    claims: Sequence[tuple[Published, Claim | None] | None] = (),
+    claims: Sequence[tuple[str, Claim | None] | None] = (),
 ) -> list[str]:
     """Return a table of stand-alone test errors, one line per genotype.
 
@@ -292,14 +292,14 @@ def evaluation_report(
         scores: one-shot scores.
         as_share: whether scores are shares of images, printed in percent.
         long: whether the genotypes' texts follow the table.
-        claims: the published cell that each genotype is, with what was claimed of it; empty: nothing is said of that.
+        claims: the published name of each genotype, with what was claimed of it; empty: nothing is said of that.
     """
     first = evaluations[0]
     repeated = f" (mean {plus_minus()} sd, repeats)" if len(first.test_errors) > 1 else ""
     heads = ["", "id", f"test error{repeated}", *["top-5 error"] * bool(first.top5_errors)]
     heads += [*["C"] * (first.channels is not None), "parameters", "multiply-adds"]
     heads += (["one-shot score"] if scores else []) + (["from"] if sources else [])
-    heads += ["published cell", "its claim"] if claims else []
+    heads += ["published", "its claim"] if claims else []
     rows = []
     for number, done in enumerate(evaluations):
         row = [
@@ -314,22 +314,22 @@ def evaluation_report(
         row += [sources[number]] if sources else []
         row += _claim_cells(claims[number]) if claims else []
         rows.append(row)
-    lines = [*table(heads, rows, left=["from", "published cell", "its claim"])]
+    lines = [*table(heads, rows, left=["from", "published", "its claim"])]
     if long:
         lines += ["", *numbered([done.genotype for done in evaluations])[:-1]]
     inherited = [f"{at:>4}  {done.inherited}" for at, done in enumerate(evaluations, start=1) if done.inherited]
     return [*lines, *([""] if inherited else []), *inherited]
 
 
-def _claim_cells(known: tuple[Published, Claim | None] | None) -> list[str]:
+def _claim_cells(known: tuple[str, Claim | None] | None) -> list[str]:
     """Return the name of a published cell, and its claimed error and size."""
     if known is None:
         return ["-", "-"]
-    entry, claim = known
+    name, claim = known
     if claim is None:
-        return [entry.name, "-"]
+        return [name, "-"]
     size = "" if claim.parameters is None else f", {claim.parameters:g} M"
-    return [entry.name, f"{claim.error:.2f} %{size}"]
+    return [name, f"{claim.error:.2f} %{size}"]
 
 
 def agreement_lines(

@@ -19,12 +19,12 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import AUTO, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import ConfigError, WeightsError
-from bnao.evaluation.sizing import ONE_SPACE, Spaces, sized
+from bnao.evaluation.sizing import ONE_SPACE, Spaces, counts, sized
 from bnao.events import phase
 from bnao.files import parse_json
 from bnao.jobs import Job
 from bnao.metrics import Estimate, rank_agreement
-from bnao.network.size import count_multiply_adds, count_parameters
+from bnao.network.mobile import MOBILE, MobileNetwork, Trainable
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training
 from bnao.protocols import Backend, Listener, StandAlone, Step
@@ -65,7 +65,7 @@ class Evaluation:
     (0.5, 0.3536)
     """
 
-    genotype: Genotype
+    genotype: Trainable
     parameters: int
     multiply_adds: int
     test_errors: tuple[float, ...]
@@ -111,7 +111,7 @@ class Evaluation:
 
 
 def evaluate(
-    genotypes: Sequence[Genotype],
+    genotypes: Sequence[Trainable],
     config: EvaluateConfig,
     backend: Backend,
     dataset: LabelledImages,
@@ -126,7 +126,7 @@ def evaluate(
     Networks are trained on the train and dev parts together and tested once, at the end, on the test part.
 
     Args:
-        genotypes: the architectures.
+        genotypes: the architectures; networks for comparison (``bnao.network.mobile``) may be among them.
         config: all settings.
         backend: makes and trains the networks.
         dataset: images; see ``bnao.load_dataset`` and ``bnao.data.imagenet``.
@@ -149,7 +149,8 @@ def evaluate(
     """
     if not genotypes:
         return []
-    if spaces and config.from_supernet is not None:
+    tells_spaces = bool(spaces) or any(isinstance(each, MobileNetwork) for each in genotypes)
+    if tells_spaces and config.from_supernet is not None:
         raise ConfigError(
             f"from_supernet is {config.from_supernet}, a supernet of one space, and the genotypes are of several; "
             f"evaluate those of its space alone"
@@ -169,7 +170,9 @@ def evaluate(
     for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset, spaces), strict=True)):
         tests = []
         network = dataset.network(own.network)
-        inherited = None if supernet is None else supernet.inherited(genotype, network)
+        inherited = None
+        if supernet is not None and isinstance(genotype, Genotype):
+            inherited = supernet.inherited(genotype, network)
         for repeat in range(config.repeats):
             place = {"genotype": index + 1, "of": len(genotypes), "repeat": repeat + 1}
 
@@ -185,15 +188,14 @@ def evaluate(
         evaluations.append(
             Evaluation(
                 genotype,
-                count_parameters(genotype, network),
-                count_multiply_adds(genotype, network),
+                *counts(genotype, network),
                 tuple(test.error for test in tests),
                 tuple(test.top5_error for test in tests if test.top5_error is not None),
-                network.channels if config.network.channels == AUTO else None,
+                network.channels if config.network.channels == AUTO and isinstance(genotype, Genotype) else None,
                 {path: reason for test in tests for path, reason in test.unreadable.items()},
                 inherited,
                 _class_means([test.class_errors for test in tests]),
-                network.space if spaces else None,
+                (network.space if isinstance(genotype, Genotype) else MOBILE) if tells_spaces else None,
             )
         )
         if run:
@@ -205,7 +207,7 @@ def evaluate(
 
 
 def training_of(
-    genotype: Genotype,
+    genotype: Trainable,
     config: EvaluateConfig,
     own: EvaluateConfig,
     backend: Backend,
@@ -311,7 +313,7 @@ class Training:
 
     def __init__(
         self,
-        genotype: Genotype,
+        genotype: Trainable,
         config: EvaluateConfig,
         backend: Backend,
         dataset: LabelledImages,
@@ -433,8 +435,9 @@ def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float
     Returns:
         Pairwise accuracy, Kendall's tau, Spearman's rho and precision at the top, with n and an interval.
     """
-    scored = [done for done in evaluations if done.genotype in scores]
-    return rank_agreement([scores[done.genotype] for done in scored], [1 - done.mean for done in scored])
+    known: Mapping[Trainable, float] = {**scores}
+    scored = [done for done in evaluations if done.genotype in known]
+    return rank_agreement([known[done.genotype] for done in scored], [1 - done.mean for done in scored])
 
 
 def short_training(genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, epochs: int) -> float:

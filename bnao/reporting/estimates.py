@@ -21,11 +21,12 @@ from bnao.config.settings import SearchConfig
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset, LabelledImages, load_dataset
 from bnao.evaluation.fused import Fuser
-from bnao.evaluation.sizing import ONE_SPACE, Spaces, sized
+from bnao.evaluation.sizing import ONE_SPACE, Spaces, counts, sized
 from bnao.evaluation.trainings import short_config
 from bnao.events import Event
 from bnao.memory import peak_memory
-from bnao.network.size import count_multiply_adds, count_parameters
+from bnao.network.mobile import Trainable
+from bnao.network.size import count_multiply_adds
 from bnao.network.state import without_momenta
 from bnao.protocols import Backend, Controller, Scorer, State
 from bnao.sampler import proportional_probabilities
@@ -217,7 +218,7 @@ def _rewards(config: SearchConfig, score: Work, supernet: Scorer, steps: int) ->
 
 
 def estimate_evaluation(
-    config: EvaluateConfig, genotypes: Sequence[Genotype], dataset: LabelledImages, spaces: Spaces = ONE_SPACE
+    config: EvaluateConfig, genotypes: Sequence[Trainable], dataset: LabelledImages, spaces: Spaces = ONE_SPACE
 ) -> Costs:
     """Measure what training these genotypes alone costs: steps of the largest, the others in proportion.
 
@@ -227,8 +228,9 @@ def estimate_evaluation(
     backend = backends.load(config.machine.backend)
     own = sized(config, genotypes, dataset, spaces)
     networks = [dataset.network(each.network) for each in own]
-    work = np.array([count_multiply_adds(g, n) for g, n in zip(genotypes, networks, strict=True)], dtype=np.float64)
-    weights = [4 * count_parameters(g, n) for g, n in zip(genotypes, networks, strict=True)]
+    counted = [counts(genotype, network) for genotype, network in zip(genotypes, networks, strict=True)]
+    work = np.array([products for _, products in counted], dtype=np.float64)
+    weights = [4 * parameters for parameters, _ in counted]
     largest = int(work.argmax())
     training = _alone("trainings", genotypes[largest], own[largest], backend, dataset.joined(), 1)
     # a training of each takes the largest's time, less as it has fewer multiply-adds
@@ -300,7 +302,7 @@ def _score(supernet: Scorer, genotype: Genotype) -> float:
 
 
 def _alone(
-    name: str, genotype: Genotype, config: EvaluateConfig, backend: Backend, dataset: LabelledImages, number: int
+    name: str, genotype: Trainable, config: EvaluateConfig, backend: Backend, dataset: LabelledImages, number: int
 ) -> Work:
     """Return the steps of so many stand-alone trainings of a genotype."""
     network = backend.stand_alone(genotype, config, dataset, seed=config.seed)

@@ -19,6 +19,7 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages, epoch_batches, train_batch
 from bnao.errors import DivergedError
+from bnao.network.mobile import Trainable
 from bnao.space.genotype import Genotype
 from bnao.training.schedules import dropout_mask, path_masks, stand_alone_rate, supernet_rate, undropped_edges
 
@@ -108,7 +109,7 @@ def stand_alone_epoch_steps(config: EvaluateConfig, dataset: LabelledImages) -> 
 
 
 def stand_alone_steps(
-    genotype: Genotype,
+    genotype: Trainable,
     config: EvaluateConfig,
     dataset: LabelledImages,
     network: NetworkConfig,
@@ -119,7 +120,7 @@ def stand_alone_steps(
     """Yield the steps of a stand-alone training, from ``start`` on.
 
     Args:
-        genotype: whose network it is; drop path leaves its identities alone.
+        genotype: whose network it is; drop path leaves its identities alone. A network for comparison has no edges.
         config: the training.
         dataset: its train part is used.
         network: the network's settings, with the data's classes and image.
@@ -131,12 +132,13 @@ def stand_alone_steps(
     batch = min(training.batch_size, dataset.n_train)
     epoch_steps = stand_alone_epoch_steps(config, dataset)
     steps = range(start, epoch_steps * config.epochs)
-    undropped = undropped_edges(genotype, network)
+    has_edges = isinstance(genotype, Genotype)
+    undropped = undropped_edges(genotype, network) if isinstance(genotype, Genotype) else None
     growing = epoch_steps * (training.drop_path_epochs or config.epochs)
     with closing(dataset.train_batches(steps, batch, seed, config.data)) as batches:
         for step, (images, labels) in zip(steps, batches, strict=True):
             rate = stand_alone_rate(training, step, epoch_steps, config.epochs)
-            keep = training.drop_path_keep
+            keep = training.drop_path_keep if has_edges else 1.0
             masks = path_masks(
                 network, seed, step, keep, len(labels), place=step, places=growing, depth=training.drop_path_depth
             )

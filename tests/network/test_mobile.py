@@ -1,11 +1,14 @@
 """Networks that are not made of cells: their sizes as published, and as others count them."""
 
 import json
+import pathlib
+import re
 
 import pytest
 
 from bnao.errors import GenotypeError
 from bnao.network.mobile import MOBILE_NETWORKS, mobile_network
+from bnao.space.zoo import published_cell
 from tests.cli.test_cli import bnao, refused, workplace  # noqa: F401  # the fixture is used by its name
 
 
@@ -14,7 +17,7 @@ def test_a_count_is_what_its_authors_claim(network):
     parameters, multiply_adds = network.counts()
 
     # MobileNetV2 has 3.50 M, as its authors' own checkpoint: they say 3.4
-    assert parameters / 1e6 == pytest.approx(network.claimed_parameters, abs=0.11)
+    assert parameters / 1e6 == pytest.approx(network.claim.parameters, abs=0.11)
     assert multiply_adds / 1e6 == pytest.approx(network.claimed_multiply_adds, abs=1)
 
 
@@ -42,3 +45,22 @@ def test_a_network_is_shown_by_its_name_beside_genotypes():
 def test_another_name_is_refused_with_the_nearest():
     with pytest.raises(GenotypeError, match="did you mean MobileNetV2"):
         mobile_network("MobileNet-V3")
+
+
+def test_networks_for_comparison_are_evaluated_beside_genotypes():
+    done = bnao("evaluate", "MobileNetV2", "DARTS_V2", "--backend", "pretend", "--quiet", "--out", "here")
+
+    assert done.exit_code == 0, done.output
+    entries = json.loads(pathlib.Path("here/evaluation.json").read_text())["evaluations"]
+    assert [(entry["genotype"], entry["space"]) for entry in entries] == [
+        ("MobileNetV2", "mobile"),
+        (str(published_cell("DARTS_V2").genotype), "darts"),
+    ]
+    # 28 x 28 grey images of ten classes: a channel of the stem's kernels for three
+    assert entries[0]["parameters"] == 3_504_872 - 990 * 1281 - 2 * 9 * 32
+    assert "MobileNetV2" in done.stdout
+    assert bnao("check", "here").exit_code == 0
+    assert "here:1 is MobileNetV2, which is not made of cells" in refused(1, "show", "here:1")
+    assert "space darts" in bnao("show", "here:2").stdout
+    told = refused(1, "evaluate", "MobileNetV2", "--max-multiply-adds", 1000, "--backend", "pretend", "--quiet")
+    assert re.search(r"MobileNetV2 has [\d,]+ multiply-adds, and max_multiply_adds is 1,000", told)

@@ -49,14 +49,15 @@ from bnao.config.settings import STREAMED, SearchConfig
 from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
 from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
-from bnao.evaluation.sizing import sized
+from bnao.evaluation.sizing import Spaces, sized
 from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, unreadable
 from bnao.network.claims import claim_about
+from bnao.network.mobile import Trainable
 from bnao.reporting.estimates import estimate_evaluation
 from bnao.run import Run, check_takes, read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
-from bnao.space.zoo import Claim, Published
+from bnao.space.zoo import Claim
 from bnao.strategies.inheritance import SupernetWeights
 from bnao.strategies.journal import RESULT as SEARCH_RESULT
 from bnao.strategies.references import Reference
@@ -113,9 +114,10 @@ def command(
 
     Each GENOTYPE is in any notation that bnao show reads, in quotes, or the name of a published cell (bnao zoo). Given
     the folder of a finished RUN of bnao search instead, its best genotypes are trained on its images; so are single
-    genotypes of it, named RUN:1 (by rank) or RUN:3f9a (by the first digits of the id). Below, "default" is the paper's
-    setting and "quick" that of the preset quick. The default preset is quick, that of the RUN if one is given, paper
-    with --recipe, and imagenet with --dataset imagenet.
+    genotypes of it, named RUN:1 (by rank) or RUN:3f9a (by the first digits of the id). Each genotype has the network of
+    the space that it names, and MobileNetV1, MobileNetV2 and MnasNet-A1 their own, for comparison. Below, "default" is
+    the paper's setting and "quick" that of the preset quick. The default preset is quick, that of the RUN if one is
+    given, paper with --recipe, and imagenet with --dataset imagenet.
     """
     run, named = searched(targets, file)
     nothing = run is not None or (show_config and not targets and file is None)
@@ -217,13 +219,13 @@ class _Chosen:
         spaces: those of genotypes that are not of the space of the settings.
     """
 
-    genotypes: tuple[Genotype, ...]
+    genotypes: tuple[Trainable, ...]
     sources: tuple[str, ...] | None = None
     scores: Mapping[Genotype, float] | None = None
     as_share: bool = True
     top: int = 0
     random: tuple[Genotype, ...] = ()
-    spaces: Mapping[Genotype, SearchSpace] = field(factory=dict)
+    spaces: Spaces = field(factory=dict)
 
     @classmethod
     def given(cls, genotypes: Sequence[Genotype]) -> _Chosen:
@@ -233,17 +235,18 @@ class _Chosen:
         return cls(once)
 
     @classmethod
-    def of_spaces(cls, spaces: Mapping[Genotype, SearchSpace], usual: SearchSpace, number: int) -> _Chosen:
+    def of_spaces(cls, spaces: Mapping[Trainable, SearchSpace | None], usual: SearchSpace, number: int) -> _Chosen:
         """Return genotypes that come from no run, with their spaces where these differ.
 
         Args:
-            spaces: of each genotype.
+            spaces: of each genotype; None: it is a network for comparison.
             usual: the space of the settings.
             number: of texts that were given.
         """
         _tell_of_repeated(number, len(spaces))
-        own = {(space.name, space.nodes) for space in spaces.values()}
-        return cls(tuple(spaces), spaces=spaces if own != {(usual.name, usual.nodes)} else {})
+        known = {genotype: space for genotype, space in spaces.items() if space is not None}
+        differ = {(space.name, space.nodes) for space in known.values()} > {(usual.name, usual.nodes)}
+        return cls(tuple(spaces), spaces=known if differ else {})
 
     @classmethod
     def named(cls, folder: Path, references: Sequence[Reference]) -> _Chosen:
@@ -294,7 +297,8 @@ def _evaluated(
     check_takes(folder, config)
     space = space_named(config.network.space, config.network.nodes)
     for genotype in chosen.genotypes:
-        chosen.spaces.get(genotype, space).check(genotype)
+        if isinstance(genotype, Genotype):
+            chosen.spaces.get(genotype, space).check(genotype)
     backend = backends.load(config.machine.backend)
     dataset = stand_alone_images(config.data, config.machine.workers)
     own = sized(config, chosen.genotypes, dataset, chosen.spaces)
@@ -325,8 +329,8 @@ def _evaluated(
 # --- the end
 
 
-def _claims(done: Sequence[Evaluation], config: EvaluateConfig) -> list[tuple[Published, Claim | None] | None]:
-    """Return the published cells that the genotypes are; nothing where fewer than two are."""
+def _claims(done: Sequence[Evaluation], config: EvaluateConfig) -> list[tuple[str, Claim | None] | None]:
+    """Return what is published of the genotypes; nothing where fewer than two are."""
     found = [claim_about(evaluation.genotype, config.network) for evaluation in done]
     return found if sum(each is not None for each in found) > 1 else []
 
@@ -350,7 +354,7 @@ def _print(
                 entry["one_shot_score"] = chosen.scores.get(evaluation.genotype)
         for entry, known in zip(content["evaluations"], claims, strict=False):
             if known is not None:
-                entry["published"] = {"cell": known[0].name, "claim": known[1] and attrs.asdict(known[1])}
+                entry["published"] = {"name": known[0], "claim": known[1] and attrs.asdict(known[1])}
         if beside is not None:
             content["against_random"] = {**attrs.asdict(beside), "gain": beside.gain and beside.gain.to_entry()}
         click.echo(json.dumps({"run": str(folder), **spent.to_json(), **content}))
@@ -374,9 +378,13 @@ def _print(
     lines += [
         spent.line(),
         f"folder: {folder}  (results in {RESULT}, weights in trainings/)",
-        f"next: {show_command(folder, done.index(best) + 1)}",
+        f"next: {_show_command(best, folder, done.index(best) + 1)}",
     ]
     click.echo("\n".join(lines))
+
+
+def _show_command(best: Evaluation, folder: Path, place: int) -> str:
+    return show_command(folder, place) if isinstance(best.genotype, Genotype) else f"bnao show {best.genotype}"
 
 
 def _beside_random(done: Sequence[Evaluation], chosen: _Chosen) -> AgainstRandom | None:

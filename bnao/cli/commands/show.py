@@ -87,9 +87,9 @@ def _mobile_lines(
         network = mobile_network(name)
         parameters, multiply_adds = network.counts(image, classes)
         if as_json:
-            claim = {"parameters": network.claimed_parameters, "multiply_adds": network.claimed_multiply_adds}
+            claim = {"parameters": network.claim.parameters, "multiply_adds": network.claimed_multiply_adds}
             told = {"parameters": parameters, "multiply_adds": multiply_adds, "claimed_in_millions": claim}
-            yield json.dumps({"network": network.name, **told, "imagenet_error": network.error})
+            yield json.dumps({"network": network.name, **told, "imagenet_error": network.claim.error})
             continue
         yield network.name
         yield (
@@ -97,8 +97,8 @@ def _mobile_lines(
             f"({classes} classes, images of {' x '.join(map(str, image))})"
         )
         yield (
-            f"claimed: {network.claimed_parameters:g} M parameters, {network.claimed_multiply_adds:g} M multiply-adds, "
-            f"{network.error:g} % top-1 error on ImageNet  [{network.source}]"
+            f"claimed: {network.claim.parameters:g} M parameters, {network.claimed_multiply_adds:g} M multiply-adds, "
+            f"{network.claim.error:g} % top-1 error on ImageNet  [{network.claim.where}]"
         )
 
 
