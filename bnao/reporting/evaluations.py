@@ -37,10 +37,8 @@ def evaluation_report(folder: Path) -> Report:
     config, content = read_config(folder, EvaluateConfig), read_json(folder / RESULT)
     with understanding(folder / RESULT):
         entries: list[Entry] = content["evaluations"]
-        trained = {
-            entry["id"]: read_trainable(entry.get("space", config.network.space), entry["genotype"])
-            for entry in entries
-        }
+        usual = config.network.space
+        trained = {entry["id"]: read_trainable(entry.get("space", usual), entry["genotype"]) for entry in entries}
         genotypes = {name: each for name, each in trained.items() if isinstance(each, Genotype)}
         scores = _scores_of(folder.resolve().parent, genotypes)
         best = min(entries, key=lambda entry: float(entry["test_error"]))
