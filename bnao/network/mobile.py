@@ -94,6 +94,7 @@ class _Walk(Generic[T]):
         depthwise: bool = False,
         relu: bool = True,
     ) -> T:
+        """Return a convolution, its norm and, if wanted, a ReLU."""
         x = self.layers.convolution(x, f"{name}.kernel", channels, kernel, stride=stride, depthwise=depthwise)
         x = self.layers.norm(x, f"{name}.norm")
         return self.layers.relu(x, self.most) if relu else x

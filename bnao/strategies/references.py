@@ -166,9 +166,7 @@ def _chosen(wanted: Reference, genotypes: Sequence[Trainable]) -> Genotype:
     if len(different) == 1:
         (one,) = different
         if isinstance(one, MobileNetwork):
-            raise GenotypeError(
-                f"{wanted} is {one}, which is not made of cells; it is named by itself: bnao show {one}"
-            )
+            raise GenotypeError(f"{wanted} is {one}, which is not made of cells; name it by itself: bnao show {one}")
         return one
     if different:
         named = [f"{name} (id {genotype.id})" for name, genotype in by_number.items()]
