@@ -304,6 +304,9 @@ def configured(
     options = given_settings(context)
     in_file = read_toml(config_file) if config_file is not None else {}
     try:
+        of_file = in_file.pop("recipe", None)
+        if of_file is not None:  # by which a network is trained as in a paper, as by the option
+            usual_preset, recipe = "paper", recipe or of_file
         named = in_file.pop("preset", usual_preset)
         if not isinstance(named, str):
             raise ConfigError(f"preset is {named!r}; it can be {', '.join(PRESETS[kind])}")

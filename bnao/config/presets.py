@@ -212,7 +212,7 @@ def recipe_settings(config: type, name: str) -> Settings:
         raise ConfigError(
             f"recipe is {name!r}; recipes are for stand-alone training, that is for a bnao.EvaluateConfig"
         )
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise ConfigError(f"no recipe {name!r}; there is {', '.join(RECIPES)}")
     return {"recipe": name, **RECIPES[name]}
 

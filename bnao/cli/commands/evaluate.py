@@ -245,7 +245,7 @@ class _Chosen:
         """
         _tell_of_repeated(number, len(spaces))
         known = {genotype: space for genotype, space in spaces.items() if space is not None}
-        differ = {(space.name, space.nodes) for space in known.values()} > {(usual.name, usual.nodes)}
+        differ = any((space.name, space.nodes) != (usual.name, usual.nodes) for space in known.values())
         return cls(tuple(spaces), spaces=known if differ else {})
 
     @classmethod
