@@ -16,6 +16,7 @@ from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
 from bnao.memory import peak_memory
 from bnao.metrics import Estimate, kendall_tau
+from bnao.network.mobile import Trainable
 from bnao.space.genotype import Genotype
 from bnao.space.zoo import Claim
 from bnao.stability import StabilityStudy
@@ -198,7 +199,7 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def numbered(genotypes: Sequence[Genotype]) -> list[str]:
+def numbered(genotypes: Sequence[Trainable]) -> list[str]:
     """Return the genotypes' texts, each on a line of its own behind its number, and an empty line after them."""
     return [*(f"{number:>4}  {genotype}" for number, genotype in enumerate(genotypes, start=1)), ""]
 
@@ -309,7 +310,7 @@ def evaluation_report(
             *[percent(done.top5_mean, 2)] * bool(done.top5_errors),
         ]
         row += [*[str(done.channels)] * (done.channels is not None), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
-        score = None if scores is None else scores.get(done.genotype)
+        score = scores.get(done.genotype) if scores and isinstance(done.genotype, Genotype) else None
         row += ["-" if score is None else plain_score(score, as_share)] if scores else []
         row += [sources[number]] if sources else []
         row += _claim_cells(claims[number]) if claims else []

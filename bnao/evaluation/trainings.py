@@ -435,7 +435,7 @@ def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float
     Returns:
         Pairwise accuracy, Kendall's tau, Spearman's rho and precision at the top, with n and an interval.
     """
-    known: Mapping[Trainable, float] = {**scores}
+    known = dict[Trainable, float](scores.items())
     scored = [done for done in evaluations if done.genotype in known]
     return rank_agreement([known[done.genotype] for done in scored], [1 - done.mean for done in scored])
 

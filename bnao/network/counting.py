@@ -131,9 +131,7 @@ def own_parts(operation: Operation) -> tuple[str, ...]:
     """
     once, twice = (_walked(operation, 8, (9, 8), stride).shapes for stride in (1, 2))
     if once != twice:
-        differ = sorted(
-            name.removeprefix(f"{_PLACE}.") for name in set(once.items()) ^ set(twice.items()) for name in name[:1]
-        )
+        differ = sorted({name.removeprefix(f"{_PLACE}.") for name, _ in set(once.items()) ^ set(twice.items())})
         raise _error(operation, f"has other parameters at stride 2 than at stride 1 ({', '.join(differ)})")
     return tuple(name.removeprefix(f"{_PLACE}.") for name in once)
 

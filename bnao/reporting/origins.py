@@ -18,7 +18,7 @@ def settings_section(command: str, config: Any) -> Section:
     named = getattr(config, "preset", None)
     recipe = getattr(config, "recipe", None)
     is_known = named in PRESETS.get(type(config), {})
-    of_preset = preset(type(config), named, recipe=recipe) if is_known else type(config)()
+    of_preset = preset(type(config), str(named), recipe=recipe) if is_known else type(config)()
     base = f"the preset {named}" if is_known else "the defaults"
     base += "" if recipe is None else f" and the recipe {recipe}"
     rows = changed(of_preset, config)

@@ -350,7 +350,7 @@ def _print(
     if as_json:
         content = read_json(folder / RESULT)
         for entry, evaluation in zip(content["evaluations"], done, strict=True):
-            if chosen.scores is not None:
+            if chosen.scores is not None and isinstance(evaluation.genotype, Genotype):
                 entry["one_shot_score"] = chosen.scores.get(evaluation.genotype)
         for entry, known in zip(content["evaluations"], claims, strict=False):
             if known is not None:
