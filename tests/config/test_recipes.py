@@ -1,5 +1,6 @@
 """Recipes: settings of other papers' stand-alone training, between a preset and the options."""
 
+import pathlib
 import tomllib
 
 import pytest
@@ -39,14 +40,14 @@ def test_a_recipe_lies_between_preset_and_options():
     assert (settings["network"]["channels"], settings["training"]["batch_size"]) == (36, 96)
 
 
-def test_a_file_may_name_a_recipe_too(workplace):  # noqa: F811
-    (workplace / "mine.toml").write_text('recipe = "enas"\nepochs = 5\n')
+def test_a_file_may_name_a_recipe_too():
+    pathlib.Path("mine.toml").write_text('recipe = "enas"\nepochs = 5\n')
 
     settings = tomllib.loads(bnao("evaluate", "--config", "mine.toml", "--show-config").stdout)
 
     assert (settings["recipe"], settings["preset"], settings["epochs"]) == ("enas", "paper", 5)
     assert settings["training"]["schedule"] == "restarts"
-    (workplace / "whole.toml").write_text(bnao("evaluate", "--config", "mine.toml", "--show-config").stdout)
+    pathlib.Path("whole.toml").write_text(bnao("evaluate", "--config", "mine.toml", "--show-config").stdout)
     assert tomllib.loads(bnao("evaluate", "--config", "whole.toml", "--show-config").stdout) == settings
 
 

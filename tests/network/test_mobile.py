@@ -62,5 +62,5 @@ def test_networks_for_comparison_are_evaluated_beside_genotypes():
     assert bnao("check", "here").exit_code == 0
     assert "here:1 is MobileNetV2, which is not made of cells" in refused(1, "show", "here:1")
     assert "space darts" in bnao("show", "here:2").stdout
-    told = refused(1, "evaluate", "MobileNetV2", "--max-multiply-adds", 1000, "--backend", "pretend", "--quiet")
+    told = refused(2, "evaluate", "MobileNetV2", "--max-multiply-adds", 1000, "--backend", "pretend", "--quiet")
     assert re.search(r"MobileNetV2 has [\d,]+ multiply-adds, and max_multiply_adds is 1,000", told)
