@@ -45,8 +45,8 @@ def test_a_search_by_each_strategy_is_counted_before_it_starts(strategy):
     found = units(costs(*PRETEND, "--strategy", strategy, "--top", 2))
 
     assert sum(number for (name, _), number in found.items() if name.startswith("updates")) == 16
-    # quick: evolution in 5 generations of 20; ENAS scores 10 candidates, the others what they chose
-    assert found["scores", "genotype"] == {"spos": 100, "fairnas": 100, "enas": 10}.get(strategy, 2)
+    # quick: evolution in 5 generations of 20; ENAS scores 20 candidates, the others what they chose
+    assert found["scores", "genotype"] == {"spos": 100, "fairnas": 100, "enas": 20}.get(strategy, 2)
     assert ("rewards of the policy" in {name for name, _ in found}) == (strategy == "enas")
     assert list(Path().iterdir()) == []
 
