@@ -400,8 +400,9 @@ class SearchConfig:
     )
     sample_from: str = setting(
         "new",
-        "Genotypes that the supernet is trained on in each round: the newest (new), or all so far (all).",
-        choices=("new", "all"),
+        "Genotypes that the supernet is trained on in each round: the newest (new), all so far (all), or a pool of one "
+        "size in which the newest take the place of the worst (survivors).",
+        choices=("new", "all", "survivors"),
     )
     score: str = setting(
         "accuracy",
@@ -410,7 +411,10 @@ class SearchConfig:
         choices=SCORES,
     )
     rescore: str = setting(
-        "all", "Genotypes scored in each round: all so far (all), or the newest (new).", choices=("all", "new")
+        "all",
+        "Genotypes scored in each round: all so far (all), the newest (new), or those that the supernet was trained on "
+        "(trained), after which all others are out of the search.",
+        choices=("all", "new", "trained"),
     )
     max_parameters: int | None = setting(
         None, "Search only genotypes with at most this many parameters.", least=1, most=MOST_COUNT

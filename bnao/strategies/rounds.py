@@ -206,10 +206,10 @@ class _Search(Telling):
                 break
             self.born |= dict.fromkeys(fresh, round_index)
             self.keys |= {distinct_key(genotype, config.distinct) for genotype in fresh}
-            everything = list(self.born)
-            self.train(round_index, everything if config.sample_from == "all" else fresh)
+            trained = self.trained(fresh)
+            self.train(round_index, trained)
             # new weights make last round's scores stale, so by default the whole pool is scored again
-            self.score(round_index, everything if config.rescore == "all" else fresh)
+            self.score(round_index, {"all": list(self.born), "new": fresh, "trained": trained}[config.rescore])
         ranked, about = final_ranking(self.ranked(), config, self.journal, rerank, fuse, self.tell_event)
         front = None if config.pareto is None else Front.of(ranked, config.pareto)
         result = SearchResult(self.space.name, config.seed, tuple(ranked), tuple(self.learning), about, front=front)
@@ -231,6 +231,15 @@ class _Search(Telling):
             raise ConfigError(f"from_supernet is {source}, and no supernet is trained here")
         load_first_weights(source, self.supernet)
         return True
+
+    def trained(self, fresh: list[Genotype]) -> list[Genotype]:
+        """Return the genotypes that a round trains: its new ones, or with older ones among them."""
+        if self.config.sample_from == "new":
+            return fresh
+        if self.config.sample_from == "all":
+            return list(self.born)
+        best = sorted(self.scores, key=self.scores.__getitem__, reverse=True)
+        return [*best[: max(0, self.config.pool - len(fresh))], *fresh]
 
     def train(self, round_index: int, genotypes: list[Genotype]) -> None:
         """Train the supernet for a round: who is trained at each step is drawn in proportion to size."""
@@ -273,6 +282,8 @@ class _Search(Telling):
 
     def score(self, round_index: int, genotypes: list[Genotype]) -> None:
         """Score with the shared weights, every genotype on the same dev images."""
+        if self.config.rescore == "trained":
+            self.scores = {}
         known = self.journal.scores(round_index, genotypes)
         if known is not None:
             self.scores |= known

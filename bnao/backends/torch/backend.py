@@ -17,6 +17,7 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import BackendError
+from bnao.network.mobile import Trainable
 from bnao.network.trained import Trained
 from bnao.protocols import Logits
 from bnao.space.genotype import Genotype
@@ -55,9 +56,9 @@ class TorchBackend:
         return NaoController(space, config.controller, config.seed, prepare(config.machine).device)
 
     def stand_alone(
-        self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
+        self, genotype: Trainable, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> TorchStandAlone:
-        """Return a freshly initialised network of one genotype."""
+        """Return a freshly initialised network of one genotype, or one for comparison."""
         return TorchStandAlone(genotype, config, dataset, seed)
 
     def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> TorchProbe:
