@@ -10,7 +10,8 @@ from types import FrameType
 
 import click
 
-from bnao.errors import WriteError
+from bnao.errors import BnaoError, ConfigError, RankError, WriteError
+from bnao.ranks import Ranks
 
 
 class Terminated(KeyboardInterrupt):
@@ -63,3 +64,33 @@ def going_on(again: str) -> Iterator[None]:
         raise Stopped(f"stopped; finished work is kept; resume with: {again}") from interrupt
     except WriteError as error:
         raise WriteError(f"{error}; free some space, then resume with: {again}") from None
+    except RankError as error:
+        raise RankError(f"{error}; finished work is kept; resume with: {again}") from None
+
+
+class Said(click.ClickException):
+    """Why several ranks end, said by the one of them that ends first."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@contextmanager
+def one_says_why(ranks: Ranks | None) -> Iterator[None]:
+    """Let the first of several ranks that ends say why, and the others end without a word.
+
+    Raises:
+        Said: instead of an error of bnao, in the first.
+    """
+    if ranks is None:
+        yield
+        return
+    try:
+        yield
+    except (BnaoError, click.ClickException, click.Abort, KeyboardInterrupt, OSError) as error:
+        if not ranks.ends_first():
+            raise click.exceptions.Exit(1) from None
+        if isinstance(error, BnaoError):
+            raise Said(str(error), 2 if isinstance(error, ConfigError) else 1) from None
+        raise

@@ -21,6 +21,7 @@ from bnao.config.bounds import (
 from bnao.config.fields import section, setting, told
 from bnao.config.plugins import is_own_space
 from bnao.config.proxies import zero_cost_scores
+from bnao.config.ranks import RanksConfig
 from bnao.config.strategies import STEP_LEVEL, gradient
 from bnao.config.strategies.enas import EnasConfig
 from bnao.config.strategies.evolution import FairnasConfig, SposConfig
@@ -445,6 +446,7 @@ class SearchConfig:
     controller: ControllerConfig = section(ControllerConfig)
     table: TableConfig = section(TableConfig)
     machine: MachineConfig = section(MachineConfig)
+    ranks: RanksConfig = section(RanksConfig)
     watch: WatchConfig = section(WatchConfig, strategy=STEP_LEVEL)
     spos: SposConfig = section(SposConfig, strategy="spos")
     fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")

@@ -7,7 +7,7 @@ same images with the same paths dropped, and a training that was stopped goes on
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.data.dataset import Dataset, LabelledImages, epoch_batches, train_batch
+from bnao.data.dataset import Dataset, LabelledImages, batch_places, epoch_batches, train_batch
 from bnao.errors import DivergedError
 from bnao.space.genotype import Genotype
 from bnao.training.schedules import dropout_mask, path_masks, stand_alone_rate, supernet_rate, undropped_edges
@@ -58,22 +58,34 @@ def supernet_steps(
     drawn: NDArray[np.int64],
     round_index: int,
     start: int,
+    trains: Callable[[int], bool] = lambda place: True,
 ) -> Iterator[SupernetStep]:
-    """Yield the steps of a round, from ``start`` on.
+    """Yield the steps of a round, from ``start`` on; of each, one after the other, all its paths.
 
     The learning rate's cosine and drop path's progress span the round and restart with the next one, as in the
     authors' runs; the cosine may restart after a split too. Batches and the masks' draws go on over all rounds.
+
+    Args:
+        drawn: shape (steps x paths,), ``config.ranks`` saying how many paths a step has.
+        trains: which of a step's paths this process trains; of the others images are left unmade (all 0).
     """
-    training, steps = config.training, len(drawn)
+    training, paths = config.training, config.ranks.paths_a_step
+    steps = len(drawn) // paths
     batch = min(training.batch_size, len(dataset.y_train))
     for step in range(start, steps):
-        whole = round_index * steps + step
         rate = supernet_rate(training, step, steps, round_index, config.rounds)
-        images, labels = train_batch(dataset, whole, batch, config.seed, config.data)
-        keep = training.drop_path_keep
-        masks = path_masks(network, config.seed, whole, keep, len(labels), place=step, places=steps)
-        index = int(drawn[step])
-        yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
+        for place in range(paths):
+            whole = (round_index * steps + step) * paths + place
+            index = int(drawn[step * paths + place])
+            masks = None
+            if trains(place):
+                images, labels = train_batch(dataset, whole, batch, config.seed, config.data)
+                keep = training.drop_path_keep
+                masks = path_masks(network, config.seed, whole, keep, len(labels), place=step, places=steps)
+            else:
+                labels = dataset.y_train[batch_places(dataset.n_train, whole, batch, config.seed)]
+                images = np.broadcast_to(np.float32(0), (len(labels), *dataset.x_train.shape[1:]))
+            yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
 
 
 @frozen(eq=False)
