@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from bnao.errors import BnaoError, ConfigError, RankError, WriteError
+from bnao.errors import BnaoError, RankError, WriteError
 from bnao.ranks import Ranks
 
 
@@ -68,20 +68,13 @@ def going_on(again: str) -> Iterator[None]:
         raise RankError(f"{error}; finished work is kept; resume with: {again}") from None
 
 
-class Said(click.ClickException):
-    """Why several ranks end, said by the one of them that ends first."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
-
 @contextmanager
 def one_says_why(ranks: Ranks | None) -> Iterator[None]:
     """Let the first of several ranks that ends say why, and the others end without a word.
 
     Raises:
-        Said: instead of an error of bnao, in the first.
+        click.ClickException: instead of an error of bnao, in the first.
+        click.exceptions.Exit: in the others.
     """
     if ranks is None:
         yield
@@ -91,6 +84,6 @@ def one_says_why(ranks: Ranks | None) -> Iterator[None]:
     except (BnaoError, click.ClickException, click.Abort, KeyboardInterrupt, OSError) as error:
         if not ranks.ends_first():
             raise click.exceptions.Exit(1) from None
-        if isinstance(error, BnaoError):
-            raise Said(str(error), 2 if isinstance(error, ConfigError) else 1) from None
+        if isinstance(error, (BnaoError, click.UsageError)):
+            raise click.ClickException(str(error)) from None
         raise

@@ -1,4 +1,4 @@
-"""Settings of updates that train several paths, and of several processes that make them; as in ``bnao.config.settings``."""
+"""Settings of updates of several paths, and of several processes that make them; as in ``bnao.config.settings``."""
 
 from attrs import frozen
 

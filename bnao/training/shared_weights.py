@@ -71,11 +71,9 @@ class SharedWeights:
         """
         steps = len(drawn) // self._paths
         total = self._config.rounds * steps
-        companions = Companions(
-            self._config.training, self.network, pool, self._config.seed, steps=total * self._paths
-        )
+        companions = Companions(self._config.training, self.network, pool, self._config.seed, steps=total * self._paths)
         made = supernet_steps(
-            self._config, self._dataset, self.network, pool, drawn, round_index, start, self._trains
+            self._config, self._dataset, self.network, pool, drawn, round_index, start, self._rows
         )  # fmt: skip
         for paths in zip(*[made] * self._paths, strict=True):
             first, whole = paths[0], round_index * steps + paths[0].step
@@ -89,9 +87,9 @@ class SharedWeights:
             loss = sum(outcomes[place].loss for place in drawn_ones) / self._paths
             yield Step(first.step, first.index, loss, first.rate)
 
-    def _trains(self, place: int) -> bool:
-        """Return whether this process trains the path at a place of a step."""
-        return True
+    def _rows(self, place: int, batch: int) -> slice:
+        """Return which rows of the batch this process computes, of the path at a place of a step."""
+        return slice(0, batch)
 
     def _passes(
         self, companions: Companions, paths: Sequence[SupernetStep], whole: int

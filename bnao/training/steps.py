@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.data.dataset import Dataset, LabelledImages, batch_places, epoch_batches, train_batch
+from bnao.data.dataset import Dataset, LabelledImages, epoch_batches, train_batch
 from bnao.errors import DivergedError
 from bnao.space.genotype import Genotype
 from bnao.training.schedules import dropout_mask, path_masks, stand_alone_rate, supernet_rate, undropped_edges
@@ -58,7 +58,7 @@ def supernet_steps(
     drawn: NDArray[np.int64],
     round_index: int,
     start: int,
-    trains: Callable[[int], bool] = lambda place: True,
+    rows: Callable[[int, int], slice] = lambda place, batch: slice(0, batch),
 ) -> Iterator[SupernetStep]:
     """Yield the steps of a round, from ``start`` on; of each, one after the other, all its paths.
 
@@ -67,7 +67,8 @@ def supernet_steps(
 
     Args:
         drawn: shape (steps x paths,), ``config.ranks`` saying how many paths a step has.
-        trains: which of a step's paths this process trains; of the others images are left unmade (all 0).
+        rows: which rows of a batch this process needs, by the path's place in its step and the batch's images; the
+            other images are left unmade (0).
     """
     training, paths = config.training, config.ranks.paths_a_step
     steps = len(drawn) // paths
@@ -77,14 +78,10 @@ def supernet_steps(
         for place in range(paths):
             whole = (round_index * steps + step) * paths + place
             index = int(drawn[step * paths + place])
-            masks = None
-            if trains(place):
-                images, labels = train_batch(dataset, whole, batch, config.seed, config.data)
-                keep = training.drop_path_keep
-                masks = path_masks(network, config.seed, whole, keep, len(labels), place=step, places=steps)
-            else:
-                labels = dataset.y_train[batch_places(dataset.n_train, whole, batch, config.seed)]
-                images = np.broadcast_to(np.float32(0), (len(labels), *dataset.x_train.shape[1:]))
+            wanted = rows(place, batch)
+            images, labels = train_batch(dataset, whole, batch, config.seed, config.data, wanted)
+            keep = training.drop_path_keep if wanted.start < wanted.stop else 1.0
+            masks = path_masks(network, config.seed, whole, keep, len(labels), place=step, places=steps)
             yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
 
 

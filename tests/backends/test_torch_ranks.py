@@ -18,8 +18,9 @@ from tests.ranks import ROOT, ended, started_ranks
 pytest.importorskip("torch")
 
 import bnao
+from bnao.backends.torch.ranks import _device, check_divisible
 from bnao.config.ranks import RanksConfig
-from bnao.config.settings import SearchConfig
+from bnao.config.settings import SearchConfig, TrainingConfig
 from tests import rank_program
 
 
@@ -150,7 +151,8 @@ def test_torchrun_starts_a_search_and_rank_0_alone_prints(images, tmp_path):
 
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "bnao",
-         "search", *map(str, arguments), "--spos-generations", "2", "--spos-population", "4"],
+         "search", *map(str, arguments), "--spos-generations", "2", "--spos-population", "4", "--spos-crossovers", "2",
+         "--spos-mutations", "2"],
         capture_output=True, text=True, cwd=ROOT, env=own, timeout=300, check=False,
     )  # fmt: skip
 
@@ -162,13 +164,12 @@ def test_torchrun_starts_a_search_and_rank_0_alone_prints(images, tmp_path):
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (("--across", "batch", "--batch-size", 2), "a batch of 2 images, which 3 ranks cannot divide"),
-        (("--across", "paths", "--paths", 2), "a step has 2 paths, which 3 ranks cannot divide; give --paths 3"),
-        ((), r"this process is one of 3 (WORLD_SIZE), and across is none"),
+        (("--across", "paths", "--paths", 1), "a step has 1 paths, which 2 ranks cannot divide; give --paths 2"),
+        ((), r"this process is one of 2 (WORLD_SIZE), and across is none"),
     ],
 )
 def test_ranks_that_have_nothing_to_do_are_refused_in_one_line_of_all(images, tmp_path, options, why):
-    done = ended(across(3, *searching(images, tmp_path / "run", *options)))
+    done = ended(across(2, *searching(images, tmp_path / "run", *options)))
 
     assert all(code for code, *_ in done)
     (line,) = "".join(said for _, _, said in done).splitlines()
@@ -182,3 +183,25 @@ def test_ranks_that_have_nothing_to_do_are_refused_in_one_line_of_all(images, tm
 def test_across_is_refused_in_a_process_that_nothing_started_as_one_of_several():
     with pytest.raises(ConfigError, match=r"not started as one of several \(RANK is not set\); start it by torchrun"):
         bnao.prepare_search(SearchConfig(ranks=RanksConfig(across="batch")))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "more", "why"),
+    [
+        ({"across": "batch"}, {"training": TrainingConfig(batch_size=3)}, "a batch of 3 images, which 4 ranks cannot"),
+        ({"across": "paths", "paths": 3}, {}, "a step has 3 paths, which 4 ranks cannot divide; give --paths 4"),
+        (
+            {"across": "paths"},
+            {"strategy": "darts"},
+            "strategy darts trains one path or mixture at a time",
+        ),
+    ],
+)
+def test_each_rank_must_have_something_to_do_at_a_step(ranks, more, why):
+    with pytest.raises(ConfigError, match=why):
+        check_divisible(SearchConfig(ranks=RanksConfig(**ranks), **more), 1000, 4)
+
+
+def test_ranks_cannot_share_a_device_that_is_named():
+    with pytest.raises(ConfigError, match="device is mps, which several ranks cannot have; it must be cpu, or cuda"):
+        _device("mps")

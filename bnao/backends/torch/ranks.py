@@ -191,16 +191,19 @@ class RankedWeights(SharedWeights):
     def __init__(self, ranks: TorchRanks, config: SearchConfig, dataset: Dataset) -> None:
         make = partial(RankedSupernet, ranks, config)
         super().__init__(make(dataset.network(config.network)), config, dataset, make)
-        self._ranks = ranks
+        self._ranks, self._across = ranks, config.ranks.across
         check_divisible(config, len(dataset.y_train), ranks.count)
         # a step's paths are dealt out one by one, unless each has others beside it that do not refer to it
         training = config.training
         alone = training.companions != "fair" and training.rank_loss == "none"
         self._dealt = config.ranks.across == "paths" and alone
 
-    def _trains(self, place: int) -> bool:
-        """Return whether this rank trains the path at a place of a step."""
-        return not self._dealt or place % self._ranks.count == self._ranks.rank
+    def _rows(self, place: int, batch: int) -> slice:
+        """Return which rows of the batch this rank computes, of the path at a place of a step."""
+        rank, count = self._ranks.rank, self._ranks.count
+        if not self._dealt:
+            return slice(0, batch) if self._across == "paths" else rows_of(batch, rank, count)
+        return slice(0, batch) if place % count == rank else slice(0, 0)
 
     def score(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """Score a part of the genotypes, and return what all ranks found.
@@ -329,12 +332,23 @@ class RankedSupernet(TorchSupernet):
         return loss * (share * one.weight * float(own > other))
 
 
+def rows_of(batch: int, rank: int, count: int) -> slice:
+    """Return a rank's rows of a batch, neighbours in it.
+
+    Raises:
+        ConfigError: there are fewer rows than ranks.
+
+    >>> [rows_of(7, rank, count=3) for rank in range(3)]
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)]
+    """
+    if batch < count:
+        raise ConfigError(f"a batch of {batch} images, which {count} ranks cannot divide; start fewer ranks")
+    return slice(rank * batch // count, (rank + 1) * batch // count)
+
+
 def _rows(one: Pass, rank: int, count: int) -> Pass:
     """Return a pass over a rank's rows of the batch; no rank has two more than another."""
-    b = len(one.labels)
-    rows = slice(rank * b // count, (rank + 1) * b // count)
-    if rows.start == rows.stop:
-        raise ConfigError(f"a batch of {b} images, which {count} ranks cannot divide; start fewer ranks")
+    rows = rows_of(len(one.labels), rank, count)
     masks = None if one.masks is None else np.ascontiguousarray(one.masks[..., rows])
     return evolve(one, images=one.images[rows], labels=one.labels[rows], masks=masks)
 
