@@ -51,7 +51,7 @@ class KerasBackend:
             raise BackendError("backend 'keras' trains on images; give it a data set")
         check_one_device()
         make = partial(KerasSupernet, config)
-        return SharedWeights(make(dataset.network(config.network)), config, dataset, make)
+        return SharedWeights(make(dataset.network(config.network)), config, dataset, make, self)
 
     def controller(self, config: SearchConfig) -> NaoController:
         """Return the NAO controller."""

@@ -52,9 +52,9 @@ class TorchBackend:
             raise BackendError("backend 'torch' trains on images; give it a data set")
         among = join(config)
         if among is not None:
-            return RankedWeights(among, config, dataset)
+            return RankedWeights(among, config, dataset, self)
         make = partial(TorchSupernet, config)
-        return SharedWeights(make(dataset.network(config.network)), config, dataset, make)
+        return SharedWeights(make(dataset.network(config.network)), config, dataset, make, self)
 
     def controller(self, config: SearchConfig) -> NaoController:
         """Return the NAO controller."""

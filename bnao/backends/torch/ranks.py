@@ -31,7 +31,7 @@ from bnao.backends.torch.supernet import TorchSupernet, _Made
 from bnao.config.settings import ROUND_LEVEL, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError, RankError
-from bnao.protocols import Mixture, Outcome, Pass
+from bnao.protocols import Backend, Mixture, Outcome, Pass
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.training.partial import computed_passes
@@ -183,14 +183,15 @@ class RankedWeights(SharedWeights):
         ranks: all of them.
         config: the search.
         dataset: its images.
+        backend: as for ``SharedWeights``.
 
     Raises:
         ConfigError: there is less to divide than ranks.
     """
 
-    def __init__(self, ranks: TorchRanks, config: SearchConfig, dataset: Dataset) -> None:
+    def __init__(self, ranks: TorchRanks, config: SearchConfig, dataset: Dataset, backend: Backend) -> None:
         make = partial(RankedSupernet, ranks, config)
-        super().__init__(make(dataset.network(config.network)), config, dataset, make)
+        super().__init__(make(dataset.network(config.network)), config, dataset, make, backend)
         self._ranks, self._across = ranks, config.ranks.across
         check_divisible(config, len(dataset.y_train), ranks.count)
         # a step's paths are dealt out one by one, unless each has others beside it that do not refer to it
