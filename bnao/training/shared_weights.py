@@ -15,7 +15,7 @@ from bnao.data.dataset import Dataset, augmented_batch, epoch_batches
 from bnao.errors import ConfigError
 from bnao.network.parameters import supernet_shapes
 from bnao.network.sharing import network_of_state, split_network, split_weights
-from bnao.protocols import Architecture, Pass, State, Step, Supernet
+from bnao.protocols import Architecture, Backend, Pass, State, Step, Supernet
 from bnao.space.genotype import Genotype
 from bnao.training.companions import Companions
 from bnao.training.priors import Priors
@@ -85,15 +85,6 @@ class SharedWeights:
         )  # fmt: skip
         for paths in zip(*[made] * self._paths, strict=True):
             first, whole = paths[0], round_index * steps + paths[0].step
-=======
-        """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on."""
-        total = self._config.rounds * len(drawn)
-        companions = Companions(
-            self._config.training, self.network, pool, self._config.seed, steps=total, priors=self._priors(pool)
-        )
-        for step in supernet_steps(self._config, self._dataset, self.network, pool, drawn, round_index, start):
-            whole = round_index * len(drawn) + step.step
->>>>>>> main
             self._split(split_network(self.network, splits_before(whole, total, self._splits)))
             passes, drawn_ones = self._passes(companions, paths, whole * self._paths)
             outcomes = self.supernet.step(passes, first.rate)
