@@ -36,6 +36,7 @@ HEADINGS = {
     "controller": "Controller",
     "table": "Table (backend table)",
     "machine": "Machine",
+    "ranks": "Several devices (torchrun), and several paths a step",
     "watch": "Alarms (strategies that decide at each update)",
     **{section_of(name): f"{title} (strategy {name})" for name, title in TITLES.items()},
 }

@@ -22,6 +22,7 @@ from bnao.config.costs import FRONT_COSTS, check_costs
 from bnao.config.fields import duration, section, setting, told
 from bnao.config.plugins import is_own_space
 from bnao.config.proxies import zero_cost_scores
+from bnao.config.ranks import RanksConfig
 from bnao.config.strategies import STEP_LEVEL, gradient
 from bnao.config.strategies.enas import EnasConfig
 from bnao.config.strategies.evolution import FairnasConfig, SposConfig
@@ -458,6 +459,7 @@ class SearchConfig:
     controller: ControllerConfig = section(ControllerConfig)
     table: TableConfig = section(TableConfig)
     machine: MachineConfig = section(MachineConfig)
+    ranks: RanksConfig = section(RanksConfig)
     watch: WatchConfig = section(WatchConfig, strategy=STEP_LEVEL)
     spos: SposConfig = section(SposConfig, strategy="spos")
     fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")

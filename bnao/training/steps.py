@@ -7,7 +7,7 @@ same images with the same paths dropped, and a training that was stopped goes on
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TypeVar
 
@@ -59,25 +59,35 @@ def supernet_steps(
     drawn: NDArray[np.int64],
     round_index: int,
     start: int,
+    rows: Callable[[int, int], slice] = lambda place, batch: slice(0, batch),
 ) -> Iterator[SupernetStep]:
-    """Yield the steps of a round, from ``start`` on.
+    """Yield the steps of a round, from ``start`` on; of each, one after the other, all its paths.
 
     The learning rate's cosine and drop path's progress span the round and restart with the next one, as in the
     authors' runs, unless ``config.training.span`` is the search; the cosine may restart after a split too. Batches and
     the masks' draws go on over all rounds.
+
+    Args:
+        drawn: shape (steps x paths,), ``config.ranks`` saying how many paths a step has.
+        rows: which rows of a batch this process needs, by the path's place in its step and the batch's images; the
+            other images are left unmade (0).
     """
-    training, steps = config.training, len(drawn)
+    training, paths = config.training, config.ranks.paths_a_step
+    steps = len(drawn) // paths
     spans_all = training.span == "search"
     batch = min(training.batch_size, len(dataset.y_train))
     for step in range(start, steps):
-        whole = round_index * steps + step
         rate = supernet_rate(training, step, steps, round_index, config.rounds)
-        images, labels = train_batch(dataset, whole, batch, config.seed, config.data)
-        keep = training.drop_path_keep
-        place, places = (whole, config.rounds * steps) if spans_all else (step, steps)
-        masks = path_masks(network, config.seed, whole, keep, len(labels), place=place, places=places)
-        index = int(drawn[step])
-        yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
+        progress = (round_index * steps + step, config.rounds * steps) if spans_all else (step, steps)
+        for number in range(paths):
+            whole = (round_index * steps + step) * paths + number
+            index = int(drawn[step * paths + number])
+            wanted = rows(number, batch)
+            images, labels = train_batch(dataset, whole, batch, config.seed, config.data, wanted)
+            keep = training.drop_path_keep if wanted.start < wanted.stop else 1.0
+            place, places = progress
+            masks = path_masks(network, config.seed, whole, keep, len(labels), place=place, places=places)
+            yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
 
 
 @frozen(eq=False)

@@ -9,7 +9,7 @@ import keras
 
 from bnao.backends.keras.controller import NaoController
 from bnao.backends.keras.engine import ENGINE
-from bnao.backends.keras.machine import devices
+from bnao.backends.keras.machine import check_one_device, devices
 from bnao.backends.keras.plain import EXPORTERS, network_logits
 from bnao.backends.keras.probe import KerasProbe
 from bnao.backends.keras.standalone import KerasStandAlone
@@ -50,6 +50,7 @@ class KerasBackend:
         """Return a freshly initialised supernet with its images."""
         if dataset is None:
             raise BackendError("backend 'keras' trains on images; give it a data set")
+        check_one_device()
         make = partial(KerasSupernet, config)
         return SharedWeights(make(dataset.network(config.network)), config, dataset, make, self)
 
