@@ -59,7 +59,7 @@ def given(model, genotype, b=B):
 
 def compiled(model, **options):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(PathSGD(model, learning_rate=0.1, **options), loss=loss)
+    model.compile(PathSGD(model, learning_rate=0.1), loss=loss, **options)
     return model
 
 
@@ -96,13 +96,13 @@ def test_the_covering_genotypes_read_every_state_by_every_operation():
 @pytest.fixture(scope="module")
 def made():
     """A compiled model, whose graphs are built once for all tests that train it with the paper's numbers."""
-    return compiled(Supernet(NETWORK))
+    return compiled(Supernet(SMALL), metrics=["accuracy"], weighted_metrics=["accuracy"])
 
 
 @pytest.fixture
 def model(made):
     """The same with its first weights and no momentum."""
-    made.load_state(Supernet(NETWORK).state())
+    made.load_state(Supernet(SMALL).state())
     for momentum in made.optimizer.momenta:
         momentum.assign(ops.zeros_like(momentum))
     return made
@@ -155,7 +155,7 @@ def test_nothing_is_traced_again_whatever_is_drawn(model, monkeypatch):
     original = Forward.__call__
     monkeypatch.setattr(Forward, "__call__", lambda self, *a: traced.append(1) or original(self, *a))
     images, labels = batch()
-    genotypes = pool(200)
+    genotypes = pool(200, network=SMALL)
     archs = np.concatenate([model.arch_of(genotype, B) for genotype in genotypes])
     inputs = {"image": np.tile(images, (len(genotypes), 1, 1, 1)), "arch": archs}
 
@@ -175,8 +175,8 @@ def test_a_search_traces_its_step_once(monkeypatch):
     original = Forward.__call__
     monkeypatch.setattr(Forward, "__call__", lambda self, *a: calls.append(1) or original(self, *a))
     training = TrainingConfig(batch_size=B, drop_path_keep=1.0)
-    net = load("keras").supernet(SearchConfig(network=NETWORK, training=training), small_dataset())
-    genotypes = pool(200)
+    net = load("keras").supernet(SearchConfig(network=SMALL, training=training), small_dataset())
+    genotypes = pool(200, network=SMALL)
 
     list(net.train(genotypes, np.arange(200), round_index=0))
 
@@ -223,12 +223,12 @@ def test_an_edge_trains_the_weights_that_its_shared_name_says(share_over):
 
 def test_only_the_path_moves_in_fit_and_by_the_arithmetic_of_a_search(model):
     config = SearchConfig(
-        network=NETWORK, training=TrainingConfig(batch_size=B, learning_rate=0.1, learning_rate_end=0.1)
+        network=SMALL, training=TrainingConfig(batch_size=B, learning_rate=0.1, learning_rate_end=0.1)
     )
     config = evolve(config, training=evolve(config.training, drop_path_keep=1.0))
     dataset = small_dataset()
     searched = load("keras").supernet(config, dataset)
-    genotypes = pool(2)
+    genotypes = pool(2, network=SMALL)
     steps = list(supernet_steps(config, dataset, searched.network, genotypes, np.array([0, 1]), 0, 0))
     for step in steps:
         before = model.state()
@@ -240,7 +240,7 @@ def test_only_the_path_moves_in_fit_and_by_the_arithmetic_of_a_search(model):
         cells = {name for name in moved if ".nodes." in name}
         assert cells == {name for name in cells if used(name, step.genotype)}
         assert {name for name in before if "nodes" in name and used(name, step.genotype)} >= cells
-        assert len(cells) > 5
+        assert len(cells) > 2
     list(searched.train(genotypes, np.array([0, 1]), round_index=0))
     for name, value in without_momenta(searched.state()).items():
         assert (model.state()[name] == value).all(), name
@@ -460,7 +460,7 @@ def test_an_arch_of_another_space_or_of_unequal_rows_is_refused():
 def test_in_a_graph_an_arch_that_is_none_stops_the_step_and_changes_nothing(model):
     import tensorflow as tf
 
-    genotypes = pool(2)
+    genotypes = pool(2, network=SMALL)
     wrong = given(model, genotypes[0])
     wrong["arch"][:, 1] = 9
     unequal = given(model, genotypes[0])
@@ -520,11 +520,12 @@ def test_what_this_backend_does_not_know_is_refused_by_name():
 
 
 def test_a_loss_that_is_no_number_stops_with_step_genotype_and_rate():
-    training = TrainingConfig(batch_size=B, learning_rate=1e9, gradient_norm=0.0)
-    net = load("keras").supernet(SearchConfig(network=NETWORK, training=training), small_dataset())
+    # of the graph that other tests have built
+    training = TrainingConfig(batch_size=B, learning_rate=1e9, drop_path_keep=1.0)
+    net = load("keras").supernet(SearchConfig(network=SMALL, training=training), small_dataset())
 
     with pytest.raises(DivergedError, match=r"round 1, step \d+, learning rate \S+e\+\d+, genotype \d:"):
-        list(net.train(pool(1), np.zeros(10, np.int64), round_index=0))
+        list(net.train(pool(1, network=SMALL), np.zeros(20, np.int64), round_index=0))
 
 
 # --- PyTorch, in a process of its own
@@ -657,7 +658,7 @@ def test_entangled_kernels_are_refused_in_a_line():
         load("keras").supernet(SearchConfig(network=evolve(NETWORK, entangle=True)), small_dataset())
 
 
-@pytest.mark.parametrize("network", [NETWORK, CELL], ids=["nao", "nas-bench-201"])
+@pytest.mark.parametrize("network", [SMALL, CELL], ids=["nao", "nas-bench-201"])
 def test_norms_of_operations_that_are_not_trained_stay_as_they_begin(network):
     training = TrainingConfig(batch_size=B, norm_affine=False, weight_decay=0.01)
     net = load("keras").supernet(SearchConfig(network=network, training=training), small_dataset())

@@ -85,11 +85,12 @@ class Supernet(keras.Model):
 
     def compile(self, optimizer: Any = "rmsprop", *arguments: Any, **options: Any) -> None:
         """Compile as any Keras model; where no graph serves all architectures, networks run step by step."""
-        if isinstance(optimizer, PathSGD):
-            optimizer.bind(self)
         if not self._takes_arch_as_data:
             options["run_eagerly"] = True
         super().compile(optimizer, *arguments, **options)
+        own = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # where a float16 loss is scaled
+        if isinstance(own, PathSGD):
+            own.bind(self)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as it was when it was saved."""
