@@ -16,10 +16,11 @@ from bnao.backends.keras.engine import ENGINE
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.operations import Tensor, tensor, to_numpy
 from bnao.backends.keras.optimizer import PathSGD
-from bnao.backends.keras.stacks import Stack, canonical
+from bnao.backends.keras.stacks import canonical
 from bnao.config.settings import NetworkConfig
 from bnao.errors import BackendError, DataError, GenotypeError
 from bnao.network.parameters import initial_weights, supernet_shapes
+from bnao.network.stacked import Stack
 from bnao.network.state import checked_state
 from bnao.protocols import State
 from bnao.space.genotype import Genotype
