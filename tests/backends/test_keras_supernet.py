@@ -36,9 +36,9 @@ from keras import ops
 from bnao.backends.keras import ENGINE, PathSGD, Supernet
 from bnao.backends.keras.engine import check_engine, check_layout, value_and_gradients
 from bnao.backends.keras.forward import Forward
+from bnao.backends.keras.model import tell_of_the_first_step
 from bnao.backends.keras.operations import tensor
 from bnao.backends.keras.stacks import chosen_slots
-from bnao.backends.keras.supernet import tell_of_the_first_step
 from bnao.network.stacked import stacks_of
 
 NETWORK = NetworkConfig(channels=4, cells=1, nodes=2, image=(12, 12, 3), classes=4)

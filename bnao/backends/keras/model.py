@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import attrs
@@ -30,6 +32,18 @@ if ENGINE == "tensorflow":
     import tensorflow as tf
 else:
     import jax
+
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def tell_of_the_first_step(forward: Forward) -> None:
+    """Log once, for all supernets of a shape, why the first step takes longer than the others."""
+    if forward.has_graph:
+        log.info("The first step builds one TensorFlow graph for all paths, and takes longer than the next ones.")
+    elif ENGINE == "jax":
+        log.info("The first steps take longer: each operation is compiled for each shape of its input, once.")
 
 
 @keras.saving.register_keras_serializable("bnao")
@@ -157,6 +171,7 @@ class Supernet(keras.Model):
         values = [tensor(array) for array in self.arrays]
         if arch is None:  # Keras asks for shapes, or someone traces what must not be traced
             return ops.full((ops.shape(inputs["image"])[0], self.network.classes), float("nan"))
+        tell_of_the_first_step(self.forward)
         self.arch = arch
         return self.forward(values, inputs["image"], arch)
 
