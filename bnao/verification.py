@@ -23,17 +23,16 @@ from bnao.errors import BnaoError, ConfigError, RunError, WeightsError
 from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.evaluation.trainings import TestedNetwork
 from bnao.files import MOST_JSON, file_is_intact, read_regular
+from bnao.logs import LOG, is_event
 from bnao.network.state import read_weights
 from bnao.provenance import ABOUT, STUDY
 from bnao.run import (
     CLEANED,
     CONFIG,
     LOCK,
-    LOG,
     PLAN,
     UNFINISHED,
     cleaned,
-    is_event,
     number,
     read_config,
     read_json,
@@ -287,7 +286,7 @@ _EVERYWHERE: Mapping[str, Read] = {
     re.escape(CLEANED): _content(lambda content: [str(it) for it in content["removed"]]),
     re.escape(PLAN): _content(lambda content: [number(phase["units"]) for phase in content["phases"]]),
     # of trackers, and of processes that share a folder
-    r"track\.csv|mlflow\.db|(tensorboard|wandb)/.+|.+/[^/]+\.lock": _any,
+    r"track\.csv|mlflow\.db|(tensorboard|wandb)/.+|(.+/)?[^/]+\.lock": _any,
     re.escape(ABOUT): _content(lambda content: (content["data"], content["versions"].items(), content["cpus"])),
 }
 

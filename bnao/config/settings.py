@@ -312,7 +312,7 @@ class MachineConfig:
     threads: int | None = setting(
         None, "Number of CPU threads; by default the framework decides.", least=1, most=MOST_THREADS
     )
-    workers: int | None = setting(
+    data_workers: int | None = setting(
         None,
         "Worker processes that decode imagenet's images; 0 = decode in the training process. By default one per "
         "CPU, at most 16.",

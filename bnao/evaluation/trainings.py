@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from bnao.classification import class_errors, label_ranks
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import AUTO, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
-from bnao.errors import WeightsError
-from bnao.events import phase
+from bnao.errors import RunError, WeightsError
+from bnao.events import EndsOnce, Event, phase
 from bnao.files import parse_json
-from bnao.jobs import Job
+from bnao.jobs import Job, run_jobs
 from bnao.metrics import Estimate, rank_agreement
 from bnao.network.size import count_multiply_adds, count_parameters, within_budget
 from bnao.network.state import read_weights, to_bytes, without_momenta
@@ -158,51 +159,119 @@ def evaluate(
         return []
     if run:
         keep_about(run, origin(about_images(dataset), config.machine, [backend]))
-    whole = dataset.joined()
-    supernet = None if config.from_supernet is None else SupernetWeights.of(config.from_supernet, config.network)
-    evaluations: list[Evaluation] = []
-    steps = stand_alone_epoch_steps(config, whole)
-    loops = {"genotype": len(genotypes), "repeat": config.repeats, "epoch": config.epochs, "step": steps}
-    counted = {name: (1, count) for name, count in loops.items()}
-    plan = {"event": "plan", "phases": [phase("step", "trained", loops=counted, weight=1.0)]}
+    plan = evaluation_plan(len(genotypes), config, dataset)
     if run:
         run.keep_plan(plan)
     listen(plan)
+    listen = EndsOnce(listen)
+
+    def tell(event: Event) -> None:
+        if run and event["event"] != "step":
+            run.log(event)
+        listen(event)
+
+    trainings = planned_trainings(genotypes, config, backend, dataset, run)
+    done = run_jobs((training.job(partial(tell_at, tell, place)) for place, training in trainings), run)
+    evaluations: list[Evaluation] = []
+    tests: list[TestedNetwork] = []
+    for (place, training), finished in zip(trainings, done, strict=True):
+        tests.append(finished.value)
+        if finished.known:
+            listen({"event": "trained", **place, "test_error": finished.value.error})
+        if len(tests) == config.repeats:
+            evaluations.append(_evaluation(training, tests, config, dataset))
+            tests = []
+            if run:
+                _keep(evaluations, len(genotypes), config, dataset, run, scores)
+    return evaluations
+
+
+def evaluation_plan(genotypes: int, config: EvaluateConfig, dataset: LabelledImages) -> Event:
+    """Return the event that says what the evaluation of so many genotypes will do."""
+    steps = stand_alone_epoch_steps(config, dataset.joined())
+    loops = {"genotype": genotypes, "repeat": config.repeats, "epoch": config.epochs, "step": steps}
+    counted = {name: (1, count) for name, count in loops.items()}
+    return {"event": "plan", "phases": [phase("step", "trained", loops=counted, weight=1.0)]}
+
+
+def _evaluation(
+    training: Training, tests: Sequence[TestedNetwork], config: EvaluateConfig, dataset: LabelledImages
+) -> Evaluation:
+    """Return what the tests of all trainings of a genotype amount to.
+
+    Args:
+        training: any of them.
+        tests: one of each.
+        config: the evaluation's settings.
+        dataset: of all trainings.
+    """
+    network = dataset.network(training.config.network)
+    return Evaluation(
+        training.genotype,
+        count_parameters(training.genotype, network),
+        count_multiply_adds(training.genotype, network),
+        tuple(test.error for test in tests),
+        tuple(test.top5_error for test in tests if test.top5_error is not None),
+        network.channels if config.network.channels == AUTO else None,
+        {path: reason for test in tests for path, reason in test.unreadable.items()},
+        training.start,
+        _class_means([test.class_errors for test in tests]),
+    )
+
+
+def _keep(
+    evaluations: Sequence[Evaluation],
+    total: int,
+    config: EvaluateConfig,
+    dataset: LabelledImages,
+    run: Run,
+    scores: Mapping[Genotype, float] | None,
+) -> None:
+    """Write the evaluations up to now, unless another process has written as many; at the end those of all."""
+    content = _content(evaluations, config, dataset)
+    if len(evaluations) < total:
+        if _kept(run) < len(evaluations):
+            run.write_json(RESULT, content)
+        return
+    if scores is not None:
+        content["agreement"] = {name: value.to_json() for name, value in agreement(evaluations, scores).items()}
+    run.write_json(RESULT, content)
+
+
+def _kept(run: Run) -> int:
+    """Return the number of evaluations in the file; 0 where there is none that can be read."""
+    with contextlib.suppress(RunError):
+        return run.known(RESULT, lambda content: len(content["evaluations"])) or 0
+    return 0
+
+
+def planned_trainings(
+    genotypes: Sequence[Genotype],
+    config: EvaluateConfig,
+    backend: Backend,
+    dataset: LabelledImages,
+    folder: Folder | None,
+) -> list[tuple[Mapping[str, Any], Training]]:
+    """Return the trainings of an evaluation in their order, each with its place as events have it.
+
+    Raises:
+        BnaoError: as ``evaluate``.
+    """
+    supernet = None if config.from_supernet is None else SupernetWeights.of(config.from_supernet, config.network)
+    whole = dataset.joined()
+    planned: list[tuple[Mapping[str, Any], Training]] = []
     for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset), strict=True)):
-        tests = []
-        network = dataset.network(own.network)
-        inherited = None if supernet is None else supernet.inherited(genotype, network)
+        start = None if supernet is None else supernet.inherited(genotype, dataset.network(own.network))
         for repeat in range(config.repeats):
             place = {"genotype": index + 1, "of": len(genotypes), "repeat": repeat + 1}
+            training = training_of(genotype, config, own, backend, whole, repeat=repeat, folder=folder, start=start)
+            planned.append((place, training))
+    return planned
 
-            def tell(kind: str, place: Mapping[str, Any] = place, **values: Any) -> None:
-                event = {"event": kind, **place, **values}
-                if run and kind != "step":
-                    run.log(event)
-                listen(event)
 
-            training = training_of(genotype, config, own, backend, whole, repeat=repeat, folder=run, start=inherited)
-            tests.append(training.tested(tell))
-            tell("trained", test_error=tests[-1].error)
-        evaluations.append(
-            Evaluation(
-                genotype,
-                count_parameters(genotype, network),
-                count_multiply_adds(genotype, network),
-                tuple(test.error for test in tests),
-                tuple(test.top5_error for test in tests if test.top5_error is not None),
-                network.channels if config.network.channels == AUTO else None,
-                {path: reason for test in tests for path, reason in test.unreadable.items()},
-                inherited,
-                _class_means([test.class_errors for test in tests]),
-            )
-        )
-        if run:
-            run.write_json(RESULT, _content(evaluations, config, dataset))
-    if run and scores is not None:
-        estimates = {name: estimate.to_json() for name, estimate in agreement(evaluations, scores).items()}
-        run.write_json(RESULT, {**_content(evaluations, config, dataset), "agreement": estimates})
-    return evaluations
+def tell_at(tell: Callable[[Event], None], place: Mapping[str, Any], kind: str, **values: Any) -> None:
+    """Tell an event of a training at its place."""
+    tell({"event": kind, **place, **values})
 
 
 def training_of(
@@ -332,11 +401,11 @@ class Training:
         """Return the training and its test as a job of the folder.
 
         Args:
-            tell: called with the kind of an event and its values, after each step and epoch.
+            tell: called with the kind of an event and its values, after each step and epoch, and at the end.
         """
         return Job(
             f"{self.name}.json", lambda: self._train_and_test(tell), self._to_json, TestedNetwork.from_json,
-            scraps=(self._checkpoint_name,),
+            scraps=(self._checkpoint_name,), report=lambda test: tell("trained", test_error=test.error),
         )  # fmt: skip
 
     def tested(self, tell: Callable[..., None]) -> TestedNetwork:
@@ -378,7 +447,7 @@ class Training:
         def keep(made: int) -> None:
             self._checkpoint(network, made, losses, left_out)
 
-        with closing(network.train(start)) as made:
+        with contextlib.closing(network.train(start)) as made:
             loop.train(made, report, keep if self.folder else None, every=self.config.checkpoint_seconds)
         return left_out
 

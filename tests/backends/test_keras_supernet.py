@@ -107,6 +107,7 @@ def begin_anew(model):
     for momentum in model.optimizer.momenta:
         momentum.assign(ops.zeros_like(momentum))
     model.optimizer.learning_rate = 0.1
+    model._initial_epoch = None  # BackupAndRestore leaves it behind
     return model
 
 

@@ -950,7 +950,7 @@ def on_photos(photos):
     """The arguments of an evaluation on them."""
     return (
         "evaluate", "--preset", "imagenet", "--data-dir", photos, "--image-size", 32, "--backend", "pretend",
-        "--epochs", 2, "--batch-size", 16, "--workers", 0,
+        "--epochs", 2, "--batch-size", 16, "--data-workers", 0,
     )  # fmt: skip
 
 
@@ -1109,7 +1109,7 @@ def test_an_image_that_cannot_be_read_is_fatal_or_left_out_and_counted(on_photos
 
 def test_an_evaluation_may_go_on_with_another_number_of_processes_that_read(on_photos, genotypes):
     assert bnao(*on_photos, "--out", "mine", genotypes[0]).exit_code == 0
-    assert bnao(*on_photos, "--out", "mine", "--workers", 1, *genotypes[:2]).exit_code == 0
+    assert bnao(*on_photos, "--out", "mine", "--data-workers", 1, *genotypes[:2]).exit_code == 0
     assert "data.pad = 4, and now it is 5" in refused(1, *on_photos, "--out", "mine", "--pad", 5, genotypes[0])
 
 

@@ -169,11 +169,11 @@ def test_any_whole_number_in_a_section_of_the_network_is_taken_or_refused_by_its
 
 
 def test_what_work_may_go_on_without_is_left_out_of_what_is_fixed():
-    config = build(EvaluateConfig, {"machine": {"workers": 3, "threads": 2}, "data": {"unreadable": "skip"}})
+    config = build(EvaluateConfig, {"machine": {"data_workers": 3, "threads": 2}, "data": {"unreadable": "skip"}})
 
     whole, fixed = tomllib.loads(to_toml(config)), tomllib.loads(to_toml(config, fixed=True))
 
-    assert (whole["machine"].pop("workers"), whole["data"].pop("unreadable")) == (3, "skip")
+    assert (whole["machine"].pop("data_workers"), whole["data"].pop("unreadable")) == (3, "skip")
     assert fixed == whole
     assert fixed["machine"]["threads"] == 2
 

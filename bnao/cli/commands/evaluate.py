@@ -29,7 +29,6 @@ from bnao.cli.options import (
     options_of,
     report_options,
 )
-from bnao.cli.processes import processes_option
 from bnao.cli.progress import following, telling
 from bnao.cli.reports import (
     Spent,
@@ -41,6 +40,7 @@ from bnao.cli.reports import (
 )
 from bnao.cli.stopping import going_on
 from bnao.cli.tracking import track_option, tracked
+from bnao.cli.workers import workers_option
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import to_toml
 from bnao.config.presets import PRESETS
@@ -49,6 +49,7 @@ from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
 from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
 from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, sized, unreadable
+from bnao.events import EndsOnce
 from bnao.reporting.estimates import estimate_evaluation
 from bnao.run import Run, check_takes, read_config, read_json
 from bnao.space.genotype import Genotype
@@ -80,7 +81,7 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
     help="Folder of weights and results; an evaluation with the same settings is resumed.  "
     "[default: RUN/evaluate-<preset>-<settings>, or runs/evaluate-<date>-<time>]",
 )  # fmt: skip
-@processes_option
+@workers_option
 @track_option
 @estimate_option
 @long_option
@@ -96,7 +97,7 @@ def command(
     top: int | None,
     n_random: int | None,
     out: Path | None,
-    processes: int,
+    workers: str,
     trackers: tuple[str, ...],
     estimate: bool,
     long: bool,
@@ -141,12 +142,12 @@ def command(
         chosen = _Chosen.named(run, named) if named else _Chosen.of_run(run, top, n_random or 0, config.seed)
         folder = run / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
     if estimate:
-        dataset = stand_alone_images(config.data, config.machine.workers)
+        dataset = stand_alone_images(config.data, config.machine.data_workers)
         show_costs(estimate_evaluation(config, chosen.genotypes, dataset), as_json)
         return
     start = time.monotonic()
     with telling(quiet):
-        done = _evaluated(config, chosen, folder, processes, trackers)
+        done = _evaluated(config, chosen, folder, workers, trackers)
     _print(done, chosen, folder, as_json, long, Spent.since(start))
 
 
@@ -257,20 +258,20 @@ class _Chosen:
 
 
 def _evaluated(
-    config: EvaluateConfig, chosen: _Chosen, folder: Path, processes: int, trackers: Sequence[str]
+    config: EvaluateConfig, chosen: _Chosen, folder: Path, workers: str, trackers: Sequence[str]
 ) -> list[Evaluation]:
     check_takes(folder, config)
     space = space_named(config.network.space, config.network.nodes)
     for genotype in chosen.genotypes:
         space.check(genotype)
     backend = backends.load(config.machine.backend)
-    dataset = stand_alone_images(config.data, config.machine.workers)
+    dataset = stand_alone_images(config.data, config.machine.data_workers)
     own = sized(config, chosen.genotypes, dataset)
     # made once for nothing, so that what a backend cannot do is found before there is a folder
     backend.stand_alone(chosen.genotypes[0], own[0], dataset, seed=config.seed)
     if config.from_supernet is not None:  # likewise
         SupernetWeights.of(config.from_supernet, config.network)
-    with Run.of(folder, config) as run:
+    with Run.join(folder, config) as run:
         log.info("%s", dataset.describe())
         log.info("folder: %s", folder)
         again = f"the same command with --out {shlex.quote(str(folder))}"
@@ -279,11 +280,9 @@ def _evaluated(
             following("evaluation") as show,
             tracked(trackers, folder, config, show) as listen,
         ):
-            if processes > 1:
-                train_ahead(
-                    chosen.genotypes, config, backend.name, dataset, run, processes=processes, listen=listen
-                )  # fmt: skip
-            return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=listen)
+            once = EndsOnce(listen)
+            train_ahead(chosen.genotypes, config, backend.name, dataset, run, workers=workers, listen=once)
+            return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=once)
 
 
 # --- the end
