@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from bnao.classification import class_errors, label_ranks
 from bnao.config.evaluation import EvaluateConfig
-from bnao.config.settings import AUTO, SearchConfig
-from bnao.data.dataset import Dataset, LabelledImages
+from bnao.config.settings import AUTO
+from bnao.data.dataset import LabelledImages
 from bnao.errors import RunError, WeightsError
 from bnao.events import EndsOnce, Event, phase
 from bnao.files import parse_json
@@ -197,14 +197,7 @@ def evaluation_plan(genotypes: int, config: EvaluateConfig, dataset: LabelledIma
 def _evaluation(
     training: Training, tests: Sequence[TestedNetwork], config: EvaluateConfig, dataset: LabelledImages
 ) -> Evaluation:
-    """Return what the tests of all trainings of a genotype amount to.
-
-    Args:
-        training: any of them.
-        tests: one of each.
-        config: the evaluation's settings.
-        dataset: of all trainings.
-    """
+    """Return what the tests of all trainings of a genotype amount to, of which one is given."""
     network = dataset.network(training.config.network)
     return Evaluation(
         training.genotype,
@@ -240,9 +233,10 @@ def _keep(
 
 def _kept(run: Run) -> int:
     """Return the number of evaluations in the file; 0 where there is none that can be read."""
-    with contextlib.suppress(RunError):
+    try:
         return run.known(RESULT, lambda content: len(content["evaluations"])) or 0
-    return 0
+    except RunError:
+        return 0
 
 
 def planned_trainings(
@@ -252,11 +246,7 @@ def planned_trainings(
     dataset: LabelledImages,
     folder: Folder | None,
 ) -> list[tuple[Mapping[str, Any], Training]]:
-    """Return the trainings of an evaluation in their order, each with its place as events have it.
-
-    Raises:
-        BnaoError: as ``evaluate``.
-    """
+    """Return the trainings of an evaluation in their order, each with its place as events have it."""
     supernet = None if config.from_supernet is None else SupernetWeights.of(config.from_supernet, config.network)
     whole = dataset.joined()
     planned: list[tuple[Mapping[str, Any], Training]] = []
@@ -505,44 +495,3 @@ def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float
     """
     scored = [done for done in evaluations if done.genotype in scores]
     return rank_agreement([scores[done.genotype] for done in scored], [1 - done.mean for done in scored])
-
-
-def short_training(genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, epochs: int) -> float:
-    """Return the dev accuracy after a short training on the train part alone, to re-rank a search's best.
-
-    Network and recipe are those of ``short_config``.
-    """
-    short = short_config(config, epochs)
-    network = backend.stand_alone(genotype, short, dataset, seed=config.seed)
-    for _ in network.train(0):
-        pass
-    return accuracy(network, dataset.x_dev, dataset.y_dev)
-
-
-def short_config(config: SearchConfig, epochs: int) -> EvaluateConfig:
-    """Return the settings of a genotype's own training within a search.
-
-    The authors' recipe: network, images, batches and SGD (rates, momentum, weight decay, gradient norm) are the
-    search's; auxiliary head, dropout and drop path are those of the paper's stand-alone training, but drop path
-    progresses as in the first of ``config.rerank_drop_path_epochs`` epochs.
-    """
-    base, supernet = EvaluateConfig(), config.training
-    return evolve(
-        base,
-        epochs=epochs,
-        seed=config.seed,
-        network=config.network,
-        data=config.data,
-        training=evolve(
-            base.training,
-            batch_size=supernet.batch_size,
-            learning_rate=supernet.learning_rate,
-            learning_rate_end=supernet.learning_rate_end,
-            momentum=supernet.momentum,
-            weight_decay=supernet.weight_decay,
-            gradient_norm=supernet.gradient_norm,
-            drop_path_epochs=config.rerank_drop_path_epochs,
-        ),
-        checkpoint_seconds=config.checkpoint_seconds,
-        machine=config.machine,
-    )

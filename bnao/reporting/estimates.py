@@ -21,7 +21,8 @@ from bnao.config.settings import SearchConfig
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset, LabelledImages, load_dataset
 from bnao.evaluation.fused import Fuser
-from bnao.evaluation.trainings import short_config, sized
+from bnao.evaluation.short import short_config
+from bnao.evaluation.trainings import sized
 from bnao.events import Event
 from bnao.memory import peak_memory
 from bnao.network.size import count_multiply_adds, count_parameters
