@@ -90,7 +90,7 @@ def search(
             versions of what needs no backend, and no data. ``bnao.searches.PreparedSearch`` knows it.
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
-            the end, such as ``bnao.evaluation.trainings.short_training``; None: they stay in the order of their scores.
+            the end, such as ``bnao.evaluation.short.short_training``; None: they stay in the order of their scores.
         fuse: joins the scores with what else is known, by which all are ranked at the end, such as
             ``bnao.Fuser``; None: they are ranked by their scores.
         ranks: the processes that make this search together, of which the first alone proposes; None: this one.
