@@ -197,10 +197,13 @@ def _backward(kind: Kind) -> Callable[..., tuple[Any, Any]]:
             (node, source, case, slot), mask = given
             by_node = lax.dynamic_index_in_dim(grads[1], node + first, keepdims=False)
             by_node = dropped(by_node, mask) if kind.masked else by_node
-            *grads, rows = lax.switch(
-                case, _branch_gradients(kind), *grads, by_node, large, states, source, slot, weights["edges"]
-            )
-            return tuple(grads), rows
+            given = by_node, large, states, source, slot, weights["edges"]
+            by_input, by_source, rows = lax.switch(case, _branch_gradients(kind), *given)
+            by_large, by_states = grads
+            if kind.reduction:  # of the two that an edge may have read, the other's is nothing
+                by_large = _with_added(by_large, jnp.minimum(source, count - 1), by_input)
+                source = jnp.maximum(source - count, 0)
+            return (by_large, _with_added(by_states, source, by_source)), rows
 
         places = edges, masks if kind.masked else jnp.zeros(len(edges))
         (by_large, by_states), rows = lax.scan(body, (by_large, by_states), places, reverse=True)
@@ -257,37 +260,29 @@ def _branches(kind: Kind) -> list[Callable[..., Tensor]]:
 
 @cache
 def _branch_gradients(kind: Kind) -> list[Callable[..., tuple[Tensor, Tensor, list[Tensor]]]]:
-    """Return what an edge makes of the gradients by inputs and states, and its rows of those by the stacks."""
+    """Return an edge's gradients by the input or the state it reads, and its rows of those by the stacks."""
 
     def branch_of(operation: str, inputs: bool, stride: int) -> Callable[..., tuple[Tensor, Tensor, list[Tensor]]]:
         own = kind.own(operation, stride)
 
         def branch(
-            by_large: Tensor,
-            by_states: Tensor,
-            by_node: Tensor,
-            large: Tensor,
-            states: Tensor,
-            source: Tensor,
-            slot: Tensor,
-            stacks: Sequence[Tensor],
+            by_node: Tensor, large: Tensor, states: Tensor, source: Tensor, slot: Tensor, stacks: Sequence[Tensor]
         ) -> tuple[Tensor, Tensor, list[Tensor]]:
             rows = [jnp.zeros(stack.shape[1:], stack.dtype) for stack in stacks]
+            # beside a normal cell's states there are no inputs to have gradients
+            grads = [jnp.zeros(large.shape[1:] if kind.reduction else (), large.dtype), jnp.zeros_like(by_node)]
             if operation == "none":
-                return by_large, by_states, rows
+                return *grads, rows
             x = _read(inputs, large, states, source, kind)
             _, back = jax.vjp(
                 lambda x, own: edge(x, own, operation, stride, kind.space.rules, by_batch, ""),
                 x,
                 _rows(stacks, own, slot),
             )
-            by_source, by_own = back(by_node)
+            grads[0 if inputs else 1], by_own = back(by_node)
             for index, row in zip(own, by_own, strict=True):
                 rows[index] = row
-            if inputs:
-                return _with_added(by_large, source, by_source), by_states, rows
-            index = source - kind.space.inputs if kind.reduction else source
-            return by_large, _with_added(by_states, index, by_source), rows
+            return *grads, rows
 
         return branch
 

@@ -78,7 +78,8 @@ def _shifts(side: int, dilation: int = 1) -> Iterator[tuple[int, int]]:
 
 
 def _padded(x: Tensor, by: int, value: float = 0.0) -> Tensor:
-    return jnp.pad(x, ((0, 0), (by, by), (by, by), (0, 0)), constant_values=value)
+    # or XLA would pad within each of the shifted reads, which compile longer
+    return lax.optimization_barrier(jnp.pad(x, ((0, 0), (by, by), (by, by), (0, 0)), constant_values=value))
 
 
 def _seen(padded: Tensor, at: tuple[int, int], size: tuple[int, int], stride: int) -> Tensor:
@@ -104,6 +105,13 @@ def _spread(x: Tensor, size: tuple[int, int], stride: int) -> Tensor:
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *ends, (0, 0, 0)])
 
 
+def _phases(padded: Tensor, stride: int) -> Tensor:
+    """Return every stride-th pixel, from each of the first on: shape (stride^2, b, rows, columns, channels)."""
+    short = [(0, 0), *((0, -size % stride) for size in padded.shape[1:3]), (0, 0)]
+    whole = jnp.pad(padded, short) if stride > 1 else padded
+    return jnp.stack([whole[:, i::stride, j::stride] for i in range(stride) for j in range(stride)])
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def depthwise(x: Tensor, kernel: Tensor, stride: int, dilation: int) -> Tensor:
     """Convolve each channel by itself, padded by half the kernel, over every ``dilation``-th pixel.
@@ -120,18 +128,17 @@ def _depthwise(x: Tensor, kernel: Tensor, stride: int, dilation: int) -> tuple[T
 
 def _depthwise_gradients(stride: int, dilation: int, kept: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
     x, kernel = kept
-    side, (b, height, width, channels) = kernel.shape[0], x.shape
-    grad = _spread(grad, (height, width), stride)
-    grad_x = _shifted(grad, kernel[::-1, ::-1], 1, dilation)
+    side, (b, height, width, channels) = kernel.shape[0], grad.shape
+    grad_x = _shifted(_spread(grad, x.shape[1:3], stride), kernel[::-1, ::-1], 1, dilation)
     # pixels and channels of a row are one axis, which is long enough to be computed with at once
-    padded = _padded(x, dilation * (side // 2))
-    rows = padded.reshape(b, padded.shape[1], padded.shape[2] * channels)
-    grad = grad.reshape(b, height, width * channels)
+    phases = _phases(_padded(x, dilation * (side // 2)), stride)
+    rows = phases.reshape(*phases.shape[:3], phases.shape[3] * channels)
+    grad = grad.reshape(1, b, height, width * channels)
 
     def of_shift(index: Tensor) -> Tensor:
         i, j = dilation * (index // side), dilation * (index % side)
-        pixels = lax.dynamic_slice(rows, (0, i, j * channels), grad.shape)
-        return (pixels * grad).astype(jnp.float32).sum((0, 1))
+        at = stride * (i % stride) + j % stride, 0, i // stride, (j // stride) * channels
+        return (lax.dynamic_slice(rows, at, grad.shape) * grad)[0].astype(jnp.float32).sum((0, 1))
 
     by_shift = lax.map(of_shift, jnp.arange(side * side, dtype=jnp.int32))
     grad_kernel = by_shift.reshape(side, side, width, channels).sum(2)[..., None]
