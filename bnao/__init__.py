@@ -18,11 +18,11 @@ if _typing.TYPE_CHECKING:
     from bnao.data.dataset import load_dataset
     from bnao.errors import BnaoError
     from bnao.evaluation.fused import Fuser
-    from bnao.evaluation.proxies import ZeroCostScores, zero_cost_scores
     from bnao.evaluation.scoring import classify_test_images, score_genotypes
     from bnao.evaluation.trainings import evaluate
     from bnao.metrics import compare_rankings, kendall_tau, pairwise_accuracy, rank_agreement, spearman
     from bnao.network.size import count_multiply_adds, count_parameters
+    from bnao.proxies import ZeroCostScores, zero_cost_scores
     from bnao.reporting.page import write_report
     from bnao.sampler import BudgetSampler, ProportionalSampler, UniformSampler
     from bnao.searches import PreparedSearch, PreparedStepSearch, prepare_search, resumed_search, run_search
@@ -121,7 +121,7 @@ _HOMES = {
     "SearchSpace": "space.spaces",
     "StudyConfig": "config.studies",
     "UniformSampler": "sampler",
-    "ZeroCostScores": "evaluation.proxies",
+    "ZeroCostScores": "proxies",
     "classify_test_images": "evaluation.scoring",
     "compare_rankings": "metrics",
     "count_multiply_adds": "network.size",
@@ -151,7 +151,7 @@ _HOMES = {
     "to_text": "space.notation.notations",
     "verify": "verification",
     "write_report": "reporting.page",
-    "zero_cost_scores": "evaluation.proxies",
+    "zero_cost_scores": "proxies",
 }
 
 

@@ -406,7 +406,7 @@ class Backend(Protocol):
     def supernet(self, config: SearchConfig, dataset: Dataset | None) -> Scorer:
         """A freshly initialised supernet with the images of the search; BackendError if the settings cannot be met.
 
-        ``SharedWeights(make(dataset.network(config.network)), config, dataset, make)``
+        ``SharedWeights(make(dataset.network(config.network)), config, dataset, make, self)``
         (``bnao.training.shared_weights``), where ``make`` makes this backend's ``Supernet`` for a network's settings.
         """
         ...
@@ -456,7 +456,7 @@ class Exporting(Protocol):
 
 
 class Probe(Protocol):
-    """One genotype's untrained network, asked for what zero-cost scores are made of (``bnao.evaluation.proxies``).
+    """One genotype's untrained network, asked for what zero-cost scores are made of (``bnao.proxies``).
 
     Images are normalised, float32, of shape (n, height, width, channels). Batch norms use the statistics of the
     images given. Asking changes nothing.

@@ -257,17 +257,23 @@ def is_locked(folder: Path) -> bool:
 
 def read_events(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the events of a run's log in order, without lines that are cut off or not an event."""
+    yield from (event for event in map(event_of, _lines(folder)) if event is not None)
+
+
+def lost_lines(folder: Path) -> int:
+    """Return how many lines of a run's log are not events, but for the last, which a stop may cut off."""
+    return sum(not is_event(line) for line in _lines(folder))
+
+
+def _lines(folder: Path) -> Iterator[str]:
+    """Yield the lines of a run's log that have an end."""
     if not (folder / LOG).is_file():
         return
     with (
         contextlib.suppress(FileNotFoundError),
         open(folder / LOG, encoding="utf-8", errors="replace") as file,
     ):
-        for line in file:
-            if line.endswith("\n"):
-                event = event_of(line)
-                if event is not None:
-                    yield event
+        yield from (line for line in file if line.endswith("\n"))
 
 
 def is_event(line: str) -> bool:

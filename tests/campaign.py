@@ -60,6 +60,14 @@ _SEARCH = (
     "--rounds", 2, "--pool", 6, "--new", 4, "--n-seeds", 3, "--steps", 4, "--controller", "evolution",
     "--rerank-epochs", 0, "--rank-by", "score", "--top", 3, "--channels", 8, "--cells", 1, "--threads", 1,
 )  # fmt: skip
+#: a search whose strategy decides at each update, by masks and by a policy
+_BY_STEPS = {
+    strategy: (
+        "--strategy", strategy, "--rounds", 1, "--steps", 6, "--rerank-epochs", 0, "--rank-by", "score",
+        "--channels", 8, "--cells", 1, "--threads", 1, "--space", "nas-bench-201",
+    )
+    for strategy in ("gdas", "enas")
+}  # fmt: skip
 _ALONE = ("--epochs", 1, "--channels", 8, "--cells", 1, "--threads", 1)
 _STUDY = (
     "--genotypes", 4, "--seeds", 1, "--epochs", "1,2", "--marks", "along", "--alone-epochs", 1, "--repeats", 1,
@@ -148,6 +156,9 @@ def make_folders(backend: str) -> list[Command]:
     on_table = ("--backend", "table", "--table", "tables/table.csv", *_SEARCH)
     _made("search", *by, *_SEARCH, *_DATA, *_IMAGES, "--out", "run", "--quiet")
     _made("search", *on_table, "--out", "looked-up", "--quiet")
+    for strategy, settings in _BY_STEPS.items():
+        _made("search", *by, *settings, *_DATA, *_IMAGES, "--out", strategy, "--quiet")
+        _copy_without(strategy, f"{strategy}-begun", "result.json", "supernet.safetensors")
     _made(*evaluated)
     _made(*studied)
     _keep_trained(Path("trained"))
@@ -165,6 +176,11 @@ def make_folders(backend: str) -> list[Command]:
         Command(("search", "--resume", "begun", "--json", "--quiet"), "begun", (result, weights)),
         Command(("search", "--resume", "table-begun", "--json", "--quiet"), "table-begun", (result,)),
         Command(("score", "run", "--json", "--quiet", *by), "run"),
+        Command(("score", "gdas", "--json", "--quiet", *by), "gdas"),
+        Command(("search", "--resume", "gdas", "--json", "--quiet"), "gdas"),
+        Command(("show", "enas:1", "--json"), "enas"),
+        *(Command(("search", "--resume", folder, "--json", "--quiet"), folder, (result, weights))
+          for folder in ("gdas-begun", "enas-begun")),
         Command(("show", "run:1", "--json"), "run"),
         Command(("proxies", "run", "--top", 2, "--batch", 8, "--json", "--quiet"), "run"),
         Command(("evaluate", "run", "--top", 1, *by, *_ALONE[:2], "--json", "--quiet", "--out", "out"), "run"),
@@ -197,7 +213,7 @@ def make_folders(backend: str) -> list[Command]:
         commands.append(Command(("test", "trained", *by, *_DATA, "--image-size", 12, "--json", "--quiet"), "trained"))
     return commands + [
         Command(("check", folder, "--json"), folder)
-        for folder in ("run", "begun", "looked-up", "evaluation", "trained", "study")
+        for folder in ("run", "begun", "looked-up", "gdas", "enas-begun", "evaluation", "trained", "study")
     ]
 
 
@@ -322,6 +338,8 @@ _OWN = ("tables/table.csv", "tables/genotypes.txt", "run/config.toml")
 _FREE = ("log.jsonl", ".lock")
 # of which nothing else tells that they must be there
 _SPARE = (".lock", "checkpoint-earlier.safetensors", "plan.json")
+# without which a search is as one that was killed before its first checkpoint
+_FIRST = ("gdas-begun/checkpoint.safetensors", "enas-begun/checkpoint.safetensors")
 
 
 def damage(path: Path, kind: str, seed: int) -> None:
@@ -355,7 +373,7 @@ def _said(command: Command, out: str) -> tuple[Any, dict[str, bytes]]:
     try:
         printed = json.loads(out)
     except ValueError:
-        printed = out
+        printed = out.partition(" (")[0] if command.words[0] == "report" else out  # how long the page is
     if isinstance(printed, dict):
         for name in ("seconds", "peak_memory_bytes", "sha256"):
             printed.pop(name, None)
@@ -447,7 +465,9 @@ class Campaign:
                 if command.lists or (command.words[0] == "compare" and json.loads(out)["warnings"]):
                     return Verdict("listed", out)
                 edited = (
-                    case.damage == "by hand" or place in _OWN or (command.words[0] == "check" and case.file in _SPARE)
+                    case.damage == "by hand"
+                    or place in _OWN
+                    or (command.words[0] == "check" and (case.file in _SPARE or place in _FIRST))
                 )
                 return Verdict("edited" if edited else "different", f"{out[-500:]}\n{said}")
             if command.words[0] == "check" and not said:

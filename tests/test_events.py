@@ -15,10 +15,10 @@ from bnao.config.studies import ProxiesConfig
 from bnao.config.table_studies import ControllersConfig, PredictorConfig
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.fused import Fuser
-from bnao.evaluation.proxies import zero_cost_scores
 from bnao.evaluation.scoring import score_genotypes
 from bnao.evaluation.trainings import evaluate
 from bnao.events import EVENTS, Work
+from bnao.proxies import zero_cost_scores
 from bnao.run import Run
 from bnao.space.spaces import space_named
 from bnao.strategies.ridge import RidgeController

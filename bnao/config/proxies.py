@@ -5,7 +5,7 @@ from typing import Any
 from bnao.config.fields import several
 from bnao.errors import ConfigError
 
-#: zero-cost scores (``bnao.evaluation.proxies``)
+#: zero-cost scores (``bnao.proxies``)
 PROXIES = ("jacob_cov", "naswot", "synflow", "snip", "grad-norm")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from bnao.config.fields import setting, several
+from bnao.config.proxies import PROXIES
 from bnao.errors import ConfigError
 
 #: which edges of a supernet's cell share an operation's weights (``bnao.network.sharing``)
@@ -126,9 +127,10 @@ class TrainingConfig:
     )
     rank_loss: str = setting(
         "none",
-        "Ranking loss: train a second path in each step, and the larger of the two also until its loss is below that "
-        "of the smaller; what size means here, or none.",
-        choices=("none", *SIZE_NAMES),
+        "Ranking loss: train a second path in each step, and the one of the two that should be the better also until "
+        "its loss is below the other's. What should be the better: the larger, by a kind of size, or the one of the "
+        "higher zero-cost score; or none.",
+        choices=("none", *SIZE_NAMES, *PROXIES),
     )
     rank_weight: float = setting(1.0, "Weight of the ranking loss at the end of its growth.", least=0)
     rank_growth: float = setting(

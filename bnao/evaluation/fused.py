@@ -13,11 +13,11 @@ from bnao.config.settings import SearchConfig
 from bnao.config.studies import ProxiesConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError, DataError
-from bnao.evaluation.proxies import zero_cost_scores
 from bnao.evaluation.trainings import Training, short_config
 from bnao.events import without_plan
 from bnao.network.size import count_parameters
 from bnao.protocols import Backend, Listener, Probing
+from bnao.proxies import zero_cost_scores
 from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype
 from bnao.strategies.fusion import Fusion, fuse, landmark_places

@@ -15,7 +15,7 @@ from bnao.metrics import FIGURES, Estimate, rank_agreement
 from bnao.reporting import charts
 from bnao.reporting.content import Chart, Report, Section, Table, estimate, number, share, words
 from bnao.reporting.origins import about_of, data_text, origin_section, settings_section
-from bnao.reporting.searches import read_log
+from bnao.reporting.searches import lost_in_log, read_log
 from bnao.run import read_config, read_json, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in
@@ -179,8 +179,9 @@ def _learning_section(folder: Path, entries: Sequence[Entry]) -> Section:
         for event in read_log(folder).get("epoch", [])
         if event["genotype"] in ids
     ]
+    lost = lost_in_log(folder)
     if not rows:
-        return Section("Learning curves")
+        return Section("Learning curves", lost)
     names = list(dict.fromkeys(row["training"] for row in rows))
     rows = [
         row
@@ -189,7 +190,8 @@ def _learning_section(folder: Path, entries: Sequence[Entry]) -> Section:
     ]
     colour = charts.series("training", "genotype, repeat", names)
     spec = charts.lines(rows, charts.scale("epoch", "epoch", whole=True), charts.scale("loss", "loss"), colour=colour)
-    return Section("Learning curves", charts=[Chart("Training loss", "Mean over the steps of each epoch.", spec)])
+    chart = Chart("Training loss", "Mean over the steps of each epoch.", spec)
+    return Section("Learning curves", lost, charts=[chart])
 
 
 def _classes_section(content: Mapping[str, Any], best: Entry) -> Section:

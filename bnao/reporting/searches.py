@@ -15,7 +15,7 @@ from bnao.config.settings import SearchConfig
 from bnao.reporting import charts
 from bnao.reporting.content import MOST, Chart, Report, Section, Table, estimate, number, share, words
 from bnao.reporting.origins import about_of, data_text, origin_section, settings_section
-from bnao.run import read_config, read_events
+from bnao.run import lost_lines, read_config, read_events
 from bnao.strategies.balance import balance
 from bnao.strategies.bias import SizeBias, size_bias
 from bnao.strategies.journal import RESULT
@@ -44,7 +44,7 @@ def search_report(folder: Path) -> Report:
         Section("Cells", ["The best, in order."], drawn=[entry.genotype.id for entry in shown[: config.top]]),
         _updates_section(result),
         _strategy_section(result),
-        _learning_section(read_log(folder)),
+        _learning_section(read_log(folder), lost_in_log(folder)),
         _controller_section(result),
         settings_section("bnao search", config),
         origin_section(folder),
@@ -269,7 +269,13 @@ def read_log(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return events
 
 
-def _learning_section(events: Mapping[str, Sequence[Mapping[str, Any]]]) -> Section:
+def lost_in_log(folder: Path) -> list[str]:
+    """Return a paragraph on lines of a run's log that cannot be read, if there are any."""
+    lost = lost_lines(folder)
+    return [f"{lost} of the lines of log.jsonl cannot be read; what they told is not in these curves."] if lost else []
+
+
+def _learning_section(events: Mapping[str, Sequence[Mapping[str, Any]]], lost: Sequence[str]) -> Section:
     """Return the learning curves of the supernet and the controller."""
     found = []
     # a search that decides at each update has no rounds
@@ -294,7 +300,7 @@ def _learning_section(events: Mapping[str, Sequence[Mapping[str, Any]]]) -> Sect
         found.append(
             Chart("Controller's loss", "Its training after each round.", _curve(rows, "epoch", "epoch"))
         )  # fmt: skip
-    return Section("Learning curves", charts=found)
+    return Section("Learning curves", lost, charts=found)
 
 
 def _curve(rows: Sequence[Mapping[str, Any]], field: str, title: str) -> charts.Spec:

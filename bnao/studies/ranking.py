@@ -21,12 +21,12 @@ from bnao.config.settings import NetworkConfig
 from bnao.config.studies import ProxiesConfig, StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
-from bnao.evaluation.proxies import zero_cost_scores
 from bnao.events import without_plan
 from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
 from bnao.provenance import STUDY, keep_about, keep_study
+from bnao.proxies import zero_cost_scores
 from bnao.run import Folder, Run, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in, space_named

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnao.config.settings import NetworkConfig, TrainingConfig
-from bnao.network.size import SIZES, count_parameters
+from bnao.network.size import count_parameters
 from bnao.protocols import Pass
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
@@ -25,15 +25,16 @@ class Companions:
     arXiv 1903.05134).
 
     With a ranking loss (``rank_loss``) another path of the pool, drawn uniformly, learns beside the drawn one, and the
-    larger of the two has a further pass, whose term is max(0, its loss - the smaller one's): a prior, here size, says
-    which should be the better (Prior-Guided One-shot NAS: Dong et al. 2022, arXiv 2206.13329).
+    one that should be the better by a prior, a size or a zero-cost score, has a further pass, whose term is max(0, its
+    loss - the other's) (Prior-Guided One-shot NAS: Dong et al. 2022, arXiv 2206.13329).
 
     Args:
-        training: its ``companions`` is the rule, and its ``rank_loss`` what orders a pair.
+        training: its ``companions`` is the rule.
         network: its space says which operations there are.
         pool: the genotypes drawn from.
         seed: with the step it decides every random draw.
         steps: of the whole training, over which the ranking loss's weight grows.
+        priors: of the pool, by which the ranking loss orders a pair (``bnao.training.priors``); empty without one.
 
     >>> from bnao.space.spaces import SPACES
     >>> pool = SPACES["nas-bench-201"].random_genotypes(2, stream(0, "example"))
@@ -45,14 +46,20 @@ class Companions:
     """
 
     def __init__(
-        self, training: TrainingConfig, network: NetworkConfig, pool: Sequence[Genotype], seed: int, *, steps: int
+        self,
+        training: TrainingConfig,
+        network: NetworkConfig,
+        pool: Sequence[Genotype],
+        seed: int,
+        *,
+        steps: int,
+        priors: Mapping[Genotype, float] = {},  # never changed
     ) -> None:
         self._rule, self._seed = training.companions, seed
         self._training, self._pool, self._steps = training, pool, steps
         self._space = space_named(network.space, network.nodes)
         self._largest = pool[int(np.argmax(count_parameters(pool, network)))] if self._rule == "sandwich" else None
-        ranks = training.rank_loss != "none"
-        self._priors = dict(zip(pool, SIZES[training.rank_loss](pool, network).tolist(), strict=True)) if ranks else {}
+        self._priors = priors
 
     def genotypes(self, drawn: Genotype, step: int) -> list[Genotype]:
         """Return the paths of a step, counted over all rounds, in the order of their passes."""

@@ -14,9 +14,10 @@ from bnao.data.dataset import Dataset, augmented_batch, epoch_batches
 from bnao.errors import ConfigError
 from bnao.network.parameters import supernet_shapes
 from bnao.network.sharing import network_of_state, split_network, split_weights
-from bnao.protocols import Architecture, State, Step, Supernet
+from bnao.protocols import Architecture, Backend, State, Step, Supernet
 from bnao.space.genotype import Genotype
 from bnao.training.companions import Companions
+from bnao.training.priors import Priors
 from bnao.training.schedules import splits_before
 from bnao.training.steps import check_loss, scored_batches, supernet_steps
 
@@ -29,6 +30,7 @@ class SharedWeights:
         config: the search; batches, augmentation, masks and learning rates follow from it.
         dataset: trained on its train part, scored on its dev part.
         make: a freshly initialised supernet of other settings of the network; for ``config.training.split_at`` alone.
+        backend: makes untrained networks; for a ``config.training.rank_loss`` that is a zero-cost score alone.
 
     Attributes:
         supernet: the one given, or after a split the one that has its weights; a strategy that decides step by step
@@ -36,6 +38,7 @@ class SharedWeights:
 
     Raises:
         ConfigError: there are splits to make, and no ``make``.
+        BackendError: zero-cost scores are to rank, and there is no ``backend``.
     """
 
     candidates: Sequence[Genotype] | None = None
@@ -46,6 +49,7 @@ class SharedWeights:
         config: SearchConfig,
         dataset: Dataset,
         make: Callable[[NetworkConfig], Supernet] | None = None,
+        backend: Backend | None = None,
     ) -> None:
         splits = config.training.split_at
         if splits and make is None:
@@ -58,13 +62,16 @@ class SharedWeights:
         self.epoch_steps = epoch_batches(len(dataset.y_train), config.training.batch_size)
         self.scored_images: int | None = len(dataset.y_dev)
         self._config, self._dataset = config, dataset
+        self._priors = Priors(config, self.network, dataset, backend)
 
     def train(
         self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round_index: int, start: int = 0
     ) -> Iterator[Step]:
         """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on."""
         total = self._config.rounds * len(drawn)
-        companions = Companions(self._config.training, self.network, pool, self._config.seed, steps=total)
+        companions = Companions(
+            self._config.training, self.network, pool, self._config.seed, steps=total, priors=self._priors(pool)
+        )
         for step in supernet_steps(self._config, self._dataset, self.network, pool, drawn, round_index, start):
             whole = round_index * len(drawn) + step.step
             self._split(split_network(self.network, splits_before(whole, total, self._splits)))

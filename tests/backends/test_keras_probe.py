@@ -17,7 +17,7 @@ from bnao.config.proxies import PROXIES
 from bnao.config.settings import MachineConfig, NetworkConfig
 from bnao.config.studies import ProxiesConfig
 from bnao.errors import BackendError, GenotypeError
-from bnao.evaluation.proxies import undefined_lines, zero_cost_scores
+from bnao.proxies import undefined_lines, zero_cost_scores
 from bnao.space.spaces import SPACES
 from bnao.streams import stream
 from bnao.testing import small_dataset
@@ -43,7 +43,7 @@ PARITY = """
     from bnao.config.proxies import PROXIES
     from bnao.config.settings import NetworkConfig
     from bnao.config.studies import ProxiesConfig
-    from bnao.evaluation.proxies import zero_cost_scores
+    from bnao.proxies import zero_cost_scores
     from bnao.space.spaces import SPACES
     from bnao.streams import stream
     from bnao.testing import small_dataset

@@ -6,10 +6,10 @@ from attrs import evolve
 
 from bnao.backends import load
 from bnao.config.proxies import PROXIES
-from bnao.config.settings import MachineConfig, NetworkConfig
+from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.config.studies import ProxiesConfig
 from bnao.errors import BackendError, GenotypeError
-from bnao.evaluation.proxies import undefined_lines, zero_cost_scores
+from bnao.proxies import undefined_lines, zero_cost_scores
 from bnao.space.spaces import SPACES
 from bnao.streams import stream
 from bnao.testing import small_dataset
@@ -117,3 +117,17 @@ def test_another_spaces_genotype_and_a_device_that_is_not_there_are_refused():
     (genotype,) = SPACES["nao"].random_genotypes(1, stream(0, "probe"))
     with pytest.raises(BackendError, match="no device 'mars'"):
         zero_cost_scores([genotype], evolve(config, machine=MachineConfig(device="mars")), BACKEND, small_dataset())
+
+
+def test_a_supernet_learns_which_of_a_pair_should_be_the_better_from_untrained_networks():
+    pool = SPACES["nas-bench-201"].random_genotypes(4, stream(0, "prior"))
+    training = TrainingConfig(batch_size=16, rank_loss="jacob_cov", rank_growth=0.0)
+    network = NetworkConfig(space="nas-bench-201", channels=8, cells=1)
+    config = SearchConfig(rounds=1, network=network, training=training)
+    ranked = BACKEND.supernet(config, small_dataset())
+    plain = BACKEND.supernet(evolve(config, training=evolve(training, rank_loss="none")), small_dataset())
+
+    for supernet in (ranked, plain):
+        list(supernet.train(pool, np.arange(6) % 4, round_index=0))
+
+    assert any((ranked.state()[name] != value).any() for name, value in plain.state().items())

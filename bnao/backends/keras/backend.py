@@ -50,7 +50,7 @@ class KerasBackend:
         if dataset is None:
             raise BackendError("backend 'keras' trains on images; give it a data set")
         make = partial(KerasSupernet, config)
-        return SharedWeights(make(dataset.network(config.network)), config, dataset, make)
+        return SharedWeights(make(dataset.network(config.network)), config, dataset, make, self)
 
     def controller(self, config: SearchConfig) -> NaoController:
         """Return the NAO controller."""

@@ -46,7 +46,7 @@ class TorchBackend:
         if dataset is None:
             raise BackendError("backend 'torch' trains on images; give it a data set")
         make = partial(TorchSupernet, config)
-        return SharedWeights(make(dataset.network(config.network)), config, dataset, make)
+        return SharedWeights(make(dataset.network(config.network)), config, dataset, make, self)
 
     def controller(self, config: SearchConfig) -> NaoController:
         """Return the NAO controller."""

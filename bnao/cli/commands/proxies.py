@@ -23,7 +23,7 @@ from bnao.config.fields import to_toml
 from bnao.config.settings import SearchConfig
 from bnao.config.studies import ProxiesConfig
 from bnao.data.dataset import Dataset, load_dataset
-from bnao.evaluation.proxies import ZeroCostScores, undefined_lines, zero_cost_scores
+from bnao.proxies import ZeroCostScores, undefined_lines, zero_cost_scores
 from bnao.run import read_config
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named

@@ -169,6 +169,16 @@ def test_a_report_of_a_search_that_is_not_finished_is_refused(finished):  # noqa
     assert "run is not finished" in refused(1, "report", finished)
 
 
+def test_a_report_says_which_part_of_a_log_it_could_not_read(finished):  # noqa: F811
+    log = finished / "log.jsonl"
+    said = "2 of the lines of log.jsonl cannot be read"
+    assert said not in html_page(read_reports(finished))
+
+    log.write_text("[" * 9 + "\n{}\n" + log.read_text())
+
+    assert said in html_page(read_reports(finished))
+
+
 def test_a_result_changed_by_hand_is_refused_in_one_line(finished):  # noqa: F811
     (finished / "result.json").write_text('{"format": 1, "space": "nao"}')
 
