@@ -67,7 +67,8 @@ class Forward:
             values: the arrays.
             images: (b, height, width, channels), normalised.
             arch: (cells, nodes, edges, 2), valid, edges in canonical order. As a NumPy array it is known, and only
-                its path is built; as a TensorFlow tensor it is data, and one graph serves all. JAX must know it.
+                its path is built, or under JAX given to the cells' programs; as a TensorFlow tensor it is data, and one
+                graph serves all. JAX must know it.
                 Or a mixture, which is computed operation by operation.
             masks: of drop path, shape (cells, nodes, edges, b), or of a mixture's identities, shape (cells, places, b);
                 None: nothing is dropped.

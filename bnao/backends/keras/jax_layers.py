@@ -35,7 +35,7 @@ def sums(x: Tensor) -> Tensor:
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def batch_norm(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalise by the batch's statistics: the state, the mean, and the variance (biased), of which no gradient is taken.
+    """Normalise by the batch's statistics: the state, the mean and the biased variance, whose gradients are not taken.
 
     >>> state, mean, variance = batch_norm(jnp.array([[[[1.0], [3.0]]]]), jnp.ones(1), jnp.zeros(1), 0.0)
     >>> state.ravel().tolist(), mean.tolist(), variance.tolist()
