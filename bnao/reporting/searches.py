@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from bnao.config.settings import SearchConfig
+from bnao.logs import lost_lines, read_events
 from bnao.reporting import charts
 from bnao.reporting.content import MOST, Chart, Report, Section, Table, estimate, number, share, words
 from bnao.reporting.origins import about_of, data_text, origin_section, settings_section
-from bnao.run import lost_lines, read_config, read_events
+from bnao.run import read_config
 from bnao.strategies.balance import balance
 from bnao.strategies.bias import SizeBias, size_bias
 from bnao.strategies.front import Front, cost_of
