@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from attrs import field, frozen
-from numpy.typing import NDArray
 
 from bnao.classification import class_errors, label_ranks
 from bnao.config.evaluation import EvaluateConfig
@@ -486,11 +485,6 @@ class Training:
             unreadable = json.dumps({**left_out, **self.dataset.unreadable})
             about: dict[str, str | int] = {"step": step, "losses": repr(losses), "unreadable": unreadable}
             self.folder.write(self._checkpoint_name, to_bytes(network.state(), about))
-
-
-def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
-    """Return the share of images whose largest logit is their label's, in [0, 1]."""
-    return float((label_ranks(network.logits(images), labels) == 0).mean())
 
 
 def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float]) -> dict[str, Estimate]:

@@ -79,20 +79,15 @@ def search(
 
     Args:
         config: all settings.
-        supernet: trains the weights that all genotypes share, and scores by them; that of a backend, a
-            ``TableSupernet`` or ``StandAloneScores``, or anything with the attributes ``network``, ``epoch_steps``,
-            ``scored_images`` and ``candidates`` and the methods ``train``, ``score``, ``sizes``, ``state`` and
-            ``load_state``; see ``bnao.protocols.Scorer``.
-        controller: proposes the genotypes of each later round: methods ``fit`` and ``propose``; see
-            ``bnao.protocols.Controller``.
+        supernet: trains the weights that all genotypes share, and scores by them: a backend's, a ``TableSupernet``,
+            ``StandAloneScores`` or any ``bnao.protocols.Scorer``.
+        controller: proposes the genotypes of each later round; any ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
-        about: what the folder's run.json says of data, machine and versions, of ``bnao.provenance.origin``; None: the
-            versions of what needs no backend, and no data. ``bnao.searches.PreparedSearch`` knows it.
+        about: for the folder's run.json, of ``bnao.provenance.origin``; None: versions of what needs no backend, no data.
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
             the end, such as ``bnao.evaluation.short.short_training``; None: they stay in the order of their scores.
-        fuse: joins the scores with what else is known, by which all are ranked at the end, such as
-            ``bnao.Fuser``; None: they are ranked by their scores.
+        fuse: joins the scores with what else is known, to rank all at the end, such as ``bnao.Fuser``; None: no.
         ranks: the processes that make this search together, of which the first alone proposes; None: this one.
         listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
@@ -471,8 +466,6 @@ class _Search(Telling):
         known = self.keys | {distinct_key(genotype, distinct) for genotype in barred}
         left = [genotype for genotype in candidates if distinct_key(genotype, distinct) not in known]
         return list(itertools.compress(left, self.within(left)))
-
-    # --- sizes and the ranking
 
     def sizes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """Return the sizes that the chances are made of: the caller's function, the table's column, or exact counts."""

@@ -43,7 +43,7 @@ def tell_of_the_first_step(forward: Forward) -> None:
     if forward.has_graph:
         log.info("The first step builds one TensorFlow graph for all paths, and takes longer than the next ones.")
     elif ENGINE == "jax":
-        log.info("The first steps take longer: each operation is compiled for each shape of its input, once.")
+        log.info("The first step compiles one program for each shape of a cell, and takes longer than the next ones.")
 
 
 @keras.saving.register_keras_serializable("bnao")
@@ -54,7 +54,7 @@ class Supernet(keras.Model):
     (b, length) whole numbers, one genotype as ``SearchSpace.encode`` gives it, in equal rows (a strategy splits a
     batch by rows; row 0 counts). It gives logits (b, classes). Under TensorFlow one graph serves every
     architecture of the spaces ``nao`` and ``nao-large``: nothing is traced again. In other spaces, and under JAX,
-    where each operation is compiled, ``compile`` makes Keras run the network step by step (``run_eagerly``).
+    where each cell is a program, ``compile`` makes Keras run the network step by step (``run_eagerly``).
 
     What an arch is not allowed to hold - a source or operation that does not exist, unequal rows - is refused:
     where values are known with a GenotypeError, within a TensorFlow graph by an assertion that stops the step.

@@ -34,7 +34,8 @@ class KerasSupernet:
     """The supernet's arithmetic in Keras; see ``bnao.protocols.Supernet``.
 
     Under TensorFlow one graph serves every path of the spaces ``nao``, ``nao-large`` and ``nas-bench-201``; paths of
-    other spaces and mixtures are computed operation by operation, and under JAX all are, each operation compiled.
+    other spaces and mixtures are computed operation by operation. Under JAX a cell is one program for all paths, in
+    every space, and mixtures are computed operation by operation, each compiled.
 
     Args:
         config: the search; seed, optimizer and machine follow from it.
@@ -245,7 +246,7 @@ def _path_gradients(forward: Forward) -> Callable[..., tuple[Tensor, Tensor, lis
         (loss, logits), gradients = value_and_gradients(loss_of, values, *others, has_more=True)
         return loss, logits, gradients
 
-    # JAX must know the path: its parts are compiled
+    # JAX must know the path: its cells are compiled, and take it as numbers
     return traced(gradients_of) if forward.has_graph else gradients_of
 
 
