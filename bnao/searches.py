@@ -22,6 +22,7 @@ from bnao.protocols import Backend, Controller, Listener, Scorer
 from bnao.provenance import ABOUT, About, about_images, about_table, check_same_data, origin
 from bnao.ranks import Ranked, Ranks, is_first, run_of
 from bnao.run import Run, check_is_free
+from bnao.strategies.costs import search_latency
 from bnao.strategies.ending import Rerank
 from bnao.strategies.journal import add_rounds
 from bnao.strategies.methods import METHODS
@@ -140,7 +141,7 @@ def resumed_search(run: Run, rounds: int | None = None) -> PreparedSearch | Prep
                 "further rounds; start a new run"
             )
         config = evolve(config, rounds=rounds)
-    prepared = _prepared(config, before.get("controller_backend"))
+    prepared = _prepared(config, before.get("controller_backend"), run.folder)
     if before:
         check_same_data(run.folder, before, prepared.about["data"])
     if config.strategy in ROUND_LEVEL:
@@ -193,13 +194,15 @@ def join(config: SearchConfig) -> Ranks | None:
     return None
 
 
-def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedSearch | PreparedStepSearch:
+def _prepared(
+    config: SearchConfig, controller_backend: str | None, folder: Path | None = None
+) -> PreparedSearch | PreparedStepSearch:
     """Make all that a search works with in this process: the last steps are the first process's alone."""
     ranks = join(config)
     if config.ranks.across == "paths" and config.ranks.paths is None and config.strategy in ROUND_LEVEL:
         assert ranks is not None
         config = evolve(config, ranks=evolve(config.ranks, paths=ranks.count))
-    prepared = _made(config, controller_backend)
+    prepared = _made(config, controller_backend, folder)
     if ranks is None:
         return prepared
     if not is_first(ranks):
@@ -208,10 +211,12 @@ def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedS
     return evolve(prepared, about={**prepared.about, "ranks": ranks.count}, ranks=ranks)
 
 
-def _made(config: SearchConfig, controller_backend: str | None) -> PreparedSearch | PreparedStepSearch:
+def _made(
+    config: SearchConfig, controller_backend: str | None, folder: Path | None
+) -> PreparedSearch | PreparedStepSearch:
     backend = backends.load(config.machine.backend)
     if config.strategy not in ROUND_LEVEL:
-        return _prepared_steps(config, backend, controller_backend)
+        return _prepared_steps(config, backend, controller_backend, folder)
     if config.ranks.paths_a_step > 1 and (backend.name == "table" or config.sharing == "none"):
         raise ConfigError(f"paths is {config.ranks.paths}, and no supernet is trained here; leave it out")
     kind = config.controller.controller
@@ -234,7 +239,9 @@ def _made(config: SearchConfig, controller_backend: str | None) -> PreparedSearc
     return PreparedSearch(config, supernet, controller, rerank, fuse, facts)
 
 
-def _prepared_steps(config: SearchConfig, backend: Backend, controller_backend: str | None) -> PreparedStepSearch:
+def _prepared_steps(
+    config: SearchConfig, backend: Backend, controller_backend: str | None, folder: Path | None
+) -> PreparedStepSearch:
     """Make a search by a strategy that decides at each update; it trains weights that are shared."""
     if controller_backend is not None:
         raise ConfigError(
@@ -271,7 +278,9 @@ def _prepared_steps(config: SearchConfig, backend: Backend, controller_backend: 
 
     return PreparedStepSearch(
         config,
-        StepSearch(config, method.make, make_supernet, dataset, halves=method.halves),
+        StepSearch(
+            config, method.make, make_supernet, dataset, halves=method.halves, latency=search_latency(config, folder)
+        ),
         _rerank(config, backend, dataset) if config.rerank_epochs else None,
         Fuser(config, backend, dataset) if config.rank_by == "fused" else None,
         {**origin(about_images(dataset), config.machine, [backend]), "controller_backend": None},

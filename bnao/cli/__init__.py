@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "Write a trained network as ONNX, PyTorch, Keras or Python.",
     "score": "Score genotypes with a run's shared weights, in any backend.",
     "proxies": "Score genotypes without training them.",
+    "latency": "Measure the latency of networks, and fit a model of it.",
     "study": "Measure how far a ranking can be trusted.",
     "check": "Verify every file of a run, an evaluation or a study.",
     "stability": "Compare methods by the best of several searches each.",

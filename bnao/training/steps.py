@@ -19,6 +19,7 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages, epoch_batches, train_batch
 from bnao.errors import DivergedError
+from bnao.network.mobile import Trainable
 from bnao.space.genotype import Genotype
 from bnao.training.schedules import dropout_mask, path_masks, stand_alone_rate, supernet_rate, undropped_edges
 
@@ -63,7 +64,8 @@ def supernet_steps(
     """Yield the steps of a round, from ``start`` on; of each, one after the other, all its paths.
 
     The learning rate's cosine and drop path's progress span the round and restart with the next one, as in the
-    authors' runs; the cosine may restart after a split too. Batches and the masks' draws go on over all rounds.
+    authors' runs, unless ``config.training.span`` is the search; the cosine may restart after a split too. Batches and
+    the masks' draws go on over all rounds.
 
     Args:
         drawn: shape (steps x paths,), ``config.ranks`` saying how many paths a step has.
@@ -72,6 +74,7 @@ def supernet_steps(
     """
     training, paths = config.training, config.ranks.paths_a_step
     steps = len(drawn) // paths
+    spans_all = training.span == "search"
     batch = min(training.batch_size, len(dataset.y_train))
     for step in range(start, steps):
         rate = supernet_rate(training, step, steps, round_index, config.rounds)
@@ -81,7 +84,8 @@ def supernet_steps(
             wanted = rows(place, batch)
             images, labels = train_batch(dataset, whole, batch, config.seed, config.data, wanted)
             keep = training.drop_path_keep if wanted.start < wanted.stop else 1.0
-            masks = path_masks(network, config.seed, whole, keep, len(labels), place=step, places=steps)
+            at, places = (round_index * steps + step, config.rounds * steps) if spans_all else (step, steps)
+            masks = path_masks(network, config.seed, whole, keep, len(labels), place=at, places=places)
             yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
 
 
@@ -114,7 +118,7 @@ def stand_alone_epoch_steps(config: EvaluateConfig, dataset: LabelledImages) -> 
 
 
 def stand_alone_steps(
-    genotype: Genotype,
+    genotype: Trainable,
     config: EvaluateConfig,
     dataset: LabelledImages,
     network: NetworkConfig,
@@ -125,7 +129,7 @@ def stand_alone_steps(
     """Yield the steps of a stand-alone training, from ``start`` on.
 
     Args:
-        genotype: whose network it is; drop path leaves its identities alone.
+        genotype: whose network it is; drop path leaves its identities alone. A network for comparison has no edges.
         config: the training.
         dataset: its train part is used.
         network: the network's settings, with the data's classes and image.
@@ -137,13 +141,16 @@ def stand_alone_steps(
     batch = min(training.batch_size, dataset.n_train)
     epoch_steps = stand_alone_epoch_steps(config, dataset)
     steps = range(start, epoch_steps * config.epochs)
-    undropped = undropped_edges(genotype, network)
+    has_edges = isinstance(genotype, Genotype)
+    undropped = undropped_edges(genotype, network) if isinstance(genotype, Genotype) else None
     growing = epoch_steps * (training.drop_path_epochs or config.epochs)
     with closing(dataset.train_batches(steps, batch, seed, config.data)) as batches:
         for step, (images, labels) in zip(steps, batches, strict=True):
             rate = stand_alone_rate(training, step, epoch_steps, config.epochs)
-            keep = training.drop_path_keep
-            masks = path_masks(network, seed, step, keep, len(labels), place=step, places=growing)
+            keep = training.drop_path_keep if has_edges else 1.0
+            masks = path_masks(
+                network, seed, step, keep, len(labels), place=step, places=growing, depth=training.drop_path_depth
+            )
             if masks is not None:
                 masks[undropped] = 1
             dropout = None

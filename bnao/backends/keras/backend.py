@@ -18,6 +18,7 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import BackendError
+from bnao.network.mobile import MobileNetwork, Trainable
 from bnao.network.trained import Trained
 from bnao.protocols import Logits
 from bnao.space.genotype import Genotype
@@ -59,9 +60,17 @@ class KerasBackend:
         return NaoController(space, config.controller, config.seed, config.machine)
 
     def stand_alone(
-        self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
+        self, genotype: Trainable, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> KerasStandAlone:
-        """Return a freshly initialised network of one genotype."""
+        """Return a freshly initialised network of one genotype.
+
+        Raises:
+            BackendError: it is a network for comparison, which is not made of cells.
+        """
+        if isinstance(genotype, MobileNetwork):
+            raise BackendError(
+                f"backend 'keras' trains networks of cells, and {genotype} is not made of them; --backend torch has it"
+            )
         return KerasStandAlone(genotype, config, dataset, seed)
 
     def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> KerasProbe:

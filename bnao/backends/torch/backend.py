@@ -13,10 +13,12 @@ from bnao.backends.torch.probe import TorchProbe
 from bnao.backends.torch.ranks import RankedWeights, TorchRanks, join
 from bnao.backends.torch.standalone import TorchStandAlone
 from bnao.backends.torch.supernet import TorchSupernet
+from bnao.backends.torch.timing import forward_seconds
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import BackendError
+from bnao.network.mobile import Trainable
 from bnao.network.trained import Trained
 from bnao.protocols import Logits
 from bnao.space.genotype import Genotype
@@ -62,14 +64,27 @@ class TorchBackend:
         return NaoController(space, config.controller, config.seed, prepare(config.machine).device)
 
     def stand_alone(
-        self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
+        self, genotype: Trainable, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> TorchStandAlone:
-        """Return a freshly initialised network of one genotype."""
+        """Return a freshly initialised network of one genotype, or one for comparison."""
         return TorchStandAlone(genotype, config, dataset, seed)
 
     def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> TorchProbe:
         """Return one genotype's untrained network, for zero-cost scores."""
         return TorchProbe(genotype, network, machine, seed)
+
+    def forward_seconds(
+        self,
+        genotype: Genotype,
+        network: NetworkConfig,
+        machine: MachineConfig,
+        *,
+        batch: int,
+        warm_up: int,
+        repetitions: int,
+    ) -> list[float]:
+        """Return the seconds of some forward passes of one genotype's untrained network."""
+        return forward_seconds(genotype, network, machine, batch=batch, warm_up=warm_up, repetitions=repetitions)
 
     def logits(self, trained: Trained) -> Logits:
         """Return what a trained network computes."""

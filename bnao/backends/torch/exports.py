@@ -21,6 +21,7 @@ from bnao.errors import BackendError, ExportError
 from bnao.network.state import read_weights, to_bytes
 from bnao.network.trained import ABOUT_FILE, Trained
 from bnao.protocols import Exporter, Logits
+from bnao.space.operations import own_operation
 
 _WEIGHTS = ".safetensors"
 
@@ -58,7 +59,19 @@ def _state_dict(network: nn.Module, trained: Trained) -> dict[str, Tensor]:
     return {**weights, **normalisation}
 
 
+def _check_plain(trained: Trained) -> None:
+    """Raise ExportError for an operation that ``plain.py`` does not have."""
+    edges = {edge.operation for cell in trained.live.cells for node in cell.nodes for edge in node.edges}
+    own = sorted(operation for operation in edges if own_operation(operation))
+    if own:
+        raise ExportError(
+            f"operation {own[0]!r} is of another package, which a file that needs PyTorch alone cannot have; --to onnx "
+            f"and --to keras can"
+        )
+
+
 def _plain_network(trained: Trained) -> plain.Network:
+    _check_plain(trained)
     network = plain.Network(trained.architecture())
     network.load_state_dict(_state_dict(network, trained))
     return network.eval()
@@ -128,6 +141,7 @@ def read_program(path: Path) -> Logits:
 
 def write_source(trained: Trained, path: Path) -> None:
     """Write a Python file that builds the network with PyTorch alone, and beside it the weights that it loads."""
+    _check_plain(trained)
     path.write_text(source(trained), encoding="utf-8")
     _write_weights(plain.Network(trained.architecture()), trained, path)
 

@@ -242,4 +242,5 @@ def _print(
     if config.machine.backend == "table":
         click.echo(f"next: {show_command(folder, 1)}")
     else:
-        click.echo(f"next: bnao evaluate {quoted} --top {min(config.top, len(result.ranked))}")
+        among = result.ranked if result.front is None else result.front.entries
+        click.echo(f"next: bnao evaluate {quoted} --top {min(config.top, len(among))}")

@@ -67,7 +67,7 @@ def command(context: click.Context, source: str, genotype: str | None, as_json: 
     start = time.monotonic()
     with telling(quiet):
         backend = backends.load(config.machine.backend)
-        dataset = stand_alone_images(config.data, config.machine.workers)
+        dataset = stand_alone_images(config.data, config.machine.data_workers)
         log.info("%s", dataset.describe())
         check_fits(trained, dataset)
         _warn_of_names(trained, dataset)
