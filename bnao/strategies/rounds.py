@@ -83,8 +83,7 @@ def search(
             ``TableSupernet`` or ``StandAloneScores``, or anything else that is a ``bnao.protocols.Scorer``.
         controller: proposes the genotypes of each later round; a ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
-        about: what the folder's run.json says of data, machine and versions, of ``bnao.provenance.origin``; None: the
-            versions of what needs no backend, and no data. ``bnao.searches.PreparedSearch`` knows it.
+        about: what run.json says of data and versions (``bnao.provenance.origin``); None: no data, and no backend's.
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
             the end, such as ``bnao.evaluation.trainings.short_training``; None: they stay in the order of their scores.
@@ -340,9 +339,8 @@ class _Search(Telling):
         if known is not None:
             self.remember(round_index, *self.journal.learned(round_index))
             return known
-        pool = shared_pool(
-            self.ranks, self.space, partial(self.proposed, round_index) if round_index else self.first_pool
-        )
+        make = partial(self.proposed, round_index) if round_index else self.first_pool
+        pool = shared_pool(self.ranks, self.space, make)
         if pool.genotypes:
             self.remember(round_index, pool.predicted, pool.held_out)
             sizes = self.sizes(pool.genotypes).tolist()
