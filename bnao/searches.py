@@ -17,7 +17,7 @@ from bnao.data.dataset import Dataset, load_dataset
 from bnao.errors import BackendError, ConfigError
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.fused import Fuser
-from bnao.evaluation.trainings import short_training
+from bnao.evaluation.short import short_training
 from bnao.protocols import Backend, Controller, Listener, Scorer
 from bnao.provenance import ABOUT, About, about_images, about_table, check_same_data, origin
 from bnao.ranks import Ranked, Ranks, is_first, run_of

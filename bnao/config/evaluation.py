@@ -79,7 +79,9 @@ class EvaluateConfig:
         least=1,
     )
     from_supernet: str | None = setting(
-        None, "Initialise from the supernet weights of this finished run where shapes agree; random elsewhere."
+        None,
+        "Initialise from the supernet weights of this finished run, or of this .keras file of a Supernet, where shapes "
+        "agree; random elsewhere.",
     )
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
     network: NetworkConfig = section(lambda: NetworkConfig(channels=36, cells=6))

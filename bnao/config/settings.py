@@ -382,8 +382,8 @@ class SearchConfig:
     alone_epochs: int = setting(25, "With sharing none: training epochs of each genotype.", least=1)
     from_supernet: str | None = setting(
         None,
-        "Initialise the supernet with the weights of this finished run, which must have the same space, channels "
-        "and cells.",
+        "Initialise the supernet with the weights of this finished run, or of this .keras file of a Supernet, which "
+        "must have the same space, channels and cells.",
     )
     sampler: str = setting(
         "proportional",

@@ -12,13 +12,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from attrs import evolve, field, frozen
-from numpy.typing import NDArray
+from attrs import field, frozen
 
 from bnao.classification import class_errors, label_ranks
 from bnao.config.evaluation import EvaluateConfig
-from bnao.config.settings import AUTO, SearchConfig
-from bnao.data.dataset import Dataset, LabelledImages
+from bnao.config.settings import AUTO
+from bnao.data.dataset import LabelledImages
 from bnao.errors import ConfigError, RunError, WeightsError
 from bnao.evaluation.sizing import ONE_SPACE, Spaces, counts, sized
 from bnao.events import EndsOnce, Event, phase
@@ -200,15 +199,7 @@ def _evaluation(
     dataset: LabelledImages,
     tells_spaces: bool,
 ) -> Evaluation:
-    """Return what the tests of all trainings of a genotype amount to.
-
-    Args:
-        training: any of them.
-        tests: one of each.
-        config: the evaluation's settings.
-        dataset: of all trainings.
-        tells_spaces: whether the result names the genotype's space.
-    """
+    """Return what the tests of all trainings of a genotype amount to, of which one is given."""
     network, of_space = dataset.network(training.config.network), isinstance(training.genotype, Genotype)
     return Evaluation(
         training.genotype,
@@ -244,9 +235,10 @@ def _keep(
 
 def _kept(run: Run) -> int:
     """Return the number of evaluations in the file; 0 where there is none that can be read."""
-    with contextlib.suppress(RunError):
+    try:
         return run.known(RESULT, lambda content: len(content["evaluations"])) or 0
-    return 0
+    except RunError:
+        return 0
 
 
 def planned_trainings(
@@ -257,11 +249,7 @@ def planned_trainings(
     folder: Folder | None,
     spaces: Spaces = ONE_SPACE,
 ) -> list[tuple[Mapping[str, Any], Training]]:
-    """Return the trainings of an evaluation in their order, each with its place as events have it.
-
-    Raises:
-        BnaoError: as ``evaluate``.
-    """
+    """Return the trainings of an evaluation in their order, each with its place as events have it."""
     supernet = None if config.from_supernet is None else SupernetWeights.of(config.from_supernet, config.network)
     whole = dataset.joined()
     planned: list[tuple[Mapping[str, Any], Training]] = []
@@ -499,11 +487,6 @@ class Training:
             self.folder.write(self._checkpoint_name, to_bytes(network.state(), about))
 
 
-def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
-    """Return the share of images whose largest logit is their label's, in [0, 1]."""
-    return float((label_ranks(network.logits(images), labels) == 0).mean())
-
-
 def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float]) -> dict[str, Estimate]:
     """Return the rank agreement of one-shot scores and stand-alone accuracies, of the genotypes that have a score.
 
@@ -513,44 +496,3 @@ def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float
     known = dict[Trainable, float](scores.items())
     scored = [done for done in evaluations if done.genotype in known]
     return rank_agreement([known[done.genotype] for done in scored], [1 - done.mean for done in scored])
-
-
-def short_training(genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, epochs: int) -> float:
-    """Return the dev accuracy after a short training on the train part alone, to re-rank a search's best.
-
-    Network and recipe are those of ``short_config``.
-    """
-    short = short_config(config, epochs)
-    network = backend.stand_alone(genotype, short, dataset, seed=config.seed)
-    for _ in network.train(0):
-        pass
-    return accuracy(network, dataset.x_dev, dataset.y_dev)
-
-
-def short_config(config: SearchConfig, epochs: int) -> EvaluateConfig:
-    """Return the settings of a genotype's own training within a search.
-
-    The authors' recipe: network, images, batches and SGD (rates, momentum, weight decay, gradient norm) are the
-    search's; auxiliary head, dropout and drop path are those of the paper's stand-alone training, but drop path
-    progresses as in the first of ``config.rerank_drop_path_epochs`` epochs.
-    """
-    base, supernet = EvaluateConfig(), config.training
-    return evolve(
-        base,
-        epochs=epochs,
-        seed=config.seed,
-        network=config.network,
-        data=config.data,
-        training=evolve(
-            base.training,
-            batch_size=supernet.batch_size,
-            learning_rate=supernet.learning_rate,
-            learning_rate_end=supernet.learning_rate_end,
-            momentum=supernet.momentum,
-            weight_decay=supernet.weight_decay,
-            gradient_norm=supernet.gradient_norm,
-            drop_path_epochs=config.rerank_drop_path_epochs,
-        ),
-        checkpoint_seconds=config.checkpoint_seconds,
-        machine=config.machine,
-    )

@@ -175,7 +175,7 @@ def trained_of(state: State, about: Mapping[str, Any], where: str, *, whole: boo
     if "network" not in about:
         raise WeightsError(
             f"{where} does not say which network it is of; give weights that this version's bnao evaluate wrote, "
-            f"trainings/*.safetensors in its folder, or an .onnx file that bnao export wrote"
+            f"trainings/*.safetensors in its folder, or a file that bnao export wrote"
         )
     try:
         network = NetworkConfig(**about["network"])

@@ -21,8 +21,8 @@ from bnao.config.settings import SearchConfig
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset, LabelledImages, load_dataset
 from bnao.evaluation.fused import Fuser
+from bnao.evaluation.short import short_config
 from bnao.evaluation.sizing import ONE_SPACE, Spaces, counts, sized
-from bnao.evaluation.trainings import short_config
 from bnao.events import Event
 from bnao.memory import peak_memory
 from bnao.network.mobile import Trainable

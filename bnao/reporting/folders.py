@@ -136,7 +136,7 @@ def _standing(folder: Path, kind: str) -> tuple[bool, str]:
     if kind == "evaluation":  # its file is written after each genotype
         with contextlib.suppress(BnaoError):
             content = Folder(folder).known(EVALUATION, lambda content: content["evaluations"]) or ()
-            if len(content) == last.get("of"):
+            if last.get("event") == "trained" and len(content) == last.get("of"):
                 return True, ""
     return False, place
 

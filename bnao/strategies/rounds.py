@@ -79,15 +79,15 @@ def search(
 
     Args:
         config: all settings.
-        supernet: trains the weights that all genotypes share, and scores by them; that of a backend, a
-            ``TableSupernet`` or ``StandAloneScores``, or anything else that is a ``bnao.protocols.Scorer``.
-        controller: proposes the genotypes of each later round; a ``bnao.protocols.Controller``.
+        supernet: trains the weights that all genotypes share, and scores by them: a backend's, a ``TableSupernet``,
+            ``StandAloneScores`` or any ``bnao.protocols.Scorer``.
+        controller: proposes the genotypes of each later round; any ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
-        about: what run.json says of data and versions (``bnao.provenance.origin``); None: no data, and no backend's.
+        about: for run.json, of ``bnao.provenance.origin``; None: versions of what needs no backend, and no data.
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
-            the end, such as ``bnao.evaluation.trainings.short_training``; None: they stay in the order of their scores.
-        fuse: joins the scores with what else is known to rank all at the end (``bnao.Fuser``); None: scores rank them.
+            the end, such as ``bnao.evaluation.short.short_training``; None: they stay in the order of their scores.
+        fuse: joins the scores with what else is known, to rank all at the end, such as ``bnao.Fuser``; None: no.
         ranks: the processes that make this search together, of which the first alone proposes; None: this one.
         listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
@@ -243,10 +243,11 @@ class _Search(Telling):
     def train(self, round_index: int, genotypes: list[Genotype]) -> None:
         """Train the supernet for a round: who is trained at each step is drawn in proportion to size."""
         sampler = self.sampler(round_index, genotypes)
-        drawn = sampler.draw(self.steps * self.config.ranks.paths_a_step)
+        draws = self.steps * self.config.ranks.paths_a_step
+        drawn = sampler.draw(draws)
         counts = np.bincount(drawn, minlength=len(genotypes)).tolist()
         self.updates.update(dict(zip(genotypes, counts, strict=True)))
-        for genotype, expected in zip(genotypes, sampler.expected(len(drawn)).tolist(), strict=True):
+        for genotype, expected in zip(genotypes, sampler.expected(draws).tolist(), strict=True):
             self.expected[genotype] += expected
         start = self.journal.steps_made(round_index)
         if start == self.steps or self.journal.scores(round_index) is not None:
@@ -276,7 +277,8 @@ class _Search(Telling):
         config = self.config
         return sampler_of_round(
             config.sampler, genotypes, self.sizes(genotypes),
-            seed=config.seed, alpha=config.alpha, round_index=round_index, steps=self.steps * config.ranks.paths_a_step,
+            seed=config.seed, alpha=config.alpha, round_index=round_index,
+            steps=self.steps * config.ranks.paths_a_step,
         )  # fmt: skip
 
     def score(self, round_index: int, genotypes: list[Genotype]) -> None:
@@ -466,8 +468,6 @@ class _Search(Telling):
         known = self.keys | {distinct_key(genotype, distinct) for genotype in barred}
         left = [genotype for genotype in candidates if distinct_key(genotype, distinct) not in known]
         return list(itertools.compress(left, self.within(left)))
-
-    # --- sizes and the ranking
 
     def sizes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """Return the sizes that the chances are made of: the caller's function, the table's column, or exact counts."""

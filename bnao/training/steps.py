@@ -78,14 +78,15 @@ def supernet_steps(
     batch = min(training.batch_size, len(dataset.y_train))
     for step in range(start, steps):
         rate = supernet_rate(training, step, steps, round_index, config.rounds)
-        for place in range(paths):
-            whole = (round_index * steps + step) * paths + place
-            index = int(drawn[step * paths + place])
-            wanted = rows(place, batch)
+        progress = (round_index * steps + step, config.rounds * steps) if spans_all else (step, steps)
+        for number in range(paths):
+            whole = (round_index * steps + step) * paths + number
+            index = int(drawn[step * paths + number])
+            wanted = rows(number, batch)
             images, labels = train_batch(dataset, whole, batch, config.seed, config.data, wanted)
             keep = training.drop_path_keep if wanted.start < wanted.stop else 1.0
-            at, places = (round_index * steps + step, config.rounds * steps) if spans_all else (step, steps)
-            masks = path_masks(network, config.seed, whole, keep, len(labels), place=at, places=places)
+            place, places = progress
+            masks = path_masks(network, config.seed, whole, keep, len(labels), place=place, places=places)
             yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
 
 

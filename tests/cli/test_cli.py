@@ -1176,6 +1176,17 @@ def test_a_run_is_scored_again_by_its_weights_and_nothing_in_it_is_changed(finis
     assert {path: path.read_bytes() for path in finished.iterdir() if path.is_file()} == before
 
 
+def test_weights_of_a_file_are_scored_in_place_of_the_runs(finished):
+    own = bnao("score", finished, "--top", 2, "--json")
+    (finished / "supernet.safetensors").rename("fit.safetensors")
+
+    said = bnao("score", finished, "--weights", "fit.safetensors", "--top", 2, "--json")
+
+    content, expected = (json.loads(each.stdout.splitlines()[-1]) for each in (said, own))
+    assert content["weights"] == "fit.safetensors"
+    assert content["scores"] == expected["scores"]
+
+
 def test_the_scores_of_now_stand_beside_those_of_the_run(finished):
     said = bnao("score", finished, "--top", 4)
 
@@ -1194,6 +1205,8 @@ def test_what_cannot_be_scored_again_is_told_in_a_line(finished, on_table):
         (["table"], "table has no supernet.safetensors: its genotypes share no weights"),
         ([finished, "--backend", "table"], "backend 'table' has no weights"),
         ([finished, "--backend", "abacus"], "no backend 'abacus'"),
+        ([finished, "--weights", "fit.safetensors"], "cannot read the weights in fit.safetensors: "),
+        ([finished, "--weights", "fit.keras"], "fit.keras is not a complete .keras file of a network: "),
     ):
         said = bnao("score", *arguments)
         assert said.exit_code != 0

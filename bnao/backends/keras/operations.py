@@ -28,6 +28,8 @@ else:
     import jax
     import jax.numpy as jnp
 
+    from bnao.backends.keras import jax_layers
+
 Tensor = Any
 
 EPS = 1e-5  # of every batch norm
@@ -59,13 +61,9 @@ def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor
             x=x, scale=scale, offset=shift, mean=[], variance=[], epsilon=EPS, is_training=True
         )
         return y, mean, variance
-    values = x.astype(jnp.float32)
-    mean = values.mean((0, 1, 2))
-    centred = values - mean
-    variance = (centred**2).mean((0, 1, 2))
-    y = centred * (jax.lax.rsqrt(variance + EPS) * scale) + shift
+    y, mean, variance = jax_layers.batch_norm(x, scale, shift, EPS)
     n = math.prod(x.shape[:3])
-    return y.astype(x.dtype), mean, variance * (n / max(n - 1, 1))
+    return y, mean, variance * (n / max(n - 1, 1))
 
 
 def by_batch(x: Tensor, scale: Tensor, shift: Tensor, name: str = "") -> Tensor:
@@ -158,6 +156,8 @@ def _padded(x: Tensor, by: int, value: float = 0.0) -> Tensor:
 
 def convolution(x: Tensor, kernel: Tensor, stride: int | tuple[int, int] = 1) -> Tensor:
     """Convolve, padded by half the kernel."""
+    if ENGINE == "jax" and kernel.shape[:2] == (1, 1) and stride in (1, (1, 1)):
+        return jnp.matmul(x, kernel[0, 0])  # whose gradients take a third of a convolution's
     if stride == 1:
         return ops.conv(x, kernel, 1, "same")
     down, across = kernel.shape[0] // 2, kernel.shape[1] // 2
@@ -173,21 +173,19 @@ def unpadded_convolution(x: Tensor, kernel: Tensor) -> Tensor:
 
 def _depthwise(x: Tensor, kernel: Tensor, stride: int, dilation: int = 1) -> Tensor:
     """Convolve each channel by itself, padded by half the kernel, over every ``dilation``-th pixel."""
-    side, height, width = kernel.shape[0], x.shape[1], x.shape[2]
-    if ENGINE == "tensorflow" or jax.default_backend() != "cpu":
+    side = kernel.shape[0]
+    if not _shifts_windows():
         if dilation > 1:  # which TensorFlow cannot do with a stride
             return ops.depthwise_conv(x, kernel, 1, "same", dilation_rate=dilation)[:, ::stride, ::stride]
         if stride == 1:
             return ops.depthwise_conv(x, kernel, 1, "same")
         return ops.depthwise_conv(_padded(x, side // 2), kernel, stride, "valid")
-    # XLA's own takes ten times as long on a CPU as shifted products do
-    padded = _padded(x, dilation * (side // 2))
-    total = 0.0
-    for i in range(0, dilation * side, dilation):
-        for j in range(0, dilation * side, dilation):
-            pixels = padded[:, i : i + height : stride, j : j + width : stride]
-            total = total + pixels * kernel[i // dilation, j // dilation, :, 0]
-    return total
+    return jax_layers.depthwise(x, kernel, stride, dilation)
+
+
+def _shifts_windows() -> bool:
+    """Whether windows are sums of shifted pixels: XLA's own take ten times as long on a CPU."""
+    return ENGINE == "jax" and jax.default_backend() == "cpu"
 
 
 def separable(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: str) -> Tensor:
@@ -226,6 +224,9 @@ def _counts(height: int, width: int, kernel: int, stride: int) -> np.ndarray:
 
 def average_pool(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
     """Average the pixels there are: padding is not counted."""
+    if _shifts_windows() and kernel % 2:
+        seen = _counts(x.shape[1], x.shape[2], kernel, stride) / kernel**2
+        return jax_layers.sum_pool(x, kernel, stride) * ops.cast(seen, x.dtype)
     if stride == 1 or kernel % 2 == 0:  # an even window begins at its pixel
         return ops.average_pool(x, kernel, stride, "same")  # which does not count it either
     factors = ops.cast(_counts(x.shape[1], x.shape[2], kernel, stride), x.dtype)
@@ -234,6 +235,8 @@ def average_pool(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
 
 def max_pool(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
     """Return the maximum of the pixels there are."""
+    if _shifts_windows() and kernel % 2:
+        return jax_layers.max_pool(x, kernel, stride)
     if stride == 1 or kernel % 2 == 0:
         return ops.max_pool(x, kernel, stride, "same")
     return ops.max_pool(_padded(x, kernel // 2, -math.inf), kernel, stride, "valid")
