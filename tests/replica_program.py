@@ -14,8 +14,9 @@ import contextlib
 import keras
 import numpy as np
 
-from bnao import BackendError, ProportionalSampler, SearchConfig, load_backend
+from bnao import ProportionalSampler, SearchConfig, load_backend
 from bnao.backends.keras import BalancedBatches
+from bnao.errors import BackendError
 from bnao.testing import small_dataset
 
 scope = contextlib.nullcontext()
