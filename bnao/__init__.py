@@ -30,6 +30,7 @@ if _typing.TYPE_CHECKING:
     from bnao.space.edits import neighbours
     from bnao.space.genotype import Cell, Edge, Genotype, Node
     from bnao.space.notation.notations import parse, to_text
+    from bnao.space.operations import Operation
     from bnao.space.spaces import SPACES, SearchSpace
     from bnao.space.zoo import published_cell
     from bnao.strategies.fusion import Fusion, fuse
@@ -56,6 +57,7 @@ __all__ = [
     "MeasuredLatency",
     "NetworkConfig",
     "Node",
+    "Operation",
     "PreparedSearch",
     "PreparedStepSearch",
     "ProportionalSampler",
@@ -116,6 +118,7 @@ _HOMES = {
     "MeasuredLatency": "network.latency",
     "NetworkConfig": "config.settings",
     "Node": "space.genotype",
+    "Operation": "space.operations",
     "PreparedSearch": "searches",
     "PreparedStepSearch": "searches",
     "ProportionalSampler": "sampler",

@@ -12,11 +12,12 @@ from bnao import backends
 from bnao.config.evaluation import EvaluateConfig
 from bnao.data.dataset import LabelledImages
 from bnao.engines import Workers
+from bnao.evaluation.sizing import ONE_SPACE, Spaces
 from bnao.evaluation.trainings import evaluation_plan, planned_trainings, tell_at
 from bnao.events import Event, Listener
 from bnao.jobs import Unit
+from bnao.network.mobile import Trainable
 from bnao.run import Folder, Run
-from bnao.space.genotype import Genotype
 from bnao.workers import work_ahead
 
 
@@ -24,33 +25,37 @@ from bnao.workers import work_ahead
 class EvaluationWork:
     """The trainings of an evaluation; see ``bnao.evaluate`` for what the attributes are."""
 
-    genotypes: tuple[Genotype, ...]
+    genotypes: tuple[Trainable, ...]
     config: EvaluateConfig
     backend: str
     dataset: LabelledImages
     folder: Path
+    spaces: Spaces
 
     def units(self, tell: Callable[[Event], None]) -> list[Unit]:
         """Return a unit a training, in the order in which an evaluation makes them."""
         folder = Folder(self.folder)
-        planned = planned_trainings(self.genotypes, self.config, backends.load(self.backend), self.dataset, folder)
+        planned = planned_trainings(
+            self.genotypes, self.config, backends.load(self.backend), self.dataset, folder, self.spaces
+        )
         return [training.job(partial(tell_at, tell, place)).unit(folder) for place, training in planned]
 
 
 def train_ahead(
-    genotypes: Sequence[Genotype],
+    genotypes: Sequence[Trainable],
     config: EvaluateConfig,
     backend: str,
     dataset: LabelledImages,
     run: Run,
     *,
     workers: int | str,
+    spaces: Spaces = ONE_SPACE,
     listen: Listener = lambda event: None,
 ) -> None:
     """Train genotypes by several workers, so that ``bnao.evaluate`` with the same arguments finds them trained.
 
     Args:
-        genotypes, config, dataset, run: as for ``bnao.evaluate``.
+        genotypes, config, dataset, run, spaces: as for ``bnao.evaluate``.
         backend: its name.
         workers: as for ``bnao evaluate --workers``: how many processes, or ``ray``, ``ray://HOST:PORT``, ``dask``,
             ``dask://HOST:PORT``.
@@ -66,7 +71,7 @@ def train_ahead(
     plan = evaluation_plan(len(genotypes), config, dataset)
     run.keep_plan(plan)
     listen(plan)
-    work = EvaluationWork(tuple(genotypes), config, backend, dataset, run.folder)
+    work = EvaluationWork(tuple(genotypes), config, backend, dataset, run.folder, dict(spaces))
     machine = config.machine
     work_ahead(
         work, chosen, listen, threads=machine.threads, gpu=machine.device != "cpu"

@@ -16,9 +16,9 @@ from attrs import evolve, frozen
 from bnao import backends
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import Settings, build
-from bnao.config.presets import preset
+from bnao.config.presets import NAO_WS, preset
 from bnao.config.settings import ROUND_LEVEL, SearchConfig
-from bnao.config.stability import UNIFORM, StabilityConfig
+from bnao.config.stability import NAO_WS_METHOD, UNIFORM, StabilityConfig
 from bnao.data.dataset import load_dataset
 from bnao.data.tables import read_truth
 from bnao.engines import Workers
@@ -172,7 +172,7 @@ def search_config(config: StabilityConfig, method: str, seed: int) -> SearchConf
     >>> search_config(StabilityConfig(methods=("spos",)), "spos", 3).data.split_seed
     3
     """
-    strategy = "nao" if method == UNIFORM else method
+    strategy = "nao" if method in (UNIFORM, NAO_WS_METHOD) else method
     changes: dict[str, Any] = {
         "seed": seed,
         "network": _given(config, "space", "channels"),
@@ -180,9 +180,12 @@ def search_config(config: StabilityConfig, method: str, seed: int) -> SearchConf
         | {"split_seed": seed if config.vary_split else config.seed},
         **_given(config, "epochs", "steps", "max_parameters", "max_multiply_adds"),
     }
+    base = preset(SearchConfig, config.preset, strategy)
     if method == UNIFORM:
         changes["sampler"] = "uniform"
-    return evolve(build(SearchConfig, changes, preset(SearchConfig, config.preset, strategy)), machine=config.machine)
+    if method == NAO_WS_METHOD:
+        base = preset(SearchConfig, "nao-ws") if config.preset == "paper" else build(SearchConfig, NAO_WS, base)
+    return evolve(build(SearchConfig, changes, base), machine=config.machine)
 
 
 def evaluate_config(config: StabilityConfig, searched: SearchConfig) -> EvaluateConfig:
@@ -195,7 +198,8 @@ def evaluate_config(config: StabilityConfig, searched: SearchConfig) -> Evaluate
     changes: Settings = {
         "seed": searched.seed, "repeats": config.repeats, "network": network, "data": data, **epochs
     }  # fmt: skip
-    return evolve(build(EvaluateConfig, changes, preset(EvaluateConfig, config.preset)), machine=config.machine)
+    named = "nao-ws" if searched.preset == "nao-ws" else config.preset
+    return evolve(build(EvaluateConfig, changes, preset(EvaluateConfig, named)), machine=config.machine)
 
 
 def _given(config: StabilityConfig, *names: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from bnao.evaluation.trainings import TestedNetwork
 from bnao.files import MOST_JSON, file_is_intact, read_regular
 from bnao.logs import LOG, is_event
 from bnao.network.latency import LatencyModel
+from bnao.network.mobile import read_trainable
 from bnao.network.state import read_weights
 from bnao.provenance import ABOUT, STUDY
 from bnao.run import (
@@ -400,7 +401,7 @@ def _needed_by_evaluation(
     yield LOG, "an evaluation has events"
     with understanding(folder / EVALUATION):
         for entry in read_json(folder / EVALUATION)["evaluations"]:
-            digest = parse_in(config.network.space, entry["genotype"]).digest
+            digest = read_trainable(entry.get("space", config.network.space), entry["genotype"]).digest
             for repeat in range(len(entry["test_errors"])):
                 yield f"trainings/{digest}-seed-{config.seed + repeat}.json", f"{EVALUATION} is made of it"
 
@@ -412,6 +413,9 @@ def _unfitting(kind: str, folder: Path, damaged: set[str]) -> list[Finding]:
     result = read_result(folder)
     rounds = max(entry.round for entry in result.ranked)
     pools = {genotype for place in range(rounds) for genotype in read_pool(folder, place)}
-    if {entry.genotype for entry in result.ranked} != pools:
+    ranked = {entry.genotype for entry in result.ranked}
+    # a search that scores what it trains ranks those of its last round alone
+    of_all = read_config(folder, SearchConfig).rescore != "trained"
+    if ranked != pools if of_all else not ranked <= pools:
         return [Finding(RESULT, "damaged", f"{folder / RESULT} ranks other genotypes than the pools of its rounds")]
     return []

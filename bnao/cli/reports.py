@@ -16,7 +16,9 @@ from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
 from bnao.memory import peak_memory
 from bnao.metrics import Estimate, kendall_tau
+from bnao.network.mobile import Trainable
 from bnao.space.genotype import Genotype
+from bnao.space.zoo import Claim
 from bnao.stability import StabilityStudy
 from bnao.strategies.balance import Balance, balance
 from bnao.strategies.bias import SizeBias, size_bias
@@ -215,7 +217,7 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def numbered(genotypes: Sequence[Genotype]) -> list[str]:
+def numbered(genotypes: Sequence[Trainable]) -> list[str]:
     """Return the genotypes' texts, each on a line of its own behind its number, and an empty line after them."""
     return [*(f"{number:>4}  {genotype}" for number, genotype in enumerate(genotypes, start=1)), ""]
 
@@ -299,6 +301,7 @@ def evaluation_report(
     *,
     as_share: bool = True,
     long: bool = False,
+    claims: Sequence[tuple[str, Claim | None] | None] = (),
 ) -> list[str]:
     """Return a table of stand-alone test errors, one line per genotype.
 
@@ -308,12 +311,14 @@ def evaluation_report(
         scores: one-shot scores.
         as_share: whether scores are shares of images, printed in percent.
         long: whether the genotypes' texts follow the table.
+        claims: the published name of each genotype, with what was claimed of it; empty: nothing is said of that.
     """
     first = evaluations[0]
     repeated = f" (mean {plus_minus()} sd, repeats)" if len(first.test_errors) > 1 else ""
     heads = ["", "id", f"test error{repeated}", *["top-5 error"] * bool(first.top5_errors)]
     heads += [*["C"] * (first.channels is not None), "parameters", "multiply-adds"]
     heads += (["one-shot score"] if scores else []) + (["from"] if sources else [])
+    heads += ["published", "its claim"] if claims else []
     rows = []
     for number, done in enumerate(evaluations):
         row = [
@@ -323,15 +328,27 @@ def evaluation_report(
             *[percent(done.top5_mean, 2)] * bool(done.top5_errors),
         ]
         row += [*[str(done.channels)] * (done.channels is not None), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
-        score = None if scores is None else scores.get(done.genotype)
+        score = scores.get(done.genotype) if scores and isinstance(done.genotype, Genotype) else None
         row += ["-" if score is None else plain_score(score, as_share)] if scores else []
         row += [sources[number]] if sources else []
+        row += _claim_cells(claims[number]) if claims else []
         rows.append(row)
-    lines = [*table(heads, rows, left=["from"])]
+    lines = [*table(heads, rows, left=["from", "published", "its claim"])]
     if long:
         lines += ["", *numbered([done.genotype for done in evaluations])[:-1]]
     inherited = [f"{at:>4}  {done.inherited}" for at, done in enumerate(evaluations, start=1) if done.inherited]
     return [*lines, *([""] if inherited else []), *inherited]
+
+
+def _claim_cells(known: tuple[str, Claim | None] | None) -> list[str]:
+    """Return the name of a published cell, and its claimed error and size."""
+    if known is None:
+        return ["-", "-"]
+    name, claim = known
+    if claim is None:
+        return [name, "-"]
+    size = "" if claim.parameters is None else f", {claim.parameters:g} M"
+    return [name, f"{claim.error:.2f} %{size}"]
 
 
 def agreement_lines(

@@ -22,6 +22,7 @@ from bnao.config.costs import FRONT_COSTS, check_costs
 from bnao.config.fields import duration, section, setting, told
 from bnao.config.plugins import is_own_space
 from bnao.config.proxies import zero_cost_scores
+from bnao.config.ranks import RanksConfig
 from bnao.config.strategies import STEP_LEVEL, gradient
 from bnao.config.strategies.enas import EnasConfig
 from bnao.config.strategies.evolution import FairnasConfig, SposConfig
@@ -381,8 +382,8 @@ class SearchConfig:
     alone_epochs: int = setting(25, "With sharing none: training epochs of each genotype.", least=1)
     from_supernet: str | None = setting(
         None,
-        "Initialise the supernet with the weights of this finished run, which must have the same space, channels "
-        "and cells.",
+        "Initialise the supernet with the weights of this finished run, or of this .keras file of a Supernet, which "
+        "must have the same space, channels and cells.",
     )
     sampler: str = setting(
         "proportional",
@@ -400,8 +401,9 @@ class SearchConfig:
     )
     sample_from: str = setting(
         "new",
-        "Genotypes that the supernet is trained on in each round: the newest (new), or all so far (all).",
-        choices=("new", "all"),
+        "Genotypes that the supernet is trained on in each round: the newest (new), all so far (all), or a pool of one "
+        "size in which the newest take the place of the worst (survivors).",
+        choices=("new", "all", "survivors"),
     )
     score: str = setting(
         "accuracy",
@@ -410,7 +412,10 @@ class SearchConfig:
         choices=SCORES,
     )
     rescore: str = setting(
-        "all", "Genotypes scored in each round: all so far (all), or the newest (new).", choices=("all", "new")
+        "all",
+        "Genotypes scored in each round: all so far (all), the newest (new), or those that the supernet was trained on "
+        "(trained), after which all others are out of the search.",
+        choices=("all", "new", "trained"),
     )
     max_parameters: int | None = setting(
         None, "Search only genotypes with at most this many parameters.", least=1, most=MOST_COUNT
@@ -454,6 +459,7 @@ class SearchConfig:
     controller: ControllerConfig = section(ControllerConfig)
     table: TableConfig = section(TableConfig)
     machine: MachineConfig = section(MachineConfig)
+    ranks: RanksConfig = section(RanksConfig)
     watch: WatchConfig = section(WatchConfig, strategy=STEP_LEVEL)
     spos: SposConfig = section(SposConfig, strategy="spos")
     fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 from attrs import evolve
+from numpy.typing import NDArray
 
+from bnao.classification import label_ranks
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import SearchConfig
 from bnao.data.dataset import Dataset
-from bnao.evaluation.trainings import accuracy
-from bnao.protocols import Backend
+from bnao.protocols import Backend, StandAlone
 from bnao.space.genotype import Genotype
 
 
@@ -51,3 +53,8 @@ def short_config(config: SearchConfig, epochs: int) -> EvaluateConfig:
         checkpoint_seconds=config.checkpoint_seconds,
         machine=config.machine,
     )
+
+
+def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
+    """Return the share of images whose largest logit is their label's, in [0, 1]."""
+    return float((label_ranks(network.logits(images), labels) == 0).mean())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.errors import ConfigError
 from bnao.network.latency import LatencyModel
 from bnao.protocols import HeldOut
+from bnao.ranks import Ranks, is_first
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
 from bnao.strategies.costs import cost
@@ -41,6 +43,17 @@ class Pool:
     duplicates: int = 0
     predicted: Mapping[Genotype, float] = field(factory=dict)
     held_out: HeldOut | None = None
+
+
+def shared_pool(ranks: Ranks | None, space: SearchSpace, make: Callable[[], Pool]) -> Pool:
+    """Return the pool that the first process makes; in the others it is its genotypes alone."""
+    if ranks is None:
+        return make()
+    if not is_first(ranks):
+        return Pool([space.parse(text) for text in json.loads(ranks.share(b""))], {})
+    pool = make()
+    ranks.share(json.dumps([str(genotype) for genotype in pool.genotypes]).encode())
+    return pool
 
 
 def within_budgets(

@@ -33,13 +33,14 @@ from bnao.protocols import (
     check_provides,
 )
 from bnao.provenance import About, keep_about, origin
+from bnao.ranks import Ranks
 from bnao.run import Run, round_off
 from bnao.sampler import ProportionalSampler, sampler_of_round
 from bnao.space.canonical import distinct_key, distinct_ones
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
-from bnao.strategies.candidates import Pool, budgets_text, nearest, within_budgets
+from bnao.strategies.candidates import Pool, budgets_text, nearest, shared_pool, within_budgets
 from bnao.strategies.costs import Weighing, best_first, cost, keep_latency, search_latency
 from bnao.strategies.ending import Rerank, final_ranking
 from bnao.strategies.front import Front
@@ -69,6 +70,7 @@ def search(
     size: SizeFunction | None = None,
     rerank: Rerank | None = None,
     fuse: Fuse | None = None,
+    ranks: Ranks | None = None,
     listen: Listener = lambda event: None,
 ) -> SearchResult:
     """Balanced one-shot NAO from the first random pool to the ranking.
@@ -77,20 +79,16 @@ def search(
 
     Args:
         config: all settings.
-        supernet: trains the weights that all genotypes share, and scores by them; that of a backend, a
-            ``TableSupernet`` or ``StandAloneScores``, or anything with the attributes ``network``, ``epoch_steps``,
-            ``scored_images`` and ``candidates`` and the methods ``train``, ``score``, ``sizes``, ``state`` and
-            ``load_state``; see ``bnao.protocols.Scorer``.
-        controller: proposes the genotypes of each later round: methods ``fit`` and ``propose``; see
-            ``bnao.protocols.Controller``.
+        supernet: trains the weights that all genotypes share, and scores by them: a backend's, a ``TableSupernet``,
+            ``StandAloneScores`` or any ``bnao.protocols.Scorer``.
+        controller: proposes the genotypes of each later round; any ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
-        about: what the folder's run.json says of data, machine and versions, of ``bnao.provenance.origin``; None: the
-            versions of what needs no backend, and no data. ``bnao.searches.PreparedSearch`` knows it.
+        about: for the folder's run.json, of ``bnao.provenance.origin``; None: versions of what needs no backend, no data.
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
             the end, such as ``bnao.evaluation.short.short_training``; None: they stay in the order of their scores.
-        fuse: joins the scores with what else is known, by which all are ranked at the end, such as
-            ``bnao.Fuser``; None: they are ranked by their scores.
+        fuse: joins the scores with what else is known, to rank all at the end, such as ``bnao.Fuser``; None: no.
+        ranks: the processes that make this search together, of which the first alone proposes; None: this one.
         listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
@@ -121,7 +119,7 @@ def search(
     """
     if config.rank_by == "fused" and fuse is None:
         raise ConfigError("rank_by is fused, and nothing is given that joins scores; give fuse=bnao.Fuser(...)")
-    begun = _Search(config, supernet, controller, run, size, listen)
+    begun = _Search(config, supernet, controller, run, size, listen, ranks)
     if run is not None:
         keep_about(run, about or origin(None, config.machine))
         keep_latency(begun.latency, run)
@@ -152,6 +150,7 @@ class _Search(Telling):
         run: Run | None,
         size: SizeFunction | None,
         listen: Listener,
+        ranks: Ranks | None = None,
     ) -> None:
         check_provides(supernet, Scorer, "supernet")
         check_provides(controller, Controller, "controller")
@@ -161,7 +160,7 @@ class _Search(Telling):
                 "shared; take a bnao.evaluation.candidates.StandAloneScores"
             )
         self.config, self.supernet, self.controller = config, supernet, controller
-        self.size, self.listen = size, listen
+        self.size, self.listen, self.ranks = size, listen, ranks
         self.network = supernet.network
         # that a score is a share of
         self.images = supernet.scored_images if config.score == "accuracy" else None
@@ -206,10 +205,10 @@ class _Search(Telling):
                 break
             self.born |= dict.fromkeys(fresh, round_index)
             self.keys |= {distinct_key(genotype, config.distinct) for genotype in fresh}
-            everything = list(self.born)
-            self.train(round_index, everything if config.sample_from == "all" else fresh)
+            trained = self.trained(fresh)
+            self.train(round_index, trained)
             # new weights make last round's scores stale, so by default the whole pool is scored again
-            self.score(round_index, everything if config.rescore == "all" else fresh)
+            self.score(round_index, {"all": list(self.born), "new": fresh, "trained": trained}[config.rescore])
         ranked, about = final_ranking(self.ranked(), config, self.journal, rerank, fuse, self.tell_event)
         front = None if config.pareto is None else Front.of(ranked, config.pareto)
         result = SearchResult(self.space.name, config.seed, tuple(ranked), tuple(self.learning), about, front=front)
@@ -232,13 +231,23 @@ class _Search(Telling):
         load_first_weights(source, self.supernet)
         return True
 
+    def trained(self, fresh: list[Genotype]) -> list[Genotype]:
+        """Return the genotypes that a round trains: its new ones, or with older ones among them."""
+        if self.config.sample_from == "new":
+            return fresh
+        if self.config.sample_from == "all":
+            return list(self.born)
+        best = sorted(self.scores, key=self.scores.__getitem__, reverse=True)
+        return [*best[: max(0, self.config.pool - len(fresh))], *fresh]
+
     def train(self, round_index: int, genotypes: list[Genotype]) -> None:
         """Train the supernet for a round: who is trained at each step is drawn in proportion to size."""
         sampler = self.sampler(round_index, genotypes)
-        drawn = sampler.draw(self.steps)
+        draws = self.steps * self.config.ranks.paths_a_step
+        drawn = sampler.draw(draws)
         counts = np.bincount(drawn, minlength=len(genotypes)).tolist()
         self.updates.update(dict(zip(genotypes, counts, strict=True)))
-        for genotype, expected in zip(genotypes, sampler.expected(self.steps).tolist(), strict=True):
+        for genotype, expected in zip(genotypes, sampler.expected(draws).tolist(), strict=True):
             self.expected[genotype] += expected
         start = self.journal.steps_made(round_index)
         if start == self.steps or self.journal.scores(round_index) is not None:
@@ -268,11 +277,14 @@ class _Search(Telling):
         config = self.config
         return sampler_of_round(
             config.sampler, genotypes, self.sizes(genotypes),
-            seed=config.seed, alpha=config.alpha, round_index=round_index, steps=self.steps,
+            seed=config.seed, alpha=config.alpha, round_index=round_index,
+            steps=self.steps * config.ranks.paths_a_step,
         )  # fmt: skip
 
     def score(self, round_index: int, genotypes: list[Genotype]) -> None:
         """Score with the shared weights, every genotype on the same dev images."""
+        if self.config.rescore == "trained":
+            self.scores = {}
         known = self.journal.scores(round_index, genotypes)
         if known is not None:
             self.scores |= known
@@ -329,7 +341,8 @@ class _Search(Telling):
         if known is not None:
             self.remember(round_index, *self.journal.learned(round_index))
             return known
-        pool = self.proposed(round_index) if round_index else self.first_pool()
+        make = partial(self.proposed, round_index) if round_index else self.first_pool
+        pool = shared_pool(self.ranks, self.space, make)
         if pool.genotypes:
             self.remember(round_index, pool.predicted, pool.held_out)
             sizes = self.sizes(pool.genotypes).tolist()
@@ -455,8 +468,6 @@ class _Search(Telling):
         known = self.keys | {distinct_key(genotype, distinct) for genotype in barred}
         left = [genotype for genotype in candidates if distinct_key(genotype, distinct) not in known]
         return list(itertools.compress(left, self.within(left)))
-
-    # --- sizes and the ranking
 
     def sizes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """Return the sizes that the chances are made of: the caller's function, the table's column, or exact counts."""

@@ -373,7 +373,7 @@ def read_accuracies(path: Path, space: SearchSpace, column: str | None = None) -
         )
     with understanding(path):
         if kind == "evaluation":
-            rows = content["evaluations"]
+            rows = [row for row in content["evaluations"] if row.get("space", space.name) == space.name]
             listed = [(row["genotype"], [1 - number(error) for error in row["test_errors"]]) for row in rows]
         else:
             listed = [(row["genotype"], row["truth"]) for row in content["genotypes"]]

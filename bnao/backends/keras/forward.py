@@ -15,11 +15,11 @@ from bnao.backends.keras.engine import ENGINE, compiled
 from bnao.backends.keras.mixed import Mixed
 from bnao.backends.keras.one_cell import mixed_one_cell, one_cell, residual
 from bnao.backends.keras.operations import REDUCE, Tensor, by_batch, convolution, linear, pooled, relu
-from bnao.backends.keras.stacks import Stack, stacks_of
 from bnao.backends.keras.used import Used, used_slots
 from bnao.config.settings import NetworkConfig
 from bnao.network.stack import Position
 from bnao.network.stack import stack as cells_of
+from bnao.network.stacked import Stack, stacks_of
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
 
@@ -27,6 +27,8 @@ if ENGINE == "tensorflow":
     import tensorflow as tf
 
     from bnao.backends.keras import interpreter
+else:
+    from bnao.backends.keras import jax_cells
 
 
 @frozen(slots=False)
@@ -65,7 +67,8 @@ class Forward:
             values: the arrays.
             images: (b, height, width, channels), normalised.
             arch: (cells, nodes, edges, 2), valid, edges in canonical order. As a NumPy array it is known, and only
-                its path is built; as a TensorFlow tensor it is data, and one graph serves all. JAX must know it.
+                its path is built, or under JAX given to the cells' programs; as a TensorFlow tensor it is data, and one
+                graph serves all. JAX must know it.
                 Or a mixture, which is computed operation by operation.
             masks: of drop path, shape (cells, nodes, edges, b), or of a mixture's identities, shape (cells, places, b);
                 None: nothing is dropped.
@@ -79,8 +82,11 @@ class Forward:
             output = _Summed(self, weights, arch, masks)
         elif isinstance(arch, np.ndarray):
             (genotype,) = self.space.decode(arch)
-            weights = _by_name(self, arrays, used_slots(self.network, genotype))
-            output = _Dispatched(self, weights, genotype, masks)
+            if ENGINE == "jax":
+                weights, output = arrays, _Planned(self, arrays, genotype, masks)
+            else:
+                weights = _by_name(self, arrays, used_slots(self.network, genotype))
+                output = _Dispatched(self, weights, genotype, masks)
         else:
             weights, output = arrays, _Interpreted(self, arrays, arch, masks)
         before, last = stem_states(self.network, images, weights, by_batch)
@@ -204,3 +210,21 @@ class _Interpreted:
         stacks = [arrays[f"{name}.{owner}.{part}"] for owner, part in (*layers, *kind.layers())]
         edges = self._arch[int(position.reduction)]
         return interpreter.cell(kind)(*inputs, edges, masks, arrays[f"{name}.output.state"], *stacks)
+
+
+class _Planned:
+    """The same of an architecture that is known, in JAX: a program of each kind of cell is given it as numbers."""
+
+    def __init__(self, forward: Forward, arrays: Weights, genotype: Genotype, masks: Tensor | None) -> None:
+        self._space, self._network = forward.space, forward.network
+        self._arrays, self._genotype, self._masks = arrays, genotype, masks
+
+    def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        space, arrays, name = self._space, self._arrays, f"cells.{position.index}"
+        residuals = space.rules.residual
+        if residuals and position.reduction:
+            return residual(inputs[1], arrays, f"{name}.residual", by_batch)
+        masks = None if self._masks is None else self._masks[position.index]
+        kind = jax_cells.Kind(space, position.reduction, masked=masks is not None)
+        plan = jax_cells.plan(self._network, space, self._genotype.cell(position.reduction), position)
+        return jax_cells.cell(kind, plan, inputs[1:] if residuals else inputs, masks, arrays, name)

@@ -18,6 +18,8 @@ import numpy as np
 from keras import ops
 
 from bnao.backends.keras.engine import ENGINE, by_shape
+from bnao.network.counting import own_parts
+from bnao.space.operations import own_operation
 from bnao.space.spaces import Rules
 
 if ENGINE == "tensorflow":
@@ -25,6 +27,8 @@ if ENGINE == "tensorflow":
 else:
     import jax
     import jax.numpy as jnp
+
+    from bnao.backends.keras import jax_layers
 
 Tensor = Any
 
@@ -57,13 +61,9 @@ def _normalised(x: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor
             x=x, scale=scale, offset=shift, mean=[], variance=[], epsilon=EPS, is_training=True
         )
         return y, mean, variance
-    values = x.astype(jnp.float32)
-    mean = values.mean((0, 1, 2))
-    centred = values - mean
-    variance = (centred**2).mean((0, 1, 2))
-    y = centred * (jax.lax.rsqrt(variance + EPS) * scale) + shift
+    y, mean, variance = jax_layers.batch_norm(x, scale, shift, EPS)
     n = math.prod(x.shape[:3])
-    return y.astype(x.dtype), mean, variance * (n / max(n - 1, 1))
+    return y, mean, variance * (n / max(n - 1, 1))
 
 
 def by_batch(x: Tensor, scale: Tensor, shift: Tensor, name: str = "") -> Tensor:
@@ -156,6 +156,8 @@ def _padded(x: Tensor, by: int, value: float = 0.0) -> Tensor:
 
 def convolution(x: Tensor, kernel: Tensor, stride: int | tuple[int, int] = 1) -> Tensor:
     """Convolve, padded by half the kernel."""
+    if ENGINE == "jax" and kernel.shape[:2] == (1, 1) and stride in (1, (1, 1)):
+        return jnp.matmul(x, kernel[0, 0])  # whose gradients take a third of a convolution's
     if stride == 1:
         return ops.conv(x, kernel, 1, "same")
     down, across = kernel.shape[0] // 2, kernel.shape[1] // 2
@@ -171,21 +173,19 @@ def unpadded_convolution(x: Tensor, kernel: Tensor) -> Tensor:
 
 def _depthwise(x: Tensor, kernel: Tensor, stride: int, dilation: int = 1) -> Tensor:
     """Convolve each channel by itself, padded by half the kernel, over every ``dilation``-th pixel."""
-    side, height, width = kernel.shape[0], x.shape[1], x.shape[2]
-    if ENGINE == "tensorflow" or jax.default_backend() != "cpu":
+    side = kernel.shape[0]
+    if not _shifts_windows():
         if dilation > 1:  # which TensorFlow cannot do with a stride
             return ops.depthwise_conv(x, kernel, 1, "same", dilation_rate=dilation)[:, ::stride, ::stride]
         if stride == 1:
             return ops.depthwise_conv(x, kernel, 1, "same")
         return ops.depthwise_conv(_padded(x, side // 2), kernel, stride, "valid")
-    # XLA's own takes ten times as long on a CPU as shifted products do
-    padded = _padded(x, dilation * (side // 2))
-    total = 0.0
-    for i in range(0, dilation * side, dilation):
-        for j in range(0, dilation * side, dilation):
-            pixels = padded[:, i : i + height : stride, j : j + width : stride]
-            total = total + pixels * kernel[i // dilation, j // dilation, :, 0]
-    return total
+    return jax_layers.depthwise(x, kernel, stride, dilation)
+
+
+def _shifts_windows() -> bool:
+    """Whether windows are sums of shifted pixels: XLA's own take ten times as long on a CPU."""
+    return ENGINE == "jax" and jax.default_backend() == "cpu"
 
 
 def separable(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: str) -> Tensor:
@@ -224,6 +224,9 @@ def _counts(height: int, width: int, kernel: int, stride: int) -> np.ndarray:
 
 def average_pool(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
     """Average the pixels there are: padding is not counted."""
+    if _shifts_windows() and kernel % 2:
+        seen = _counts(x.shape[1], x.shape[2], kernel, stride) / kernel**2
+        return jax_layers.sum_pool(x, kernel, stride) * ops.cast(seen, x.dtype)
     if stride == 1 or kernel % 2 == 0:  # an even window begins at its pixel
         return ops.average_pool(x, kernel, stride, "same")  # which does not count it either
     factors = ops.cast(_counts(x.shape[1], x.shape[2], kernel, stride), x.dtype)
@@ -232,6 +235,8 @@ def average_pool(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
 
 def max_pool(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
     """Return the maximum of the pixels there are."""
+    if _shifts_windows() and kernel % 2:
+        return jax_layers.max_pool(x, kernel, stride)
     if stride == 1 or kernel % 2 == 0:
         return ops.max_pool(x, kernel, stride, "same")
     return ops.max_pool(_padded(x, kernel // 2, -math.inf), kernel, stride, "valid")
@@ -263,11 +268,76 @@ def mixed(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: s
     return norm(convolution(x, kernel, stride), scale, shift, f"{name}.norm")
 
 
+class _Walked:
+    """The layers of ``bnao.network.walk`` with the parameters of one edge, for an operation of another package.
+
+    Args:
+        parameters: by their parts of the canonical name.
+        norm: how batch norms are computed.
+        place: the edge's canonical name, by which a norm's statistics are found.
+    """
+
+    def __init__(self, parameters: dict[str, Tensor], norm: Norm, place: str) -> None:
+        self._parameters, self._norm, self._place = parameters, norm, place
+
+    def convolution(
+        self,
+        x: Tensor,
+        name: str,
+        channels: int,
+        kernel: tuple[int, int],
+        *,
+        stride: tuple[int, int] = (1, 1),
+        dilation: int = 1,
+        depthwise: bool = False,
+    ) -> Tensor:
+        weights = self._parameters[name.removeprefix(".")]
+        if depthwise:
+            return _depthwise(x, weights, stride[0], dilation)
+        if dilation > 1:
+            return ops.conv(x, weights, 1, "same", dilation_rate=dilation)[:, :: stride[0], :: stride[1]]
+        return convolution(x, weights, 1 if tuple(stride) == (1, 1) else tuple(stride))
+
+    def norm(self, x: Tensor, name: str) -> Tensor:
+        scale, shift = (self._parameters[f"{name}.{part}".removeprefix(".")] for part in ("scale", "shift"))
+        return self._norm(x, scale, shift, f"{self._place}{name}")
+
+    def relu(self, x: Tensor) -> Tensor:
+        return relu(x)
+
+    def average_pool(self, x: Tensor, kernel: int, stride: int) -> Tensor:
+        return average_pool(x, stride, kernel)
+
+    def max_pool(self, x: Tensor, kernel: int, stride: int) -> Tensor:
+        return max_pool(x, stride, kernel)
+
+    def quarter(self, x: Tensor) -> Tensor:
+        return ops.average_pool(x, 2, 2, "same")
+
+    def shifted(self, x: Tensor) -> Tensor:
+        return ops.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:]
+
+    def zeros(self, x: Tensor, stride: int) -> Tensor:
+        return zeros(x, stride)
+
+    def total(self, states: Sequence[Tensor]) -> Tensor:
+        first, *others = states
+        for other in others:
+            first = first + other
+        return first
+
+    def joined(self, states: Sequence[Tensor]) -> Tensor:
+        return ops.concatenate(list(states), -1)
+
+
 @piece
 def edge(
     x: Tensor, weights: Sequence[Tensor], operation: str, stride: int, rules: Rules, norm: Norm, name: str = ""
 ) -> Tensor:
     """Apply an edge's operation to a state; the weights are those of ``edge_layers``, the rules those of the space."""
+    if own := own_operation(operation):
+        parameters = dict(zip(edge_layers(operation, stride), weights, strict=True))
+        return own.walk(_Walked(parameters, norm, name), x, "", x.shape[-1], stride)
     if operation.startswith("sep_conv_"):
         return separable(x, weights, stride, norm, name)
     if operation.startswith("avg_pool_"):
@@ -305,6 +375,8 @@ CROSSED = {
 
 def edge_layers(operation: str, stride: int) -> tuple[str, ...]:
     """Return the canonical names of an operation's parameters, in the order ``edge`` takes them."""
+    if own := own_operation(operation):
+        return own_parts(own)
     if operation.startswith("sep_conv_"):
         return SEPARABLE
     if operation.startswith("dil_conv_"):

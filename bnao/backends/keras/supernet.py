@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -14,11 +13,11 @@ from attrs import frozen
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.backends.keras.engine import ENGINE, traced, value_and_gradients
+from bnao.backends.keras.engine import traced, value_and_gradients
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.mixed import Mixed, MixedCells, mixed_cells
-from bnao.backends.keras.model import Supernet, parameters_by_name
+from bnao.backends.keras.model import Supernet, parameters_by_name, tell_of_the_first_step
 from bnao.backends.keras.operations import Tensor, tensor, to_numpy
 from bnao.backends.keras.optimizer import PathUpdate, bounding, moved, moved_where
 from bnao.backends.keras.used import used_slots
@@ -30,23 +29,13 @@ from bnao.protocols import Architecture, Mixture, Outcome, Pass, State
 from bnao.space.genotype import Genotype
 from bnao.training.partial import as_computed, computed_passes
 
-log = logging.getLogger(__name__)
-
-
-@cache
-def tell_of_the_first_step(forward: Forward) -> None:
-    """Log once, for all supernets of a shape, why the first step takes longer than the others."""
-    if forward.has_graph:
-        log.info("The first step builds one TensorFlow graph for all paths, and takes longer than the next ones.")
-    elif ENGINE == "jax":
-        log.info("The first steps take longer: each operation is compiled for each shape of its input, once.")
-
 
 class KerasSupernet:
     """The supernet's arithmetic in Keras; see ``bnao.protocols.Supernet``.
 
     Under TensorFlow one graph serves every path of the spaces ``nao``, ``nao-large`` and ``nas-bench-201``; paths of
-    other spaces and mixtures are computed operation by operation, and under JAX all are, each operation compiled.
+    other spaces and mixtures are computed operation by operation. Under JAX a cell is one program for all paths, in
+    every space, and mixtures are computed operation by operation, each compiled.
 
     Args:
         config: the search; seed, optimizer and machine follow from it.
@@ -257,7 +246,7 @@ def _path_gradients(forward: Forward) -> Callable[..., tuple[Tensor, Tensor, lis
         (loss, logits), gradients = value_and_gradients(loss_of, values, *others, has_more=True)
         return loss, logits, gradients
 
-    # JAX must know the path: its parts are compiled
+    # JAX must know the path: its cells are compiled, and take it as numbers
     return traced(gradients_of) if forward.has_graph else gradients_of
 
 

@@ -39,9 +39,9 @@ def command(context: click.Context, methods: str, out: Path | None, workers: str
     """Search several times with each of METHODS, given by commas, train each best from scratch, and compare.
 
     Each search has its own seed and its own split of train and dev images. Methods are strategies (bnao strategies),
-    or nao-uniform, which is nao with uniform sampling; the first is what the others are compared with. Shown are mean,
-    standard deviation and range of the test errors, as in the paper's Table 1, sizes, and 95% intervals by Student's
-    t.
+    nao-uniform, which is nao with uniform sampling, or nao-ws, NAO before it was balanced; the first is what the others
+    are compared with. Shown are mean, standard deviation and range of the test errors, as in the paper's Table 1,
+    sizes, and 95% intervals by Student's t.
     """
     config = build(StabilityConfig, merge(given_settings(context), {"methods": methods}))
     folder = dated_folder("stability-<when>") if out is None else out
