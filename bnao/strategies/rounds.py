@@ -83,7 +83,7 @@ def search(
             ``StandAloneScores`` or any ``bnao.protocols.Scorer``.
         controller: proposes the genotypes of each later round; any ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
-        about: for run.json, of ``bnao.provenance.origin``; None: versions of what needs no backend, no data.
+        about: for the run.json, of ``bnao.provenance.origin``; None: versions of what needs no backend, and no data.
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
             the end, such as ``bnao.evaluation.short.short_training``; None: they stay in the order of their scores.
