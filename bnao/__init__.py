@@ -21,6 +21,7 @@ if _typing.TYPE_CHECKING:
     from bnao.evaluation.scoring import classify_test_images, score_genotypes
     from bnao.evaluation.trainings import evaluate
     from bnao.metrics import compare_rankings, kendall_tau, pairwise_accuracy, rank_agreement, spearman
+    from bnao.network.latency import LatencyModel, MeasuredLatency, fit_latency
     from bnao.network.size import count_multiply_adds, count_parameters
     from bnao.proxies import ZeroCostScores, zero_cost_scores
     from bnao.reporting.page import write_report
@@ -29,6 +30,7 @@ if _typing.TYPE_CHECKING:
     from bnao.space.edits import neighbours
     from bnao.space.genotype import Cell, Edge, Genotype, Node
     from bnao.space.notation.notations import parse, to_text
+    from bnao.space.operations import Operation
     from bnao.space.spaces import SPACES, SearchSpace
     from bnao.space.zoo import published_cell
     from bnao.strategies.fusion import Fusion, fuse
@@ -51,8 +53,11 @@ __all__ = [
     "Fuser",
     "Fusion",
     "Genotype",
+    "LatencyModel",
+    "MeasuredLatency",
     "NetworkConfig",
     "Node",
+    "Operation",
     "PreparedSearch",
     "PreparedStepSearch",
     "ProportionalSampler",
@@ -70,6 +75,7 @@ __all__ = [
     "count_multiply_adds",
     "count_parameters",
     "evaluate",
+    "fit_latency",
     "fuse",
     "kendall_tau",
     "load_backend",
@@ -108,8 +114,11 @@ _HOMES = {
     "Fuser": "evaluation.fused",
     "Fusion": "strategies.fusion",
     "Genotype": "space.genotype",
+    "LatencyModel": "network.latency",
+    "MeasuredLatency": "network.latency",
     "NetworkConfig": "config.settings",
     "Node": "space.genotype",
+    "Operation": "space.operations",
     "PreparedSearch": "searches",
     "PreparedStepSearch": "searches",
     "ProportionalSampler": "sampler",
@@ -127,6 +136,7 @@ _HOMES = {
     "count_multiply_adds": "network.size",
     "count_parameters": "network.size",
     "evaluate": "evaluation.trainings",
+    "fit_latency": "network.latency",
     "fuse": "strategies.fusion",
     "kendall_tau": "metrics",
     "load_backend": "backends:load",

@@ -58,3 +58,7 @@ class WriteError(RunError):
 
 class DivergedError(BnaoError, ArithmeticError):
     """Training gave a loss that is not a number."""
+
+
+class RankError(BnaoError, ConnectionError):
+    """Another process of a training by several has ended, or cannot be reached."""

@@ -50,13 +50,17 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "plan": ("phases",),
         "probed": ("genotype", "of"),
     },
+    "measure_latencies": {
+        "plan": ("phases",),
+        "timed": ("genotype", "of", "milliseconds"),
+    },
     "study_ranking": {
         "plan": ("supernets", "phases"),
         "epoch": (*_TRAINING, "epoch", "epochs", "loss", "rate", "seconds"),
         "trained": (*_TRAINING, "test_error", "known"),
         "step": (*_SUPERNET, "step", "steps", "loss", "rate", "seconds"),
         "score": (*_SUPERNET, "epochs", "scored", "of"),
-        "supernet": _SUPERNET,
+        "supernet": (*_SUPERNET, "known"),
         "probed": ("genotype", "of"),
         "short_epoch": ("genotype", "of", "seed", "epoch", "epochs", "loss", "rate", "seconds"),
         "short": ("genotype", "of", "seed", "epochs", "error", "known"),
@@ -112,6 +116,35 @@ def without_plan(listen: Listener) -> Listener:
             listen(event)
 
     return listen_to_part
+
+
+#: kinds of event that tell the end of a training or a search
+ENDS = ("trained", "supernet", "short", "searched")
+
+
+class EndsOnce:
+    """A listener that passes on the end of each training once, whether it was made or found done, and all else.
+
+    >>> told = []
+    >>> listen = EndsOnce(told.append)
+    >>> for known in (False, True):
+    ...     listen({"event": "trained", "genotype": 1, "known": known})
+    >>> told
+    [{'event': 'trained', 'genotype': 1, 'known': False}]
+    """
+
+    def __init__(self, listen: Listener) -> None:
+        self._listen = listen
+        self._told: set[str] = set()
+
+    def __call__(self, event: Event) -> None:
+        """Pass on an event."""
+        if event["event"] in ENDS:
+            said = repr(sorted((name, value) for name, value in event.items() if name != "known"))
+            if said in self._told:
+                return
+            self._told.add(said)
+        self._listen(event)
 
 
 class Work:

@@ -17,6 +17,7 @@ from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import ProtocolError
 from bnao.events import Event as Event
 from bnao.events import Listener as Listener
+from bnao.network.mobile import Trainable
 from bnao.network.state import State as State
 from bnao.network.trained import Trained
 from bnao.space.genotype import Genotype
@@ -416,9 +417,9 @@ class Backend(Protocol):
         ...
 
     def stand_alone(
-        self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
+        self, genotype: Trainable, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> StandAlone:
-        """Return a freshly initialised network of one genotype; it trains on the data set's train part."""
+        """Return a freshly initialised network, which trains on the train part; one for comparison may be refused."""
         ...
 
 

@@ -118,6 +118,8 @@ def keep_about(run: Run, now: About) -> None:
         ]
         if now["threads"] is None and before["cpus"] != now["cpus"]:
             changed.append(f"there were {before['cpus']} CPUs and are {now['cpus']}")
+        if before.get("ranks", 1) != now.get("ranks", 1):
+            changed.append(f"there were {before.get('ranks', 1)} ranks and are {now.get('ranks', 1)}")
     if changed:
         log.warning("warning: %s; results may differ in their last bits", ", ".join(changed))
 

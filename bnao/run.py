@@ -1,4 +1,4 @@
-"""A run's folder: files that are whole or absent, a log of events, and one process at a time.
+"""A run's folder: files that are whole or absent, a log of events, and who works there.
 
 Every file is written beside its name and renamed, so a kill -9 or a full disk leaves the last whole one.
 """
@@ -6,26 +6,33 @@ Every file is written beside its name and renamed, so a kill -9 or a full disk l
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import platform
+import secrets
+import time
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bnao.config.fields import build, read_toml, settings_of, to_toml, worded
 from bnao.errors import ConfigError, GenotypeError, RunError, WriteError
 from bnao.files import MOST_JSON, MOST_SETTINGS, NO_CHECKSUM, is_intact, parse_json, read_regular, with_checksum
+from bnao.locks import try_lock
+from bnao.logs import LOG, log_event, read_events
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 C = TypeVar("C")
 T = TypeVar("T")
 Event = Mapping[str, Any]
 
 CONFIG = "config.toml"
-LOG = "log.jsonl"
 PLAN = "plan.json"
 CLEANED = "cleaned.json"
 LOCK = ".lock"
@@ -33,6 +40,11 @@ UNFINISHED = ".unfinished"
 
 #: what an error says of a file whose checksum is not that of its bytes
 DAMAGED = "is damaged or was changed: its bytes do not have the SHA-256 that stands in it"
+# seconds between two looks for the settings that another process is about to write
+_WAIT = 0.05
+# seconds after which no small file can still be on its way to the disk
+_LONG_AGO = 3600.0
+
 _AGAIN = "bring back a copy of it, or delete it and resume, which makes it again"
 
 #: the version of every JSON file in a run's folder
@@ -65,7 +77,8 @@ class Folder:
         """
         path = self.folder / name
         # two processes, of two machines even, may keep the same file in a folder that both use
-        unfinished = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}{UNFINISHED}")
+        own = f"{platform.node()}.{os.getpid()}.{secrets.token_hex(4)}"
+        unfinished = path.with_name(f"{path.name}.{own}{UNFINISHED}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(unfinished, "wb") as file:
@@ -115,12 +128,47 @@ class Folder:
         """Read a JSON file of this folder; see the function ``read_json``."""
         return read_json(self.folder / name)
 
+    @contextlib.contextmanager
+    def claimed(self, name: str) -> Iterator[bool]:
+        """Yield whether the caller alone may make the file, and all that bears its name but for the suffix.
+
+        A claim ends with the code within, or with the process. What one that ended left unfinished is removed.
+
+        Raises:
+            WriteError: the folder cannot be written, or its file system has no locks.
+        """
+        path = self.folder / lock_name(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = try_lock(path)
+        except OSError as error:
+            raise self._cannot_write(lock_name(name), error) from None
+        if lock is None:
+            yield False
+            return
+        try:
+            # reads the folder anew, as a client of a network file system need not, which remembers what was not there
+            for left in path.parent.glob(f"{glob.escape(path.stem)}.*{UNFINISHED}"):
+                left.unlink(missing_ok=True)
+            yield True
+        finally:
+            lock.release()
+
     def _cannot_write(self, name: str, error: OSError) -> WriteError:
         return WriteError(f"cannot write {self.folder / name}: {error.strerror}; finished work is kept")
 
 
+def lock_name(name: str) -> str:
+    """Return the name of the file that is locked while a JSON file is made.
+
+    >>> lock_name("trainings/2a1b-seed-0.json")
+    'trainings/2a1b-seed-0.lock'
+    """
+    return f"{name.removesuffix('.json')}.lock"
+
+
 class Run(Folder):
-    """A folder that one process at a time works in.
+    """A folder that one process works in, or where each piece of the work is claimed, several.
 
     >>> import tempfile
     >>> from bnao.config.settings import SearchConfig
@@ -132,23 +180,26 @@ class Run(Folder):
     """
 
     def __init__(self, folder: Path) -> None:
-        from filelock import FileLock, Timeout
-
         super().__init__(folder)
-        self._lock = FileLock(folder / LOCK)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise RunError(
-                f"another process is working in {folder}; wait for it, or start a run in another folder"
-            ) from None
-        except OSError as error:
-            raise RunError(f"cannot write in {folder}: {error.strerror}") from None
-        if (folder / LOG).exists() and not (folder / LOG).is_file():
-            self.close()  # appending to a pipe would wait for a reader
-            raise RunError(f"{folder / LOG} is not a regular file; remove it")
+        self._lock = self._try_lock()
+        if self._lock is None:
+            raise RunError(f"another process is working in {folder}; wait for it, or start a run in another folder")
+        self._check_log()
         for left in folder.rglob(f"*{UNFINISHED}"):
             left.unlink(missing_ok=True)
+
+    def _try_lock(self) -> BaseFileLock | None:
+        try:
+            return try_lock(self.folder / LOCK)
+        except OSError as error:
+            raise RunError(f"cannot write in {self.folder}: {error.strerror}") from None
+
+    def _check_log(self) -> None:
+        """Raise RunError, and let go of the folder, if its log is not a file that events can be added to."""
+        log = self.folder / LOG
+        if log.exists() and not log.is_file():
+            self.close()  # appending to a pipe would wait for a reader
+            raise RunError(f"{log} is not a regular file; remove it")
 
     @classmethod
     def create(cls, folder: str | Path, config: object) -> Run:
@@ -183,14 +234,49 @@ class Run(Folder):
         return cls(folder)
 
     @classmethod
-    def of(cls, folder: str | Path, config: object) -> Run:
-        """Open the folder of work with these settings to resume it, or make it.
+    def join(cls, folder: str | Path, config: object) -> Run:
+        """Open the folder of work with these settings, or make it, whoever else works in it: each job is claimed.
+
+        The first process to come holds the folder's lock, which says that there is work going on; when it ends,
+        another takes it.
 
         Raises:
-            RunError: as ``check_takes``, or another process works in it, or it cannot be written.
+            RunError: as ``check_takes``, or it cannot be written.
         """
         folder = Path(folder)
-        return cls.open(folder) if check_takes(folder, config) else cls.create(folder, config)
+        check_takes(folder, config)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot make the folder {folder}: {error.strerror}; name another with --out") from None
+        run = cls.__new__(cls)
+        Folder.__init__(run, folder)
+        run._lock = run._try_lock()
+        try:
+            while not check_takes(folder, config):
+                if run.holds_lock:
+                    run.write_config(config)
+                else:  # its settings are being written
+                    time.sleep(_WAIT)
+                    run._lock = run._try_lock()
+            run._check_log()
+            run._remove_old_unfinished()
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @property
+    def holds_lock(self) -> bool:
+        """Whether this process is the one that the folder's lock says works here."""
+        return self._lock is not None
+
+    def _remove_old_unfinished(self) -> None:
+        """Remove what was begun so long ago that nobody writes it now; of jobs, whoever claims them does."""
+        for left in self.folder.glob(f"*{UNFINISHED}"):
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > _LONG_AGO:
+                    left.unlink()
 
     def write_config(self, config: object) -> None:
         """Write the settings, with their checksum in the first line, which a file that is cut short still has."""
@@ -202,7 +288,8 @@ class Run(Folder):
 
     def close(self) -> None:
         """Release the folder's lock for other processes."""
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def __enter__(self) -> Run:
         return self
@@ -218,11 +305,9 @@ class Run(Folder):
 
     def log(self, event: Event) -> None:
         """Add one event to the log, a JSON object on a line of its own."""
-        try:
-            with open(self.folder / LOG, "a", encoding="utf-8") as file:
-                file.write(json.dumps(event) + "\n")
-        except OSError as error:
-            raise self._cannot_write(LOG, error) from None
+        if self._lock is None:
+            self._lock = self._try_lock()  # which the process that held it may have left
+        log_event(self.folder, event)
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events of the log; see the function ``read_events``."""
@@ -238,58 +323,6 @@ class Run(Folder):
 def cleaned(folder: Path) -> set[str]:
     """Return the files that were removed from a folder on purpose, by their paths within it."""
     return set(Folder(folder).known(CLEANED, lambda content: list(map(str, content["removed"]))) or [])
-
-
-def is_locked(folder: Path) -> bool:
-    """Return whether a process is working in a folder now."""
-    from filelock import FileLock, Timeout
-
-    if not (folder / LOCK).is_file():
-        return False
-    try:
-        with FileLock(folder / LOCK, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # of someone else's folder nobody here can work in
-        return False
-
-
-def read_events(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events of a run's log in order, without lines that are cut off or not an event."""
-    yield from (event for event in map(event_of, _lines(folder)) if event is not None)
-
-
-def lost_lines(folder: Path) -> int:
-    """Return how many lines of a run's log are not events, but for the last, which a stop may cut off."""
-    return sum(not is_event(line) for line in _lines(folder))
-
-
-def _lines(folder: Path) -> Iterator[str]:
-    """Yield the lines of a run's log that have an end."""
-    if not (folder / LOG).is_file():
-        return
-    with (
-        contextlib.suppress(FileNotFoundError),
-        open(folder / LOG, encoding="utf-8", errors="replace") as file,
-    ):
-        yield from (line for line in file if line.endswith("\n"))
-
-
-def is_event(line: str) -> bool:
-    """Return whether a line of a log is an event."""
-    return event_of(line) is not None
-
-
-def event_of(line: str) -> dict[str, Any] | None:
-    """Return the event of a line of the log; None if it is not one."""
-    try:
-        event = parse_json(line)
-    except ValueError:
-        return None
-    places = [event.get(name, 0) for name in ("round", "step")] if isinstance(event, dict) else [None]
-    known = isinstance(event, dict) and isinstance(event.get("event"), str)
-    return event if known and all(type(place) is int for place in places) else None
 
 
 def _readable(content: Mapping[str, Any]) -> str:
@@ -324,11 +357,16 @@ def check_takes(folder: Path, config: object) -> bool:
     Raises:
         RunError: it holds work with other settings, or anything else.
     """
-    if (folder / CONFIG).is_file():
-        check_same_settings(folder, config)
-        return True
-    check_is_free(folder)
-    return False
+    if not (folder / CONFIG).is_file():
+        try:
+            check_is_free(folder)
+        except RunError:
+            if not (folder / CONFIG).is_file():
+                raise  # else another process wrote it just now
+        else:
+            return False
+    check_same_settings(folder, config)
+    return True
 
 
 @contextlib.contextmanager

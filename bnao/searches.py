@@ -17,10 +17,12 @@ from bnao.data.dataset import Dataset, load_dataset
 from bnao.errors import BackendError, ConfigError
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.fused import Fuser
-from bnao.evaluation.trainings import short_training
+from bnao.evaluation.short import short_training
 from bnao.protocols import Backend, Controller, Listener, Scorer
 from bnao.provenance import ABOUT, About, about_images, about_table, check_same_data, origin
+from bnao.ranks import Ranked, Ranks, is_first, run_of
 from bnao.run import Run, check_is_free
+from bnao.strategies.costs import search_latency
 from bnao.strategies.ending import Rerank
 from bnao.strategies.journal import add_rounds
 from bnao.strategies.methods import METHODS
@@ -42,6 +44,7 @@ class PreparedSearch:
         rerank: a genotype's accuracy after a short training, where the settings ask for it.
         fuse: joins the scores with what else is known, where the settings ask for it.
         about: the data, machine and versions, as in run.json.
+        ranks: the processes that make this search together; None: this one.
     """
 
     config: SearchConfig
@@ -50,6 +53,7 @@ class PreparedSearch:
     rerank: Rerank | None
     fuse: Fuser | None
     about: About
+    ranks: Ranks | None = None
 
     @property
     def scored_images(self) -> int | None:
@@ -64,7 +68,7 @@ class PreparedSearch:
             self.fuse.folder = run
         return search(
             self.config, self.supernet, self.controller,
-            run=run, about=self.about, rerank=self.rerank, fuse=self.fuse, listen=listen,
+            run=run, about=self.about, rerank=self.rerank, fuse=self.fuse, ranks=self.ranks, listen=listen,
         )  # fmt: skip
 
 
@@ -73,7 +77,7 @@ class PreparedStepSearch:
     """The same of a search by a strategy that decides at each update.
 
     Attributes:
-        config, rerank, fuse, about: as of ``PreparedSearch``.
+        config, rerank, fuse, about, ranks: as of ``PreparedSearch``.
         begun: the search, which can be made once.
     """
 
@@ -82,6 +86,7 @@ class PreparedStepSearch:
     rerank: Rerank | None
     fuse: Fuser | None
     about: About
+    ranks: Ranks | None = None
 
     @property
     def scored_images(self) -> int | None:
@@ -136,7 +141,7 @@ def resumed_search(run: Run, rounds: int | None = None) -> PreparedSearch | Prep
                 "further rounds; start a new run"
             )
         config = evolve(config, rounds=rounds)
-    prepared = _prepared(config, before.get("controller_backend"))
+    prepared = _prepared(config, before.get("controller_backend"), run.folder)
     if before:
         check_same_data(run.folder, before, prepared.about["data"])
     if config.strategy in ROUND_LEVEL:
@@ -165,16 +170,55 @@ def run_search(
         RunError: the folder holds a run or anything else, or cannot be written.
         BnaoError: as ``prepare_search`` and ``bnao.search``.
     """
-    check_is_free(Path(folder))
+    if is_first(join(config)):
+        check_is_free(Path(folder))
     prepared = prepare_search(config, controller_backend)
-    with Run.create(folder, config) as run:
+    with run_of(prepared.ranks, lambda: Run.create(folder, prepared.config)) as run:
         return prepared.search(run, listen)
 
 
-def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedSearch | PreparedStepSearch:
+def join(config: SearchConfig) -> Ranks | None:
+    """Join the processes that make this search together, once or again; None where there is one alone.
+
+    Raises:
+        ConfigError: the backend works in one process, or this one was not started as one of several, or is and the
+            settings say nothing of it.
+        BackendError, RankError: as ``bnao.ranks.Ranked``.
+    """
+    backend, across = backends.load(config.machine.backend), config.ranks.across
+    if isinstance(backend, Ranked) and (across == "none" or config.sharing == "weights"):
+        return backend.ranks(config)
+    if across != "none":
+        what = f"backend is {backend.name}" if config.sharing == "weights" else "sharing is none"
+        raise ConfigError(f"across is {across}, and {what}; the shared weights of backend torch are trained so")
+    return None
+
+
+def _prepared(
+    config: SearchConfig, controller_backend: str | None, folder: Path | None = None
+) -> PreparedSearch | PreparedStepSearch:
+    """Make all that a search works with in this process: the last steps are the first process's alone."""
+    ranks = join(config)
+    if config.ranks.across == "paths" and config.ranks.paths is None and config.strategy in ROUND_LEVEL:
+        assert ranks is not None
+        config = evolve(config, ranks=evolve(config.ranks, paths=ranks.count))
+    prepared = _made(config, controller_backend, folder)
+    if ranks is None:
+        return prepared
+    if not is_first(ranks):
+        alone = evolve(config, rank_by="score", landmarks=0, rerank_epochs=0)
+        return evolve(prepared, config=alone, rerank=None, fuse=None, ranks=ranks)
+    return evolve(prepared, about={**prepared.about, "ranks": ranks.count}, ranks=ranks)
+
+
+def _made(
+    config: SearchConfig, controller_backend: str | None, folder: Path | None
+) -> PreparedSearch | PreparedStepSearch:
     backend = backends.load(config.machine.backend)
     if config.strategy not in ROUND_LEVEL:
-        return _prepared_steps(config, backend, controller_backend)
+        return _prepared_steps(config, backend, controller_backend, folder)
+    if config.ranks.paths_a_step > 1 and (backend.name == "table" or config.sharing == "none"):
+        raise ConfigError(f"paths is {config.ranks.paths}, and no supernet is trained here; leave it out")
     kind = config.controller.controller
     controller: Controller
     if kind in OF_A_BACKEND:
@@ -195,7 +239,9 @@ def _prepared(config: SearchConfig, controller_backend: str | None) -> PreparedS
     return PreparedSearch(config, supernet, controller, rerank, fuse, facts)
 
 
-def _prepared_steps(config: SearchConfig, backend: Backend, controller_backend: str | None) -> PreparedStepSearch:
+def _prepared_steps(
+    config: SearchConfig, backend: Backend, controller_backend: str | None, folder: Path | None
+) -> PreparedStepSearch:
     """Make a search by a strategy that decides at each update; it trains weights that are shared."""
     if controller_backend is not None:
         raise ConfigError(
@@ -211,6 +257,11 @@ def _prepared_steps(config: SearchConfig, backend: Backend, controller_backend: 
                 f"{name} is {listed(value)}, and strategy {config.strategy} decides itself what an update trains; "
                 "leave it out"
             )
+    if config.ranks.paths is not None:
+        raise ConfigError(
+            f"paths is {config.ranks.paths}, and strategy {config.strategy} decides itself what an update trains; "
+            "leave it out"
+        )
     if config.pool_file is not None:
         raise ConfigError(f"pool_file is {config.pool_file}, and strategy {config.strategy} has no pool")
     dataset, method = load_dataset(config.data), METHODS[config.strategy]
@@ -227,7 +278,9 @@ def _prepared_steps(config: SearchConfig, backend: Backend, controller_backend: 
 
     return PreparedStepSearch(
         config,
-        StepSearch(config, method.make, make_supernet, dataset, halves=method.halves),
+        StepSearch(
+            config, method.make, make_supernet, dataset, halves=method.halves, latency=search_latency(config, folder)
+        ),
         _rerank(config, backend, dataset) if config.rerank_epochs else None,
         Fuser(config, backend, dataset) if config.rank_by == "fused" else None,
         {**origin(about_images(dataset), config.machine, [backend]), "controller_backend": None},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,24 +16,26 @@ from attrs import evolve, frozen
 from bnao import backends
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import Settings, build
-from bnao.config.presets import preset
+from bnao.config.presets import NAO_WS, preset
 from bnao.config.settings import ROUND_LEVEL, SearchConfig
-from bnao.config.stability import UNIFORM, StabilityConfig
+from bnao.config.stability import NAO_WS_METHOD, UNIFORM, StabilityConfig
 from bnao.data.dataset import load_dataset
 from bnao.data.tables import read_truth
+from bnao.engines import Workers
 from bnao.errors import DataError
 from bnao.evaluation.trainings import Evaluation, evaluate
-from bnao.events import Event
-from bnao.jobs import Job, run_jobs
+from bnao.events import EndsOnce, Event
+from bnao.jobs import Job, Unit, run_jobs
 from bnao.protocols import Listener
 from bnao.provenance import STUDY, about_images, keep_about, keep_study, origin
-from bnao.run import CONFIG, Run, made_of, round_off
+from bnao.run import CONFIG, Folder, Run, made_of, round_off
 from bnao.searches import prepare_search, resumed_search
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.journal import RESULT
 from bnao.strategies.result import SearchResult, read_result
 from bnao.strategies.watch import parameter_free_edges
+from bnao.workers import work_ahead
 
 #: accuracies in percent
 Truth = Mapping[Genotype, float]
@@ -169,7 +172,7 @@ def search_config(config: StabilityConfig, method: str, seed: int) -> SearchConf
     >>> search_config(StabilityConfig(methods=("spos",)), "spos", 3).data.split_seed
     3
     """
-    strategy = "nao" if method == UNIFORM else method
+    strategy = "nao" if method in (UNIFORM, NAO_WS_METHOD) else method
     changes: dict[str, Any] = {
         "seed": seed,
         "network": _given(config, "space", "channels"),
@@ -177,9 +180,12 @@ def search_config(config: StabilityConfig, method: str, seed: int) -> SearchConf
         | {"split_seed": seed if config.vary_split else config.seed},
         **_given(config, "epochs", "steps", "max_parameters", "max_multiply_adds"),
     }
+    base = preset(SearchConfig, config.preset, strategy)
     if method == UNIFORM:
         changes["sampler"] = "uniform"
-    return evolve(build(SearchConfig, changes, preset(SearchConfig, config.preset, strategy)), machine=config.machine)
+    if method == NAO_WS_METHOD:
+        base = preset(SearchConfig, "nao-ws") if config.preset == "paper" else build(SearchConfig, NAO_WS, base)
+    return evolve(build(SearchConfig, changes, base), machine=config.machine)
 
 
 def evaluate_config(config: StabilityConfig, searched: SearchConfig) -> EvaluateConfig:
@@ -192,7 +198,8 @@ def evaluate_config(config: StabilityConfig, searched: SearchConfig) -> Evaluate
     changes: Settings = {
         "seed": searched.seed, "repeats": config.repeats, "network": network, "data": data, **epochs
     }  # fmt: skip
-    return evolve(build(EvaluateConfig, changes, preset(EvaluateConfig, config.preset)), machine=config.machine)
+    named = "nao-ws" if searched.preset == "nao-ws" else config.preset
+    return evolve(build(EvaluateConfig, changes, preset(EvaluateConfig, named)), machine=config.machine)
 
 
 def _given(config: StabilityConfig, *names: str) -> dict[str, Any]:
@@ -225,18 +232,19 @@ def study_stability(config: StabilityConfig, run: Run, listen: Listener = lambda
     dataset = load_dataset(search_config(config, config.methods[0], config.seed).data)
     backend = backends.load(config.machine.backend)
     keep_about(run, origin(about_images(dataset), config.machine, [backend]))
-    total, truth = len(config.methods) * config.searches, read_truth_table(config)
+    truth = read_truth_table(config)
     entries: dict[str, list[StabilityEntry]] = {method: [] for method in config.methods}
-    for number, finished in enumerate(run_jobs(_jobs(config, truth, run, listen), run), start=1):
+    listen = EndsOnce(listen)
+
+    def tell(event: Event) -> None:
+        run.log(event)
+        listen(event)
+
+    for number, finished in enumerate(run_jobs(_jobs(config, truth, run, listen, tell), run), start=1):
         entry = finished.value
         entries[entry.method].append(entry)
-        listen(
-            {
-                "event": "searched", "search": number, "of": total, "method": entry.method, "seed": entry.seed,
-                "test_error": entry.test_error, "parameters": entry.parameters, "alarm": entry.alarm,
-                "known": finished.known,
-            }
-        )  # fmt: skip
+        if finished.known:
+            listen(_searched_event(config, number, entry, known=True))
     space = search_config(config, config.methods[0], config.seed).network.space
     study = StabilityStudy(space, tuple(MethodStability(name, tuple(each)) for name, each in entries.items()))
     keep_study(run, study.to_json(), config, data=dataset.describe())
@@ -248,20 +256,74 @@ def read_stability(run: Run) -> StabilityStudy | None:
     return run.known(STUDY, StabilityStudy.from_json)
 
 
-def _jobs(config: StabilityConfig, truth: Truth | None, run: Run, listen: Listener) -> Iterator[Job[StabilityEntry]]:
-    """Yield a job a search: all methods with the first seed, then all with the next."""
-    for seed in range(config.seed, config.seed + config.searches):
-        for method in config.methods:
-            yield Job(
-                f"{method}-{seed}.json",
-                _computation(config, method, seed, truth, run, listen),
-                attrs.asdict,
-                StabilityEntry.from_json,
-            )
+@frozen(eq=False)
+class StabilityWork:
+    """The searches and evaluations of a stability study, in its folder."""
+
+    config: StabilityConfig
+    folder: Path
+
+    def units(self, tell: Callable[[Event], None]) -> list[Unit]:
+        """Return a unit a search and its evaluation; of what happens within they tell nothing."""
+        folder, truth = Folder(self.folder), read_truth_table(self.config)
+        return [job.unit(folder) for job in _jobs(self.config, truth, folder, lambda event: None, tell)]
+
+
+def stability_ahead(
+    config: StabilityConfig, run: Run, *, workers: int | str, listen: Listener = lambda event: None
+) -> None:
+    """Search and train by several workers, so that ``study_stability`` with the same arguments finds all done.
+
+    Args:
+        config, run: as for ``study_stability``.
+        workers: as for ``bnao stability --workers``: how many processes, or ``ray``, ``ray://HOST:PORT``, ``dask``,
+            ``dask://HOST:PORT``.
+        listen: is called after each search and evaluation.
+
+    Raises:
+        BnaoError: as ``study_stability``; or no workers are where they are said to be.
+    """
+    machine = config.machine
+    work_ahead(
+        StabilityWork(config, run.folder), Workers.parse(workers), listen,
+        threads=machine.threads, gpu=machine.device != "cpu",
+    )  # fmt: skip
+
+
+def _jobs(
+    config: StabilityConfig, truth: Truth | None, run: Folder, listen: Listener, tell: Listener
+) -> Iterator[Job[StabilityEntry]]:
+    """Yield a job a search: all methods with the first seed, then all with the next.
+
+    Args:
+        config, run: as for ``study_stability``.
+        truth: judges what is found.
+        listen: is called with the events of searches and evaluations.
+        tell: is called with what came of each.
+    """
+    places = itertools.product(range(config.seed, config.seed + config.searches), config.methods)
+    for number, (seed, method) in enumerate(places, start=1):
+
+        def report(entry: StabilityEntry, number: int = number) -> None:
+            tell(_searched_event(config, number, entry, known=False))
+
+        yield Job(
+            f"{method}-{seed}.json", _computation(config, method, seed, truth, run, listen), attrs.asdict,
+            StabilityEntry.from_json, report=report,
+        )  # fmt: skip
+
+
+def _searched_event(config: StabilityConfig, number: int, entry: StabilityEntry, *, known: bool) -> Event:
+    """Return the event that says what came of a search."""
+    return {
+        "event": "searched", "search": number, "of": len(config.methods) * config.searches, "method": entry.method,
+        "seed": entry.seed, "test_error": entry.test_error, "parameters": entry.parameters, "alarm": entry.alarm,
+        "known": known,
+    }  # fmt: skip
 
 
 def _computation(
-    config: StabilityConfig, method: str, seed: int, truth: Truth | None, run: Run, listen: Listener
+    config: StabilityConfig, method: str, seed: int, truth: Truth | None, run: Folder, listen: Listener
 ) -> Callable[[], StabilityEntry]:
     def compute() -> StabilityEntry:
         own = search_config(config, method, seed)
@@ -293,7 +355,7 @@ def _in_rounds(config: SearchConfig, steps: int) -> SearchConfig:
     return evolve(config, steps=max(1, round(steps / config.rounds)))
 
 
-def _update_seconds(config: StabilityConfig, method: str, run: Run) -> float:
+def _update_seconds(config: StabilityConfig, method: str, run: Folder) -> float:
     """Return the mean seconds of an update of a method over an epoch, the first left out; measured once a folder."""
 
     def measure() -> float:
@@ -325,7 +387,7 @@ def _judged(
     own: SearchConfig,
     result: SearchResult,
     truth: Truth | None,
-    run: Run,
+    run: Folder,
     name: str,
     listen: Listener,
 ) -> tuple[float, int, int]:
@@ -351,7 +413,7 @@ def read_truth_table(config: StabilityConfig) -> Truth | None:
     return read_truth(Path(config.truth), space_named(searched.space, searched.nodes), config.truth_column)
 
 
-def _searched(config: SearchConfig, run: Run, name: str, listen: Listener) -> SearchResult:
+def _searched(config: SearchConfig, run: Folder, name: str, listen: Listener) -> SearchResult:
     folder = run.folder / name
     if (folder / RESULT).is_file():
         return read_result(folder)
@@ -363,9 +425,11 @@ def _searched(config: SearchConfig, run: Run, name: str, listen: Listener) -> Se
         return prepared.search(own, listen)
 
 
-def _evaluated(config: EvaluateConfig, result: SearchResult, run: Run, name: str, listen: Listener) -> list[Evaluation]:
+def _evaluated(
+    config: EvaluateConfig, result: SearchResult, run: Folder, name: str, listen: Listener
+) -> list[Evaluation]:
     backend, dataset = backends.load(config.machine.backend), load_dataset(config.data)
-    with Run.of(run.folder / name, config) as own:
+    with Run.join(run.folder / name, config) as own:
         return evaluate([result.best], config, backend, dataset, run=own, listen=listen)
 
 

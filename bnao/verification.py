@@ -23,17 +23,18 @@ from bnao.errors import BnaoError, ConfigError, RunError, WeightsError
 from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.evaluation.trainings import TestedNetwork
 from bnao.files import MOST_JSON, file_is_intact, read_regular
+from bnao.logs import LOG, is_event
+from bnao.network.latency import LatencyModel
+from bnao.network.mobile import read_trainable
 from bnao.network.state import read_weights
 from bnao.provenance import ABOUT, STUDY
 from bnao.run import (
     CLEANED,
     CONFIG,
     LOCK,
-    LOG,
     PLAN,
     UNFINISHED,
     cleaned,
-    is_event,
     number,
     read_config,
     read_json,
@@ -41,6 +42,7 @@ from bnao.run import (
 )
 from bnao.space.spaces import parse_in
 from bnao.stability import StabilityEntry, StabilityStudy
+from bnao.strategies.costs import LATENCY
 from bnao.strategies.journal import (
     CHECKPOINT,
     EARLIER,
@@ -287,7 +289,7 @@ _EVERYWHERE: Mapping[str, Read] = {
     re.escape(CLEANED): _content(lambda content: [str(it) for it in content["removed"]]),
     re.escape(PLAN): _content(lambda content: [number(phase["units"]) for phase in content["phases"]]),
     # of trackers, and of processes that share a folder
-    r"track\.csv|mlflow\.db|(tensorboard|wandb)/.+|.+/[^/]+\.lock": _any,
+    r"track\.csv|mlflow\.db|(tensorboard|wandb)/.+|(.+/)?[^/]+\.lock": _any,
     re.escape(ABOUT): _content(lambda content: (content["data"], content["versions"].items(), content["cpus"])),
 }
 
@@ -297,6 +299,7 @@ _KNOWN: Mapping[str, Mapping[str, Read]] = {
         rf"round-[1-9]\d{{0,5}}-scores\.json|{re.escape(SCORES)}": _scores,
         "|".join(map(re.escape, (CHECKPOINT, EARLIER, WEIGHTS))): _weights,
         re.escape(RESULT): _result,
+        re.escape(LATENCY): LatencyModel.load,
         re.escape(RERANK): _content(lambda content: [number(it) for it in content["accuracies"].values()]),
         r"(candidates|landmarks)/[^/]+\.checkpoint\.safetensors": _weights,
         r"(candidates|landmarks)/[^/]+\.json": _training,
@@ -380,6 +383,8 @@ def _needed_by_search(config: object, folder: Path, names: set[str], damaged: se
     shares = isinstance(config, SearchConfig) and config.machine.backend != "table" and config.sharing == "weights"
     if shares and finished:
         yield WEIGHTS, f"a finished search has the weights beside {RESULT}"
+    if isinstance(config, SearchConfig) and config.latency is not None and (last or finished):
+        yield LATENCY, "what the search proposes follows from it"
     if shares and scored:
         yield CHECKPOINT, "the next round would be trained from it"
 
@@ -396,7 +401,7 @@ def _needed_by_evaluation(
     yield LOG, "an evaluation has events"
     with understanding(folder / EVALUATION):
         for entry in read_json(folder / EVALUATION)["evaluations"]:
-            digest = parse_in(config.network.space, entry["genotype"]).digest
+            digest = read_trainable(entry.get("space", config.network.space), entry["genotype"]).digest
             for repeat in range(len(entry["test_errors"])):
                 yield f"trainings/{digest}-seed-{config.seed + repeat}.json", f"{EVALUATION} is made of it"
 
@@ -408,6 +413,9 @@ def _unfitting(kind: str, folder: Path, damaged: set[str]) -> list[Finding]:
     result = read_result(folder)
     rounds = max(entry.round for entry in result.ranked)
     pools = {genotype for place in range(rounds) for genotype in read_pool(folder, place)}
-    if {entry.genotype for entry in result.ranked} != pools:
+    ranked = {entry.genotype for entry in result.ranked}
+    # a search that scores what it trains ranks those of its last round alone
+    of_all = read_config(folder, SearchConfig).rescore != "trained"
+    if ranked != pools if of_all else not ranked <= pools:
         return [Finding(RESULT, "damaged", f"{folder / RESULT} ranks other genotypes than the pools of its rounds")]
     return []

@@ -10,11 +10,13 @@ from attrs import evolve
 from pretend_backend import BACKEND
 
 from bnao.config.evaluation import EvaluateConfig
+from bnao.config.latency import LatencyConfig
 from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.config.studies import ProxiesConfig
 from bnao.config.table_studies import ControllersConfig, PredictorConfig
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.fused import Fuser
+from bnao.evaluation.latencies import measure_latencies
 from bnao.evaluation.scoring import score_genotypes
 from bnao.evaluation.trainings import evaluate
 from bnao.events import EVENTS, Work
@@ -63,6 +65,11 @@ def of_zero_cost_scores(listen):
     zero_cost_scores(genotypes, ProxiesConfig(batch=4, network=NETWORK), BACKEND, small_dataset(), listen=listen)
 
 
+def of_latencies(listen):
+    genotypes = space_named("nao", 1).random_genotypes(2, stream(0, "events"))
+    measure_latencies(genotypes, LatencyConfig(network=NETWORK), BACKEND.forward_seconds, listen=listen)
+
+
 def of_scoring(listen):
     supernet = CountingSupernet()
     supernet.network = NETWORK
@@ -99,6 +106,7 @@ def of_a_study(listen):
         ("evaluate", of_an_evaluation),
         ("score_genotypes", of_scoring),
         ("zero_cost_scores", of_zero_cost_scores),
+        ("measure_latencies", of_latencies),
         ("study_ranking", of_a_study),
         ("study_controllers", of_controllers),
         ("study_predictor", of_a_predictor),
@@ -118,7 +126,17 @@ def test_every_event_is_listed_with_exactly_its_fields(function, work):
 
 
 @pytest.mark.parametrize(
-    "work", [of_a_search, of_an_evaluation, of_scoring, of_zero_cost_scores, of_a_study, of_controllers, of_a_predictor]
+    "work",
+    [
+        of_a_search,
+        of_an_evaluation,
+        of_scoring,
+        of_zero_cost_scores,
+        of_latencies,
+        of_a_study,
+        of_controllers,
+        of_a_predictor,
+    ],
 )
 def test_after_the_last_event_nothing_of_the_plan_is_left(work):
     told = []

@@ -102,7 +102,7 @@ def test_the_folder_of_an_evaluation_in_python_is_that_of_the_command():
     command("evaluate NAONet-V2 --backend pretend --epochs 2 --quiet --out cli")
     config = read_config("cli", EvaluateConfig)
 
-    with Run.of("python", config) as run:
+    with Run.join("python", config) as run:
         bnao.evaluate(
             [bnao.parse("NAONet-V2")], config, bnao.load_backend("pretend"), stand_alone_images(config.data, 0), run=run
         )
@@ -118,7 +118,7 @@ def test_the_folder_of_a_ranking_study_in_python_is_that_of_the_command(sizes):
     study = bnao.study_ranking_sets if "," in sizes else bnao.study_ranking
     pathlib.Path("python-store").mkdir()
 
-    with Run.of("python", config) as run:
+    with Run.join("python", config) as run:
         study(
             config, bnao.load_backend("pretend"), load_dataset(config.data), load_dataset(config.data, dev=False),
             run=run, store=Folder(pathlib.Path("python-store")),
@@ -158,22 +158,22 @@ def test_a_study_and_an_evaluation_in_python_are_not_gone_on_with_on_other_image
 
     with Run.open("cli") as run, pytest.raises(RunError, match="cli was started with other data"):
         bnao.study_ranking(config, backend, dataset, dataset, run=run)
-    with Run.of("evaluated", evaluation) as run:
+    with Run.join("evaluated", evaluation) as run:
         keep_about(run, origin(about_images(load_dataset(config.data)), config.machine))
         with pytest.raises(RunError, match="evaluated was started with other data"):
             bnao.evaluate([bnao.parse("NAONet-V2")], evaluation, backend, dataset, run=run)
 
 
 def test_a_folder_takes_work_of_its_own_settings_alone():
-    with Run.of("work", SearchConfig(rounds=2)):
+    with Run.join("work", SearchConfig(rounds=2)):
         pass
 
-    with Run.of("work", SearchConfig(rounds=2)) as run:
+    with Run.join("work", SearchConfig(rounds=2)) as run:
         assert run.config(SearchConfig).rounds == 2
     with pytest.raises(RunError, match="work was made for something else"):
-        Run.of("work", EvaluateConfig())
+        Run.join("work", EvaluateConfig())
     with pytest.raises(RunError, match="work was made with seed = 0, and now it is 1"):
-        Run.of("work", SearchConfig(rounds=2, seed=1))
+        Run.join("work", SearchConfig(rounds=2, seed=1))
 
 
 # --- studies of tables

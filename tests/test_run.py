@@ -5,9 +5,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
+from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import SearchConfig
 from bnao.errors import ConfigError, RunError
 from bnao.run import FORMAT, Run, read_config, read_json
@@ -62,6 +64,45 @@ def test_a_second_process_is_refused_and_a_dead_ones_lock_does_not_matter(run):
 
     assert f"another process is working in {run.folder}" in while_open.stderr
     assert after.stdout == "open\n"  # the second one ended without closing; so may the next
+
+
+def test_processes_that_join_a_folder_work_there_together_and_one_after_the_other_holds_its_lock(tmp_path):
+    config = EvaluateConfig(seed=3)
+    with Run.join(tmp_path / "shared", config) as first, Run.join(tmp_path / "shared", config) as second:
+        assert (first.holds_lock, second.holds_lock) == (True, False)
+        for number, run in enumerate((first, second, first)):
+            run.log({"event": "epoch", "epoch": number})
+        first.close()
+        second.log({"event": "end"})
+
+        assert second.holds_lock
+        assert [event["event"] for event in second.events()] == ["epoch", "epoch", "epoch", "end"]
+        with pytest.raises(RunError, match="another process is working in"):
+            Run.open(tmp_path / "shared")
+        with pytest.raises(RunError, match="was made with seed = 3, and now it is 4; name another folder"):
+            Run.join(tmp_path / "shared", EvaluateConfig(seed=4))
+    assert read_config(tmp_path / "shared", EvaluateConfig) == config
+
+
+def test_a_folder_is_joined_where_a_kill_left_no_settings_and_nothing_young_is_removed(tmp_path):
+    (tmp_path / ".lock").touch()
+    young, old = (tmp_path / f"config.toml.host.{process}.unfinished" for process in (1, 2))
+    for path, age in ((young, 0), (old, 7200)):
+        path.touch()
+        os.utime(path, (time.time() - age,) * 2)
+
+    with Run.join(tmp_path, EvaluateConfig()):
+        assert (young.exists(), old.exists()) == (True, False)
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def missing(file, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", missing)
+
+    with pytest.raises(RunError, match=r"its file system has no locks that end with their process \(flock\)"):
+        Run.join(tmp_path / "shared", EvaluateConfig())
 
 
 def test_a_full_disk_leaves_the_last_whole_file(run, monkeypatch):

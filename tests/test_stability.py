@@ -185,10 +185,32 @@ def test_searches_of_equal_seconds_make_as_many_updates_as_an_epoch_was_measured
     assert nao.steps == max(1, round(max(1, round(0.5 / speed)) / nao.rounds))
 
 
+def test_nao_ws_is_the_authors_preset_at_the_size_of_the_paper_and_its_algorithm_at_another():
+    paper, quick = (
+        search_config(StabilityConfig(preset=name, methods=("nao-ws",)), "nao-ws", 2) for name in ("paper", "quick")
+    )
+
+    assert (paper.preset, paper.rounds, paper.epochs, paper.pool, paper.seed) == ("nao-ws", 5, 30, 600, 2)
+    assert (quick.preset, quick.pool) == ("quick", 60)
+    for search in (paper, quick):
+        assert (search.sampler, search.sample_from, search.rescore) == ("uniform", "survivors", "trained")
+        assert search.training.span == "search"
+    assert evaluate_config(StabilityConfig(preset="paper"), paper).training.weight_decay == 3e-4
+    assert (
+        evaluate_config(
+            StabilityConfig(preset="paper"), search_config(StabilityConfig(preset="paper"), "nao", 0)
+        ).training.weight_decay
+        == 5e-4
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("spos,magic",), "methods is 'spos,magic'; it must be different ones of nao, random, evolution, nao-uniform"),
+        (
+            ("spos,magic",),
+            "methods is 'spos,magic'; it must be different ones of nao, random, evolution, nao-uniform, nao-ws",
+        ),
         (("spos", "--steps", 4, "--epochs", 4), "--epochs and --steps exclude each other"),
         (("spos", "--truth-column", "test"), "truth_column is test, and there is no truth"),
         (("spos", "--seconds", 5, "--steps", 4), "steps and seconds are given; the length of a search is one of them"),

@@ -5,6 +5,7 @@ A command makes the config, calls the core and prints: results to stdout, progre
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -25,6 +26,7 @@ COMMANDS = {
     "export": "Write a trained network as ONNX, PyTorch, Keras or Python.",
     "score": "Score genotypes with a run's shared weights, in any backend.",
     "proxies": "Score genotypes without training them.",
+    "latency": "Measure the latency of networks, and fit a model of it.",
     "study": "Measure how far a ranking can be trusted.",
     "check": "Verify every file of a run, an evaluation or a study.",
     "stability": "Compare methods by the best of several searches each.",
@@ -61,10 +63,12 @@ class _Group(LazyGroup):
                 code = super().main(args, prog_name or "bnao", complete_var, standalone_mode=False, **extra)
         except click.Abort as error:
             code = _refused(str(error) or "stopped", exit_code(error))
+        except click.UsageError as error:
+            code = _refused(f"error: {error.format_message()}", error.exit_code, by_all=True)
         except click.ClickException as error:
             code = _refused(f"error: {error.format_message()}", error.exit_code)
         except ConfigError as error:
-            code = _refused(f"error: {error}", 2)
+            code = _refused(f"error: {error}", 2, by_all=True)
         except (BnaoError, OSError) as error:
             code = _refused(f"error: {error}", 1)
         except Exception as error:
@@ -78,7 +82,10 @@ class _Group(LazyGroup):
 _MOST_CHARACTERS = 1_200
 
 
-def _refused(message: str, code: int) -> int:
+def _refused(message: str, code: int, *, by_all: bool = False) -> int:
+    """Print why a command ends; of processes that torchrun started with one command line the first, if all would."""
+    if by_all and "MASTER_ADDR" in os.environ and os.environ.get("RANK", "0") != "0":
+        return code
     line = " ".join(message.split())
     click.echo(f"bnao: {line if len(line) <= _MOST_CHARACTERS else f'{line[:_MOST_CHARACTERS]}…'}", err=True)
     return code

@@ -67,6 +67,8 @@ class EventTexts:
             return f"controller epoch {event['epoch']}/{event['epochs']}"
         if kind == "probed":
             return f"{_of_set(event)}zero-cost scores of {event['genotype']}/{event['of']}"
+        if kind == "timed":
+            return f"timed {event['genotype']}/{event['of']}"
         if kind == "landmark":
             return f"landmark {event['trained']}/{event['of']}"
         if kind == "rerank":

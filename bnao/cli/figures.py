@@ -35,6 +35,15 @@ def plain_score(score: float, as_share: bool) -> str:
     return percent(score) if as_share else f"{score:.5g}"
 
 
+def cost_text(value: float, cost: str) -> str:
+    """Return what a genotype costs: a latency in milliseconds, or a count.
+
+    >>> cost_text(5.128, "latency"), cost_text(1234567.0, "multiply-adds")
+    ('5.13 ms', '1,234,567')
+    """
+    return f"{value:.3g} ms" if cost == "latency" else f"{value:,.10g}"
+
+
 def speaks_unicode() -> bool:
     """Return whether stdout can show more than ASCII."""
     try:

@@ -13,6 +13,7 @@ from bnao.config.fields import Settings, build
 from bnao.config.settings import NetworkConfig
 from bnao.errors import GenotypeError, RunError
 from bnao.files import MOST_TABLE, check_regular
+from bnao.network.mobile import Trainable, is_mobile_network, mobile_network
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import Reading
 from bnao.space.spaces import SearchSpace, space_named
@@ -65,6 +66,27 @@ class Given:
             GenotypeError: one is not a genotype of the space; its argument or its file and line are named.
         """
         return [self._read(where, text, space).genotype for where, text in self.texts]
+
+    def in_spaces(self, usual: SearchSpace) -> dict[Trainable, SearchSpace | None]:
+        """Return the genotypes, each once, with their spaces: that which its text names, else the usual one.
+
+        The name of a network for comparison (``bnao.network.mobile``) stands for that, which has no space.
+
+        Raises:
+            GenotypeError: one is not a genotype of its space; its argument or its file and line are named.
+        """
+        found: dict[Trainable, SearchSpace | None] = {}
+        for where, text in self.texts:
+            if is_mobile_network(text):
+                found.setdefault(mobile_network(text), None)
+                continue
+            try:
+                told = read_genotype(text)
+            except GenotypeError:
+                told = None
+            reading = told if told is not None and told.told else self._read(where, text, usual)
+            found.setdefault(reading.genotype, reading.space)
+        return found
 
     def readings(self, space: SearchSpace | None) -> list[Reading]:
         """Read the genotypes with their spaces: each of its own, where None is asked for and its text names one."""

@@ -16,7 +16,8 @@ from attrs import Attribute
 from click.core import ParameterSource
 
 from bnao.config.fields import Settings, build, kinds_of, listed, merge, read_toml, settings_of
-from bnao.config.presets import PRESETS, preset, strategy_settings
+from bnao.config.presets import PRESETS, preset, recipe_settings, strategy_settings
+from bnao.config.recipes import RECIPE_NAMES, SOURCES
 from bnao.config.strategies import TITLES, section_of
 from bnao.errors import ConfigError
 from bnao.space.genotype import shortened
@@ -35,6 +36,7 @@ HEADINGS = {
     "controller": "Controller",
     "table": "Table (backend table)",
     "machine": "Machine",
+    "ranks": "Several devices (torchrun), and several paths a step",
     "watch": "Alarms (strategies that decide at each update)",
     **{section_of(name): f"{title} (strategy {name})" for name, title in TITLES.items()},
 }
@@ -100,7 +102,7 @@ class OpenChoice(click.Choice[str]):
         return value if isinstance(value, str) and self.also(value) else super().convert(value, param, ctx)
 
 
-_TYPES: dict[type, click.ParamType[Any]] = {float: click.FLOAT, str: click.STRING, tuple: click.STRING}
+_TYPES: dict[type, click.ParamType[Any]] = {float: click.FLOAT, str: click.STRING}
 
 
 class SettingOption(click.Option):
@@ -123,6 +125,8 @@ class SettingOption(click.Option):
         kind, choices = kinds_of(attribute)[0], attribute.metadata["choices"]
         if kind is bool:
             return None
+        if attribute.metadata["as_text"]:
+            return click.STRING
         if kind is int:
             return WholeNumber(attribute.metadata["words"])
         if attribute.metadata["also"] is not None:
@@ -238,6 +242,15 @@ def layer_options(kind: type) -> Decorator:
     )  # fmt: skip
 
 
+#: the option ``--recipe`` of a command that trains networks alone
+recipe_option = click.option(
+    "--recipe", type=click.Choice(RECIPE_NAMES),
+    help="Training and size of network as of a paper: "
+    + ", ".join(f"{name} ({source})" if source.lower() != name else name for name, source in SOURCES.items())
+    + ". It overrides the preset; a file and options override both.",
+)  # fmt: skip
+
+
 def given_options(context: click.Context) -> Iterator[str]:
     """Yield the options of settings that were given on the command line."""
     yield from (option for option, _ in context.meta.get(_GIVEN, {}).values())
@@ -279,9 +292,10 @@ def configured(
     config_file: Path | None,
     *,
     usual_preset: str = DEFAULT_PRESET,
+    recipe: str | None = None,
     below: Callable[[C], Settings] | None = None,
 ) -> C:
-    """Return the config by its layers: the preset, what lies below the file, the file, the options; later ones win.
+    """Return the config by its layers: preset, recipe, what lies below the file, the file, options; later ones win.
 
     What lies below the file may depend on the preset's config. Where the command line names no preset, the one the
     file names is taken, then the usual one.
@@ -293,10 +307,15 @@ def configured(
     options = given_settings(context)
     in_file = read_toml(config_file) if config_file is not None else {}
     try:
+        of_file = in_file.pop("recipe", None)
+        if of_file is not None:  # by which a network is trained as in a paper, as by the option
+            usual_preset, recipe = "paper", recipe or of_file
         named = in_file.pop("preset", usual_preset)
         if not isinstance(named, str):
             raise ConfigError(f"preset is {named!r}; it can be {', '.join(PRESETS[kind])}")
         base = preset(kind, preset_name or named)
+        if recipe is not None:
+            base = build(kind, recipe_settings(kind, recipe), base)
         if below is not None:
             base = build(kind, below(base), base)
         lower = build(kind, in_file, base)

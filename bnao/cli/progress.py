@@ -167,14 +167,14 @@ def line(track: Track) -> str:
 
 
 @contextmanager
-def telling(quiet: bool = False) -> Iterator[None]:
-    """Log lines of bnao go to stderr, warnings alone where it shall be quiet."""
+def telling(quiet: bool = False, *, mute: bool = False) -> Iterator[None]:
+    """Log lines of bnao go to stderr, warnings alone where it shall be quiet, and none where it shall be mute."""
     handler = _Stderr()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("bnao")
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.setLevel(logging.CRITICAL if mute else logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
     try:
         yield

@@ -11,15 +11,18 @@ from typing import Any
 from attrs import frozen
 
 from bnao.cli.event_texts import figures_text
-from bnao.cli.figures import duration, percent, plain_score, plus_minus, printable
+from bnao.cli.figures import cost_text, duration, percent, plain_score, plus_minus, printable
 from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
 from bnao.memory import peak_memory
 from bnao.metrics import Estimate, kendall_tau
+from bnao.network.mobile import Trainable
 from bnao.space.genotype import Genotype
+from bnao.space.zoo import Claim
 from bnao.stability import StabilityStudy
 from bnao.strategies.balance import Balance, balance
 from bnao.strategies.bias import SizeBias, size_bias
+from bnao.strategies.front import Front
 from bnao.strategies.result import Learning, Ranked, SearchResult
 
 
@@ -59,9 +62,11 @@ def balance_line(found: Balance) -> str:
 
 
 def search_report(result: SearchResult, top: int, *, long: bool = False) -> list[str]:
-    """Return the best genotypes of a search and how they came to be; ``long`` adds their texts."""
-    best = result.ranked[:top]
-    heads = ["rank", "id", "score", "parameters", "multiply-adds", "round"]
+    """Return the best genotypes of a search, or its whole front, and how they came to be; ``long`` adds their texts."""
+    best = result.ranked[:top] if result.front is None else result.front.entries
+    heads = ["rank", "id", "score", "parameters", "multiply-adds"]
+    timed = best[0].latency is not None
+    heads += ["latency"] * timed + ["size"] * (result.front is not None and result.front.cost == "size") + ["round"]
     trained = any(entry.expected_updates for entry in best)
     reranked = any(entry.reranked is not None for entry in best)
     parts = [name for name in best[0].parts if name != "score"]
@@ -75,13 +80,15 @@ def search_report(result: SearchResult, top: int, *, long: bool = False) -> list
             score_text(entry),
             f"{entry.parameters:,}",
             f"{entry.multiply_adds:,}",
-            str(entry.round),
         ]
+        row += [cost_text(entry.latency or 0.0, "latency")] * timed
+        row += [cost_text(entry.size, "size")] * ("size" in heads) + [str(entry.round)]
         row += [f"{entry.updates:,}", f"{entry.expected_updates:,.1f}"] * trained
         row += [percent(math.nan if entry.reranked is None else entry.reranked)] * reranked
         row += part_cells(entry.parts, parts) + ([] if entry.fused is None else [f"{entry.fused:.3f}"])
         rows.append(row)
     lines = [*table(heads, rows), "", *(numbered([entry.genotype for entry in best]) if long else [])]
+    lines += [] if result.front is None else [front_line(result.front, len(result.ranked))]
     if result.strategy is None:
         lines += [pool_line(result), size_line(size_bias(result, top))]
     else:
@@ -90,6 +97,19 @@ def search_report(result: SearchResult, top: int, *, long: bool = False) -> list
     found = balance(result.ranked)
     lines += [] if found is None else [balance_line(found)]
     return [*lines, *learning_lines(result.learning)]
+
+
+def front_line(front: Front, scored: int) -> str:
+    """Return what a search's front is and how large its hypervolume is."""
+    as_share = front.entries[0].standard_error is not None
+    score, most = front.reference
+    named = "" if front.cost == "latency" else f" {front.cost}"
+    return (
+        f"front: {len(front.entries)} of {scored:,} genotypes, which no other matches in score at as low a cost "
+        f"({front.cost}); hypervolume {front.hypervolume:.6g} against score {plain_score(score, as_share)} and "
+        f"{cost_text(most, front.cost)}{named}: the best score within a budget is "
+        f"{plain_score(front.mean_best, as_share)} on average over budgets up to there"
+    )
 
 
 def strategy_lines(seen: Mapping[str, Any]) -> list[str]:
@@ -197,7 +217,7 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def numbered(genotypes: Sequence[Genotype]) -> list[str]:
+def numbered(genotypes: Sequence[Trainable]) -> list[str]:
     """Return the genotypes' texts, each on a line of its own behind its number, and an empty line after them."""
     return [*(f"{number:>4}  {genotype}" for number, genotype in enumerate(genotypes, start=1)), ""]
 
@@ -281,6 +301,7 @@ def evaluation_report(
     *,
     as_share: bool = True,
     long: bool = False,
+    claims: Sequence[tuple[str, Claim | None] | None] = (),
 ) -> list[str]:
     """Return a table of stand-alone test errors, one line per genotype.
 
@@ -290,12 +311,14 @@ def evaluation_report(
         scores: one-shot scores.
         as_share: whether scores are shares of images, printed in percent.
         long: whether the genotypes' texts follow the table.
+        claims: the published name of each genotype, with what was claimed of it; empty: nothing is said of that.
     """
     first = evaluations[0]
     repeated = f" (mean {plus_minus()} sd, repeats)" if len(first.test_errors) > 1 else ""
     heads = ["", "id", f"test error{repeated}", *["top-5 error"] * bool(first.top5_errors)]
     heads += [*["C"] * (first.channels is not None), "parameters", "multiply-adds"]
     heads += (["one-shot score"] if scores else []) + (["from"] if sources else [])
+    heads += ["published", "its claim"] if claims else []
     rows = []
     for number, done in enumerate(evaluations):
         row = [
@@ -305,15 +328,27 @@ def evaluation_report(
             *[percent(done.top5_mean, 2)] * bool(done.top5_errors),
         ]
         row += [*[str(done.channels)] * (done.channels is not None), f"{done.parameters:,}", f"{done.multiply_adds:,}"]
-        score = None if scores is None else scores.get(done.genotype)
+        score = scores.get(done.genotype) if scores and isinstance(done.genotype, Genotype) else None
         row += ["-" if score is None else plain_score(score, as_share)] if scores else []
         row += [sources[number]] if sources else []
+        row += _claim_cells(claims[number]) if claims else []
         rows.append(row)
-    lines = [*table(heads, rows, left=["from"])]
+    lines = [*table(heads, rows, left=["from", "published", "its claim"])]
     if long:
         lines += ["", *numbered([done.genotype for done in evaluations])[:-1]]
     inherited = [f"{at:>4}  {done.inherited}" for at, done in enumerate(evaluations, start=1) if done.inherited]
     return [*lines, *([""] if inherited else []), *inherited]
+
+
+def _claim_cells(known: tuple[str, Claim | None] | None) -> list[str]:
+    """Return the name of a published cell, and its claimed error and size."""
+    if known is None:
+        return ["-", "-"]
+    name, claim = known
+    if claim is None:
+        return [name, "-"]
+    size = "" if claim.parameters is None else f", {claim.parameters:g} M"
+    return [name, f"{claim.error:.2f} %{size}"]
 
 
 def agreement_lines(

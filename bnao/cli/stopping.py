@@ -10,7 +10,8 @@ from types import FrameType
 
 import click
 
-from bnao.errors import WriteError
+from bnao.errors import BnaoError, RankError, WriteError
+from bnao.ranks import Ranks
 
 
 class Terminated(KeyboardInterrupt):
@@ -63,3 +64,26 @@ def going_on(again: str) -> Iterator[None]:
         raise Stopped(f"stopped; finished work is kept; resume with: {again}") from interrupt
     except WriteError as error:
         raise WriteError(f"{error}; free some space, then resume with: {again}") from None
+    except RankError as error:
+        raise RankError(f"{error}; finished work is kept; resume with: {again}") from None
+
+
+@contextmanager
+def one_says_why(ranks: Ranks | None) -> Iterator[None]:
+    """Let the first of several ranks that ends say why, and the others end without a word.
+
+    Raises:
+        click.ClickException: instead of an error of bnao, in the first.
+        click.exceptions.Exit: in the others.
+    """
+    if ranks is None:
+        yield
+        return
+    try:
+        yield
+    except (BnaoError, click.ClickException, click.Abort, KeyboardInterrupt, OSError) as error:
+        if not ranks.ends_first():
+            raise click.exceptions.Exit(1) from None
+        if isinstance(error, (BnaoError, click.UsageError)):
+            raise click.ClickException(str(error)) from None
+        raise

@@ -103,7 +103,8 @@ def study_folder(folder: Path, config: object) -> Iterator[Run]:
     """
     known = check_takes(folder, config)
     try:
-        with Run.of(folder, config) as run:
+        with Run.join(folder, config) as run:
+            known = known or not run.holds_lock  # another process works there
             log.info("folder: %s", folder)
             with going_on(f"the same command with --out {shlex.quote(str(folder))}"):
                 yield run

@@ -8,6 +8,7 @@ from bnao.config.bounds import (
     MOST_SEED,
 )
 from bnao.config.fields import section, setting
+from bnao.config.recipes import RECIPE_NAMES
 from bnao.config.settings import (
     DataConfig,
     MachineConfig,
@@ -22,7 +23,16 @@ class StandAloneTrainingConfig:
     batch_size: int = setting(128, "Batch size.", least=2, most=MOST_BATCH)
     learning_rate: float = setting(0.025, "Initial learning rate.", least=0)
     learning_rate_end: float = setting(0.0, "Final learning rate of the cosine schedule.", least=0)
-    schedule: str = setting("cosine", "Learning rate schedule.", choices=("cosine", "exponential"))
+    schedule: str = setting(
+        "cosine",
+        "Learning rate schedule: one cosine over the training (cosine), a cosine that restarts after periods that grow "
+        "(restarts), or a factor after each epoch (exponential).",
+        choices=("cosine", "restarts", "exponential"),
+    )
+    period: int = setting(10, "Schedule with restarts: epochs of the first period.", least=1)
+    period_factor: int = setting(
+        2, "Schedule with restarts: each period is so many times as long as the one before.", least=1, most=1000
+    )
     decay: float = setting(
         0.97, "Exponential schedule: factor of the learning rate after each epoch.", least=0.01, most=1
     )
@@ -37,6 +47,12 @@ class StandAloneTrainingConfig:
         "Length, in epochs, of the drop-path schedule; by default that of the training, which may stop before its end.",
         least=1,
     )
+    drop_path_depth: str = setting(
+        "linear",
+        "Drop path: edges are dropped the more often the deeper their cell lies (linear, as NAO and ENAS do), or "
+        "equally often in every cell (constant, as DARTS does).",
+        choices=("linear", "constant"),
+    )
     dropout_keep: float = setting(
         0.6, "Dropout before the classifier: probability of keeping a feature.", least=0.01, most=1
     )
@@ -49,6 +65,9 @@ class EvaluateConfig:
     """Stand-alone training of chosen genotypes."""
 
     preset: str = setting("paper", "Preset that these settings are based on.", has_option=False)
+    recipe: str | None = setting(
+        None, "Recipe that these settings are based on, beside the preset.", choices=RECIPE_NAMES, has_option=False
+    )
     seed: int = setting(
         0, "Random seed of the first repeat; the next repeats use the next seeds.", least=0, most=MOST_SEED
     )
@@ -60,7 +79,9 @@ class EvaluateConfig:
         least=1,
     )
     from_supernet: str | None = setting(
-        None, "Initialise from the supernet weights of this finished run where shapes agree; random elsewhere."
+        None,
+        "Initialise from the supernet weights of this finished run, or of this .keras file of a Supernet, where shapes "
+        "agree; random elsewhere.",
     )
     checkpoint_seconds: float = setting(60.0, "Seconds between checkpoints within a training.", least=0)
     network: NetworkConfig = section(lambda: NetworkConfig(channels=36, cells=6))

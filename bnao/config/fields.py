@@ -3,6 +3,7 @@
 import difflib
 import math
 import os
+import re
 import tomllib
 import types
 import typing
@@ -146,6 +147,7 @@ def setting(
         "has_option": has_option,
         "from_data": from_data,
         "fixed": fixed,
+        "as_text": False,
     }
     if meant:
         converter = lambda value: meant.get(value, value) if isinstance(value, str) else value  # noqa: E731
@@ -206,8 +208,49 @@ def several(
         "has_option": True,
         "from_data": False,
         "fixed": fixed,
+        "as_text": True,
     }
     return field(default=default, validator=validate, converter=convert, metadata=metadata, kw_only=True)
+
+
+_DURATION = re.compile(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*(us|ms|s)\s*", re.ASCII)
+_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+def duration(text: str) -> Any:
+    """Declare a setting that is a time in milliseconds, or None; a text is read as a number and its unit (us, ms, s).
+
+    Args:
+        text: one line of help for people; the unit is added.
+
+    Raises:
+        ConfigError: on creation, anything else, or a time that is not above 0; the setting is named.
+    """
+
+    def convert(value: Any) -> Any:
+        """Return the number of milliseconds, or what was given where it is none."""
+        match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+        return value if match is None else float(match[1]) * _MILLISECONDS[match[2]]
+
+    def validate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is not None and not (is_number and _is_finite(value) and value > 0):  # type: ignore[operator]  # is_number says it is one
+            raise ConfigError(
+                f"{attribute.name} is {told(value)}; it must be a time above 0, such as 5ms or 0.2s, or a number of "
+                "milliseconds"
+            )
+
+    metadata: dict[str, Any] = {
+        "help": f"{text} A time such as 5ms; a plain number is milliseconds in files and in Python.",
+        "choices": (),
+        "also": None,
+        "words": {},
+        "has_option": True,
+        "from_data": False,
+        "fixed": True,
+        "as_text": True,
+    }
+    return field(default=None, validator=validate, converter=convert, metadata=metadata, kw_only=True)
 
 
 def listed(values: object) -> object:

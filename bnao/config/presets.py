@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import Settings, build, merge
+from bnao.config.recipes import RECIPES
 from bnao.config.settings import SearchConfig
 from bnao.config.strategies import enas, evolution, gradient
 from bnao.config.studies import ProxiesConfig, StudyConfig
@@ -31,6 +32,15 @@ TABLE_NAO: Settings = {
     "swaps": 1,
     "most_steps": 10,
     "patience": 10,
+}
+
+#: how NAO-WS spends its updates (NAO_V1 of the authors' repository, which the paper's footnote 3 runs): one training,
+#: a pool whose worst are replaced, every genotype equally often
+NAO_WS: Settings = {
+    "sampler": "uniform",
+    "sample_from": "survivors",
+    "rescore": "trained",
+    "training": {"span": "search"},
 }
 
 SEARCH_PRESETS: dict[str, Settings] = {
@@ -72,6 +82,14 @@ SEARCH_PRESETS["quick-fused"] = {
     "proxies": ("jacob_cov",),
 }
 
+SEARCH_PRESETS["nao-ws"] = {
+    **NAO_WS,
+    "rounds": 5,
+    "epochs": 30,
+    "pool": 600,
+    "controller": {"embedding": 48, "hidden": 96, "mlp_layers": 3, "mlp_hidden": 200},
+}
+
 EVALUATE_PRESETS: dict[str, Settings] = {
     "quick": {
         "epochs": 15,
@@ -86,6 +104,7 @@ EVALUATE_PRESETS: dict[str, Settings] = {
         "training": {"batch_size": 64, "drop_path_keep": 0.9, "dropout_keep": 0.8},
     },
     "paper": {},
+    "nao-ws": {"training": {"weight_decay": 3e-4}},
     "imagenet": {
         "epochs": 250,
         "network": {"channels": 52, "cells": 4, "network": "imagenet"},
@@ -154,23 +173,48 @@ PRESETS: dict[type, dict[str, Settings]] = {
 }
 
 
-def preset(config: type[C], name: str, strategy: str = "nao") -> C:
+def preset(config: type[C], name: str, strategy: str = "nao", *, recipe: str | None = None) -> C:
     """Return the config of a preset: quick, cifar10-small or paper; others are listed in ``PRESETS``.
 
     Args:
         config: of a search, an evaluation or a study.
         name: of the preset.
         strategy: of a search; one that decides at each update changes some settings more, ``paper`` to its authors'.
+        recipe: of an evaluation (``bnao.config.recipes``), which changes the preset; None: none.
+
+    Raises:
+        ConfigError: there is no such preset or recipe, or a recipe is for something else than an evaluation.
 
     >>> preset(SearchConfig, "paper") == SearchConfig()
     True
     >>> preset(SearchConfig, "quick", "spos").spos.population
     20
+    >>> preset(EvaluateConfig, "paper", recipe="darts").training.weight_decay
+    0.0003
     """
     presets = PRESETS[config]
     if name not in presets:
         raise ConfigError(f"no preset {name!r}; there is {', '.join(presets)}")
-    return build(config, merge({"preset": name, **presets[name]}, strategy_settings(strategy, name)))
+    made = build(config, merge({"preset": name, **presets[name]}, strategy_settings(strategy, name)))
+    return made if recipe is None else build(config, recipe_settings(config, recipe), made)
+
+
+def recipe_settings(config: type, name: str) -> Settings:
+    """Return what a recipe changes of an evaluation's preset.
+
+    Raises:
+        ConfigError: there is no such recipe, or none for this config.
+
+    >>> recipe_settings(EvaluateConfig, "pc-darts")["training"]["drop_path_keep"]
+    0.7
+    """
+    if config is not EvaluateConfig:
+        raise ConfigError(
+            f"recipe is {name!r}; recipes are for stand-alone training, that is for a bnao.EvaluateConfig"
+        )
+    if not isinstance(name, str) or name not in RECIPES:
+        raise ConfigError(f"no recipe {name!r}; there is {', '.join(RECIPES)}")
+    return {"recipe": name, **RECIPES[name]}
 
 
 def strategy_settings(strategy: str, name: str) -> Settings:

@@ -18,9 +18,11 @@ from bnao.config.bounds import (
     MOST_THREADS,
     MOST_UNITS,
 )
-from bnao.config.fields import section, setting, told
+from bnao.config.costs import FRONT_COSTS, check_costs
+from bnao.config.fields import duration, section, setting, told
 from bnao.config.plugins import is_own_space
 from bnao.config.proxies import zero_cost_scores
+from bnao.config.ranks import RanksConfig
 from bnao.config.strategies import STEP_LEVEL, gradient
 from bnao.config.strategies.enas import EnasConfig
 from bnao.config.strategies.evolution import FairnasConfig, SposConfig
@@ -312,7 +314,7 @@ class MachineConfig:
     threads: int | None = setting(
         None, "Number of CPU threads; by default the framework decides.", least=1, most=MOST_THREADS
     )
-    workers: int | None = setting(
+    data_workers: int | None = setting(
         None,
         "Worker processes that decode imagenet's images; 0 = decode in the training process. By default one per "
         "CPU, at most 16.",
@@ -380,8 +382,8 @@ class SearchConfig:
     alone_epochs: int = setting(25, "With sharing none: training epochs of each genotype.", least=1)
     from_supernet: str | None = setting(
         None,
-        "Initialise the supernet with the weights of this finished run, which must have the same space, channels "
-        "and cells.",
+        "Initialise the supernet with the weights of this finished run, or of this .keras file of a Supernet, which "
+        "must have the same space, channels and cells.",
     )
     sampler: str = setting(
         "proportional",
@@ -389,7 +391,7 @@ class SearchConfig:
         "by a budget of updates (budget, Eq. 2).",
         choices=tuple(SAMPLERS),
     )
-    size: str = setting("live-parameters", SIZE_HELP, choices=SIZE_NAMES)
+    size: str = setting("live-parameters", SIZE_HELP, choices=(*SIZE_NAMES, "latency"))
     distinct: str = setting("text", DISTINCT_HELP, choices=DISTINCT)
     alpha: float = setting(
         1.0,
@@ -399,8 +401,9 @@ class SearchConfig:
     )
     sample_from: str = setting(
         "new",
-        "Genotypes that the supernet is trained on in each round: the newest (new), or all so far (all).",
-        choices=("new", "all"),
+        "Genotypes that the supernet is trained on in each round: the newest (new), all so far (all), or a pool of one "
+        "size in which the newest take the place of the worst (survivors).",
+        choices=("new", "all", "survivors"),
     )
     score: str = setting(
         "accuracy",
@@ -409,13 +412,24 @@ class SearchConfig:
         choices=SCORES,
     )
     rescore: str = setting(
-        "all", "Genotypes scored in each round: all so far (all), or the newest (new).", choices=("all", "new")
+        "all",
+        "Genotypes scored in each round: all so far (all), the newest (new), or those that the supernet was trained on "
+        "(trained), after which all others are out of the search.",
+        choices=("all", "new", "trained"),
     )
     max_parameters: int | None = setting(
         None, "Search only genotypes with at most this many parameters.", least=1, most=MOST_COUNT
     )
     max_multiply_adds: int | None = setting(
         None, "Search only genotypes with at most this many multiply-adds.", least=1, most=MOST_COUNT
+    )
+    max_latency: float | None = duration("Search only genotypes of at most this latency, by the model of --latency.")
+    latency: str | None = setting(None, "Latency model: a file that bnao latency wrote.")
+    pareto: str | None = setting(
+        None,
+        "Search for a Pareto front of score and this cost in place of one ranking; size is the search's --size, or a "
+        "table's column.",
+        choices=FRONT_COSTS,
     )
     top: int = setting(5, "Number of genotypes in the final table.", least=1, most=MOST_GENOTYPES)
     rerank_epochs: int = setting(
@@ -445,6 +459,7 @@ class SearchConfig:
     controller: ControllerConfig = section(ControllerConfig)
     table: TableConfig = section(TableConfig)
     machine: MachineConfig = section(MachineConfig)
+    ranks: RanksConfig = section(RanksConfig)
     watch: WatchConfig = section(WatchConfig, strategy=STEP_LEVEL)
     spos: SposConfig = section(SposConfig, strategy="spos")
     fairnas: FairnasConfig = section(FairnasConfig, strategy="fairnas")
@@ -466,6 +481,7 @@ class SearchConfig:
         if self.score != "accuracy" and (self.sharing == "none" or self.machine.backend == "table"):
             scores = "stand-alone trainings have accuracies" if self.sharing == "none" else "a table has its own scores"
             raise ConfigError(f"score is {self.score}, and {scores}; it must be accuracy")
+        check_costs(self, ROUND_LEVEL)
         if 0 < self.landmarks < LEAST_LANDMARKS:
             raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
         if self.rank_by == "score" and self.landmarks:

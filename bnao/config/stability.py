@@ -9,7 +9,9 @@ from bnao.errors import ConfigError
 
 #: Balanced NAO with uniform sampling, everything else alike
 UNIFORM = "nao-uniform"
-METHODS = (*ROUND_LEVEL, UNIFORM, *STEP_LEVEL)
+#: the authors' NAO with weight sharing before it was balanced, which differs in more than the sampler (docs/paper.md)
+NAO_WS_METHOD = "nao-ws"
+METHODS = (*ROUND_LEVEL, UNIFORM, NAO_WS_METHOD, *STEP_LEVEL)
 
 
 @frozen
@@ -18,7 +20,7 @@ class StabilityConfig:
 
     methods: tuple[str, ...] = several(
         ("nao", "nao-uniform"),
-        f"Methods, by commas: strategies of bnao strategies, or {UNIFORM}.",
+        f"Methods, by commas: strategies of bnao strategies, {UNIFORM} or {NAO_WS_METHOD}.",
         check=lambda names: bool(names) and len(set(names)) == len(names) and set(names) <= set(METHODS),
         wanted=f"different ones of {', '.join(METHODS)}",
     )

@@ -106,6 +106,12 @@ class TrainingConfig:
     drop_path_keep: float = setting(
         0.9, "Drop path: probability of keeping an edge, in the last cell at the end of training.", least=0.01, most=1
     )
+    span: str = setting(
+        "round",
+        "What the learning rate's cosine and the growth of drop path span: each round (round), or the whole search in "
+        "one piece (search).",
+        choices=("round", "search"),
+    )
     companions: str = setting(
         "none",
         "Paths trained in each step besides the sampled one: none; as many as use every operation once at every edge "
@@ -142,6 +148,11 @@ class TrainingConfig:
     )
 
     def __attrs_post_init__(self) -> None:
+        if self.span == "search" and self.split_at and self.split_rate == "restart":
+            raise ConfigError(
+                "span is search and split_rate is restart; one cosine over the whole search does not restart, so "
+                "split_rate must be continue"
+            )
         if self.rank_loss != "none" and self.companions != "none":
             raise ConfigError(
                 f"rank_loss is {self.rank_loss}, and companions is {self.companions}; a step that ranks trains a pair "
@@ -157,4 +168,6 @@ class TrainingConfig:
         """
         if self.split_at:
             return "split_at"
+        if self.span == "search":
+            return "span"
         return "rank_growth" if self.rank_loss != "none" and self.rank_growth else ""

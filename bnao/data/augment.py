@@ -19,8 +19,18 @@ _TRIES = 10
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
+#: number of images of a batch, and which of its rows are at hand
+Part = tuple[int, slice]
+
+
 def augmented(
-    images: NDArray[np.float32], config: DataConfig, seed: int, step: int, *, black: ArrayLike = 0.0
+    images: NDArray[np.float32],
+    config: DataConfig,
+    seed: int,
+    step: int,
+    *,
+    black: ArrayLike = 0.0,
+    part: Part | None = None,
 ) -> NDArray[np.float32]:
     """Return normalised images with the random flips, shifts and cutouts of the settings.
 
@@ -33,15 +43,17 @@ def augmented(
         config: crop, pad, pad_with, flip and cutout; one that is off does not change what the others draw.
         seed, step: decide the draws.
         black: what a black pixel is once it is normalised, of each channel; for ``pad_with`` zero.
+        part: which rows of a larger batch the images are; what is drawn for them does not depend on it.
 
     >>> images = np.ones((1, 8, 8, 1), np.float32)
     >>> int(augmented(images, DataConfig(pad=0, flip=False, cutout=1), seed=0, step=0).sum())
     63
     """
     n, height, width, channels = images.shape
+    of, rows_of = part or (n, slice(n))
     pad, side = config.pad if config.crop == "shift" else 0, config.cutout
     # all are drawn whatever is used, so that a setting does not change what the others draw
-    down, right, mirror, row, column = stream(seed, "augment", step).random((5, n))
+    down, right, mirror, row, column = stream(seed, "augment", step).random((5, of))[:, rows_of]
 
     padded = np.empty((n, height + 2 * pad, width + 2 * pad, channels), np.float32)
     if config.pad_with == "mean":
@@ -68,7 +80,7 @@ def augmented(
     result: NDArray[np.float32] = crops[np.arange(n), (down * places).astype(int), (right * places).astype(int), 0]
 
     if config.crop == "resized":
-        result = _resized_crops(result, stream(seed, "resized crop", step))
+        result = _resized_crops(result, stream(seed, "resized crop", step).random((4, of))[:, rows_of])
 
     if side:
         rows, columns = _covered(row, height, side), _covered(column, width, side)
@@ -84,10 +96,10 @@ def _covered(centre: NDArray[np.float64], length: int, side: int) -> NDArray[np.
     return (start <= place) & (place < start + side)
 
 
-def _resized_crops(images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return a random part of each image, enlarged to its size by linear interpolation."""
-    n, height, width, _ = images.shape
-    area, ratio, down, right = rng.random((4, n))
+def _resized_crops(images: NDArray[np.float32], drawn: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return a random part of each image, enlarged to its size by linear interpolation; drawn has shape (4, n)."""
+    _, height, width, _ = images.shape
+    area, ratio, down, right = drawn
     share, shape = _share_and_ratio(area, ratio)
     tall = np.minimum(height, height * np.sqrt(share / shape))
     wide = np.minimum(width, width * np.sqrt(share * shape))
@@ -168,7 +180,7 @@ def hue_turns(n: int, most: float, seed: int, step: int) -> NDArray[np.float32]:
 
 
 def jittered(
-    images: NDArray[np.uint8], share: float, seed: int, step: int, *, hue: float = 0.0
+    images: NDArray[np.uint8], share: float, seed: int, step: int, *, hue: float = 0.0, part: Part | None = None
 ) -> NDArray[np.uint8] | NDArray[np.float32]:
     """Return images, 0..255, with random changes of brightness, contrast, saturation and hue, in this order.
 
@@ -177,14 +189,16 @@ def jittered(
         share: see ``jitter_factors``; 0 leaves brightness, contrast and saturation as they are.
         seed, step: decide the changes.
         hue: see ``hue_turns``; 0 leaves hues as they are.
+        part: as of ``augmented``.
 
     >>> grey = np.full((1, 8, 8, 1), 100, np.uint8)
     >>> bool(50 <= jittered(grey, 0.5, seed=0, step=0).mean() <= 150)
     True
     """
-    changed = _recoloured(images, jitter_factors(len(images), share, seed, step)) if share else images
+    of, rows = part or (len(images), slice(len(images)))
+    changed = _recoloured(images, jitter_factors(of, share, seed, step)[:, rows]) if share else images
     if hue and images.shape[3] == 3:
-        return turned(changed, hue_turns(len(images), hue, seed, step))
+        return turned(changed, hue_turns(of, hue, seed, step)[rows])
     return changed
 
 

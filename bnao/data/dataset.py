@@ -17,7 +17,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from bnao.config.settings import DataConfig, NetworkConfig
-from bnao.data.augment import augmented, jittered
+from bnao.data.augment import Part, augmented, jittered
 from bnao.data.checks import checked_part, size_text
 from bnao.data.sources import read_images
 from bnao.errors import DataError
@@ -423,7 +423,9 @@ def batch_places(n: int, step: int, batch_size: int, seed: int) -> NDArray[np.in
     return _order(seed, epoch, n)[place * batch_size : (place + 1) * batch_size]
 
 
-def train_batch(dataset: Dataset, step: int, batch_size: int, seed: int, config: DataConfig) -> Batch:
+def train_batch(
+    dataset: Dataset, step: int, batch_size: int, seed: int, config: DataConfig, rows: slice | None = None
+) -> Batch:
     """Return the batch of a training step, normalised and augmented: a function of the seed and the step alone.
 
     Args:
@@ -432,17 +434,33 @@ def train_batch(dataset: Dataset, step: int, batch_size: int, seed: int, config:
         batch_size: images of a batch; all, if there are fewer.
         seed: decides orders and augmentations.
         config: crop, pad, pad_with, flip, cutout, jitter and hue.
+        rows: whose images alone are wanted, of consecutive rows; the others stay 0. None: all.
 
     Returns:
         Images of shape (batch, height, width, channels), C-contiguous, and labels of shape (batch,).
     """
     chosen = batch_places(dataset.n_train, step, batch_size, seed)
-    return augmented_batch(dataset, dataset.x_train[chosen], step, seed, config), dataset.y_train[chosen]
+    labels = dataset.y_train[chosen]
+    if rows is None or rows == slice(0, len(chosen)):
+        return augmented_batch(dataset, dataset.x_train[chosen], step, seed, config), labels
+    images = np.zeros((len(chosen), *dataset.x_train.shape[1:]), np.float32)
+    if rows.start < rows.stop:
+        part = len(chosen), rows
+        images[rows] = augmented_batch(dataset, dataset.x_train[chosen[rows]], step, seed, config, part)
+    return images, labels
 
 
 def augmented_batch(
-    dataset: Dataset, images: NDArray[np.uint8], step: int, seed: int, config: DataConfig
+    dataset: Dataset,
+    images: NDArray[np.uint8],
+    step: int,
+    seed: int,
+    config: DataConfig,
+    part: Part | None = None,
 ) -> NDArray[np.float32]:
-    """Return images (n, height, width, channels), 0..255, normalised and augmented: by seed, step and n alone."""
-    changed = jittered(images, config.jitter, seed, step, hue=config.hue)
-    return augmented(dataset.normalised(changed), config, seed, step, black=dataset.black)
+    """Return images (n, height, width, channels), 0..255, normalised and augmented: by seed, step and n alone.
+
+    With ``part`` they are rows of a larger batch, which are what they are in it.
+    """
+    changed = jittered(images, config.jitter, seed, step, hue=config.hue, part=part)
+    return augmented(dataset.normalised(changed), config, seed, step, black=dataset.black, part=part)

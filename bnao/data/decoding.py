@@ -251,7 +251,8 @@ class _Worker:
         line = answers.readline()
         if not line or answers.readinto(pixels.data.cast("B")) < pixels.nbytes:
             raise DataError(
-                f"a process that reads images ended by itself ({self._end()}); if memory was short, try fewer --workers"
+                f"a process that reads images ended by itself ({self._end()}); if memory was short, try fewer "
+                "--data-workers"
             )
         return pixels, {int(place): reason for place, reason in json.loads(line).items()}
 

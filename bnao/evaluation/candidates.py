@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from bnao.config.settings import SearchConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
-from bnao.evaluation.trainings import Training, short_config
+from bnao.evaluation.short import short_config
+from bnao.evaluation.trainings import Training
 from bnao.protocols import Backend, State, Step
 from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype

@@ -14,10 +14,12 @@ from bnao.config.settings import ROUND_LEVEL, SearchConfig
 from bnao.data.dataset import load_dataset
 from bnao.errors import ConfigError
 from bnao.metrics import Estimate
+from bnao.network.latency import LatencyModel
 from bnao.run import read_config
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.candidates import budgets_text, random_candidates, within_budgets
+from bnao.strategies.costs import search_latency
 from bnao.strategies.journal import read_pool
 from bnao.streams import stream
 
@@ -87,7 +89,7 @@ def random_of_first_pool(folder: Path, n: int, seed: int) -> tuple[Genotype, ...
     """
     config = read_config(folder, SearchConfig)
     if config.strategy not in ROUND_LEVEL:
-        return _random_of_space(config, n, seed)
+        return _random_of_space(config, search_latency(config, folder), n, seed)
     pool = read_pool(folder, 0)
     if n > len(pool):
         raise ConfigError(f"random is {n}; the first pool of {folder} has {len(pool)} genotypes")
@@ -95,12 +97,12 @@ def random_of_first_pool(folder: Path, n: int, seed: int) -> tuple[Genotype, ...
     return tuple(pool[index] for index in order)
 
 
-def _random_of_space(config: SearchConfig, n: int, seed: int) -> tuple[Genotype, ...]:
+def _random_of_space(config: SearchConfig, latency: LatencyModel | None, n: int, seed: int) -> tuple[Genotype, ...]:
     """Draw n distinct genotypes that a search with these settings may choose."""
     space, network = space_named(config.network.space, config.network.nodes), config.network
     if budgets_text(config):
         network = load_dataset(config.data).network(network)  # multiply-adds are of its images
-    accept = partial(within_budgets, config=config, network=network)
+    accept = partial(within_budgets, config=config, network=network, latency=latency)
     rng, found = stream(seed, "evaluate random"), dict[Genotype, None]()
     for _ in range(_DRAWS):
         found |= dict.fromkeys(random_candidates(space, accept, n, rng, config))

@@ -13,7 +13,8 @@ from bnao.config.settings import SearchConfig
 from bnao.config.studies import ProxiesConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import BackendError, ConfigError, DataError
-from bnao.evaluation.trainings import Training, short_config
+from bnao.evaluation.short import short_config
+from bnao.evaluation.trainings import Training
 from bnao.events import without_plan
 from bnao.network.size import count_parameters
 from bnao.protocols import Backend, Listener, Probing

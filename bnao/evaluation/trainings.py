@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
-from attrs import evolve, field, frozen
-from numpy.typing import NDArray
+from attrs import field, frozen
 
 from bnao.classification import class_errors, label_ranks
 from bnao.config.evaluation import EvaluateConfig
-from bnao.config.settings import AUTO, SearchConfig
-from bnao.data.dataset import Dataset, LabelledImages
-from bnao.errors import WeightsError
-from bnao.events import phase
+from bnao.config.settings import AUTO
+from bnao.data.dataset import LabelledImages
+from bnao.errors import ConfigError, RunError, WeightsError
+from bnao.evaluation.sizing import ONE_SPACE, Spaces, counts, sized
+from bnao.events import EndsOnce, Event, phase
 from bnao.files import parse_json
-from bnao.jobs import Job
+from bnao.jobs import Job, run_jobs
 from bnao.metrics import Estimate, rank_agreement
-from bnao.network.size import count_multiply_adds, count_parameters, within_budget
+from bnao.network.mobile import MOBILE, MobileNetwork, Trainable
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training
 from bnao.protocols import Backend, Listener, StandAlone, Step
@@ -53,6 +54,7 @@ class Evaluation:
             Empty where a training was tested before bnao kept them.
         channels: of the first cells, where they were chosen for this genotype.
         unreadable: the files that were left out of its trainings and tests, and why.
+        space: the search space whose rules its network has, with its nodes, where an evaluation is of several spaces.
         inherited: what its network had of a supernet when its trainings began; None where they began at random.
 
     >>> from bnao.space.spaces import SPACES
@@ -63,7 +65,7 @@ class Evaluation:
     (0.5, 0.3536)
     """
 
-    genotype: Genotype
+    genotype: Trainable
     parameters: int
     multiply_adds: int
     test_errors: tuple[float, ...]
@@ -72,6 +74,7 @@ class Evaluation:
     unreadable: Mapping[str, str] = field(factory=dict, hash=False)
     inherited: Inheritance | None = field(default=None, eq=False, repr=False)
     class_errors: tuple[float | None, ...] = field(default=(), repr=False)
+    space: str | None = None
 
     @property
     def mean(self) -> float:
@@ -94,6 +97,7 @@ class Evaluation:
         return {
             "genotype": str(self.genotype),
             "id": self.genotype.id,
+            **({} if self.space is None else {"space": self.space}),
             "test_error": self.mean,
             "standard_deviation": None if math.isnan(self.deviation) else self.deviation,
             "test_errors": list(self.test_errors),
@@ -106,27 +110,15 @@ class Evaluation:
         }
 
 
-def sized(config: EvaluateConfig, genotypes: Sequence[Genotype], dataset: LabelledImages) -> list[EvaluateConfig]:
-    """Return the settings of each genotype's trainings, in which its network keeps the budget of multiply-adds.
-
-    Raises:
-        ConfigError: a network cannot; see ``bnao.network.size.within_budget``.
-    """
-    network = dataset.network(config.network)
-    if network.channels != AUTO and config.max_multiply_adds is None:
-        return [config] * len(genotypes)
-    own = [within_budget(genotype, network, config.max_multiply_adds).channels for genotype in genotypes]
-    return [evolve(config, network=evolve(config.network, channels=channels)) for channels in own]
-
-
 def evaluate(
-    genotypes: Sequence[Genotype],
+    genotypes: Sequence[Trainable],
     config: EvaluateConfig,
     backend: Backend,
     dataset: LabelledImages,
     *,
     run: Run | None = None,
     scores: Mapping[Genotype, float] | None = None,
+    spaces: Spaces = ONE_SPACE,
     listen: Listener = lambda event: None,
 ) -> list[Evaluation]:
     """Train each genotype's own network ``config.repeats`` times and test it.
@@ -134,13 +126,14 @@ def evaluate(
     Networks are trained on the train and dev parts together and tested once, at the end, on the test part.
 
     Args:
-        genotypes: the architectures.
+        genotypes: the architectures; networks for comparison (``bnao.network.mobile``) may be among them.
         config: all settings.
         backend: makes and trains the networks.
         dataset: images; see ``bnao.load_dataset`` and ``bnao.data.imagenet``.
         run: a folder for weights and results. What it holds of finished trainings is not done again, and a
             training that was killed resumes from its last checkpoint. None: nothing is kept.
         scores: one-shot scores of the genotypes; with them the folder also gets the rank agreement.
+        spaces: those of genotypes that are not of the space in ``config.network``.
         listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
@@ -156,57 +149,128 @@ def evaluate(
     """
     if not genotypes:
         return []
+    tells_spaces = bool(spaces) or any(isinstance(each, MobileNetwork) for each in genotypes)
+    if tells_spaces and config.from_supernet is not None:
+        raise ConfigError(
+            f"from_supernet is {config.from_supernet}, a supernet of one space, and the genotypes are of several; "
+            f"evaluate those of its space alone"
+        )
     if run:
         keep_about(run, origin(about_images(dataset), config.machine, [backend]))
-    whole = dataset.joined()
-    supernet = None if config.from_supernet is None else SupernetWeights.of(config.from_supernet, config.network)
-    evaluations: list[Evaluation] = []
-    steps = stand_alone_epoch_steps(config, whole)
-    loops = {"genotype": len(genotypes), "repeat": config.repeats, "epoch": config.epochs, "step": steps}
-    counted = {name: (1, count) for name, count in loops.items()}
-    plan = {"event": "plan", "phases": [phase("step", "trained", loops=counted, weight=1.0)]}
+    plan = evaluation_plan(len(genotypes), config, dataset)
     if run:
         run.keep_plan(plan)
     listen(plan)
-    for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset), strict=True)):
-        tests = []
-        network = dataset.network(own.network)
-        inherited = None if supernet is None else supernet.inherited(genotype, network)
-        for repeat in range(config.repeats):
-            place = {"genotype": index + 1, "of": len(genotypes), "repeat": repeat + 1}
+    listen = EndsOnce(listen)
 
-            def tell(kind: str, place: Mapping[str, Any] = place, **values: Any) -> None:
-                event = {"event": kind, **place, **values}
-                if run and kind != "step":
-                    run.log(event)
-                listen(event)
+    def tell(event: Event) -> None:
+        if run and event["event"] != "step":
+            run.log(event)
+        listen(event)
 
-            training = training_of(genotype, config, own, backend, whole, repeat=repeat, folder=run, start=inherited)
-            tests.append(training.tested(tell))
-            tell("trained", test_error=tests[-1].error)
-        evaluations.append(
-            Evaluation(
-                genotype,
-                count_parameters(genotype, network),
-                count_multiply_adds(genotype, network),
-                tuple(test.error for test in tests),
-                tuple(test.top5_error for test in tests if test.top5_error is not None),
-                network.channels if config.network.channels == AUTO else None,
-                {path: reason for test in tests for path, reason in test.unreadable.items()},
-                inherited,
-                _class_means([test.class_errors for test in tests]),
-            )
-        )
-        if run:
-            run.write_json(RESULT, _content(evaluations, config, dataset))
-    if run and scores is not None:
-        estimates = {name: estimate.to_json() for name, estimate in agreement(evaluations, scores).items()}
-        run.write_json(RESULT, {**_content(evaluations, config, dataset), "agreement": estimates})
+    trainings = planned_trainings(genotypes, config, backend, dataset, run, spaces)
+    done = run_jobs((training.job(partial(tell_at, tell, place)) for place, training in trainings), run)
+    evaluations: list[Evaluation] = []
+    tests: list[TestedNetwork] = []
+    for (place, training), finished in zip(trainings, done, strict=True):
+        tests.append(finished.value)
+        if finished.known:
+            listen({"event": "trained", **place, "test_error": finished.value.error})
+        if len(tests) == config.repeats:
+            evaluations.append(_evaluation(training, tests, config, dataset, tells_spaces))
+            tests = []
+            if run:
+                _keep(evaluations, len(genotypes), config, dataset, run, scores)
     return evaluations
 
 
+def evaluation_plan(genotypes: int, config: EvaluateConfig, dataset: LabelledImages) -> Event:
+    """Return the event that says what the evaluation of so many genotypes will do."""
+    steps = stand_alone_epoch_steps(config, dataset.joined())
+    loops = {"genotype": genotypes, "repeat": config.repeats, "epoch": config.epochs, "step": steps}
+    counted = {name: (1, count) for name, count in loops.items()}
+    return {"event": "plan", "phases": [phase("step", "trained", loops=counted, weight=1.0)]}
+
+
+def _evaluation(
+    training: Training,
+    tests: Sequence[TestedNetwork],
+    config: EvaluateConfig,
+    dataset: LabelledImages,
+    tells_spaces: bool,
+) -> Evaluation:
+    """Return what the tests of all trainings of a genotype amount to, of which one is given."""
+    network, of_space = dataset.network(training.config.network), isinstance(training.genotype, Genotype)
+    return Evaluation(
+        training.genotype,
+        *counts(training.genotype, network),
+        tuple(test.error for test in tests),
+        tuple(test.top5_error for test in tests if test.top5_error is not None),
+        network.channels if config.network.channels == AUTO and of_space else None,
+        {path: reason for test in tests for path, reason in test.unreadable.items()},
+        training.start,
+        _class_means([test.class_errors for test in tests]),
+        (network.space if of_space else MOBILE) if tells_spaces else None,
+    )
+
+
+def _keep(
+    evaluations: Sequence[Evaluation],
+    total: int,
+    config: EvaluateConfig,
+    dataset: LabelledImages,
+    run: Run,
+    scores: Mapping[Genotype, float] | None,
+) -> None:
+    """Write the evaluations up to now, unless another process has written as many; at the end those of all."""
+    content = _content(evaluations, config, dataset)
+    if len(evaluations) < total:
+        if _kept(run) < len(evaluations):
+            run.write_json(RESULT, content)
+        return
+    if scores is not None:
+        content["agreement"] = {name: value.to_json() for name, value in agreement(evaluations, scores).items()}
+    run.write_json(RESULT, content)
+
+
+def _kept(run: Run) -> int:
+    """Return the number of evaluations in the file; 0 where there is none that can be read."""
+    try:
+        return run.known(RESULT, lambda content: len(content["evaluations"])) or 0
+    except RunError:
+        return 0
+
+
+def planned_trainings(
+    genotypes: Sequence[Trainable],
+    config: EvaluateConfig,
+    backend: Backend,
+    dataset: LabelledImages,
+    folder: Folder | None,
+    spaces: Spaces = ONE_SPACE,
+) -> list[tuple[Mapping[str, Any], Training]]:
+    """Return the trainings of an evaluation in their order, each with its place as events have it."""
+    supernet = None if config.from_supernet is None else SupernetWeights.of(config.from_supernet, config.network)
+    whole = dataset.joined()
+    planned: list[tuple[Mapping[str, Any], Training]] = []
+    for index, (genotype, own) in enumerate(zip(genotypes, sized(config, genotypes, dataset, spaces), strict=True)):
+        start = None
+        if supernet is not None and isinstance(genotype, Genotype):
+            start = supernet.inherited(genotype, dataset.network(own.network))
+        for repeat in range(config.repeats):
+            place = {"genotype": index + 1, "of": len(genotypes), "repeat": repeat + 1}
+            training = training_of(genotype, config, own, backend, whole, repeat=repeat, folder=folder, start=start)
+            planned.append((place, training))
+    return planned
+
+
+def tell_at(tell: Callable[[Event], None], place: Mapping[str, Any], kind: str, **values: Any) -> None:
+    """Tell an event of a training at its place."""
+    tell({"event": kind, **place, **values})
+
+
 def training_of(
-    genotype: Genotype,
+    genotype: Trainable,
     config: EvaluateConfig,
     own: EvaluateConfig,
     backend: Backend,
@@ -312,7 +376,7 @@ class Training:
 
     def __init__(
         self,
-        genotype: Genotype,
+        genotype: Trainable,
         config: EvaluateConfig,
         backend: Backend,
         dataset: LabelledImages,
@@ -332,11 +396,11 @@ class Training:
         """Return the training and its test as a job of the folder.
 
         Args:
-            tell: called with the kind of an event and its values, after each step and epoch.
+            tell: called with the kind of an event and its values, after each step and epoch, and at the end.
         """
         return Job(
             f"{self.name}.json", lambda: self._train_and_test(tell), self._to_json, TestedNetwork.from_json,
-            scraps=(self._checkpoint_name,),
+            scraps=(self._checkpoint_name,), report=lambda test: tell("trained", test_error=test.error),
         )  # fmt: skip
 
     def tested(self, tell: Callable[..., None]) -> TestedNetwork:
@@ -378,7 +442,7 @@ class Training:
         def keep(made: int) -> None:
             self._checkpoint(network, made, losses, left_out)
 
-        with closing(network.train(start)) as made:
+        with contextlib.closing(network.train(start)) as made:
             loop.train(made, report, keep if self.folder else None, every=self.config.checkpoint_seconds)
         return left_out
 
@@ -423,57 +487,12 @@ class Training:
             self.folder.write(self._checkpoint_name, to_bytes(network.state(), about))
 
 
-def accuracy(network: StandAlone, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
-    """Return the share of images whose largest logit is their label's, in [0, 1]."""
-    return float((label_ranks(network.logits(images), labels) == 0).mean())
-
-
 def agreement(evaluations: Sequence[Evaluation], scores: Mapping[Genotype, float]) -> dict[str, Estimate]:
     """Return the rank agreement of one-shot scores and stand-alone accuracies, of the genotypes that have a score.
 
     Returns:
         Pairwise accuracy, Kendall's tau, Spearman's rho and precision at the top, with n and an interval.
     """
-    scored = [done for done in evaluations if done.genotype in scores]
-    return rank_agreement([scores[done.genotype] for done in scored], [1 - done.mean for done in scored])
-
-
-def short_training(genotype: Genotype, config: SearchConfig, backend: Backend, dataset: Dataset, epochs: int) -> float:
-    """Return the dev accuracy after a short training on the train part alone, to re-rank a search's best.
-
-    Network and recipe are those of ``short_config``.
-    """
-    short = short_config(config, epochs)
-    network = backend.stand_alone(genotype, short, dataset, seed=config.seed)
-    for _ in network.train(0):
-        pass
-    return accuracy(network, dataset.x_dev, dataset.y_dev)
-
-
-def short_config(config: SearchConfig, epochs: int) -> EvaluateConfig:
-    """Return the settings of a genotype's own training within a search.
-
-    The authors' recipe: network, images, batches and SGD (rates, momentum, weight decay, gradient norm) are the
-    search's; auxiliary head, dropout and drop path are those of the paper's stand-alone training, but drop path
-    progresses as in the first of ``config.rerank_drop_path_epochs`` epochs.
-    """
-    base, supernet = EvaluateConfig(), config.training
-    return evolve(
-        base,
-        epochs=epochs,
-        seed=config.seed,
-        network=config.network,
-        data=config.data,
-        training=evolve(
-            base.training,
-            batch_size=supernet.batch_size,
-            learning_rate=supernet.learning_rate,
-            learning_rate_end=supernet.learning_rate_end,
-            momentum=supernet.momentum,
-            weight_decay=supernet.weight_decay,
-            gradient_norm=supernet.gradient_norm,
-            drop_path_epochs=config.rerank_drop_path_epochs,
-        ),
-        checkpoint_seconds=config.checkpoint_seconds,
-        machine=config.machine,
-    )
+    known = dict[Trainable, float](scores.items())
+    scored = [done for done in evaluations if done.genotype in known]
+    return rank_agreement([known[done.genotype] for done in scored], [1 - done.mean for done in scored])

@@ -12,8 +12,9 @@ from attrs import frozen
 
 from bnao.config.evaluation import EvaluateConfig
 from bnao.errors import BackendError, BnaoError, ExportError, GenotypeError, RunError
-from bnao.export import onnx
+from bnao.export import keras_file, onnx
 from bnao.network.state import read_weights
+from bnao.network.state_dict import NAMES, by_canonical_name
 from bnao.network.trained import Trained, trained_of
 from bnao.protocols import Backend, Exporter, Exporting, Logits
 from bnao.run import CONFIG, number, read_config, read_json, understanding
@@ -34,7 +35,10 @@ BATCHES = (1, 7)
 
 #: the part of an evaluation's folder that holds its networks
 TRAININGS = "trainings"
-_ONNX = ".onnx"
+_WEIGHTS = ".safetensors"
+_READERS = {".onnx": onnx.read, ".keras": keras_file.read}
+# of a program and of a Python file, whose weights stand beside them
+_BESIDE = (".pt2", ".py")
 
 
 @frozen
@@ -59,8 +63,8 @@ def find_trained(source: str | Path, genotype: str | None = None) -> tuple[Train
     """Return the trained network that is meant, and the file it is from.
 
     Args:
-        source: a weights file that ``bnao evaluate`` wrote, an .onnx file that ``bnao export`` wrote, the folder of
-            an evaluation, or the folder of a search with one evaluation in it; or such a folder and a genotype in it,
+        source: a weights file that ``bnao evaluate`` wrote, a file that ``bnao export`` wrote, the folder of an
+            evaluation, or the folder of a search with one evaluation in it; or such a folder and a genotype in it,
             ``RUN:1`` or ``RUN:id``.
         genotype: the network's, in any notation or as a reference; of a folder, which of its networks. Without, the
             one of a folder is that of the lowest mean test error; of several trainings of one genotype it is that of
@@ -79,11 +83,21 @@ def find_trained(source: str | Path, genotype: str | None = None) -> tuple[Train
         source = _weights_in(_evaluation(source), genotype)
     elif not source.exists():
         raise RunError(f"no file or folder {source}; give a weights file, or the folder of an evaluation or a search")
-    trained = onnx.read(source) if source.suffix == _ONNX else trained_of(*read_weights(source), str(source))
+    if source.suffix in _BESIDE:
+        source = source.with_suffix(_WEIGHTS)
+    trained = _READERS.get(source.suffix, _read_arrays)(source)
     if genotype is not None:
         given = _given(genotype, space_named(trained.network.space, trained.network.nodes))
         trained.check_is(given.genotype, str(source), given.space)
     return trained, source
+
+
+def _read_arrays(path: Path) -> Trained:
+    """Return the network of a safetensors file, by bnao's names or by those of a state_dict that was exported."""
+    state, about = read_weights(path)
+    if about.get("names") == NAMES:
+        return trained_of(by_canonical_name(state), about, str(path), whole=False)
+    return trained_of(state, about, str(path))
 
 
 def _given(genotype: str, space: SearchSpace) -> Reading:
@@ -116,7 +130,7 @@ def _evaluation(folder: Path) -> Path:
 
 def _weights_in(folder: Path, genotype: str | None) -> Path:
     """Return the weights file of a genotype's best training in an evaluation's folder, or of the best genotype's."""
-    for path in (folder / TRAININGS).glob("*.safetensors"):
+    for path in (folder / TRAININGS).glob(f"*{_WEIGHTS}"):
         result = path.with_suffix(".json")
         # without its error the best network might be another's
         if not path.stem.endswith(".checkpoint") and not result.is_file():
@@ -138,7 +152,7 @@ def _weights_in(folder: Path, genotype: str | None) -> Path:
         best = str(read_genotype(genotype, space_named(network.space, network.nodes)).genotype)
         if best not in errors:
             raise RunError(f"{folder} holds no training of this genotype; it has {_listed(errors)}")
-    return min(errors[best], key=errors[best].__getitem__).with_suffix(".safetensors")
+    return min(errors[best], key=errors[best].__getitem__).with_suffix(_WEIGHTS)
 
 
 def _listed(genotypes: Mapping[str, object], most: int = 3) -> str:

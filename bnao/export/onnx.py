@@ -35,19 +35,24 @@ _EPSILON = 1e-5
 _MEAN, _STD = "image_mean", "image_std"
 
 
-def _package(name: str) -> ModuleType:
+def package(name: str) -> ModuleType:
+    """Return a package that ONNX files need.
+
+    Raises:
+        BackendError: it is not installed.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        package = name.partition(".")[0]
-        raise BackendError(f"ONNX files need {package} ({error}); try: pip install 'bnao[onnx]'") from None
+        needed = name.partition(".")[0]
+        raise BackendError(f"ONNX files need {needed} ({error}); try: pip install 'bnao[onnx]'") from None
 
 
 class _Graph:
     """The layers of ``bnao.network.walk`` as nodes of an ONNX graph; a state is the name of a value."""
 
     def __init__(self, trained: Trained) -> None:
-        self._helper = _package("onnx.helper")
+        self._helper = package("onnx.helper")
         self._weights = trained.weights
         self.nodes: list[Any] = []
         self.initializers: dict[str, NDArray[Any]] = {}
@@ -150,7 +155,7 @@ def write(trained: Trained, path: Path) -> None:
     Raises:
         BackendError: the package onnx is absent.
     """
-    helper, arrays = _package("onnx.helper"), _package("onnx.numpy_helper")
+    helper, arrays = package("onnx.helper"), package("onnx.numpy_helper")
     graph = _Graph(trained)
     logits(trained.architecture(), graph, IMAGES)
     height, width, channels = trained.network.image
@@ -169,7 +174,7 @@ def write(trained: Trained, path: Path) -> None:
     )
     about = json.dumps({"sha256": NO_CHECKSUM, **trained.about()})
     helper.set_model_props(model, {_ABOUT: about, _CLASS_NAMES: json.dumps(trained.class_names)})
-    _package("onnx.checker").check_model(model, full_check=True)
+    package("onnx.checker").check_model(model, full_check=True)
     path.write_bytes(with_checksum(model.SerializeToString(deterministic=True)))
 
 
@@ -180,12 +185,12 @@ def read(path: Path) -> Trained:
         BackendError: the package onnx is absent.
         WeightsError: it is not a complete ONNX file, is damaged, or is not one of bnao's.
     """
-    onnx, arrays = _package("onnx"), _package("onnx.numpy_helper")
+    onnx, arrays = package("onnx"), package("onnx.numpy_helper")
     try:
         content = read_regular(path, MOST_WEIGHTS)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror}") from None
-    unreadable = _package("google.protobuf.message").DecodeError
+    unreadable = package("google.protobuf.message").DecodeError
     try:
         model = onnx.load_model_from_string(content)
         about = {entry.key: entry.value for entry in model.metadata_props}
@@ -199,15 +204,21 @@ def read(path: Path) -> Trained:
     return trained_of(own, says if isinstance(says, dict) else {}, str(path), whole=False)
 
 
-def session(path: Path) -> Logits:
+def session(path: Path, threads: int | None = None) -> Logits:
     """Return a function from images (n, height, width, channels), 0..1, to the logits of onnxruntime.
+
+    Args:
+        path: of the file.
+        threads: of the CPU; None: onnxruntime decides.
 
     Raises:
         BackendError: onnxruntime is absent.
     """
-    runtime = _package("onnxruntime")
+    runtime = package("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors alone
+    if threads is not None:
+        options.intra_op_num_threads = threads
     running = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def logits_of(images: NDArray[np.float32]) -> NDArray[np.float32]:

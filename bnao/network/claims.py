@@ -5,8 +5,9 @@ from __future__ import annotations
 from attrs import frozen
 
 from bnao.config.settings import NetworkConfig
+from bnao.network.mobile import MobileNetwork, Trainable
 from bnao.network.size import count_multiply_adds, count_parameters
-from bnao.space.zoo import Claim, Published
+from bnao.space.zoo import Claim, Published, zoo
 
 
 @frozen
@@ -37,6 +38,27 @@ class Counted:
             return None
         unit = 1 if self.claim.parameters >= 100 else 0.1
         return abs(self.parameters / 1e6 - self.claim.parameters) <= unit / 2
+
+
+def claim_about(genotype: Trainable, network: NetworkConfig) -> tuple[str, Claim | None] | None:
+    """Return the name of what is published, and what was claimed of it on such images; None if it is not published.
+
+    Among several claims that of a network of the same channels and cells is taken, else the first.
+
+    >>> from bnao.space.zoo import published_cell
+    >>> name, claim = claim_about(published_cell("DARTS_V2").genotype, NetworkConfig(channels=8, cells=1))
+    >>> name, claim.error, claim.parameters
+    ('DARTS_V2', 2.63, 3.3)
+    """
+    data = "imagenet" if network.network == "imagenet" else "cifar10"
+    if isinstance(genotype, MobileNetwork):
+        return genotype.name, genotype.claim if data == genotype.claim.data else None
+    for entry in zoo():
+        if entry.genotype == genotype:
+            claims = [claim for claim in entry.claims if claim.data == data]
+            same = [claim for claim in claims if (claim.channels, claim.cells) == (network.channels, network.cells)]
+            return entry.name, next(iter([*same, *claims]), None)
+    return None
 
 
 def count_claims(entry: Published) -> list[Counted]:

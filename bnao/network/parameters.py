@@ -205,7 +205,7 @@ def _stem(layers: _Shapes, network: NetworkConfig) -> int:
 def _add_operation(layers: _Shapes, operation: str, place: str, channels: int, stride: int) -> None:
     """Add the parameters of an operation at a place; none for ``none``, pooling and the identity."""
     if operation != "none":
-        walk.OPERATIONS[operation](layers, channels, place, channels, stride)
+        walk.operation_walk(operation)(layers, channels, place, channels, stride)
 
 
 def stand_alone_shapes(genotype: Genotype, network: NetworkConfig, auxiliary: bool = False) -> Shapes:

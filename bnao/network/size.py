@@ -24,70 +24,20 @@ from bnao.config.settings import (
     NetworkConfig,
 )
 from bnao.errors import ConfigError, GenotypeError
+from bnao.network.costs import COSTS as COSTS
+from bnao.network.costs import FACTORIZED_REDUCE, ROWS, Cost, cost_of
+from bnao.network.costs import FREE as FREE
+from bnao.network.counting import own_count
 from bnao.network.stack import Position, stack, stem_channels, stem_sizes
 from bnao.space.genotype import Genotype
 from bnao.space.liveness import Flow, Mask, flow, output_states
+from bnao.space.operations import own_operation
 from bnao.space.spaces import SearchSpace, space_named
 
 #: int64, or Python's own whole numbers (dtype object) where int64 could be too narrow
 Ints = NDArray[np.int64]
 
 _MOST_INT64 = int(np.iinfo(np.int64).max)
-
-
-@frozen
-class Cost:
-    """Cost of an operation from C to C channels: convolution weights and the batch norms after them.
-
-    Every weight multiplies once at each output pixel, so weights give parameters and multiply-adds alike.
-    """
-
-    weights: Callable[[int], int]
-    norms: int
-
-
-def _separable(kernel: int) -> Cost:
-    return Cost(lambda c: 2 * (kernel * kernel * c + c * c), norms=2)
-
-
-def _dilated(kernel: int) -> Cost:
-    return Cost(lambda c: kernel * kernel * c + c * c, norms=1)
-
-
-def _convolution(kernel: int) -> Cost:
-    return Cost(lambda c: kernel * kernel * c * c, norms=1)
-
-
-def _pair(length: int, norms: int) -> Cost:
-    """Return the cost of 1 x length and length x 1 convolutions, with one norm after both or one after each."""
-    return Cost(lambda c: 2 * length * c * c, norms)
-
-
-FREE = Cost(lambda c: 0, norms=0)
-FACTORIZED_REDUCE = Cost(lambda c: c * c, norms=1)
-
-#: each operation at stride 1; that at stride 2 is the same but for the identity
-COSTS: dict[str, Cost] = {
-    "none": FREE,
-    "skip_connect": FREE,
-    **{f"{kind}_pool_{k}x{k}": FREE for kind in ("avg", "max") for k in (2, 3, 5)},
-    **{f"sep_conv_{k}x{k}": _separable(k) for k in (3, 5, 7)},
-    **{f"dil_conv_{k}x{k}": _dilated(k) for k in (3, 5)},
-    **{f"nor_conv_{k}x{k}": _convolution(k) for k in (1, 3)},
-    **{f"conv_{k}x{k}": _convolution(k) for k in (1, 3)},
-    "conv_1x3_3x1": _pair(3, norms=2),
-    "conv_1x7_7x1": _pair(7, norms=2),
-    "conv_7x1_1x7": _pair(7, norms=1),
-}
-
-
-#: operations that are a row's convolution and then a column's, each of so many pixels
-_ROWS = {"conv_1x3_3x1": 3, "conv_1x7_7x1": 7, "conv_7x1_1x7": 7}
-
-
-def cost_of(operation: str, strided: bool) -> Cost:
-    """Return the cost of an operation; at stride 2 the identity is a factorized reduction."""
-    return FACTORIZED_REDUCE if strided and operation == "skip_connect" else COSTS[operation]
 
 
 @frozen(eq=False)
@@ -307,12 +257,17 @@ def _sum_of_two_cells(counts: Sequence[_Counts], space: SearchSpace, network: Ne
         for number, operation in enumerate(space.operations):
             for on_input, edges in ((False, kind.operations), (True, kind.strided)):
                 strided = cell.reduction and on_input
-                n, cost = edges[:, number], cost_of(operation, strided)
+                n = edges[:, number]
+                if own := own_operation(operation):
+                    stride, size = (2, cell.input_size) if strided else (1, cell.size)
+                    total += n * own_count(own, c, size, stride, per_pixel)
+                    continue
+                cost = cost_of(operation, strided)
                 total += convolution(n * cost.weights(c), n * cost.norms * c, cell.size)
-                if strided and per_pixel and operation in _ROWS:
+                if strided and per_pixel and operation in ROWS:
                     # the row's convolution halves the width alone
                     more = (cell.input_size[0] - cell.size[0]) * cell.size[1]
-                    total += n * _ROWS[operation] * c * c * more
+                    total += n * ROWS[operation] * c * c * more
         if cell.reduction:
             n, reduce = kind.output_inputs, FACTORIZED_REDUCE
             total += convolution(n * reduce.weights(c), n * reduce.norms * c, cell.size)
@@ -354,7 +309,11 @@ def _sum_of_one_cell(counts: Sequence[_Counts], space: SearchSpace, network: Net
         if cell.reduction:
             continue
         for number, operation in enumerate(space.operations):
-            cost, n = COSTS[operation], edges[:, number]
+            n = edges[:, number]
+            if own := own_operation(operation):
+                total += n * own_count(own, cell.channels, cell.size, 1, per_pixel)
+                continue
+            cost = COSTS[operation]
             total += convolution(n * cost.weights(cell.channels), n * cost.norms * cell.channels, cell.size)
     return total
 
@@ -388,7 +347,7 @@ def supernet_parameters(network: NetworkConfig) -> int:
         held = sum(
             len(space.places) * (cost.weights(cell.channels) + 2 * cost.norms * cell.channels)
             for cell in stack(network)
-            for cost in map(COSTS.__getitem__, space.operations)
+            for cost in (cost_of(operation, strided=False) for operation in space.operations)
             if not cell.reduction
         )
         return _around_one_cell(network, per_pixel=False) + held

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bnao.config.settings import NetworkConfig
 from bnao.data.dataset import LabelledImages
 from bnao.errors import BnaoError, GenotypeError, WeightsError
+from bnao.network.mobile import Trainable
 from bnao.network.parameters import Shapes, stand_alone_shapes
 from bnao.network.stack import rules
 from bnao.network.state import State, check_state
@@ -77,15 +78,7 @@ class Trained:
 
     def about(self) -> dict[str, Any]:
         """Return the metadata of its file, as plain data."""
-        return {
-            "genotype": str(self.genotype),
-            "seed": self.seed,
-            "test_error": self.test_error,
-            "network": attrs.asdict(self.network),
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "class_names": list(self.class_names),
-        }
+        return _about(self.genotype, self.network, self.mean, self.std, self.class_names, self.seed, self.test_error)
 
     def about_json(self) -> str:
         """Return ``about`` as JSON, which exported files carry: genotype, network, normalisation, class names."""
@@ -131,7 +124,7 @@ class Trained:
 
 
 def about_training(
-    genotype: Genotype, network: NetworkConfig, dataset: LabelledImages, seed: int, test_error: float
+    genotype: Trainable, network: NetworkConfig, dataset: LabelledImages, seed: int, test_error: float
 ) -> dict[str, Any]:
     """Return the metadata of the weights file of a stand-alone training.
 
@@ -144,7 +137,27 @@ def about_training(
     """
     std = np.where(dataset.std > 0, dataset.std, 1.0)  # as ``Dataset.normalised`` has it
     mean, names = tuple(dataset.mean.tolist()), dataset.class_names
-    return Trained(genotype, network, mean, tuple(std.tolist()), names, {}, seed, test_error).about()
+    return _about(genotype, network, mean, tuple(std.tolist()), names, seed, test_error)
+
+
+def _about(
+    genotype: Trainable,
+    network: NetworkConfig,
+    mean: Sequence[float],
+    std: Sequence[float],
+    class_names: Sequence[str],
+    seed: int | None,
+    test_error: float | None,
+) -> dict[str, Any]:
+    return {
+        "genotype": str(genotype),
+        "seed": seed,
+        "test_error": test_error,
+        "network": attrs.asdict(network),
+        "mean": list(mean),
+        "std": list(std),
+        "class_names": list(class_names),
+    }
 
 
 def trained_of(state: State, about: Mapping[str, Any], where: str, *, whole: bool = True) -> Trained:
@@ -162,7 +175,7 @@ def trained_of(state: State, about: Mapping[str, Any], where: str, *, whole: boo
     if "network" not in about:
         raise WeightsError(
             f"{where} does not say which network it is of; give weights that this version's bnao evaluate wrote, "
-            f"trainings/*.safetensors in its folder, or an .onnx file that bnao export wrote"
+            f"trainings/*.safetensors in its folder, or a file that bnao export wrote"
         )
     try:
         network = NetworkConfig(**about["network"])

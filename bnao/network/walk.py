@@ -1,7 +1,8 @@
 """A stand-alone network as a walk over few plain layers, whatever makes them.
 
 Its interpreters are an ONNX file's nodes, Keras' layers, and the names and shapes of the parameters
-(``bnao.network.parameters``), which a supernet's operations have of it too. docs/network.md describes the network.
+(``bnao.network.parameters``), which a supernet's operations have of it too; an operation of another package
+(``bnao.space.operations``) is computed by it in every backend, and counted. docs/network.md describes the network.
 Parameters are named, and a layer takes those of its name. PyTorch has a file of its own,
 ``bnao/backends/torch/plain.py``, which can be read by itself.
 """
@@ -15,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 from bnao.config.settings import NetworkConfig
 from bnao.network.stack import rules, stem_channels
 from bnao.space.genotype import Genotype
+from bnao.space.operations import own_operation
 
 T = TypeVar("T")
 
@@ -209,6 +211,12 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+def operation_walk(operation: str) -> Callable[..., Any]:
+    """Return the walk over an edge's operation, of bnao or of another package."""
+    own = own_operation(operation)
+    return OPERATIONS[operation] if own is None else own.walk
+
+
 # --- cells
 
 
@@ -232,7 +240,7 @@ def _nodes(
                 x = states[source]
                 if relu_before_reduce and stride == 2 and operation == "skip_connect":
                     x = layers.relu(x)
-                outputs.append(OPERATIONS[operation](layers, x, place, channels, stride))
+                outputs.append(operation_walk(operation)(layers, x, place, channels, stride))
         if not outputs:
             outputs = [layers.zeros(states[0], 2 if reduction else 1)]
         states.append(layers.total(outputs) if len(outputs) > 1 else outputs[0])

@@ -14,11 +14,10 @@ from bnao.config.fields import settings_of, worded
 from bnao.config.settings import SearchConfig
 from bnao.errors import RunError
 from bnao.evaluation.trainings import RESULT as EVALUATION
+from bnao.network.mobile import Trainable, read_trainable
 from bnao.provenance import ABOUT
 from bnao.reporting.folders import kind_of
 from bnao.run import check_is_run, read_config, read_json, understanding
-from bnao.space.genotype import Genotype
-from bnao.space.spaces import parse_in
 from bnao.strategies.journal import RESULT as SEARCH
 from bnao.strategies.result import read_result
 
@@ -39,7 +38,7 @@ class Scored:
     """
 
     folder: Path
-    genotype: Genotype
+    genotype: Trainable
     score: float
     parameters: int
     multiply_adds: int
@@ -150,7 +149,7 @@ def _of_evaluation(folder: Path) -> Iterator[Scored]:
     with understanding(folder / EVALUATION):
         for entry in content["evaluations"]:
             genotype, sizes = (
-                parse_in(space, entry["genotype"]),
+                read_trainable(entry.get("space", space), entry["genotype"]),
                 (int(entry["parameters"]), int(entry["multiply_adds"])),
             )
             yield Scored(folder, genotype, 1 - float(entry["test_error"]), *sizes)

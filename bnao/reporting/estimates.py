@@ -21,16 +21,19 @@ from bnao.config.settings import SearchConfig
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset, LabelledImages, load_dataset
 from bnao.evaluation.fused import Fuser
-from bnao.evaluation.trainings import short_config, sized
+from bnao.evaluation.short import short_config
+from bnao.evaluation.sizing import ONE_SPACE, Spaces, counts, sized
 from bnao.events import Event
 from bnao.memory import peak_memory
-from bnao.network.size import count_multiply_adds, count_parameters
+from bnao.network.mobile import Trainable
+from bnao.network.size import count_multiply_adds
 from bnao.network.state import without_momenta
 from bnao.protocols import Backend, Controller, Scorer, State
 from bnao.sampler import proportional_probabilities
 from bnao.searches import PreparedStepSearch, prepare_search
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
+from bnao.strategies.plan import scored_in_round
 from bnao.streams import stream
 from bnao.studies.supernets import supernet_config
 from bnao.studies.truth import alone_config
@@ -166,28 +169,68 @@ def _step_search(prepared: PreparedStepSearch, backend: Backend, dataset: Datase
     with contextlib.suppress(_EnoughError):
         prepared.search(listen=listen)
     each = statistics.median(seconds[1:] or seconds)
-    works = [Work("updates", sum(planned), "step", each)]
+    works = _updates(config, sum(planned), each)
+    supernet = prepared.begun.supernet
+    space = space_named(config.network.space, config.network.nodes)
+    (some,) = space.random_genotypes(1, stream(config.seed, "estimate"))
+    works.append(Work("scores", _scored_at_end(config), "genotype", _score(supernet, some)))
+    if config.strategy == "enas":
+        works.append(_rewards(config, works[-1], supernet, sum(planned)))
     if config.rerank_epochs:
-        space = space_named(config.network.space, config.network.nodes)
-        (some,) = space.random_genotypes(1, stream(config.seed, "estimate"))
         alone = short_config(config, config.rerank_epochs)
         works.append(_alone("trainings to rank again", some, alone, backend, dataset, config.top))
-    weights = _bytes(without_momenta(prepared.begun.supernet.state()))
-    disk = 3 * weights + _LINE * sum(planned)
-    return _costs(works, backend, disk, ("scores at the end are left out: nobody knows how many",))
+    disk = 3 * _bytes(without_momenta(supernet.state())) + _LINE * sum(planned)
+    notes = (
+        ("memory is that of the first stage; later ones are scaled from it",) if config.strategy == "p-darts" else ()
+    )
+    return _costs(works, backend, disk, notes)
 
 
-def estimate_evaluation(config: EvaluateConfig, genotypes: Sequence[Genotype], dataset: LabelledImages) -> Costs:
+def _updates(config: SearchConfig, steps: int, each: float) -> list[Work]:
+    """Return the updates of a search; of P-DARTS those of each stage, by its cells and its operations."""
+    if config.strategy != "p-darts":
+        return [Work("updates", steps, "step", each)]
+    operations = len(space_named(config.network.space, config.network.nodes).operations)
+    left = operations, *(min(kept, operations) for kept in config.p_darts.kept)
+    work = [(3 * depth + 2) * kept for depth, kept in zip(config.p_darts.depths, left, strict=True)]
+    ends = [steps * stage // len(work) for stage in range(len(work) + 1)]
+    return [
+        Work(f"updates of stage {stage + 1}", ends[stage + 1] - ends[stage], "step", each * here / work[0])
+        for stage, here in enumerate(work)
+    ]
+
+
+def _scored_at_end(config: SearchConfig) -> int:
+    """Return how many genotypes a search that decides at each update scores at most, when it has trained."""
+    if config.strategy in ("spos", "fairnas"):
+        evolution = config.spos if config.strategy == "spos" else config.fairnas
+        return evolution.population * evolution.generations
+    return max(config.top, config.enas.candidates) if config.strategy == "enas" else config.top
+
+
+def _rewards(config: SearchConfig, score: Work, supernet: Scorer, steps: int) -> Work:
+    """Return the rewards of ENAS' policy: each of a genotype drawn, on one dev batch of those of a score."""
+    epochs = max(1, round(steps / supernet.epoch_steps))
+    images = supernet.scored_images or config.training.batch_size
+    share = min(1.0, config.training.batch_size / images)
+    number = epochs * config.enas.policy_steps * config.enas.policy_samples
+    return Work("rewards of the policy", number, "genotype", score.seconds_each * share)
+
+
+def estimate_evaluation(
+    config: EvaluateConfig, genotypes: Sequence[Trainable], dataset: LabelledImages, spaces: Spaces = ONE_SPACE
+) -> Costs:
     """Measure what training these genotypes alone costs: steps of the largest, the others in proportion.
 
     Raises:
         BnaoError: as ``bnao.evaluate``.
     """
     backend = backends.load(config.machine.backend)
-    own = sized(config, genotypes, dataset)
+    own = sized(config, genotypes, dataset, spaces)
     networks = [dataset.network(each.network) for each in own]
-    work = np.array([count_multiply_adds(g, n) for g, n in zip(genotypes, networks, strict=True)], dtype=np.float64)
-    weights = [4 * count_parameters(g, n) for g, n in zip(genotypes, networks, strict=True)]
+    counted = [counts(genotype, network) for genotype, network in zip(genotypes, networks, strict=True)]
+    work = np.array([products for _, products in counted], dtype=np.float64)
+    weights = [4 * parameters for parameters, _ in counted]
     largest = int(work.argmax())
     training = _alone("trainings", genotypes[largest], own[largest], backend, dataset.joined(), 1)
     # a training of each takes the largest's time, less as it has fewer multiply-adds
@@ -242,10 +285,7 @@ def _nearest(pool: Sequence[Genotype], sizes: Any, wanted: float) -> Genotype:
 def _supernet(config: SearchConfig, supernet: Scorer, usual: Genotype) -> list[Work]:
     """Return a search's steps and scores."""
     steps = config.rounds * (config.steps or config.epochs * supernet.epoch_steps)
-    scored = sum(
-        config.pool + at * config.new if config.rescore == "all" else (config.new if at else config.pool)
-        for at in range(config.rounds)
-    )
+    scored = sum(scored_in_round(config, number) for number in range(1, config.rounds + 1))
     step = _step(supernet, usual)
     return [Work("supernet", steps, "step", step), Work("scores", scored, "genotype", _score(supernet, usual))]
 
@@ -262,7 +302,7 @@ def _score(supernet: Scorer, genotype: Genotype) -> float:
 
 
 def _alone(
-    name: str, genotype: Genotype, config: EvaluateConfig, backend: Backend, dataset: LabelledImages, number: int
+    name: str, genotype: Trainable, config: EvaluateConfig, backend: Backend, dataset: LabelledImages, number: int
 ) -> Work:
     """Return the steps of so many stand-alone trainings of a genotype."""
     network = backend.stand_alone(genotype, config, dataset, seed=config.seed)

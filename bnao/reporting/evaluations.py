@@ -12,13 +12,13 @@ import numpy as np
 from bnao.config.evaluation import EvaluateConfig
 from bnao.evaluation.trainings import RESULT
 from bnao.metrics import FIGURES, Estimate, rank_agreement
+from bnao.network.mobile import read_trainable
 from bnao.reporting import charts
 from bnao.reporting.content import Chart, Report, Section, Table, estimate, number, share, words
 from bnao.reporting.origins import about_of, data_text, origin_section, settings_section
 from bnao.reporting.searches import lost_in_log, read_log
 from bnao.run import read_config, read_json, understanding
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import parse_in
 from bnao.strategies.journal import RESULT as SEARCH
 from bnao.strategies.result import Ranked, read_result
 
@@ -37,7 +37,9 @@ def evaluation_report(folder: Path) -> Report:
     config, content = read_config(folder, EvaluateConfig), read_json(folder / RESULT)
     with understanding(folder / RESULT):
         entries: list[Entry] = content["evaluations"]
-        genotypes = {entry["id"]: parse_in(config.network.space, entry["genotype"]) for entry in entries}
+        usual = config.network.space
+        trained = {entry["id"]: read_trainable(entry.get("space", usual), entry["genotype"]) for entry in entries}
+        genotypes = {name: each for name, each in trained.items() if isinstance(each, Genotype)}
         scores = _scores_of(folder.resolve().parent, genotypes)
         best = min(entries, key=lambda entry: float(entry["test_error"]))
         data = data_text(about_of(folder))
@@ -51,7 +53,12 @@ def evaluation_report(folder: Path) -> Report:
         sections = [
             Section("Test errors", tables=[_table(entries, scores)], charts=[_by_size(entries)]),
             Section(
-                "Cells", drawn=[entry["id"] for entry in sorted(entries, key=lambda e: float(e["test_error"]))[:5]]
+                "Cells",
+                drawn=[
+                    entry["id"]
+                    for entry in sorted(entries, key=lambda e: float(e["test_error"]))
+                    if entry["id"] in genotypes
+                ][:5],
             ),
             agreement_section(entries, scores),
             _learning_section(folder, entries),

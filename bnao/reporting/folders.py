@@ -15,15 +15,16 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import SearchConfig
 from bnao.errors import BnaoError, ConfigError, RunError
 from bnao.evaluation.trainings import RESULT as EVALUATION
+from bnao.locks import is_locked
+from bnao.logs import read_events
 from bnao.provenance import STUDY
 from bnao.run import (
     CLEANED,
     CONFIG,
+    LOCK,
     Folder,
     cleaned,
-    is_locked,
     read_config,
-    read_events,
     read_json,
     understanding,
 )
@@ -108,7 +109,7 @@ def found_in(folder: Path, others: frozenset[Path] = frozenset()) -> Found:
     """Return what is in a folder of work; folders of others within it do not count towards its size."""
     kind = kind_of(folder)
     done, place = _standing(folder, kind)
-    state = "finished" if done else "running" if is_locked(folder) else "stopped"
+    state = "finished" if done else "running" if is_locked(folder / LOCK) else "stopped"
     files = list(_files(folder, others))
     changed = max((os.stat(file).st_mtime for file in files if file.parent == folder), default=0.0)
     size = sum(os.stat(file).st_size for file in files)
@@ -134,12 +135,8 @@ def _standing(folder: Path, kind: str) -> tuple[bool, str]:
         last, place = event, _place(event) or place
     if kind == "evaluation":  # its file is written after each genotype
         with contextlib.suppress(BnaoError):
-            end = {
-                "event": "trained",
-                "genotype": last.get("of"),
-                "repeat": read_config(folder, EvaluateConfig).repeats,
-            }
-            if bool(last) and end.items() <= last.items():
+            content = Folder(folder).known(EVALUATION, lambda content: content["evaluations"]) or ()
+            if last.get("event") == "trained" and len(content) == last.get("of"):
                 return True, ""
     return False, place
 

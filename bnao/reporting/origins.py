@@ -16,14 +16,18 @@ from bnao.run import read_json, understanding
 def settings_section(command: str, config: Any) -> Section:
     """Return the settings of a run: those that differ from its preset's in a table, all of them below."""
     named = getattr(config, "preset", None)
-    of_preset = preset(type(config), named) if named in PRESETS.get(type(config), {}) else type(config)()
-    base = f"the preset {named}" if named in PRESETS.get(type(config), {}) else "the defaults"
+    recipe = getattr(config, "recipe", None)
+    is_known = named in PRESETS.get(type(config), {})
+    of_preset = preset(type(config), str(named), recipe=recipe) if is_known else type(config)()
+    base = f"the preset {named}" if is_known else "the defaults"
+    base += "" if recipe is None else f" and the recipe {recipe}"
     rows = changed(of_preset, config)
     heads = ("setting", "here", base)
     tables = (
         [Table(f"Settings that differ from {base}", heads, [list(map(words, row)) for row in rows])] if rows else []
     )
-    line = f"Made with {command}" + (f" --preset {named}" if named in PRESETS.get(type(config), {}) else "")
+    line = f"Made with {command}" + (f" --preset {named}" if is_known else "")
+    line += "" if recipe is None else f" --recipe {recipe}"
     return Section("Settings", [line + "."], tables=tables, folded=("All settings (config.toml)", to_toml(config)))
 
 

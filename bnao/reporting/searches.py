@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from bnao.config.settings import SearchConfig
+from bnao.logs import lost_lines, read_events
 from bnao.reporting import charts
 from bnao.reporting.content import MOST, Chart, Report, Section, Table, estimate, number, share, words
 from bnao.reporting.origins import about_of, data_text, origin_section, settings_section
-from bnao.run import lost_lines, read_config, read_events
+from bnao.run import read_config
 from bnao.strategies.balance import balance
 from bnao.strategies.bias import SizeBias, size_bias
+from bnao.strategies.front import Front, cost_of
 from bnao.strategies.journal import RESULT
 from bnao.strategies.result import Ranked, SearchResult, read_result
 
@@ -40,6 +42,7 @@ def search_report(folder: Path) -> Report:
     shown = result.ranked[:MOST]
     sections = [
         Section("Ranking", [_how_ranked(result)], alarms=_alarms(result, bias, config.top), tables=[_ranking(result)]),
+        _front_section(result),
         _scores_section(result, config, bias),
         Section("Cells", ["The best, in order."], drawn=[entry.genotype.id for entry in shown[: config.top]]),
         _updates_section(result),
@@ -96,6 +99,11 @@ def _about(rank: int, entry: Ranked) -> str:
 
 
 def _how_ranked(result: SearchResult) -> str:
+    if result.front is not None:
+        return (
+            f"The front of score and {_COSTS[result.front.cost]} first, then the fronts behind it, each by score. "
+            "Choose an id to see its cell."
+        )
     if result.strategy is not None:
         return f"Ranked by the choice of the strategy {result.strategy['name']}. Choose an id to see its cell."
     if result.fusion is not None:
@@ -114,14 +122,16 @@ def _ranking(result: SearchResult) -> Table:
     trained = any(entry.expected_updates for entry in entries)
     reranked = any(entry.reranked is not None for entry in entries)
     parts = [name for name in entries[0].parts if name != "score"]
-    heads = ["id", "rank", "score", "parameters", "multiply-adds", "round"]
+    timed = entries[0].latency is not None
+    heads = ["id", "rank", "score", "parameters", "multiply-adds", *["latency (ms)"] * timed, "round"]
     heads += ["updates", "expected (Eq. 4)"] * trained + ["trained alone"] * reranked
     heads += [{"size": "live size"}.get(name, name) for name in parts] + ["fused"] * (result.fusion is not None)
     rows = []
     for rank, entry in enumerate(entries, start=1):
         row = [
             words(entry.genotype.id), number(rank), _score(entry),
-            number(entry.parameters), number(entry.multiply_adds), number(entry.round),
+            number(entry.parameters), number(entry.multiply_adds), *[number(entry.latency, ".4g")] * timed,
+            number(entry.round),
         ]  # fmt: skip
         row += [number(entry.updates), number(entry.expected_updates, ",.1f")] * trained
         row += [share(entry.reranked)] * reranked
@@ -130,6 +140,57 @@ def _ranking(result: SearchResult) -> Table:
         rows.append(row)
     more = f" (the first {MOST:,} of {len(result.ranked):,})" if len(result.ranked) > MOST else ""
     return Table(f"Genotypes{more}", heads, rows, [entry.genotype.id for entry in entries])
+
+
+#: titles of the costs of a front
+_COSTS = {"multiply-adds": "multiply-adds", "parameters": "parameters", "latency": "latency (ms)", "size": "size"}
+
+
+def _front_section(result: SearchResult) -> Section:
+    """Return the front of score and cost among all genotypes, and its members."""
+    front = result.front
+    if front is None:
+        return Section("Front")
+    title, first = _COSTS[front.cost], result.ranked[0]
+    members = {entry.genotype for entry in front.entries}
+    rows = [
+        {
+            "id": entry.genotype.id, "cost": cost_of(entry, front.cost), "score": entry.score,
+            "told": _score(entry).text, "among": "front" if entry.genotype in members else "dominated",
+        }
+        for entry in reversed(result.ranked[:MOST])  # the front is drawn last, over the others
+    ]  # fmt: skip
+    x = charts.scale("cost", title)
+    y = charts.scale("score", "one-shot score", form=".0%" if _is_share(first) else None)
+    chart = Chart(
+        "Score against cost",
+        f"One point a genotype. No other has at least the score of a member of the front at as low a cost; the grey "
+        f"line is the best score within a budget. It ends at the reference's cost, {front.reference[1]:,.10g}.",
+        charts.points(
+            rows, x, y, tooltip={"id": "genotype", "told": "score", "cost": title, "among": "among"},
+            layers=[charts.segment(_stairs(front), x, y)],
+            colour=charts.series("among", "among", ["dominated", "front"]),
+        ),
+    )  # fmt: skip
+    entries = [[words(e.genotype.id), _score(e), number(cost_of(e, front.cost), ",.10g")] for e in front.entries]
+    text = (
+        f"{len(members)} of {len(result.ranked):,} genotypes. The hypervolume is {front.hypervolume:.6g} against score "
+        f"{_plain(front.reference[0], first)} and {front.reference[1]:,.10g} ({title}); the best score within a budget "
+        f"is {_plain(front.mean_best, first)} on average over budgets up to there."
+    )
+    ids = [entry.genotype.id for entry in front.entries]
+    return Section("Front", [text], charts=[chart], tables=[Table("Members", ["id", "score", title], entries, ids)])
+
+
+def _stairs(front: Front) -> list[tuple[float, float]]:
+    """Return the corners of the line of the best score within a budget, from the cheapest member to the reference."""
+    members = front.entries[::-1]
+    costs = [*(cost_of(entry, front.cost) for entry in members), front.reference[1]]
+    return [
+        (cost, entry.score)
+        for entry, start, end in zip(members, costs, costs[1:], strict=False)
+        for cost in (start, end)
+    ]
 
 
 def _alarms(result: SearchResult, bias: SizeBias, top: int) -> list[str]:

@@ -11,6 +11,7 @@ from attrs import evolve
 from bnao.config.plugins import SPACE_GROUP
 from bnao.errors import SpaceError
 from bnao.space.genotype import OUTPUT_RULES
+from bnao.space.operations import own_operation
 from bnao.space.spaces import SPACES, CompleteSpace, SearchSpace
 
 #: the operations that every backend has
@@ -56,9 +57,15 @@ def _checked(space: SearchSpace, name: str) -> SearchSpace:
     Raises:
         SpaceError: they cannot; it says what would be right.
     """
-    unknown = [operation for operation in space.operations if operation not in OPERATIONS]
-    if unknown:
-        raise SpaceError(f"space {name!r} has the operation {unknown[0]!r}; there is {', '.join(OPERATIONS)}")
+    for operation in space.operations:
+        own = own_operation(operation)
+        if own is not None and operation in OPERATIONS:
+            raise SpaceError(f"space {name!r} has an operation of its own called {operation!r}, as one of bnao's is")
+        if own is None and operation not in OPERATIONS:
+            raise SpaceError(
+                f"space {name!r} has the operation {operation!r}; there is {', '.join(OPERATIONS)}, and any "
+                f"bnao.Operation"
+            )
     if len(set(space.operations)) < len(space.operations) or len(space.operations) < 2:
         raise SpaceError(
             f"space {name!r} has {len(set(space.operations))} different operations; give two or more, once each"

@@ -17,6 +17,7 @@ from bnao.errors import GenotypeError
 from bnao.space.canonical import distinct_key
 from bnao.space.genotype import Cell, Edge, Genotype, Node, shortened
 from bnao.space.liveness import NONE, flow
+from bnao.space.operations import Operation, add_operation
 
 START = 0  # the token before every sequence
 
@@ -24,8 +25,8 @@ START = 0  # the token before every sequence
 _MOST_DRAWS = 200
 
 
-def _in_order(operations: Iterable[str]) -> tuple[str, ...]:
-    return tuple(operations)
+def _in_order(operations: Iterable[str | Operation]) -> tuple[str, ...]:
+    return tuple(add_operation(each).name if isinstance(each, Operation) else each for each in operations)
 
 
 @frozen
@@ -60,7 +61,7 @@ class SearchSpace:
 
     Args:
         name: how settings and files call it.
-        operations: their names, in the order of their numbers.
+        operations: their names, in the order of their numbers; one's own may be given as they are (``Operation``).
         nodes: nodes of a cell, >= 1.
         inputs: states a cell is given.
         edges: edges a node sums at most.

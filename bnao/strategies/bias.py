@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from bnao.metrics import Estimate, rank_agreement
-from bnao.network.size import COSTS, FREE
+from bnao.network.costs import is_free
 from bnao.space.genotype import Genotype
 from bnao.strategies.result import SearchResult
 
@@ -51,7 +51,7 @@ def parameter_free_share(genotypes: Sequence[Genotype]) -> float:
     0.35
     """
     free = [
-        COSTS[edge.operation] is FREE
+        is_free(edge.operation)
         for genotype in genotypes
         for cell in genotype.cells
         for node in cell.nodes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.errors import ConfigError
-from bnao.network.size import count_multiply_adds, count_parameters
+from bnao.network.latency import LatencyModel
 from bnao.protocols import HeldOut
+from bnao.ranks import Ranks, is_first
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
+from bnao.strategies.costs import cost
 
 #: says of genotypes, in the order given, which may be chosen, shape (n,)
 Accepts = Callable[[Sequence[Genotype]], NDArray[np.bool_]]
@@ -42,15 +45,36 @@ class Pool:
     held_out: HeldOut | None = None
 
 
-def within_budgets(genotypes: Sequence[Genotype], config: SearchConfig, network: NetworkConfig) -> NDArray[np.bool_]:
-    """Return which of the genotypes keep a search's budgets, shape (n,); their sizes are counted in the network."""
+def shared_pool(ranks: Ranks | None, space: SearchSpace, make: Callable[[], Pool]) -> Pool:
+    """Return the pool that the first process makes; in the others it is its genotypes alone."""
+    if ranks is None:
+        return make()
+    if not is_first(ranks):
+        return Pool([space.parse(text) for text in json.loads(ranks.share(b""))], {})
+    pool = make()
+    ranks.share(json.dumps([str(genotype) for genotype in pool.genotypes]).encode())
+    return pool
+
+
+def within_budgets(
+    genotypes: Sequence[Genotype], config: SearchConfig, network: NetworkConfig, latency: LatencyModel | None
+) -> NDArray[np.bool_]:
+    """Return which of the genotypes keep a search's budgets, shape (n,).
+
+    Args:
+        genotypes: n of them.
+        config: says the budgets.
+        network: in which sizes are counted.
+        latency: the search's model (``bnao.strategies.costs.search_latency``).
+    """
     within = np.ones(len(genotypes), dtype=bool)
-    for most, count in (
-        (config.max_parameters, count_parameters),
-        (config.max_multiply_adds, count_multiply_adds),
+    for name, most in (
+        ("parameters", config.max_parameters),
+        ("multiply-adds", config.max_multiply_adds),
+        ("latency", config.max_latency),
     ):
         if most is not None and genotypes:
-            within &= count(genotypes, network) <= most
+            within &= cost(name, genotypes, network, latency) <= most
     return within
 
 
@@ -84,7 +108,11 @@ def random_candidates(
 
 def budgets_text(config: SearchConfig) -> str:
     """Return a search's budgets in words."""
-    limits = (("parameters", config.max_parameters), ("multiply-adds", config.max_multiply_adds))
+    limits = (
+        ("parameters", config.max_parameters),
+        ("multiply-adds", config.max_multiply_adds),
+        ("ms latency", config.max_latency),
+    )
     return ", ".join(f"at most {most:,} {name}" for name, most in limits if most is not None)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from bnao.config.settings import SearchConfig
 from bnao.protocols import Listener
 from bnao.space.genotype import Genotype
+from bnao.strategies.front import Front, rank_by_front, with_trainings
 from bnao.strategies.fusion import Fuse
 from bnao.strategies.result import Ranked, rank_by_fusion, rank_by_training
 
@@ -41,7 +42,8 @@ def final_ranking(
 
     Args:
         ranked: best first.
-        config: the first ``config.top`` are trained alone.
+        config: the first ``config.top`` are trained alone; of a search for a front, as many of its members, which
+            keep their order.
         journal: knows the trainings that were finished before.
         rerank: None: none is trained alone.
         fuse: None: nothing is joined.
@@ -54,20 +56,24 @@ def final_ranking(
     if fuse is not None:
         fusion = fuse([entry.genotype for entry in entries], np.array([entry.score for entry in entries]), listen)
         entries, about = rank_by_fusion(entries, fusion), fusion.to_json()
-    if rerank is not None:
-        entries = _reranked(entries, config.top, journal, rerank, listen)
+    if config.pareto is not None:
+        entries = rank_by_front(entries, config.pareto)
+        if rerank is not None:
+            some = Front.of(entries, config.pareto).spread(config.top)
+            entries = with_trainings(entries, _accuracies(some, journal, rerank, listen))
+    elif rerank is not None:
+        best = entries[: config.top]
+        entries = rank_by_training(entries, _accuracies(best, journal, rerank, listen), len(best))
     return entries, about
 
 
-def _reranked(
-    ranked: Sequence[Ranked], top: int, journal: Accuracies, rerank: Rerank, listen: Listener
-) -> list[Ranked]:
-    """Return the top by their own short training, then the others."""
-    best, accuracies = ranked[:top], journal.reranked()
+def _accuracies(best: Sequence[Ranked], journal: Accuracies, rerank: Rerank, listen: Listener) -> dict[str, float]:
+    """Return the accuracies of some genotypes' own short trainings, by their texts."""
+    accuracies = journal.reranked()
     for number, entry in enumerate(best, start=1):
         text = str(entry.genotype)
         if text not in accuracies:
             accuracies[text] = rerank(entry.genotype)
             journal.keep_reranked(accuracies)
         listen({"event": "rerank", "trained": number, "of": len(best), "accuracy": accuracies[text]})
-    return rank_by_training(ranked, accuracies, len(best))
+    return accuracies

@@ -12,6 +12,7 @@ from bnao.config.settings import ControllerConfig
 from bnao.protocols import Accept, Epoch
 from bnao.space.genotype import Cell, Edge, Genotype, Node
 from bnao.space.spaces import SearchSpace
+from bnao.strategies.costs import Cost, best_first
 from bnao.strategies.random_search import _TRIES
 from bnao.streams import stream
 
@@ -28,10 +29,20 @@ class EvolutionController:
         self._space, self._config, self._seed = space, config, seed
         self._known: list[Genotype] = []
         self._scores = np.empty(0)
+        self._weighed: Cost | None = None
+
+    def weigh(self, cost: Cost) -> None:
+        """From now on let tournaments be won by the crowded comparison of score and cost, as in NSGA-II."""
+        self._weighed = cost
 
     def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round_index: int) -> Iterator[Epoch]:
         """Remember the scores of the genotypes."""
         self._known, self._scores = list(genotypes), np.asarray(scores, dtype=np.float64)
+        if self._weighed is not None:
+            # only compared, so that the place in the order serves as well
+            order = best_first(self._scores, self._known, self._weighed)
+            self._scores = np.empty(len(order))
+            self._scores[order] = -np.arange(len(order), dtype=np.float64)
         return iter(())
 
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round_index: int) -> list[Genotype]:

@@ -13,7 +13,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from bnao.network.size import COSTS
+from bnao.network.costs import cost_of
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import CompleteSpace, SearchSpace
 from bnao.streams import stream
@@ -113,7 +113,9 @@ class _Cells:
     @property
     def weights(self) -> Floats:
         """Weights of the live operations, shape (n,)."""
-        held = np.array([COSTS[operation].weights(_CHANNELS) for operation in self.space.operations], dtype=np.float64)
+        held = np.array(
+            [cost_of(operation, False).weights(_CHANNELS) for operation in self.space.operations], dtype=np.float64
+        )
         weights: Floats = np.where(self.live, held[self.codes[..., 1]], 0).sum(1)
         return weights
 
@@ -176,7 +178,7 @@ class _Cells:
         return np.column_stack([lengths, reached, self.outputs.sum(1), np.log1p((ways * out).sum(1))])
 
     def _has_weights(self) -> Bools:
-        held = np.array([COSTS[operation].weights(_CHANNELS) > 0 for operation in self.space.operations])
+        held = np.array([cost_of(operation, False).weights(_CHANNELS) > 0 for operation in self.space.operations])
         chosen: Bools = held[self.codes[..., 1]]
         return chosen
 

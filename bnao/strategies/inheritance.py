@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from bnao.config.settings import SHARE_OVER, NetworkConfig, SearchConfig
 from bnao.errors import ConfigError, WeightsError
 from bnao.network.entanglement import centre, kernel_side, larger_kernel
+from bnao.network.keras_file import SUFFIX
+from bnao.network.keras_file import read_supernet as read_keras_supernet
 from bnao.network.parameters import Shapes, shared_place, stand_alone_shapes, supernet_shapes
 from bnao.network.sharing import split_network, split_weights
 from bnao.network.stack import rules, stack
-from bnao.network.state import State
+from bnao.network.state import State, read_weights
 from bnao.protocols import Scorer
 from bnao.run import read_config
 from bnao.space.genotype import Cell, Genotype, edge_slots
@@ -131,12 +133,12 @@ def _in_supernet(name: str, cells: Sequence[Cell], slots: str | None, share_over
 
 
 def first_weights(folder: str, network: NetworkConfig) -> State:
-    """Return the weights that a finished search left, for a search to begin with.
+    """Return the weights that a finished search left, or those of a saved ``Supernet``, for a search to begin with.
 
     Where the new search's edges share less (``share_over``), each begins with a copy of what it shared.
 
     Args:
-        folder: the finished search's.
+        folder: the finished search's, or a .keras file.
         network: the new search's network.
 
     Raises:
@@ -144,16 +146,12 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
         WeightsError: its weights are damaged.
         ConfigError: its supernet is another: a setting differs.
     """
-    searched = _left_network(Path(folder), read_config(Path(folder), SearchConfig))
-    for name in ("space", "nodes", "channels", "cells", "network", "slots", "partial_channels", "entangle"):
-        theirs, ours = getattr(searched, name), getattr(network, name)
-        if name == "nodes":
-            theirs, ours = (space_named(each.space, each.nodes).nodes for each in (searched, network))
-        if theirs != ours:
-            raise ConfigError(
-                f"from_supernet is {folder}, a search with {name} = {theirs}, and here {name} = {ours}; they must agree"
-            )
-    state = read_supernet(Path(folder))
+    searched = _left_network(folder)
+    for name, theirs, ours in _differences(searched, network):
+        raise ConfigError(
+            f"from_supernet is {folder}, a search with {name} = {theirs}, and here {name} = {ours}; they must agree"
+        )
+    state = _left_state(folder)
     if searched.share_over == network.share_over:
         return state
     if SHARE_OVER.index(searched.share_over) < SHARE_OVER.index(network.share_over):
@@ -162,6 +160,39 @@ def first_weights(folder: str, network: NetworkConfig) -> State:
             f"{network.share_over}; weights can be split, not joined: take {searched.share_over} or what shares less"
         )
     return split_weights(state, supernet_shapes(network), searched.share_over)
+
+
+def _differences(theirs: NetworkConfig, ours: NetworkConfig) -> Iterator[tuple[str, object, object]]:
+    """Yield the settings in which two supernets differ, so that one's weights are not the other's: name and values."""
+    for name in ("space", "nodes", "channels", "cells", "network", "slots", "partial_channels", "entangle"):
+        values = getattr(theirs, name), getattr(ours, name)
+        if name == "nodes":
+            values = space_named(theirs.space, theirs.nodes).nodes, space_named(ours.space, ours.nodes).nodes
+        if values[0] != values[1]:
+            yield name, *values
+
+
+def read_shared_weights(path: Path, network: NetworkConfig) -> State:
+    """Read a supernet's weights from a file: a .keras file of a ``Supernet``, or a .safetensors file of a state.
+
+    Args:
+        path: the file.
+        network: of the supernet that is to take them; its images and classes need not be known.
+
+    Raises:
+        BackendError: a .keras file, and the package h5py is absent.
+        ConfigError: a .keras file of another supernet; a setting differs.
+        WeightsError: no such file, or not a whole one.
+    """
+    if path.suffix != SUFFIX:
+        return read_weights(path)[0]
+    saved, state = read_keras_supernet(path)
+    differences = [*_differences(saved, network)]
+    if saved.share_over != network.share_over:
+        differences.append(("share_over", saved.share_over, network.share_over))
+    for name, theirs, ours in differences:
+        raise ConfigError(f"{path} is a supernet with {name} = {theirs}, and here {name} = {ours}; they must agree")
+    return state
 
 
 def load_first_weights(folder: str, supernet: Scorer) -> None:
@@ -182,9 +213,17 @@ def load_first_weights(folder: str, supernet: Scorer) -> None:
         raise WeightsError(f"from_supernet is {folder}, whose supernet has other images or classes: {error}") from None
 
 
-def _left_network(folder: Path, config: SearchConfig) -> NetworkConfig:
-    """Return the network of the supernet that a finished search left: all splits have been made."""
-    return split_network(supernet_network(folder, config), config.training.split_at)
+def _left_network(source: str) -> NetworkConfig:
+    """Return the network of a saved supernet, or of the one that a finished search left: all splits have been made."""
+    if Path(source).suffix == SUFFIX:
+        return read_keras_supernet(Path(source))[0]
+    config = read_config(Path(source), SearchConfig)
+    return split_network(supernet_network(Path(source), config), config.training.split_at)
+
+
+def _left_state(source: str) -> State:
+    """Return the weights of a saved supernet, or those that a finished search left."""
+    return read_keras_supernet(Path(source))[1] if Path(source).suffix == SUFFIX else read_supernet(Path(source))
 
 
 @frozen(eq=False)
@@ -216,19 +255,18 @@ class SupernetWeights:
             WeightsError: its weights are damaged.
             ConfigError: it is a run in another space.
         """
-        searched = read_config(Path(folder), SearchConfig)
-        if searched.network.space != network.space:
+        left = _left_network(folder)
+        if left.space != network.space:
             raise ConfigError(
-                f"from_supernet is {folder}, a search in space {searched.network.space!r}; the networks to train are "
+                f"from_supernet is {folder}, a search in space {left.space!r}; the networks to train are "
                 f"of space {network.space!r}"
             )
-        if searched.network.partial_channels > 1:
+        if left.partial_channels > 1:
             raise ConfigError(
-                f"from_supernet is {folder}, a search with partial_channels = {searched.network.partial_channels}; its "
+                f"from_supernet is {folder}, a search with partial_channels = {left.partial_channels}; its "
                 "operations have fewer channels than those of the networks to train"
             )
-        state = read_supernet(Path(folder))
-        left = _left_network(Path(folder), searched)
+        state = _left_state(folder)
         return cls(folder, left.space, state, left.slots, left.share_over, left.entangle)
 
     def inherited(self, genotype: Genotype, network: NetworkConfig) -> Inheritance:

@@ -12,6 +12,7 @@ from bnao.protocols import Accept, Epoch
 from bnao.space.edits import neighbours
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
+from bnao.strategies.costs import Cost, best_first
 from bnao.streams import stream
 
 
@@ -34,10 +35,15 @@ class LocalSearchController:
     def __init__(self, space: SearchSpace, config: ControllerConfig, seed: int) -> None:
         self._space, self._seed = space, seed
         self._best_first: list[Genotype] = []
+        self._weighed: Cost | None = None
+
+    def weigh(self, cost: Cost) -> None:
+        """From now on begin with the front of score and cost."""
+        self._weighed = cost
 
     def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round_index: int) -> Iterator[Epoch]:
         """Remember the order of the scored genotypes."""
-        order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
+        order = best_first(np.asarray(scores, dtype=np.float64), genotypes, self._weighed)
         self._best_first = [genotypes[index] for index in order]
         return iter(())
 

@@ -23,6 +23,7 @@ from bnao.protocols import Accept, Epoch, HeldOut
 from bnao.space.edits import neighbours
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
+from bnao.strategies.costs import Cost, best_first
 from bnao.strategies.features import features_length, standardised
 from bnao.strategies.targets import can_learn, check_finite, rank_targets, scaled
 from bnao.streams import stream
@@ -237,6 +238,11 @@ class Nao(ABC):
         self._learned_from = 0
         self._unseen: tuple[list[Genotype], NDArray[np.float64]] = [], np.empty(0)
         self._unseen_targets: NDArray[np.float64] = np.empty(0)
+        self._weighed: Cost | None = None
+
+    def weigh(self, cost: Cost) -> None:
+        """From now on, with ``config.selection`` predicted or neighbours, take the front of prediction and cost."""
+        self._weighed = cost
 
     @property
     def parameters(self) -> int:
@@ -330,7 +336,7 @@ class Nao(ABC):
         if self._config.selection == "neighbours":
             candidates |= dict.fromkeys(other for seed in seeds for other in neighbours(seed, self._space))
         distinct = list(candidates)
-        order = np.argsort(-self.predict(distinct), kind="stable")
+        order = best_first(self.predict(distinct), distinct, self._weighed)
         return accepted([[distinct[place] for place in order]], n, accept)
 
     def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:

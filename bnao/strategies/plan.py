@@ -17,6 +17,19 @@ def score_weight(images: int, batch_size: int) -> float:
     return images / batch_size / 3
 
 
+def scored_in_round(config: SearchConfig, number: int) -> int:
+    """Return how many genotypes a round scores at most; rounds are counted from 1.
+
+    >>> [scored_in_round(SearchConfig(rescore=each), 3) for each in ("all", "new", "trained")]
+    [1600, 300, 300]
+    >>> scored_in_round(SearchConfig(sample_from="survivors", rescore="trained"), 3)
+    1000
+    """
+    new, everything = config.pool if number == 1 else config.new, config.pool + (number - 1) * config.new
+    trained = {"new": new, "all": everything, "survivors": max(config.pool, new)}[config.sample_from]
+    return {"all": everything, "new": new, "trained": trained}[config.rescore]
+
+
 def search_plan(config: SearchConfig, supernet: Scorer, steps: int, *, fuses: bool, reranks: bool) -> Event:
     """Return the event that says what a search will do, if it finds as many genotypes as its settings ask for.
 
@@ -41,7 +54,6 @@ def search_plan(config: SearchConfig, supernet: Scorer, steps: int, *, fuses: bo
     phases: list[dict[str, Any]] = []
     for number in range(1, config.rounds + 1):
         new = config.pool if number == 1 else config.new
-        scored = config.pool + (number - 1) * config.new if config.rescore == "all" else new
         where = {"round": number}
         phases.append(phase("pool", where=where))
         if steps:
@@ -50,7 +62,7 @@ def search_plan(config: SearchConfig, supernet: Scorer, steps: int, *, fuses: bo
             loops = {"genotype": (0, new), "epoch": (1, config.alone_epochs)}
             phases.append(phase("alone", loops=loops, where=where))
         else:
-            loops = {"scored": (1, scored)}
+            loops = {"scored": (1, scored_in_round(config, number))}
             phases.append(phase("score", loops=loops, weight=weight, at_once=SCORED_AT_ONCE, where=where))
         if number < config.rounds and config.controller.controller in OF_A_BACKEND:
             phases.append(phase("controller", loops={"epoch": (1, config.controller.epochs)}, where=where))

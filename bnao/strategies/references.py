@@ -16,6 +16,7 @@ from attrs import frozen
 
 from bnao.config.evaluation import EvaluateConfig
 from bnao.errors import GenotypeError, RunError
+from bnao.network.mobile import MOBILE, MobileNetwork, Trainable, read_trainable
 from bnao.provenance import EVALUATION, STUDY
 from bnao.run import read_config, read_json, understanding
 from bnao.space.genotype import Genotype
@@ -55,7 +56,8 @@ class Reference:
             GenotypeError: it has no such genotype, or several.
         """
         genotypes, space = genotypes_in(self.folder)
-        return Reading(_chosen(self, genotypes), space, told=True)
+        chosen = _chosen(self, genotypes)
+        return Reading(chosen, _spaces_in(self.folder).get(chosen, space), told=True)
 
 
 def reference(text: str) -> Reference | None:
@@ -105,7 +107,7 @@ def read_genotype(text: str, space: SearchSpace | None = None) -> Reading:
     return reading
 
 
-def genotypes_in(folder: Path) -> tuple[list[Genotype], SearchSpace]:
+def genotypes_in(folder: Path) -> tuple[Sequence[Trainable], SearchSpace]:
     """Return the genotypes of a search by rank, or of an evaluation or a study as they stand, and their space.
 
     Raises:
@@ -121,8 +123,10 @@ def genotypes_in(folder: Path) -> tuple[list[Genotype], SearchSpace]:
         network = read_config(folder, EvaluateConfig).network
         content = read_json(folder / EVALUATION)
         with understanding(folder / EVALUATION):
-            genotypes = [parse_in(network.space, entry["genotype"]) for entry in content["evaluations"]]
-        return genotypes, space_named(network.space, network.nodes)
+            trained = [
+                read_trainable(entry.get("space", network.space), entry["genotype"]) for entry in content["evaluations"]
+            ]
+        return trained, space_named(network.space, network.nodes)
     if (folder / STUDY).is_file():
         content = read_json(folder / STUDY)
         with understanding(folder / STUDY):
@@ -136,11 +140,23 @@ def genotypes_in(folder: Path) -> tuple[list[Genotype], SearchSpace]:
     )
 
 
-def _chosen(wanted: Reference, genotypes: Sequence[Genotype]) -> Genotype:
+def _spaces_in(folder: Path) -> dict[Genotype, SearchSpace]:
+    """Return the spaces of the genotypes of an evaluation that is of several; nothing of another folder."""
+    if (folder / SEARCH).is_file() or not (folder / EVALUATION).is_file():
+        return {}
+    content = read_json(folder / EVALUATION)
+    with understanding(folder / EVALUATION):
+        entries = [entry for entry in content["evaluations"] if entry.get("space", MOBILE) != MOBILE]
+        told = [(entry["space"], entry["genotype"]) for entry in entries]
+        genotypes = [(name, parse_in(name, text)) for name, text in told]
+    return {genotype: space_named(name, len(genotype.normal.nodes)) for name, genotype in genotypes}
+
+
+def _chosen(wanted: Reference, genotypes: Sequence[Trainable]) -> Genotype:
     """Return the one of these that a reference's place means.
 
     Raises:
-        GenotypeError: none, or several; these are named.
+        GenotypeError: none, or several; these are named. Or it is not made of cells.
     """
     place = wanted.place
     by_number = {f"{place} by rank": genotypes[int(place) - 1]} if _is_number(place, len(genotypes)) else {}
@@ -148,7 +164,10 @@ def _chosen(wanted: Reference, genotypes: Sequence[Genotype]) -> Genotype:
     found = {**by_number, **by_id}
     different = set(found.values())
     if len(different) == 1:
-        return different.pop()
+        (one,) = different
+        if isinstance(one, MobileNetwork):
+            raise GenotypeError(f"{wanted} is {one}, which is not made of cells; name it by itself: bnao show {one}")
+        return one
     if different:
         named = [f"{name} (id {genotype.id})" for name, genotype in by_number.items()]
         named += by_id

@@ -13,10 +13,12 @@ from attrs import evolve, field, frozen
 
 from bnao.frames import frame
 from bnao.metrics import defined, kendall_tau, pairwise_accuracy
+from bnao.network.latency import LatencyModel
 from bnao.protocols import HeldOut
 from bnao.run import made_of, number, read_json, round_off, understanding
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in
+from bnao.strategies.front import Front
 from bnao.strategies.fusion import Fusion
 from bnao.strategies.journal import RESULT
 
@@ -42,6 +44,7 @@ class Ranked:
         reranked: accuracy after a short training of its own, where asked for.
         fused: what it is ranked by where scores are joined (``bnao.strategies.fusion``); None where they are not.
         parts: the scores that were joined, by name; None where one is not defined.
+        latency: of that network in milliseconds, by the search's latency model; None without one.
     """
 
     genotype: Genotype
@@ -56,11 +59,13 @@ class Ranked:
     reranked: float | None = None
     fused: float | None = None
     parts: Mapping[str, float | None] = field(factory=dict, hash=False)
+    latency: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, the genotype in its text form and by its id; of joined scores nothing where none were."""
+        """Return plain data, the genotype in its text form and by its id; without what a search does not know."""
         about = {"genotype": str(self.genotype), "id": self.genotype.id}
-        left_out = ("genotype",) if self.fused is not None else ("genotype", "fused", "parts")
+        left_out = ["genotype", *(["fused", "parts"] if self.fused is None else [])]
+        left_out += ["latency"] if self.latency is None else []
         values = attrs.asdict(self, recurse=False) | {"parts": dict(self.parts)}
         return about | {name: value for name, value in values.items() if name not in left_out}
 
@@ -129,7 +134,8 @@ class SearchResult:
 
     A controller that predicts nothing and holds nothing out (random, evolution) leaves no ``learning``, and a ranking
     by the score alone no ``fusion``: the weights of the parts, and how many landmarks they are from. A strategy that
-    decides at each update leaves its name, its number of updates, and what was seen after each epoch.
+    decides at each update leaves its name, its number of updates, and what was seen after each epoch. A search for a
+    front of score and cost (``SearchConfig.pareto``) ranks its members first, and leaves the ``front``.
     """
 
     space: str
@@ -138,6 +144,7 @@ class SearchResult:
     learning: tuple[Learning, ...] = ()
     fusion: Mapping[str, Any] | None = field(default=None, hash=False)
     strategy: Mapping[str, Any] | None = field(default=None, hash=False)
+    front: Front | None = None
 
     @property
     def best(self) -> Genotype:
@@ -169,6 +176,7 @@ class SearchResult:
             **learning,
             **({} if self.fusion is None else {"fusion": dict(self.fusion)}),
             **({} if self.strategy is None else {"strategy": dict(self.strategy)}),
+            **({} if self.front is None else {"front": self.front.to_json()}),
             "ranked": [entry.to_json() for entry in self.ranked],
         }
 
@@ -187,7 +195,7 @@ class SearchResult:
         return frame(rows)
 
     def plot(self) -> Figure:
-        """Plot scores against sizes, and updates against Eq. 4, as a figure of matplotlib.
+        """Plot scores against sizes, updates against Eq. 4, and the front if there is one, as a figure of matplotlib.
 
         Raises:
             BnaoError: matplotlib is not installed.
@@ -213,6 +221,7 @@ class SearchResult:
                 "learning": learning,
                 "fusion": content.get("fusion"),
                 "strategy": content.get("strategy"),
+                "front": Front.from_json(content["front"], ranked) if "front" in content else None,
             },
         )
 
@@ -256,6 +265,14 @@ def rank_by_training(ranked: Sequence[Ranked], accuracies: Mapping[str, float], 
     """
     best = [evolve(entry, reranked=accuracies[str(entry.genotype)]) for entry in ranked[:top]]
     return [*sorted(best, key=lambda entry: -accuracies[str(entry.genotype)]), *ranked[top:]]
+
+
+def with_latencies(entries: Sequence[Ranked], model: LatencyModel | None) -> list[Ranked]:
+    """Return the genotypes with their latencies by a model; as they are where there is none."""
+    if model is None:
+        return list(entries)
+    latencies = model.predict([entry.genotype for entry in entries]).tolist()
+    return [evolve(entry, latency=latency) for entry, latency in zip(entries, latencies, strict=True)]
 
 
 def error_of_share(share: float, images: int | None) -> float | None:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bnao.config.settings import SearchConfig
 from bnao.errors import ConfigError, GenotypeError
-from bnao.network.size import SIZES, count_multiply_adds, count_parameters
+from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.protocols import (
     Choosing,
     Controller,
@@ -33,20 +33,23 @@ from bnao.protocols import (
     check_provides,
 )
 from bnao.provenance import About, keep_about, origin
+from bnao.ranks import Ranks
 from bnao.run import Run, round_off
 from bnao.sampler import ProportionalSampler, sampler_of_round
 from bnao.space.canonical import distinct_key, distinct_ones
 from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
-from bnao.strategies.candidates import Pool, budgets_text, nearest, within_budgets
+from bnao.strategies.candidates import Pool, budgets_text, nearest, shared_pool, within_budgets
+from bnao.strategies.costs import Weighing, best_first, cost, keep_latency, search_latency
 from bnao.strategies.ending import Rerank, final_ranking
+from bnao.strategies.front import Front
 from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import load_first_weights
 from bnao.strategies.journal import Journal
 from bnao.strategies.plan import SCORED_AT_ONCE, search_plan
 from bnao.strategies.references import read_genotype
-from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share
+from bnao.strategies.result import Learning, Ranked, SearchResult, error_of_share, with_latencies
 from bnao.strategies.telling import Telling
 from bnao.streams import stream
 from bnao.training import loop
@@ -67,6 +70,7 @@ def search(
     size: SizeFunction | None = None,
     rerank: Rerank | None = None,
     fuse: Fuse | None = None,
+    ranks: Ranks | None = None,
     listen: Listener = lambda event: None,
 ) -> SearchResult:
     """Balanced one-shot NAO from the first random pool to the ranking.
@@ -75,20 +79,16 @@ def search(
 
     Args:
         config: all settings.
-        supernet: trains the weights that all genotypes share, and scores by them; that of a backend, a
-            ``TableSupernet`` or ``StandAloneScores``, or anything with the attributes ``network``, ``epoch_steps``,
-            ``scored_images`` and ``candidates`` and the methods ``train``, ``score``, ``sizes``, ``state`` and
-            ``load_state``; see ``bnao.protocols.Scorer``.
-        controller: proposes the genotypes of each later round: methods ``fit`` and ``propose``; see
-            ``bnao.protocols.Controller``.
+        supernet: trains the weights that all genotypes share, and scores by them: a backend's, a ``TableSupernet``,
+            ``StandAloneScores`` or any ``bnao.protocols.Scorer``.
+        controller: proposes the genotypes of each later round; any ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
-        about: what the folder's run.json says of data, machine and versions, of ``bnao.provenance.origin``; None: the
-            versions of what needs no backend, and no data. ``bnao.searches.PreparedSearch`` knows it.
+        about: for the folder's run.json, of ``bnao.provenance.origin``; None: versions of what needs no backend, no data.
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
-            the end, such as ``bnao.evaluation.trainings.short_training``; None: they stay in the order of their scores.
-        fuse: joins the scores with what else is known, by which all are ranked at the end, such as
-            ``bnao.Fuser``; None: they are ranked by their scores.
+            the end, such as ``bnao.evaluation.short.short_training``; None: they stay in the order of their scores.
+        fuse: joins the scores with what else is known, to rank all at the end, such as ``bnao.Fuser``; None: no.
+        ranks: the processes that make this search together, of which the first alone proposes; None: this one.
         listen: is called with every event; ``bnao.events.EVENTS`` lists them.
 
     Returns:
@@ -119,9 +119,10 @@ def search(
     """
     if config.rank_by == "fused" and fuse is None:
         raise ConfigError("rank_by is fused, and nothing is given that joins scores; give fuse=bnao.Fuser(...)")
-    begun = _Search(config, supernet, controller, run, size, listen)
+    begun = _Search(config, supernet, controller, run, size, listen, ranks)
     if run is not None:
         keep_about(run, about or origin(None, config.machine))
+        keep_latency(begun.latency, run)
     return begun.result(rerank, fuse)
 
 
@@ -149,6 +150,7 @@ class _Search(Telling):
         run: Run | None,
         size: SizeFunction | None,
         listen: Listener,
+        ranks: Ranks | None = None,
     ) -> None:
         check_provides(supernet, Scorer, "supernet")
         check_provides(controller, Controller, "controller")
@@ -158,7 +160,7 @@ class _Search(Telling):
                 "shared; take a bnao.evaluation.candidates.StandAloneScores"
             )
         self.config, self.supernet, self.controller = config, supernet, controller
-        self.size, self.listen = size, listen
+        self.size, self.listen, self.ranks = size, listen, ranks
         self.network = supernet.network
         # that a score is a share of
         self.images = supernet.scored_images if config.score == "accuracy" else None
@@ -177,6 +179,11 @@ class _Search(Telling):
         self.scores: dict[Genotype, float] = {}
         self.updates: Counter[Genotype] = Counter()
         self.expected: defaultdict[Genotype, float] = defaultdict(float)
+        self.latency = search_latency(config, None if run is None else run.folder)
+        # what a front weighs against the score
+        self.weighed = None if config.pareto is None else self.cost
+        if self.weighed is not None and isinstance(controller, Weighing):
+            controller.weigh(self.weighed)
         # what the controller says of each round's pool
         self.predicted: dict[int, tuple[Mapping[Genotype, float], HeldOut | None]] = {}
         self.learning: list[Learning] = []
@@ -198,12 +205,13 @@ class _Search(Telling):
                 break
             self.born |= dict.fromkeys(fresh, round_index)
             self.keys |= {distinct_key(genotype, config.distinct) for genotype in fresh}
-            everything = list(self.born)
-            self.train(round_index, everything if config.sample_from == "all" else fresh)
+            trained = self.trained(fresh)
+            self.train(round_index, trained)
             # new weights make last round's scores stale, so by default the whole pool is scored again
-            self.score(round_index, everything if config.rescore == "all" else fresh)
+            self.score(round_index, {"all": list(self.born), "new": fresh, "trained": trained}[config.rescore])
         ranked, about = final_ranking(self.ranked(), config, self.journal, rerank, fuse, self.tell_event)
-        result = SearchResult(self.space.name, config.seed, tuple(ranked), tuple(self.learning), about)
+        front = None if config.pareto is None else Front.of(ranked, config.pareto)
+        result = SearchResult(self.space.name, config.seed, tuple(ranked), tuple(self.learning), about, front=front)
         return self.finish(result, self.supernet.state())
 
     def alone(self, round_index: int, genotype: Genotype, values: Mapping[str, Any]) -> None:
@@ -223,13 +231,23 @@ class _Search(Telling):
         load_first_weights(source, self.supernet)
         return True
 
+    def trained(self, fresh: list[Genotype]) -> list[Genotype]:
+        """Return the genotypes that a round trains: its new ones, or with older ones among them."""
+        if self.config.sample_from == "new":
+            return fresh
+        if self.config.sample_from == "all":
+            return list(self.born)
+        best = sorted(self.scores, key=self.scores.__getitem__, reverse=True)
+        return [*best[: max(0, self.config.pool - len(fresh))], *fresh]
+
     def train(self, round_index: int, genotypes: list[Genotype]) -> None:
         """Train the supernet for a round: who is trained at each step is drawn in proportion to size."""
         sampler = self.sampler(round_index, genotypes)
-        drawn = sampler.draw(self.steps)
+        draws = self.steps * self.config.ranks.paths_a_step
+        drawn = sampler.draw(draws)
         counts = np.bincount(drawn, minlength=len(genotypes)).tolist()
         self.updates.update(dict(zip(genotypes, counts, strict=True)))
-        for genotype, expected in zip(genotypes, sampler.expected(self.steps).tolist(), strict=True):
+        for genotype, expected in zip(genotypes, sampler.expected(draws).tolist(), strict=True):
             self.expected[genotype] += expected
         start = self.journal.steps_made(round_index)
         if start == self.steps or self.journal.scores(round_index) is not None:
@@ -259,11 +277,14 @@ class _Search(Telling):
         config = self.config
         return sampler_of_round(
             config.sampler, genotypes, self.sizes(genotypes),
-            seed=config.seed, alpha=config.alpha, round_index=round_index, steps=self.steps,
+            seed=config.seed, alpha=config.alpha, round_index=round_index,
+            steps=self.steps * config.ranks.paths_a_step,
         )  # fmt: skip
 
     def score(self, round_index: int, genotypes: list[Genotype]) -> None:
         """Score with the shared weights, every genotype on the same dev images."""
+        if self.config.rescore == "trained":
+            self.scores = {}
         known = self.journal.scores(round_index, genotypes)
         if known is not None:
             self.scores |= known
@@ -320,7 +341,8 @@ class _Search(Telling):
         if known is not None:
             self.remember(round_index, *self.journal.learned(round_index))
             return known
-        pool = self.proposed(round_index) if round_index else self.first_pool()
+        make = partial(self.proposed, round_index) if round_index else self.first_pool
+        pool = shared_pool(self.ranks, self.space, make)
         if pool.genotypes:
             self.remember(round_index, pool.predicted, pool.held_out)
             sizes = self.sizes(pool.genotypes).tolist()
@@ -345,7 +367,7 @@ class _Search(Telling):
         lines = read_lines(path, self.space, read_genotype)
         places = {genotype: where for where, genotype in reversed(lines)}
         given = list(dict.fromkeys(genotype for _, genotype in lines))
-        barred = list(itertools.compress(given, ~within_budgets(given, self.config, self.network)))
+        barred = list(itertools.compress(given, ~self.within(given)))
         if barred:
             raise ConfigError(
                 f"{places[barred[0]]}: the genotype does not keep the budget ({budgets_text(self.config)})"
@@ -373,7 +395,7 @@ class _Search(Telling):
         held_out = self.controller.held_out() if isinstance(self.controller, Measured) else None
         if held_out is not None:
             self.tell("measured", round=round_index, **attrs.asdict(held_out))
-        seeds = [known[index] for index in np.argsort(-scores, kind="stable")[: config.n_seeds]]
+        seeds = [known[index] for index in best_first(scores, known, self.weighed)[: config.n_seeds]]
         candidates = self.supernet.candidates
         # a table of the whole space has whatever is proposed
         if candidates is None or len(candidates) == self.space.genotypes:
@@ -403,7 +425,7 @@ class _Search(Telling):
             genotype not in self.born
             and distinct_key(genotype, self.config.distinct) not in self.keys
             and bool(self.space.passes_on([genotype])[0])
-            and bool(within_budgets([genotype], self.config, self.network)[0])
+            and bool(self.within([genotype])[0])
         )
 
     def random(self, n: int, round_index: int, barred: Sequence[Genotype] = ()) -> list[Genotype]:
@@ -427,7 +449,7 @@ class _Search(Telling):
                     n, rng, exclude=[*self.born, *barred, *chosen], distinct=self.config.distinct
                 )
                 looked_at += n
-                chosen += itertools.compress(some, within_budgets(some, self.config, self.network))
+                chosen += itertools.compress(some, self.within(some))
                 if looked_at > _TRIES * n and len(chosen) < n:
                     raise ConfigError(
                         f"only {len(chosen)} of {looked_at:,} random genotypes keep the budget "
@@ -445,25 +467,34 @@ class _Search(Telling):
         distinct = self.config.distinct
         known = self.keys | {distinct_key(genotype, distinct) for genotype in barred}
         left = [genotype for genotype in candidates if distinct_key(genotype, distinct) not in known]
-        return list(itertools.compress(left, within_budgets(left, self.config, self.network)))
-
-    # --- sizes and the ranking
+        return list(itertools.compress(left, self.within(left)))
 
     def sizes(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """Return the sizes that the chances are made of: the caller's function, the table's column, or exact counts."""
         if self.size is not None:
             return np.asarray(self.size(genotypes), dtype=np.float64)
         known = self.supernet.sizes(genotypes)
-        return known if known is not None else SIZES[self.config.size](genotypes, self.network).astype(np.float64)
+        return known if known is not None else cost(self.config.size, genotypes, self.network, self.latency)
+
+    def cost(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
+        """Return what a search for a front weighs against the score."""
+        name = self.config.pareto
+        assert name is not None
+        return self.sizes(genotypes) if name == "size" else cost(name, genotypes, self.network, self.latency)
+
+    def within(self, genotypes: Sequence[Genotype]) -> NDArray[np.bool_]:
+        """Return which genotypes keep the budgets."""
+        return within_budgets(genotypes, self.config, self.network, self.latency)
 
     def ranked(self) -> list[Ranked]:
         """Every scored genotype, best first."""
         order = sorted(self.scores, key=lambda genotype: -self.scores[genotype])
         counts = (self.sizes(order), count_parameters(order, self.network), count_multiply_adds(order, self.network))
-        return [
+        entries = [
             Ranked(
                 genotype, self.scores[genotype], error_of_share(self.scores[genotype], self.images), size, weights,
                 products, self.born[genotype] + 1, self.updates[genotype], round_off(self.expected[genotype]),
             )
             for genotype, size, weights, products in zip(order, *(each.tolist() for each in counts), strict=True)
         ]  # fmt: skip
+        return with_latencies(entries, self.latency)

@@ -17,6 +17,7 @@ from bnao.errors import BackendError
 from bnao.protocols import Accept, Controller, Epoch, HeldOut
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
+from bnao.strategies.costs import Cost
 from bnao.strategies.nao import Nao, TrainingData
 from bnao.streams import stream
 
@@ -65,6 +66,10 @@ class SemiNasController:
     def propose(self, seeds: Sequence[Genotype], n: int, accept: Accept, *, round_index: int) -> list[Genotype]:
         """As ``Nao.propose``."""
         return self._nao.propose(seeds, n, accept, round_index=round_index)
+
+    def weigh(self, cost: Cost) -> None:
+        """As ``Nao.weigh``."""
+        self._nao.weigh(cost)
 
     def predict(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
         """As ``Nao.predict``."""

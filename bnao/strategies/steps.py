@@ -16,19 +16,21 @@ from numpy.typing import NDArray
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError, ProtocolError
-from bnao.network.size import SIZES, count_multiply_adds, count_parameters
+from bnao.network.latency import LatencyModel
+from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.protocols import Listener, Outcome, Step, check_provides
 from bnao.provenance import About, keep_about, origin
 from bnao.run import Run, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.candidates import budgets_text, within_budgets
+from bnao.strategies.costs import cost, keep_latency, search_latency
 from bnao.strategies.curvature import CurvatureWatch
 from bnao.strategies.ending import Rerank, final_ranking
 from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import load_first_weights
 from bnao.strategies.plan import SCORED_AT_ONCE, steps_plan
-from bnao.strategies.result import Ranked, SearchResult, error_of_share
+from bnao.strategies.result import Ranked, SearchResult, error_of_share, with_latencies
 from bnao.strategies.step_journal import Checkpoint, StepJournal
 from bnao.strategies.step_level import Request, SearchContext, Staged, Strategy
 from bnao.strategies.supply import Supply
@@ -128,8 +130,10 @@ class StepSearch(Telling):
         dataset: Dataset,
         *,
         halves: bool | None = None,
+        latency: LatencyModel | None = None,
     ) -> None:
         self.config, self.make_supernet = config, make_supernet
+        self.latency = search_latency(config) if latency is None else latency
         halves = bool(getattr(make_strategy, "halves", False)) if halves is None else halves
         self.network = dataset.network(config.network)
         self.space = space_named(self.network.space, self.network.nodes)
@@ -156,7 +160,7 @@ class StepSearch(Telling):
 
     def accept(self, genotypes: Sequence[Genotype]) -> NDArray[np.bool_]:
         """Return which genotypes the search may choose: within the budgets, and passing something on."""
-        return self.space.passes_on(genotypes) & within_budgets(genotypes, self.config, self.network)
+        return self.space.passes_on(genotypes) & within_budgets(genotypes, self.config, self.network, self.latency)
 
     def network_at(self, step: int) -> NetworkConfig:
         """Return the network of the supernet that a step trains."""
@@ -200,6 +204,7 @@ class StepSearch(Telling):
         self.journal, self.listen = StepJournal(run, self.space), listen
         if run is not None:
             keep_about(run, about or origin(None, self.config.machine))
+            keep_latency(self.latency, run)
         self.scores = self.journal.scores()
         images = self.supernet.scored_images or 0
         plan = steps_plan(self.config, self.steps, images, reranks=rerank is not None)
@@ -310,17 +315,17 @@ class StepSearch(Telling):
                 f"({budgets_text(self.config) or 'and passes anything on'}); allow more"
             )
         images = self.supernet.scored_images if self.config.score == "accuracy" else None
-        size = SIZES[self.config.size]
         counts = (
-            size(chosen, self.network),
+            cost(self.config.size, chosen, self.network, self.latency),
             *(count(chosen, self.network) for count in (count_parameters, count_multiply_adds)),
         )
-        return [
-            Ranked(genotype, score, error_of_share(score, images), float(alive), parameters, products, 1, 0, 0.0)
-            for genotype, score, alive, parameters, products in zip(
+        entries = [
+            Ranked(genotype, score, error_of_share(score, images), size, parameters, products, 1, 0, 0.0)
+            for genotype, score, size, parameters, products in zip(
                 chosen, self.score(chosen).tolist(), *(each.tolist() for each in counts), strict=True
             )
         ]
+        return with_latencies(entries, self.latency)
 
 
 def _named(request: Request) -> object:

@@ -18,6 +18,7 @@ from bnao.protocols import Accept, Epoch, HeldOut
 from bnao.space.edits import neighbours
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
+from bnao.strategies.costs import Cost, best_first
 from bnao.strategies.features import structure
 from bnao.strategies.random_search import RandomController
 from bnao.strategies.targets import can_learn, check_finite, normal_targets
@@ -73,6 +74,11 @@ class Surrogate(ABC):
         self._space, self._config, self._seed = space, config, seed
         self._scale: Scale | None = None
         self._held_out: HeldOut | None = None
+        self._weighed: Cost | None = None
+
+    def weigh(self, cost: Cost) -> None:
+        """From now on propose the front of what is promised and of cost, the least crowded first."""
+        self._weighed = cost
 
     def fit(self, genotypes: Sequence[Genotype], scores: NDArray[np.float64], *, round_index: int) -> Iterator[Epoch]:
         """Learn from all scored genotypes at once; there are no epochs.
@@ -153,7 +159,7 @@ class Surrogate(ABC):
             ]
         )
         chosen: list[Genotype] = []
-        for index in np.argsort(-promise, kind="stable").tolist():
+        for index in best_first(promise, candidates, self._weighed).tolist():
             if len(chosen) == n:
                 break
             if accept(candidates[index]):

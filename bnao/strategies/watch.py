@@ -14,7 +14,7 @@ from attrs import frozen
 
 from bnao.config.strategies.watch import WatchConfig
 from bnao.errors import ConfigError
-from bnao.network.size import COSTS, FREE
+from bnao.network.costs import is_free
 from bnao.run import round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
@@ -35,7 +35,7 @@ def parameter_free_edges(genotype: Genotype) -> int:
     >>> parameter_free_edges(published_cell("NAONet-V2").genotype)
     7
     """
-    return sum(COSTS[edge.operation] is FREE for cell in genotype.cells for node in cell.nodes for edge in node.edges)
+    return sum(is_free(edge.operation) for cell in genotype.cells for node in cell.nodes for edge in node.edges)
 
 
 def skip_connections(genotype: Genotype) -> int:

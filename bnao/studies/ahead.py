@@ -1,10 +1,8 @@
-"""Trainings of a ranking study, stand-alone and of supernets, done ahead by several processes."""
+"""Trainings of a ranking study, stand-alone and of supernets, done ahead by several workers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +11,22 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao import backends
-from bnao.config.arms import PlannedSupernet
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
+from bnao.engines import Workers
 from bnao.events import Event, Listener
+from bnao.jobs import Unit
 from bnao.network.size import SIZES
-from bnao.processes import Unit, work_ahead
-from bnao.protocols import Backend
 from bnao.run import Folder
 from bnao.space.genotype import Genotype
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
-from bnao.studies.supernets import file_name, is_scored, trained_supernet
-from bnao.studies.truth import short_jobs, truth_jobs
+from bnao.studies.plan import study_plan
+from bnao.studies.supernets import supernet_trainings
+from bnao.studies.units import study_units
+from bnao.workers import work_ahead
 
 
-@frozen
+@frozen(eq=False)
 class StudyWork:
     """The trainings of a ranking study; see ``bnao.study_ranking`` for what the attributes are.
 
@@ -61,40 +60,11 @@ class StudyWork:
 
         ranked = ranked_genotypes(config, self.given, self.known, sizes_of)
         trained = trained_genotypes(config, ranked, self.known)
-        sizes, folder = sizes_of(trained), Folder(self.folder)
-        alone: list[Unit] = []
-        short: list[Unit] = []
-        if self.store is not None:
-            store = Folder(self.store)
-            for jobs, units in (
-                (truth_jobs(config, ranked, backend, self.whole, store, told) if self.whole is not None else (), alone),
-                (short_jobs(config, ranked, backend, self.dataset, store, told), short),
-            ):
-                for job in jobs:
-                    done, make = partial(job.is_done, store), partial(job.result, store)
-                    units.append(Unit(job.name.removesuffix(".json"), store, done, make))
-        supernets = [
-            self._supernet(planned, ranked, trained, sizes, backend, folder, told) for planned in config.supernets
-        ]
-        return list(chain(alone, supernets, short))
-
-    def _supernet(
-        self,
-        planned: PlannedSupernet,
-        ranked: Sequence[Genotype],
-        trained: Sequence[Genotype],
-        sizes: NDArray[np.float64],
-        backend: Backend,
-        folder: Folder,
-        told: Callable[..., None],
-    ) -> Unit:
-        config = self.config
-        return Unit(
-            file_name(config, planned),
-            folder,
-            lambda: is_scored(config, planned, folder, len(ranked)),
-            lambda: trained_supernet(config, planned, ranked, trained, sizes, backend, self.dataset, folder, told),
-        )
+        folder, store = Folder(self.folder), None if self.store is None else Folder(self.store)
+        supernets = supernet_trainings(
+            config, ranked, trained, sizes_of(trained), backend, self.dataset, folder, told
+        )  # fmt: skip
+        return study_units(supernets, config, ranked, backend, self.dataset, self.whole, folder, store, told)
 
 
 def study_ahead(
@@ -107,25 +77,35 @@ def study_ahead(
     genotypes: Sequence[Genotype] | None = None,
     folder: Path,
     store: Folder | None = None,
-    processes: int,
+    workers: int | str,
     listen: Listener = lambda event: None,
 ) -> None:
-    """Train in several processes what a study needs, so that ``bnao.study_ranking`` with the same arguments finds it.
+    """Train by several workers what a study needs, so that ``bnao.study_ranking`` with the same arguments finds it.
 
     Args:
         config, dataset, whole, truth, genotypes, store: as for ``bnao.study_ranking``.
         backend: its name.
         folder: of the study.
-        processes: how many at once.
-        listen: is called with events of all of them, without steps.
+        workers: as for ``bnao study ranking --workers``: how many processes, or ``ray``, ``ray://HOST:PORT``,
+            ``dask``, ``dask://HOST:PORT``.
+        listen: is called with the events of all of them, but for steps; they are in the study's log too.
+            In ``bnao.events.EndsOnce``, it may be given to ``bnao.study_ranking`` besides.
 
     Raises:
-        BnaoError: as ``bnao.study_ranking``.
+        BnaoError: as ``bnao.study_ranking``; or no workers are where they are said to be.
     """
+    chosen = Workers.parse(workers)
+    if chosen.alone:
+        return
     known = None if truth is None else tuple(truth)
     given = None if genotypes is None else tuple(genotypes)
     work = StudyWork(
         config, backend, dataset, whole if truth is None else None, known, given, folder,
         None if store is None else store.folder,
     )  # fmt: skip
-    work_ahead(work, processes, listen, threads=config.machine.threads)
+    ranked = config.genotypes if given is None else len(set(given))
+    listen(study_plan(config, ranked, dataset, work.whole))
+    machine = config.machine
+    work_ahead(
+        work, chosen, listen, threads=machine.threads, gpu=machine.device != "cpu"
+    )  # fmt: skip

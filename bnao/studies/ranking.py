@@ -7,7 +7,7 @@ sampler and seed and scored, and the orders are compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,23 +18,25 @@ from numpy.typing import NDArray
 from bnao.config.arms import SamplerSpec
 from bnao.config.fields import build, listed
 from bnao.config.settings import NetworkConfig
-from bnao.config.studies import ProxiesConfig, StudyConfig
+from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
-from bnao.events import without_plan
+from bnao.events import EndsOnce
+from bnao.jobs import Ahead
 from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.protocols import Backend, Listener
 from bnao.provenance import STUDY, keep_about, keep_study
-from bnao.proxies import zero_cost_scores
 from bnao.run import Folder, Run, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in, space_named
 from bnao.strategies.fusion import fuse
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
 from bnao.studies.plan import study_plan
-from bnao.studies.supernets import TrainedSupernet, trained_supernet
+from bnao.studies.supernets import TrainedSupernet, supernet_trainings
 from bnao.studies.truth import ShortTrainings, about_study, known_truth, short_trainings, trained_truth
+from bnao.studies.units import study_units
+from bnao.studies.zero_cost import ranked_zero_cost
 
 POOL = "pool.json"
 RESULT = STUDY
@@ -437,9 +439,11 @@ def study_ranking(
     network = dataset.network(config.network)
     space = space_named(network.space, network.nodes)
 
+    listen = EndsOnce(listen)
+
     def tell(kind: str, **values: Any) -> None:
         event = {"event": kind, **values}
-        if run and kind not in ("step", "epoch", "short_epoch"):
+        if run and kind not in ("step", "epoch", "short_epoch") and not values.get("known"):
             run.log(event)
         listen(event)
 
@@ -457,41 +461,29 @@ def study_ranking(
     if truth is None and whole is None:
         raise ConfigError("without a truth the study needs the images without a dev part, to train alone on")
     listen(study_plan(config, len(ranked), dataset, whole if truth is None else None))
+    trainings = supernet_trainings(config, ranked, trained, sizes, backend, dataset, run, tell)
+    alone = whole if truth is None else None
+    ahead = Ahead(study_units(trainings, config, ranked, backend, dataset, alone, run, store, tell))
     if truth is None:
         assert whole is not None
-        truths = trained_truth(config, ranked, backend, whole, store, tell)
+        truths = trained_truth(config, ranked, backend, whole, store, tell, ahead)
     else:
         truths = known_truth(ranked, truth)
     supernets = []
-    for planned in config.supernets:
-        supernets.append(trained_supernet(config, planned, ranked, trained, sizes, backend, dataset, run, tell))
-        tell("supernet", sampler=str(planned.arm), seed=planned.seed, length=planned.epochs[-1])
+    for training in trainings:
+        finished = training.job().finish(run, ahead)
+        supernets.append(training.result(finished.value))
+        if finished.known:
+            tell("supernet", **training.place, known=True)
     supernets.sort(key=lambda supernet: (config.samplers.index(supernet.arm), supernet.seed, supernet.epochs))
-    short = short_trainings(config, ranked, backend, dataset, store, tell)
+    short = short_trainings(config, ranked, backend, dataset, store, tell, ahead)
     short.sort(key=lambda trainings: (trainings.epochs, trainings.seed))
     study = RankingStudy(
         space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
         len(trained), config.top, config.resamples, tuple(short), counted_sizes(ranked, network), config.score,
-        _proxies(config, ranked, backend, dataset, tell),
+        ranked_zero_cost(config, ranked, backend, dataset, tell),
     )  # fmt: skip
     if run:
         keep_study(run, study.to_json(), config, data=dataset.describe())
     tell("end")
     return study
-
-
-def _proxies(
-    config: StudyConfig, genotypes: Sequence[Genotype], backend: Backend, dataset: Dataset, tell: Callable[..., None]
-) -> dict[str, NDArray[np.float64]]:
-    """Return the zero-cost scores that the study compares, of networks of the supernet's size."""
-    if not config.proxies:
-        return {}
-    asked = ProxiesConfig(
-        seed=config.seed, proxies=config.proxies, batch=min(ProxiesConfig().batch, dataset.n_train),
-        repeats=config.seeds, network=config.network, data=config.data, machine=config.machine,
-    )  # fmt: skip
-    found = zero_cost_scores(
-        genotypes, asked, backend, dataset,
-        listen=without_plan(lambda event: tell("probed", genotype=event["genotype"], of=event["of"])),
-    )  # fmt: skip
-    return {name: np.array([round_off(entry.mean(name)) for entry in found]) for name in config.proxies}

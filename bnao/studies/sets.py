@@ -115,5 +115,5 @@ def _folder_of_set(run: Run | None, name: str, config: StudyConfig) -> Iterator[
         yield None
         return
     folder: Path = run.folder / name
-    with Run.of(folder, config) as own:
+    with Run.join(folder, config) as own:
         yield own

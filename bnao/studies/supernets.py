@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,9 @@ from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError, WeightsError
 from bnao.jobs import Job
 from bnao.network.state import read_weights, to_bytes
-from bnao.protocols import Backend, Classifying, Scorer, State, Step
+from bnao.protocols import Backend, Classifying, Scorer, Step
 from bnao.run import Folder, number, understanding
-from bnao.sampler import sampler_of_round
+from bnao.sampler import ProportionalSampler, sampler_of_round
 from bnao.space.genotype import Genotype
 from bnao.strategies.plan import SCORED_AT_ONCE
 from bnao.studies.truth import Tell
@@ -70,18 +70,8 @@ class TrainedSupernet:
     expected: NDArray[np.float64]
 
 
-def trained_supernet(
-    config: StudyConfig,
-    planned: PlannedSupernet,
-    ranked: Sequence[Genotype],
-    trained: Sequence[Genotype],
-    sizes: NDArray[np.float64],
-    backend: Backend,
-    dataset: Dataset,
-    folder: Folder | None,
-    tell: Tell,
-) -> TrainedSupernet:
-    """Train a supernet to its last mark and score the ranked genotypes at each.
+class SupernetTraining:
+    """The training of a supernet to its last mark, and the scores of the ranked genotypes at each.
 
     Args:
         config: the study.
@@ -94,60 +84,110 @@ def trained_supernet(
             is kept.
         tell: called with the kind of an event and its values.
     """
-    arm, seed = planned.arm, planned.seed
-    supernet = backend.supernet(supernet_config(config, planned), dataset)
-    marks = {epoch * supernet.epoch_steps: epoch for epoch in planned.epochs}
-    steps = max(marks)
-    sampler = sampler_of_round(arm.sampler, trained, sizes, seed=seed, alpha=arm.alpha, round_index=0, steps=steps)
-    drawn = sampler.draw(steps)
-    files = _SupernetFiles(folder, file_name(config, planned))
-    place = {"sampler": str(arm), "seed": seed, "length": planned.epochs[-1]}
 
-    def report(step: Step, seconds: float) -> None:
-        tell("step", **place, step=step.step + 1, steps=steps, loss=step.loss, rate=step.rate, seconds=seconds)
+    def __init__(
+        self,
+        config: StudyConfig,
+        planned: PlannedSupernet,
+        ranked: Sequence[Genotype],
+        trained: Sequence[Genotype],
+        sizes: NDArray[np.float64],
+        backend: Backend,
+        dataset: Dataset,
+        folder: Folder | None,
+        tell: Tell,
+    ) -> None:
+        self.config, self.planned, self.ranked, self.trained = config, planned, ranked, trained
+        self.sizes, self.backend, self.dataset, self.tell = sizes, backend, dataset, tell
+        self._files = _SupernetFiles(folder, file_name(config, planned))
+        #: what its events say of it
+        self.place = {"sampler": str(planned.arm), "seed": planned.seed, "length": planned.epochs[-1]}
 
-    def scored() -> Scores:
+    def job(self) -> Job[Scores]:
+        """Return it as a job of the folder; the supernet is made when it begins."""
+        return Job(
+            self._files.scores_name, self._scored, _scores_to_json, self._all_scores,
+            scraps=(self._files.checkpoint_name,),
+            report=lambda scores: self.tell("supernet", **self.place, known=False),
+        )  # fmt: skip
+
+    @cached_property
+    def _supernet(self) -> Scorer:
+        return self.backend.supernet(supernet_config(self.config, self.planned), self.dataset)
+
+    @cached_property
+    def _marks(self) -> dict[int, int]:
+        """The epochs after which it is scored, by the steps made until then."""
+        return {epoch * self._supernet.epoch_steps: epoch for epoch in self.planned.epochs}
+
+    @cached_property
+    def _sampler(self) -> ProportionalSampler[Genotype]:
+        arm, steps = self.planned.arm, max(self._marks)
+        return sampler_of_round(
+            arm.sampler, self.trained, self.sizes,
+            seed=self.planned.seed, alpha=arm.alpha, round_index=0, steps=steps,
+        )  # fmt: skip
+
+    def _scored(self) -> Scores:
         """Train from the last checkpoint on, and score at each mark that is not yet scored."""
+        supernet, marks, ranked, files = self._supernet, self._marks, self.ranked, self._files
+        steps, drawn = max(marks), self._sampler.draw(max(marks))
         scores, start = files.scores(len(ranked)), files.restore(supernet)
+
+        def report(step: Step, seconds: float) -> None:
+            about = {"loss": step.loss, "rate": step.rate, "seconds": seconds}
+            self.tell("step", **self.place, step=step.step + 1, steps=steps, **about)
 
         def score_if_due(made: int) -> None:
             if made not in marks or marks[made] in scores:
                 return
             values: list[float] = []
             for at in range(0, len(ranked), SCORED_AT_ONCE):
-                values += _scores(supernet, ranked[at : at + SCORED_AT_ONCE], config.score)
-                tell("score", **place, epochs=marks[made], scored=len(values), of=len(ranked))
+                values += _scores(supernet, ranked[at : at + SCORED_AT_ONCE], self.config.score)
+                self.tell("score", **self.place, epochs=marks[made], scored=len(values), of=len(ranked))
             scores[marks[made]] = values
             files.keep_scores(scores)
 
         def pause(made: int) -> None:
-            if folder:
-                files.keep_checkpoint(supernet.state(), made)
+            files.keep_checkpoint(supernet, made)
             score_if_due(made)
 
         score_if_due(start)
         loop.train(
-            supernet.train(trained, drawn, round_index=0, start=start), report, pause,
-            every=config.checkpoint_seconds, milestones=marks,
+            supernet.train(self.trained, drawn, round_index=0, start=start), report, pause,
+            every=self.config.checkpoint_seconds, milestones=marks,
         )  # fmt: skip
         return scores
 
-    def all_scores(content: Mapping[str, Any]) -> Scores | None:
-        scores = _scores_of(len(ranked), content)
-        return scores if scores.keys() >= set(planned.epochs) else None
+    def _all_scores(self, content: Mapping[str, Any]) -> Scores | None:
+        scores = _scores_of(len(self.ranked), content)
+        return scores if scores.keys() >= set(self.planned.epochs) else None
 
-    job = Job(files.scores_name, scored, _scores_to_json, all_scores, scraps=(files.checkpoint_name,))
-    scores = job.result(folder)
-    counts = np.bincount(drawn, minlength=len(trained))[: len(ranked)]
-    # rounded as study.json has them, so that a study and what is read back from its file are the same
-    table = np.array([scores[epoch] for epoch in planned.epochs]).round(6)
-    expected = sampler.expected(steps)[: len(ranked)].round(6)
-    return TrainedSupernet(arm, seed, planned.epochs, table, counts, expected)
+    def result(self, scores: Scores) -> TrainedSupernet:
+        """Return the supernet of which these are all scores."""
+        planned, n, steps = self.planned, len(self.ranked), max(self._marks)
+        counts = np.bincount(self._sampler.draw(steps), minlength=len(self.trained))[:n]
+        # rounded as study.json has them, so that a study and what is read back from its file are the same
+        table = np.array([scores[epoch] for epoch in planned.epochs]).round(6)
+        expected = self._sampler.expected(steps)[:n].round(6)
+        return TrainedSupernet(planned.arm, planned.seed, planned.epochs, table, counts, expected)
 
 
-def is_scored(config: StudyConfig, planned: PlannedSupernet, folder: Folder, n: int) -> bool:
-    """Return whether the folder has all scores of a supernet, of n genotypes."""
-    return _SupernetFiles(folder, file_name(config, planned)).scores(n).keys() >= set(planned.epochs)
+def supernet_trainings(
+    config: StudyConfig,
+    ranked: Sequence[Genotype],
+    trained: Sequence[Genotype],
+    sizes: NDArray[np.float64],
+    backend: Backend,
+    dataset: Dataset,
+    folder: Folder | None,
+    tell: Tell,
+) -> list[SupernetTraining]:
+    """Return the trainings of all supernets of a study, in their order; see ``SupernetTraining``."""
+    return [
+        SupernetTraining(config, planned, ranked, trained, sizes, backend, dataset, folder, tell)
+        for planned in config.supernets
+    ]
 
 
 def _scores(supernet: Scorer, genotypes: Sequence[Genotype], kind: str) -> list[float]:
@@ -216,7 +256,7 @@ class _SupernetFiles:
         with understanding(path):
             return int(about["step"])
 
-    def keep_checkpoint(self, state: State, step: int) -> None:
+    def keep_checkpoint(self, supernet: Scorer, step: int) -> None:
         """Keep all that training resumes from after so many steps."""
         if self._folder:
-            self._folder.write(self.checkpoint_name, to_bytes(state, {"step": step}))
+            self._folder.write(self.checkpoint_name, to_bytes(supernet.state(), {"step": step}))

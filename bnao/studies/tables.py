@@ -107,7 +107,7 @@ def run_study(
         BnaoError: as ``prepare_study``, and what the study raises.
     """
     prepared: PreparedStudy[Any] = prepare_study(config)
-    with Run.of(folder, config) as run:
+    with Run.join(folder, config) as run:
         found: ControllersStudy | PredictorStudy | list[SizeCorrelation] | AgreementStudy = prepared.study(run, listen)
     return found
 

@@ -101,6 +101,7 @@ def trained_truth(
     dataset: Dataset,
     store: Folder | None,
     tell: Tell,
+    ahead: Callable[[], bool] | None = None,
 ) -> NDArray[np.float64]:
     """Return the test accuracy of each genotype trained alone, shape (repeats, n).
 
@@ -111,14 +112,16 @@ def trained_truth(
         dataset: without a dev part: they are trained on all that is not test.
         store: finished trainings are taken from here and kept here.
         tell: called with the kind of an event and its values.
+        ahead: does other work of the study while another process trains what is asked for; see ``run_jobs``.
     """
     places = _truth_places(config, len(genotypes))
     accuracies = []
     jobs = truth_jobs(config, genotypes, backend, dataset, store, tell)
-    for place, finished in zip(places, run_jobs(jobs, store), strict=True):
+    for place, finished in zip(places, run_jobs(jobs, store, ahead), strict=True):
         error = finished.value.error
         accuracies.append(round_off(1 - error))  # equal accuracies must be equal numbers
-        tell("trained", **place, test_error=error, known=finished.known)
+        if finished.known:
+            tell("trained", **place, test_error=error, known=True)
     return np.array(accuracies).reshape(config.repeats, len(genotypes))
 
 
@@ -143,7 +146,7 @@ def truth_jobs(
     alone = alone_config(config)
     for place in _truth_places(config, len(genotypes)):
         genotype, seed = genotypes[place["genotype"] - 1], config.seed + place["repeat"] - 1
-        yield _stored(genotype, alone, backend, dataset, seed, store).job(partial(_tell_epochs, tell, place))
+        yield _stored(genotype, alone, backend, dataset, seed, store).job(partial(_tell_alone, tell, place))
 
 
 @frozen(eq=False)
@@ -168,6 +171,7 @@ def short_trainings(
     dataset: Dataset,
     store: Folder | None,
     tell: Tell,
+    ahead: Callable[[], bool] | None = None,
 ) -> list[ShortTrainings]:
     """Train each genotype alone for a few epochs and score it as supernets score it, for every length and seed.
 
@@ -182,14 +186,16 @@ def short_trainings(
         dataset: with a dev part, that of the supernets.
         store: finished trainings are taken from here and kept here.
         tell: is called with the kind of an event and its values.
+        ahead: as for ``trained_truth``.
     """
     found: dict[tuple[int, int], list[float]] = {}
     places = _short_places(config, len(genotypes))
     jobs = short_jobs(config, genotypes, backend, dataset, store, tell)
-    for (place, epochs), finished in zip(places, run_jobs(jobs, store), strict=True):
+    for (place, epochs), finished in zip(places, run_jobs(jobs, store, ahead), strict=True):
         error = finished.value.error
         found.setdefault((epochs, place["seed"]), []).append(round_off(1 - error))
-        tell("short", **place, epochs=epochs, error=error, known=finished.known)
+        if finished.known:
+            tell("short", **place, epochs=epochs, error=error, known=True)
     return [ShortTrainings(epochs, seed, np.array(scores)) for (epochs, seed), scores in found.items()]
 
 
@@ -218,7 +224,7 @@ def short_jobs(
     for place, epochs in _short_places(config, len(genotypes)):
         alone, genotype = evolve(alone_config(config), epochs=epochs), genotypes[place["genotype"] - 1]
         training = _stored(genotype, alone, backend, on_dev, place["seed"], store, scored_on="dev part")
-        yield training.job(partial(_tell_short_epochs, tell, place))
+        yield training.job(partial(_tell_short, tell, place, epochs))
 
 
 def _stored(
@@ -238,15 +244,19 @@ def _stored(
     )
 
 
-def _tell_short_epochs(tell: Tell, place: Mapping[str, Any], kind: str, **values: Any) -> None:
-    """Report the epochs of a short training."""
+def _tell_short(tell: Tell, place: Mapping[str, Any], length: int, kind: str, **values: Any) -> None:
+    """Report the epochs and the end of a short training of that length."""
     if kind == "epoch":
         tell("short_epoch", **place, **values)
+    elif kind == "trained":
+        tell("short", **place, epochs=length, error=values["test_error"], known=False)
 
 
-def _tell_epochs(tell: Tell, place: Mapping[str, Any], kind: str, **values: Any) -> None:
-    """Report a training's events except its steps, which in a study are the supernets'."""
-    if kind != "step":
+def _tell_alone(tell: Tell, place: Mapping[str, Any], kind: str, **values: Any) -> None:
+    """Report the epochs and the end of a training, but not its steps, which in a study are the supernets'."""
+    if kind == "trained":
+        tell(kind, **place, **values, known=False)
+    elif kind != "step":
         tell(kind, **place, **values)
 
 
@@ -363,7 +373,7 @@ def read_accuracies(path: Path, space: SearchSpace, column: str | None = None) -
         )
     with understanding(path):
         if kind == "evaluation":
-            rows = content["evaluations"]
+            rows = [row for row in content["evaluations"] if row.get("space", space.name) == space.name]
             listed = [(row["genotype"], [1 - number(error) for error in row["test_errors"]]) for row in rows]
         else:
             listed = [(row["genotype"], row["truth"]) for row in content["genotypes"]]

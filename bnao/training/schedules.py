@@ -42,7 +42,24 @@ def stand_alone_rate(config: StandAloneTrainingConfig, step: int, epoch_steps: i
     """Return the learning rate at a step of a stand-alone training, by the schedule the settings name."""
     if config.schedule == "exponential":
         return exponential(step // epoch_steps, config.learning_rate, config.decay)
+    if config.schedule == "restarts":
+        begin, length = period_of(step, config.period * epoch_steps, config.period_factor)
+        return cosine(step - begin, length, config.learning_rate, config.learning_rate_end)
     return cosine(step, epoch_steps * epochs, config.learning_rate, config.learning_rate_end)
+
+
+def period_of(step: int, first: int, factor: int) -> tuple[int, int]:
+    """Return the first step and the length of the period that a step lies in.
+
+    Source: *SGDR*, Loshchilov and Hutter, arXiv 1608.03983, T_0 = ``first`` and T_mult = ``factor``.
+
+    >>> [period_of(step, first=10, factor=2) for step in (9, 10, 29, 30)]
+    [(0, 10), (10, 20), (10, 20), (30, 40)]
+    """
+    begin, length = 0, first
+    while step >= begin + length:
+        begin, length = begin + length, length * factor
+    return begin, length
 
 
 def split_steps(splits: Sequence[Split], total: int) -> list[int]:
@@ -69,12 +86,14 @@ def supernet_rate(training: TrainingConfig, step: int, steps: int, round_index: 
     Args:
         training: rates and splits.
         step: 0-based, within the round, which has ``steps`` of them.
-        round_index: 0-based; there are ``rounds`` of them.
+        round_index: 0-based; there are ``rounds`` of them. With ``training.span`` search the cosine is over all.
 
     >>> training = TrainingConfig(split_at="0.5:edge", learning_rate=0.1, learning_rate_end=0)
     >>> [round(supernet_rate(training, step, steps=4, round_index=0, rounds=1), 3) for step in range(4)]
     [0.1, 0.05, 0.1, 0.05]
     """
+    if training.span == "search":
+        return cosine(round_index * steps + step, rounds * steps, training.learning_rate, training.learning_rate_end)
     begin, end = 0, steps
     if training.split_rate == "restart":
         marks = [at - round_index * steps for at in split_steps(training.split_at, rounds * steps)]
@@ -83,16 +102,19 @@ def supernet_rate(training: TrainingConfig, step: int, steps: int, round_index: 
     return cosine(step - begin, end - begin, training.learning_rate, training.learning_rate_end)
 
 
-def keep_probabilities(cells: int, step: int, steps: int, keep: float) -> NDArray[np.float64]:
+def keep_probabilities(cells: int, step: int, steps: int, keep: float, depth: str = "linear") -> NDArray[np.float64]:
     """The chance that a cell keeps an edge's output, shape (cells,): it falls with depth and with progress.
 
-    For a cell at depth d of D at progress t of T: 1 - (d + 1) / D x (t + 1) / T x (1 - keep).
+    For a cell at depth d of D at progress t of T: 1 - (d + 1) / D x (t + 1) / T x (1 - keep). With ``depth`` constant
+    every cell has that of the last.
 
     >>> keep_probabilities(2, step=9, steps=10, keep=0.9).tolist()
     [0.95, 0.9]
+    >>> keep_probabilities(2, step=9, steps=10, keep=0.9, depth="constant").tolist()
+    [0.9, 0.9]
     """
-    depth = np.arange(1, cells + 1) / cells
-    return 1 - depth * ((step + 1) / steps) * (1 - keep)
+    reached = np.ones(cells) if depth == "constant" else np.arange(1, cells + 1) / cells
+    return 1 - reached * ((step + 1) / steps) * (1 - keep)
 
 
 def drop_path_masks(
@@ -117,7 +139,15 @@ def drop_path_masks(
 
 
 def path_masks(
-    network: NetworkConfig, seed: int, step: int, keep: float, batch: int, *, place: int, places: int
+    network: NetworkConfig,
+    seed: int,
+    step: int,
+    keep: float,
+    batch: int,
+    *,
+    place: int,
+    places: int,
+    depth: str = "linear",
 ) -> NDArray[np.float32] | None:
     """Return the drop-path masks of a step, as ``drop_path_masks`` makes them; None where all is kept.
 
@@ -127,6 +157,7 @@ def path_masks(
         keep: the chance to keep an edge at full depth and progress.
         batch: images of the step.
         place, places: progress, the t of T of ``keep_probabilities``; from the last place on it is full.
+        depth: as there.
 
     >>> path_masks(NetworkConfig(cells=1), seed=0, step=0, keep=1.0, batch=2, place=0, places=9) is None
     True
@@ -134,7 +165,7 @@ def path_masks(
     if keep == 1:
         return None
     space = space_named(network.space, network.nodes)
-    kept = keep_probabilities(len(stack(network)), min(place, places - 1), places, keep)
+    kept = keep_probabilities(len(stack(network)), min(place, places - 1), places, keep, depth)
     return drop_path_masks(seed, step, kept, space.nodes, space.edges, batch)
 
 

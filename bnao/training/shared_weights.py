@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from attrs import evolve
 from numpy.typing import NDArray
 
 from bnao.classification import Classification
@@ -14,12 +15,12 @@ from bnao.data.dataset import Dataset, augmented_batch, epoch_batches
 from bnao.errors import ConfigError
 from bnao.network.parameters import supernet_shapes
 from bnao.network.sharing import network_of_state, split_network, split_weights
-from bnao.protocols import Architecture, Backend, State, Step, Supernet
+from bnao.protocols import Architecture, Backend, Pass, State, Step, Supernet
 from bnao.space.genotype import Genotype
 from bnao.training.companions import Companions
 from bnao.training.priors import Priors
 from bnao.training.schedules import splits_before
-from bnao.training.steps import check_loss, scored_batches, supernet_steps
+from bnao.training.steps import SupernetStep, check_loss, scored_batches, supernet_steps
 
 
 class SharedWeights:
@@ -59,7 +60,8 @@ class SharedWeights:
             )
         self.supernet, self._make, self._splits = supernet, make, splits
         self.network = supernet.network
-        self.epoch_steps = epoch_batches(len(dataset.y_train), config.training.batch_size)
+        self._paths = config.ranks.paths_a_step
+        self.epoch_steps = epoch_batches(len(dataset.y_train), config.training.batch_size * self._paths)
         self.scored_images: int | None = len(dataset.y_dev)
         self._config, self._dataset = config, dataset
         self._priors = Priors(config, self.network, dataset, backend)
@@ -67,19 +69,47 @@ class SharedWeights:
     def train(
         self, pool: Sequence[Genotype], drawn: NDArray[np.int64], *, round_index: int, start: int = 0
     ) -> Iterator[Step]:
-        """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on."""
-        total = self._config.rounds * len(drawn)
+        """Train the path of pool[drawn[step]] on one batch, for each step from ``start`` on.
+
+        Of several paths a step (``config.ranks``) each has a batch of its own; ``drawn`` then has all of the first
+        step, then all of the second, and so on, and the loss that is yielded is the mean of theirs.
+        """
+        steps = len(drawn) // self._paths
+        total = self._config.rounds * steps
         companions = Companions(
-            self._config.training, self.network, pool, self._config.seed, steps=total, priors=self._priors(pool)
-        )
-        for step in supernet_steps(self._config, self._dataset, self.network, pool, drawn, round_index, start):
-            whole = round_index * len(drawn) + step.step
+            self._config.training, self.network, pool, self._config.seed,
+            steps=total * self._paths, priors=self._priors(pool),
+        )  # fmt: skip
+        made = supernet_steps(
+            self._config, self._dataset, self.network, pool, drawn, round_index, start, self._rows
+        )  # fmt: skip
+        for paths in zip(*[made] * self._paths, strict=True):
+            first, whole = paths[0], round_index * steps + paths[0].step
             self._split(split_network(self.network, splits_before(whole, total, self._splits)))
-            passes = companions.passes(step.genotype, whole, step.images, step.labels, step.masks)
-            outcomes = self.supernet.step(passes, step.rate)
+            passes, drawn_ones = self._passes(companions, paths, whole * self._paths)
+            outcomes = self.supernet.step(passes, first.rate)
             for one, outcome in zip(passes, outcomes, strict=True):
-                check_loss(outcome.loss, f"round {round_index + 1}, step {step.step + 1}", step.rate, one.architecture)
-            yield Step(step.step, step.index, outcomes[companions.place(passes, step.genotype)].loss, step.rate)
+                check_loss(
+                    outcome.loss, f"round {round_index + 1}, step {first.step + 1}", first.rate, one.architecture
+                )
+            loss = sum(outcomes[place].loss for place in drawn_ones) / self._paths
+            yield Step(first.step, first.index, loss, first.rate)
+
+    def _rows(self, place: int, batch: int) -> slice:
+        """Return which rows of the batch this process computes, of the path at a place of a step."""
+        return slice(0, batch)
+
+    def _passes(
+        self, companions: Companions, paths: Sequence[SupernetStep], whole: int
+    ) -> tuple[list[Pass], list[int]]:
+        """Return the passes of a step's paths, whose gradients are averaged, and which are those of the drawn ones."""
+        passes: list[Pass] = []
+        drawn_ones = []
+        for number, path in enumerate(paths):
+            some = companions.passes(path.genotype, whole + number, path.images, path.labels, path.masks)
+            drawn_ones.append(len(passes) + companions.place(some, path.genotype))
+            passes += some if len(paths) == 1 else [_placed(one, len(passes), len(paths)) for one in some]
+        return passes, drawn_ones
 
     def classify(self, architectures: Sequence[Architecture]) -> list[Classification]:
         """Classify the dev part by each architecture: its accuracy, its log-likelihood and their standard errors.
@@ -135,3 +165,9 @@ class SharedWeights:
         state = split_weights(self.supernet.state(), supernet_shapes(network), share_over)
         self.supernet = self._make(network)
         self.supernet.load_state(state)
+
+
+def _placed(one: Pass, first: int, paths: int) -> Pass:
+    """Return a pass of one of a step's paths, which stands behind others and counts as one of so many."""
+    teacher, above = (None if other is None else other + first for other in (one.teacher, one.above))
+    return evolve(one, teacher=teacher, above=above, weight=one.weight / paths)

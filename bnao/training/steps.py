@@ -7,7 +7,7 @@ same images with the same paths dropped, and a training that was stopped goes on
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages, epoch_batches, train_batch
 from bnao.errors import DivergedError
+from bnao.network.mobile import Trainable
 from bnao.space.genotype import Genotype
 from bnao.training.schedules import dropout_mask, path_masks, stand_alone_rate, supernet_rate, undropped_edges
 
@@ -58,22 +59,35 @@ def supernet_steps(
     drawn: NDArray[np.int64],
     round_index: int,
     start: int,
+    rows: Callable[[int, int], slice] = lambda place, batch: slice(0, batch),
 ) -> Iterator[SupernetStep]:
-    """Yield the steps of a round, from ``start`` on.
+    """Yield the steps of a round, from ``start`` on; of each, one after the other, all its paths.
 
     The learning rate's cosine and drop path's progress span the round and restart with the next one, as in the
-    authors' runs; the cosine may restart after a split too. Batches and the masks' draws go on over all rounds.
+    authors' runs, unless ``config.training.span`` is the search; the cosine may restart after a split too. Batches and
+    the masks' draws go on over all rounds.
+
+    Args:
+        drawn: shape (steps x paths,), ``config.ranks`` saying how many paths a step has.
+        rows: which rows of a batch this process needs, by the path's place in its step and the batch's images; the
+            other images are left unmade (0).
     """
-    training, steps = config.training, len(drawn)
+    training, paths = config.training, config.ranks.paths_a_step
+    steps = len(drawn) // paths
+    spans_all = training.span == "search"
     batch = min(training.batch_size, len(dataset.y_train))
     for step in range(start, steps):
-        whole = round_index * steps + step
         rate = supernet_rate(training, step, steps, round_index, config.rounds)
-        images, labels = train_batch(dataset, whole, batch, config.seed, config.data)
-        keep = training.drop_path_keep
-        masks = path_masks(network, config.seed, whole, keep, len(labels), place=step, places=steps)
-        index = int(drawn[step])
-        yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
+        progress = (round_index * steps + step, config.rounds * steps) if spans_all else (step, steps)
+        for number in range(paths):
+            whole = (round_index * steps + step) * paths + number
+            index = int(drawn[step * paths + number])
+            wanted = rows(number, batch)
+            images, labels = train_batch(dataset, whole, batch, config.seed, config.data, wanted)
+            keep = training.drop_path_keep if wanted.start < wanted.stop else 1.0
+            place, places = progress
+            masks = path_masks(network, config.seed, whole, keep, len(labels), place=place, places=places)
+            yield SupernetStep(step, index, pool[index], rate, images, labels, masks)
 
 
 @frozen(eq=False)
@@ -105,7 +119,7 @@ def stand_alone_epoch_steps(config: EvaluateConfig, dataset: LabelledImages) -> 
 
 
 def stand_alone_steps(
-    genotype: Genotype,
+    genotype: Trainable,
     config: EvaluateConfig,
     dataset: LabelledImages,
     network: NetworkConfig,
@@ -116,7 +130,7 @@ def stand_alone_steps(
     """Yield the steps of a stand-alone training, from ``start`` on.
 
     Args:
-        genotype: whose network it is; drop path leaves its identities alone.
+        genotype: whose network it is; drop path leaves its identities alone. A network for comparison has no edges.
         config: the training.
         dataset: its train part is used.
         network: the network's settings, with the data's classes and image.
@@ -128,13 +142,16 @@ def stand_alone_steps(
     batch = min(training.batch_size, dataset.n_train)
     epoch_steps = stand_alone_epoch_steps(config, dataset)
     steps = range(start, epoch_steps * config.epochs)
-    undropped = undropped_edges(genotype, network)
+    has_edges = isinstance(genotype, Genotype)
+    undropped = undropped_edges(genotype, network) if isinstance(genotype, Genotype) else None
     growing = epoch_steps * (training.drop_path_epochs or config.epochs)
     with closing(dataset.train_batches(steps, batch, seed, config.data)) as batches:
         for step, (images, labels) in zip(steps, batches, strict=True):
             rate = stand_alone_rate(training, step, epoch_steps, config.epochs)
-            keep = training.drop_path_keep
-            masks = path_masks(network, seed, step, keep, len(labels), place=step, places=growing)
+            keep = training.drop_path_keep if has_edges else 1.0
+            masks = path_masks(
+                network, seed, step, keep, len(labels), place=step, places=growing, depth=training.drop_path_depth
+            )
             if masks is not None:
                 masks[undropped] = 1
             dropout = None

@@ -1,9 +1,11 @@
 """The sampler in an ordinary Keras fit: what is trained, in order, is what the sampler draws."""
 
+import os
 import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 from importlib.util import find_spec
 
 import numpy as np
@@ -271,6 +273,145 @@ def test_dictionaries_labels_and_weights_stay_as_they_are(sampler):
     assert weights.tolist() == [0.5] * 4
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_behind_a_tuples_or_lists_arrays_the_arch_comes_last_and_labels_may_be_several(sampler, kind):
+    x, y = kind((np.ones((4, 2)), np.zeros((4, 3)))), {"a": np.arange(4), "b": np.ones((4, 2))}
+    batches = BalancedBatches(x, y, np.full(4, 0.5), sampler=sampler, batch_size=4, shuffle=False)
+
+    inputs, labels, weights = batches[0]
+
+    assert [type(inputs), *(each.shape for each in inputs)] == [kind, (4, 2), (4, 3), (4, 1)]
+    assert (inputs[2] == drawn(sampler, 1)).all()
+    assert (labels["a"].tolist(), weights.tolist()) == ([0, 1, 2, 3], [0.5] * 4)
+
+
+class Loader:
+    """Batches in an order of its own, as PyTorch's DataLoader gives them; it counts its passes."""
+
+    def __init__(self, sized=True):
+        self.passes = 0
+        if sized:
+            self.__class__ = type("SizedLoader", (Loader,), {"__len__": lambda self: BATCHES})
+
+    def __iter__(self):
+        self.passes += 1
+        for index in range(BATCHES):
+            yield [np.full((2, 1), 10 * (self.passes - 1) + index, "float32"), np.zeros((2, 1), "float32")]
+
+
+def test_what_is_iterated_in_its_own_order_is_trained_on_pass_by_pass(sampler):
+    model, loader = Logged(), Loader()
+    batches = BalancedBatches(loader, sampler=sampler)
+
+    model.fit(batches, epochs=2, verbose=0)
+    model.fit(batches, epochs=1, verbose=0)
+
+    assert model.trained(model.archs) == drawn(sampler, 3 * BATCHES)
+    # what Keras looked at to build the model is trained on all the same
+    assert model.trained(model.images) == [10 * epoch + index for epoch in range(3) for index in range(BATCHES)]
+    assert loader.passes == 3
+
+
+@pytest.mark.parametrize("kind", ["without a length", "generator"])
+def test_what_has_no_length_has_epochs_of_steps_per_epoch(sampler, kind):
+    x = Loader(sized=False) if kind == "without a length" else iter(Loader())
+    batches, seen = BalancedBatches(x, sampler=sampler, steps_per_epoch=3, start=5), []
+
+    looked_at = batches[1][0]["image"][0, 0]
+    for _ in range(2):
+        batches.on_epoch_begin()
+        seen += [(inputs["image"][0, 0], inputs["arch"][0, 0]) for inputs, _ in batches]
+        batches.on_epoch_end()
+
+    assert looked_at == 1
+    assert seen == [*zip(range(6), drawn(sampler, 6, start=5), strict=True)]
+    batches.on_epoch_begin()
+    if kind == "generator":
+        with pytest.raises(DataError, match="the generator has no more batches; give one without end, or something"):
+            [batches[index] for index in range(3)]
+    else:
+        assert [batches[index][0]["image"][0, 0] for index in range(3)] == [6, 10, 11]
+
+
+def test_batches_by_index_are_shuffled_and_read_by_workers_as_a_pydatasets(sampler):
+    class ByIndex:  # as a grain.MapDataset that is batched
+        def __len__(self):
+            return BATCHES
+
+        def __getitem__(self, index):
+            return np.full((2, 1), index), np.zeros(2)
+
+    def order(x):
+        batches = BalancedBatches(x, sampler=sampler, workers=2)
+        batches.on_epoch_begin()
+        return [inputs["image"][0, 0] for inputs, _ in batches]
+
+    assert order(ByIndex()) == order(Images())
+
+
+def test_rows_that_are_not_batched_are_refused(sampler):
+    class Rows:  # as PyTorch's Dataset
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            return np.zeros((3, 8, 8)), index
+
+    for x in (Rows(), [1, 2, 3].__iter__()):
+        with pytest.raises(DataError, match="x is not batched: its elements have shapes"):
+            BalancedBatches(x, sampler=sampler, steps_per_epoch=2)[0]
+
+
+ON_TORCH = """
+    import sys
+    import keras, numpy as np, torch
+    from keras import ops
+    from bnao import ProportionalSampler
+    from bnao.backends.keras import ArchitectureValidation, BalancedBatches
+
+    class Scaled(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.archs = keras.layers.Dense(1), []
+            self.compile("sgd", "mse", run_eagerly=True)
+
+        def call(self, inputs, training=None):
+            arch = inputs["arch"][0, 0]
+            if training:
+                self.archs.append(int(arch))
+            return self.dense(inputs["image"]) * ops.cast(arch, "float32")
+
+    sampler = ProportionalSampler([1, 2], [1, 3], seed=0)
+    rows = torch.utils.data.TensorDataset(torch.ones(12, 2), torch.zeros(12, 1))
+    loader = torch.utils.data.DataLoader(rows, batch_size=3, num_workers=2)
+    model, batches = Scaled(), BalancedBatches(loader, sampler=sampler)
+    validation = ArchitectureValidation(np.ones((4, 2)), np.zeros((4, 1)), items=[1, 2])
+    history = model.fit(batches, epochs=2, callbacks=[validation], verbose=0).history
+    assert model.archs[-8:] == [sampler.items[index] for index in sampler.draw(8)], model.archs
+    assert len(history["val_loss_spread"]) == 2
+    model.fit(BalancedBatches(np.ones((6, 2)), np.zeros((6, 1)), sampler=sampler, batch_size=2), verbose=0)
+    for name in ("Supernet", "BACKEND"):
+        try:
+            exec(f"from bnao.backends.keras import {name}")
+        except Exception as error:
+            print(type(error).__name__, error)
+    print("tensorflow" in sys.modules, keras.backend.backend())
+"""
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="needs PyTorch beside Keras")
+def test_with_pytorch_as_engine_the_batches_work_from_a_dataloader_and_the_supernet_refuses():
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(ON_TORCH)],
+        env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    refusal = "BackendError Keras' engine is 'torch'; bnao has a backend of its own for it, --backend torch; or set"
+    assert [line[: len(refusal)] for line in done.stdout.splitlines()] == [refusal, refusal, "False torch"]
+
+
 def test_a_budgets_draws_are_exact_over_a_cycle():
     sampler = BudgetSampler([[1], [2]], sizes=[1, 6], cycle=BATCHES)
 
@@ -338,10 +479,34 @@ def test_endless_tf_data_is_trained_by_steps_whatever_its_epochs_are(sampler):
 
     model, images = Logged(), tf.data.Dataset.from_tensor_slices((np.zeros((14, 1), "float32"), np.zeros((14, 1))))
 
-    endless = balanced(images.batch(2), sampler, start=4, endless=True)
+    endless = balanced(images.cache().shuffle(14, seed=0).batch(2).repeat(), sampler, start=4).prefetch(2)
     model.fit(endless, epochs=3, steps_per_epoch=4, shuffle=False, verbose=0)
 
     assert model.trained(model.archs) == drawn(sampler, 12, start=4)
+
+
+@needs_tensorflow
+def test_images_of_a_folder_are_batches_with_tuples_and_weights_as_well(sampler, tmp_path):
+    import tensorflow as tf
+
+    for number in range(6):
+        image = keras.utils.array_to_img(np.full((4, 4, 3), 40 * number))
+        path = tmp_path / f"class {number % 2}" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        image.save(path)
+    folder = keras.utils.image_dataset_from_directory(
+        tmp_path, image_size=(4, 4), batch_size=2, shuffle=False, verbose=0
+    )
+    weighted = folder.map(lambda x, y: ((x, tf.zeros((2, 3))), y, tf.ones(2)))
+
+    given = list(balanced(folder, sampler).as_numpy_iterator())
+    with_tuples = list(balanced(weighted, sampler).as_numpy_iterator())
+
+    assert [inputs["arch"][0, 0] for inputs, _ in given] == drawn(sampler, 3)
+    assert given[0][0]["image"].shape == (2, 4, 4, 3)
+    assert [(len(x), x[2][0, 0], w.tolist()) for x, _, w in with_tuples] == [
+        (3, arch, [1, 1]) for arch in drawn(sampler, 3)
+    ]
 
 
 @needs_tensorflow
@@ -407,7 +572,8 @@ class Endless(Images):
         ({"x": FOUR, "start": -1}, "start is -1"),
         ({"x": Images(), "y": FOUR}, "y and sample_weight are for arrays"),
         ({"x": Endless()}, "the dataset's length is not known"),
-        ({"x": (FOUR for _ in range(3))}, "x is a generator; it must be arrays or a keras.utils.PyDataset"),
+        ({"x": (FOUR for _ in range(3))}, "number of batches of x is not known; give steps_per_epoch"),
+        ({"x": (FOUR for _ in range(3)), "y": FOUR}, "y and sample_weight are for arrays; a generator's batches"),
         ({"x": FOUR, "steps_per_epoch": 0}, "steps_per_epoch 0; they must be >= 0 and >= 1"),
         ({"x": keras.utils.PyDataset()}, "the dataset's length is not known"),
         ({"x": FOUR, "encoding": [1, 2, 3]}, r"encoding has shape \(3,\), but there are 4 items"),
@@ -436,7 +602,8 @@ def test_items_that_are_no_numbers_need_an_encoding():
         ({"a": FOUR, "b": FOUR[:3]}, "arrays of 3 and 4 rows"),
         ({}, "a batch's x is a dict"),
         (3.5, "a batch's x is a float"),
-        ((FOUR, FOUR), "a batch's x is a tuple"),
+        ((), "a batch's x is a tuple"),
+        ((FOUR, FOUR[:3]), "arrays of 3 and 4 rows"),
     ],
 )
 def test_a_batch_that_cannot_take_an_arch_is_refused(sampler, x, message):

@@ -13,8 +13,8 @@ from trained_networks import trained_network
 
 from bnao.backends import load
 from bnao.config.settings import NetworkConfig
-from bnao.errors import BackendError
-from bnao.export.files import export
+from bnao.errors import BackendError, WeightsError
+from bnao.export.files import export, find_trained
 from bnao.network import walk as blueprint
 from bnao.network.state import to_bytes
 from bnao.space.genotype import Genotype
@@ -26,17 +26,20 @@ try:
 except BackendError as error:
     pytest.skip(str(error), allow_module_level=True)
 
+import keras
+
 from bnao.backends.keras import ENGINE, plain
 
 only_tensorflow = pytest.mark.skipif(ENGINE != "tensorflow", reason="Keras' own layers, the same on both engines")
 has_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
 NETWORKS = {
     "colour": NetworkConfig(channels=4, cells=1, nodes=2, image=(10, 10, 3), classes=4),
-    "grey, odd": NetworkConfig(channels=5, cells=1, nodes=3, image=(13, 11, 1), classes=3),
+    "grey, odd": NetworkConfig(channels=5, cells=1, nodes=2, image=(13, 11, 1), classes=3),
     "imagenet": NetworkConfig(channels=6, cells=1, nodes=2, image=(37, 40, 3), network="imagenet", classes=5),
+    "nas-bench-201": NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(11, 8, 3), classes=4),
     **{
-        space: NetworkConfig(space=space, channels=4, cells=1, image=(11, 8, 3), classes=4)
-        for space in ("nas-bench-201", "darts", "snas", "nasnet", "nao-large")
+        space: NetworkConfig(space=space, channels=4, cells=1, nodes=2, image=(11, 8, 3), classes=4)
+        for space in ("darts", "snas", "nasnet", "nao-large")
     },
 }
 
@@ -132,15 +135,36 @@ def test_a_keras_file_loads_where_bnao_is_not_installed(tmp_path):
     assert abs(np.load(tmp_path / "logits.npy") - wanted).max() < 1e-5 * max(1, abs(wanted).max())
 
 
-def test_a_keras_file_carries_the_names_of_classes(tmp_path):
+def test_a_keras_file_carries_the_names_of_classes_and_is_weights_again(tmp_path):
     trained = drawn_network(NETWORKS["grey, odd"])
 
     export(trained, "keras", load("keras"), tmp_path / "net.keras")
 
+    again, _ = find_trained(tmp_path / "net.keras", str(trained.genotype))
+    assert again.about() == trained.about()
+    assert again.weights.keys() == trained.weights.keys()
+    assert all((again.weights[name] == value).all() for name, value in trained.weights.items())
     with zipfile.ZipFile(tmp_path / "net.keras") as archive:
         about = json.loads(archive.read("bnao.json"))
     assert about == json.loads(trained.about_json())
     assert about["class_names"] == ["class 0", "class 1", "class 2"]
+
+
+def test_another_keras_file_or_a_part_of_one_is_refused_by_name(tmp_path):
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
+    whole = (tmp_path / "other.keras").read_bytes()
+    (tmp_path / "part.keras").write_bytes(whole[: len(whole) // 2])
+    with zipfile.ZipFile(tmp_path / "other.keras", "a") as archive:
+        archive.writestr("bnao.json", "{}")
+    (tmp_path / "named.keras").write_bytes((tmp_path / "other.keras").read_bytes())
+    (tmp_path / "other.keras").write_bytes(whole)
+
+    with pytest.raises(WeightsError, match=r"other\.keras has no bnao\.json, .* give a \.keras file that bnao export"):
+        find_trained(tmp_path / "other.keras")
+    with pytest.raises(WeightsError, match=r"part\.keras is not a complete \.keras file of a network: "):
+        find_trained(tmp_path / "part.keras")
+    with pytest.raises(WeightsError, match=r"named\.keras does not say which network it is of"):
+        find_trained(tmp_path / "named.keras")
 
 
 def test_a_keras_model_has_standard_layers_named_after_the_parameters(tmp_path):

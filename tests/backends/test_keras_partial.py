@@ -8,7 +8,7 @@ from bnao.config.settings import NetworkConfig, SearchConfig, TrainingConfig
 from bnao.errors import ConfigError
 from bnao.protocols import Mixture, Pass
 from bnao.space.mixture import mixture_of, mixture_shape
-from bnao.space.spaces import SPACES
+from bnao.space.spaces import SPACES, space_named
 from bnao.streams import stream
 
 pytest.importorskip("keras")
@@ -79,12 +79,12 @@ def test_the_slope_has_what_goes_past_the_operations():
 
 
 def test_a_path_is_its_mixture_and_learns_in_a_space_of_reductions():
-    supernet = made("darts", partial_channels=4)
-    (genotype,) = SPACES["darts"].random_genotypes(1, stream(1, "partial"))
+    supernet, space = made("darts", partial_channels=4, nodes=2), space_named("darts", 2)
+    (genotype,) = space.random_genotypes(1, stream(1, "partial"))
     one = given(genotype)
     before = supernet.state()
 
-    path, mixed = (supernet.logits(each, one.images) for each in (genotype, mixture_of(genotype, SPACES["darts"])))
+    path, mixed = (supernet.logits(each, one.images) for each in (genotype, mixture_of(genotype, space)))
     supernet.step([one], rate=0.1)
 
     assert (path == mixed).all()

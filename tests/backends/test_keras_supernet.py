@@ -13,13 +13,14 @@ from attrs import evolve
 from bnao.backends import load
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import SHARE_OVER, MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
-from bnao.errors import BackendError, DataError, DivergedError, GenotypeError, WeightsError
+from bnao.errors import BackendError, ConfigError, DataError, DivergedError, GenotypeError, WeightsError
 from bnao.network.parameters import operation_norms, shared_place
 from bnao.network.size import supernet_parameters
 from bnao.network.state import MOMENTUM, read_weights, to_bytes, without_momenta
 from bnao.protocols import Pass
 from bnao.space.genotype import edge_slots
 from bnao.space.spaces import space_named
+from bnao.strategies.inheritance import SupernetWeights, first_weights, read_shared_weights
 from bnao.streams import stream
 from bnao.testing import small_dataset
 from bnao.training.steps import supernet_steps
@@ -35,9 +36,10 @@ from keras import ops
 from bnao.backends.keras import ENGINE, PathSGD, Supernet
 from bnao.backends.keras.engine import check_engine, check_layout, value_and_gradients
 from bnao.backends.keras.forward import Forward
+from bnao.backends.keras.model import tell_of_the_first_step
 from bnao.backends.keras.operations import tensor
-from bnao.backends.keras.stacks import chosen_slots, stacks_of
-from bnao.backends.keras.supernet import tell_of_the_first_step
+from bnao.backends.keras.stacks import chosen_slots
+from bnao.network.stacked import stacks_of
 
 NETWORK = NetworkConfig(channels=4, cells=1, nodes=2, image=(12, 12, 3), classes=4)
 CELL = NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(12, 12, 3), classes=4)
@@ -59,7 +61,7 @@ def given(model, genotype, b=B):
 
 def compiled(model, **options):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(PathSGD(model, learning_rate=0.1, **options), loss=loss)
+    model.compile(PathSGD(model, learning_rate=0.1), loss=loss, **options)
     return model
 
 
@@ -96,16 +98,30 @@ def test_the_covering_genotypes_read_every_state_by_every_operation():
 @pytest.fixture(scope="module")
 def made():
     """A compiled model, whose graphs are built once for all tests that train it with the paper's numbers."""
-    return compiled(Supernet(NETWORK))
+    return compiled(Supernet(SMALL), metrics=["accuracy"], weighted_metrics=["accuracy"])
+
+
+def begin_anew(model):
+    """Return it with its first weights, no momentum and the first learning rate."""
+    model.load_state(Supernet(SMALL).state())
+    for momentum in model.optimizer.momenta:
+        momentum.assign(ops.zeros_like(momentum))
+    model.optimizer.learning_rate = 0.1
+    model._initial_epoch = None  # BackupAndRestore leaves it behind
+    return model
 
 
 @pytest.fixture
 def model(made):
-    """The same with its first weights and no momentum."""
-    made.load_state(Supernet(NETWORK).state())
-    for momentum in made.optimizer.momenta:
-        momentum.assign(ops.zeros_like(momentum))
-    return made
+    """The same, as it began."""
+    return begin_anew(made)
+
+
+def fit(model, inputs, labels, **options):
+    """Train in order, with weights of the rows, so that one graph serves all tests."""
+    weights = np.ones(len(labels), np.float32)
+    options = {"batch_size": B, "shuffle": False, "verbose": 0, **options}
+    return model.fit(inputs, labels, sample_weight=weights, **options)
 
 
 def said_by(code):
@@ -155,11 +171,11 @@ def test_nothing_is_traced_again_whatever_is_drawn(model, monkeypatch):
     original = Forward.__call__
     monkeypatch.setattr(Forward, "__call__", lambda self, *a: traced.append(1) or original(self, *a))
     images, labels = batch()
-    genotypes = pool(200)
+    genotypes = pool(200, network=SMALL)
     archs = np.concatenate([model.arch_of(genotype, B) for genotype in genotypes])
     inputs = {"image": np.tile(images, (len(genotypes), 1, 1, 1)), "arch": archs}
 
-    model.fit(inputs, np.tile(labels, len(genotypes)), batch_size=B, shuffle=False, verbose=0)
+    fit(model, inputs, np.tile(labels, len(genotypes)))
     model.predict(given(model, genotypes[0]), verbose=0)
     before = len(traced)
     for genotype in genotypes[:20]:
@@ -175,8 +191,8 @@ def test_a_search_traces_its_step_once(monkeypatch):
     original = Forward.__call__
     monkeypatch.setattr(Forward, "__call__", lambda self, *a: calls.append(1) or original(self, *a))
     training = TrainingConfig(batch_size=B, drop_path_keep=1.0)
-    net = load("keras").supernet(SearchConfig(network=NETWORK, training=training), small_dataset())
-    genotypes = pool(200)
+    net = load("keras").supernet(SearchConfig(network=SMALL, training=training), small_dataset())
+    genotypes = pool(200, network=SMALL)
 
     list(net.train(genotypes, np.arange(200), round_index=0))
 
@@ -225,24 +241,24 @@ def test_an_edge_trains_the_weights_that_its_shared_name_says(share_over):
 
 def test_only_the_path_moves_in_fit_and_by_the_arithmetic_of_a_search(model):
     config = SearchConfig(
-        network=NETWORK, training=TrainingConfig(batch_size=B, learning_rate=0.1, learning_rate_end=0.1)
+        network=SMALL, training=TrainingConfig(batch_size=B, learning_rate=0.1, learning_rate_end=0.1)
     )
     config = evolve(config, training=evolve(config.training, drop_path_keep=1.0))
     dataset = small_dataset()
     searched = load("keras").supernet(config, dataset)
-    genotypes = pool(2)
+    genotypes = pool(2, network=SMALL)
     steps = list(supernet_steps(config, dataset, searched.network, genotypes, np.array([0, 1]), 0, 0))
     for step in steps:
         before = model.state()
 
         inputs = {"image": step.images, "arch": model.arch_of(step.genotype, B)}
-        model.fit(inputs, step.labels, batch_size=B, epochs=1, shuffle=False, verbose=0)
+        fit(model, inputs, step.labels)
 
         moved = {name for name, value in model.state().items() if (value != before[name]).any()}
         cells = {name for name in moved if ".nodes." in name}
         assert cells == {name for name in cells if used(name, step.genotype)}
         assert {name for name in before if "nodes" in name and used(name, step.genotype)} >= cells
-        assert len(cells) > 5
+        assert len(cells) > 2
     list(searched.train(genotypes, np.array([0, 1]), round_index=0))
     for name, value in without_momenta(searched.state()).items():
         assert (model.state()[name] == value).all(), name
@@ -279,27 +295,111 @@ def test_weights_that_keras_saves_and_loads_predict_the_same(tmp_path):
     assert (ops.convert_to_numpy(other(given(other, genotype))) == expected).all()
 
 
-def test_callbacks_and_schedules_work_as_in_any_fit_and_its_file_goes_on_where_it_stopped(tmp_path):
-    model, (genotype,) = Supernet(SMALL), pool(1, network=SMALL)
-    schedule = keras.optimizers.schedules.CosineDecay(0.1, decay_steps=4)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(PathSGD(model, learning_rate=schedule), loss=loss, metrics=["accuracy"])
-    seen = []
-    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs))
+def test_callbacks_work_as_in_any_fit_and_a_files_training_goes_on_where_it_stopped(model, tmp_path):
+    (genotype,) = pool(1, network=SMALL)
+    inputs, labels = given(model, genotype), batch()[1]
+    steps = int(model.optimizer.iterations)
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(tmp_path / "supernet.keras"),
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.weights.h5", save_best_only=True, save_weights_only=True),
+        # nothing is ever better by 100 than before
+        keras.callbacks.ReduceLROnPlateau(monitor="loss", min_delta=100, patience=1, factor=0.5),
+        keras.callbacks.EarlyStopping(monitor="val_accuracy", min_delta=100, patience=2),
+    ]
 
-    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "supernet.keras")
-    model.fit(given(model, genotype), batch()[1], batch_size=B, epochs=5, verbose=0, callbacks=[callback, checkpoint])
+    history = fit(
+        model, inputs, labels, epochs=9, callbacks=callbacks, validation_data=(inputs, labels, np.ones(B, np.float32))
+    ).history
 
+    assert history["learning_rate"] == pytest.approx([0.1, 0.1, 0.05])
+    assert history["loss"][2] < history["loss"][0]
+    assert set(history) == {"learning_rate"} | {
+        f"{part}{name}" for part in ("", "val_") for name in ("loss", "accuracy", "weighted_accuracy")
+    }
     other = keras.saving.load_model(tmp_path / "supernet.keras")
     assert other.network == model.network
     assert all((value == model.state()[name]).all() for name, value in other.state().items())
     momenta = zip(model.optimizer.momenta, other.optimizer.momenta, strict=True)
     assert all((ops.convert_to_numpy(one) == ops.convert_to_numpy(two)).all() for one, two in momenta)
-    assert int(other.optimizer.iterations) == 5
+    assert int(other.optimizer.iterations) - steps == 3
+    assert float(other.optimizer.learning_rate) == pytest.approx(0.05)
+    other.load_weights(tmp_path / "best.weights.h5")
+
+
+def test_a_fit_that_crashed_goes_on_from_its_backup_bit_for_bit(model, tmp_path):
+    class Crash(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise RuntimeError("crashed")
+
+    inputs, labels = given(model, *pool(1, network=SMALL)), batch()[1]
+    fit(model, inputs, labels, epochs=3)
+    expected = model.state()
+    with pytest.raises(RuntimeError, match="crashed"):
+        fit(begin_anew(model), inputs, labels, epochs=3, callbacks=[_backup(tmp_path), Crash()])
+
+    history = fit(begin_anew(model), inputs, labels, epochs=3, callbacks=[_backup(tmp_path)])
+
+    assert history.epoch == [2]
+    assert all((value == expected[name]).all() for name, value in model.state().items())
+
+
+def _backup(folder):
+    return keras.callbacks.BackupAndRestore(folder / "backup")
+
+
+def test_classes_are_weighted_and_epochs_may_be_steps(model):
+    inputs, labels = given(model, *pool(1, network=SMALL)), batch()[1]
+    twice = {name: np.concatenate([value, value]) for name, value in inputs.items()}
+    losses = [
+        begin_anew(model)
+        .fit(inputs, labels, class_weight=dict.fromkeys(range(4), weight), batch_size=B, verbose=0)
+        .history["loss"][0]
+        for weight in (1.0, 2.0)
+    ]
+    steps = int(model.optimizer.iterations)
+
+    fit(model, twice, np.tile(labels, 2), steps_per_epoch=1, epochs=2)
+
+    assert losses[1] == pytest.approx(2 * losses[0], rel=1e-5)
+    assert int(model.optimizer.iterations) - steps == 2
+
+
+def test_a_file_of_an_optimizer_has_its_schedule_and_of_float16_its_scaled_loss(tmp_path):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, decay_steps=4)
+    model = Supernet(SMALL, dtype="mixed_float16")
+    model.compile(PathSGD(learning_rate=schedule, momentum=0.8), loss)
+
+    model.save(tmp_path / "supernet.keras")
+    other = keras.saving.load_model(tmp_path / "supernet.keras")
+
+    assert isinstance(other.optimizer, keras.optimizers.LossScaleOptimizer)
     assert other.optimizer.get_config() == model.optimizer.get_config()
-    assert len(seen) == 5
-    assert seen[-1]["loss"] < seen[0]["loss"]
-    assert "accuracy" in seen[0]
+    assert other.optimizer.inner_optimizer.get_config()["momentum"] == 0.8
+    assert [each.optimizer.inner_optimizer._supernet() for each in (model, other)] == [model, other]
+
+
+def test_a_saved_supernet_is_weights_for_scores_searches_and_trainings(tmp_path):
+    for network in (SMALL, evolve(CELL, share_over="source")):
+        model = Supernet(network, seed=3)
+        path = tmp_path / f"{network.space}.keras"
+        model.save(path)
+
+        states = [
+            read_shared_weights(path, network),
+            first_weights(str(path), network),
+            SupernetWeights.of(str(path), network).state,
+        ]
+
+        for state in states:
+            assert state.keys() == model.state().keys()
+            assert all((value == model.state()[name]).all() for name, value in state.items())
+    with pytest.raises(ConfigError, match=r"nao\.keras is a supernet with channels = 4, and here channels = 8"):
+        read_shared_weights(tmp_path / "nao.keras", evolve(SMALL, channels=8))
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
+    with pytest.raises(WeightsError, match=r"other\.keras holds a Sequential; it must be a bnao\.backends\.keras\."):
+        read_shared_weights(tmp_path / "other.keras", SMALL)
 
 
 def test_the_summary_counts_the_parameters_of_each_cell():
@@ -462,7 +562,7 @@ def test_an_arch_of_another_space_or_of_unequal_rows_is_refused():
 def test_in_a_graph_an_arch_that_is_none_stops_the_step_and_changes_nothing(model):
     import tensorflow as tf
 
-    genotypes = pool(2)
+    genotypes = pool(2, network=SMALL)
     wrong = given(model, genotypes[0])
     wrong["arch"][:, 1] = 9
     unequal = given(model, genotypes[0])
@@ -471,7 +571,7 @@ def test_in_a_graph_an_arch_that_is_none_stops_the_step_and_changes_nothing(mode
 
     for inputs, told in ((wrong, "it has no such source or operation"), (unequal, "rows that differ")):
         with pytest.raises(tf.errors.InvalidArgumentError, match=told):
-            model.fit(inputs, batch()[1], batch_size=B, epochs=1, verbose=0)
+            fit(model, inputs, batch()[1])
 
     assert all((value == before[name]).all() for name, value in model.state().items())
 
@@ -522,11 +622,12 @@ def test_what_this_backend_does_not_know_is_refused_by_name():
 
 
 def test_a_loss_that_is_no_number_stops_with_step_genotype_and_rate():
-    training = TrainingConfig(batch_size=B, learning_rate=1e9, gradient_norm=0.0)
-    net = load("keras").supernet(SearchConfig(network=NETWORK, training=training), small_dataset())
+    # of the graph that other tests have built
+    training = TrainingConfig(batch_size=B, learning_rate=1e9, drop_path_keep=1.0)
+    net = load("keras").supernet(SearchConfig(network=SMALL, training=training), small_dataset())
 
     with pytest.raises(DivergedError, match=r"round 1, step \d+, learning rate \S+e\+\d+, genotype \d:"):
-        list(net.train(pool(1), np.zeros(10, np.int64), round_index=0))
+        list(net.train(pool(1, network=SMALL), np.zeros(20, np.int64), round_index=0))
 
 
 # --- PyTorch, in a process of its own
@@ -659,7 +760,7 @@ def test_entangled_kernels_are_refused_in_a_line():
         load("keras").supernet(SearchConfig(network=evolve(NETWORK, entangle=True)), small_dataset())
 
 
-@pytest.mark.parametrize("network", [NETWORK, CELL], ids=["nao", "nas-bench-201"])
+@pytest.mark.parametrize("network", [SMALL, CELL], ids=["nao", "nas-bench-201"])
 def test_norms_of_operations_that_are_not_trained_stay_as_they_begin(network):
     training = TrainingConfig(batch_size=B, norm_affine=False, weight_decay=0.01)
     net = load("keras").supernet(SearchConfig(network=network, training=training), small_dataset())

@@ -25,6 +25,7 @@ from bnao.export.files import export, find_trained
 from bnao.network.parameters import stand_alone_shapes
 from bnao.network.size import count_parameters
 from bnao.network.state import read_weights
+from bnao.network.state_dict import torch_name
 from bnao.network.trained import with_statistics
 from bnao.run import Run
 from bnao.space.genotype import Genotype
@@ -35,7 +36,7 @@ from bnao.streams import stream
 torch = pytest.importorskip("torch")
 
 from bnao.backends.torch import plain, standalone  # noqa: E402
-from bnao.backends.torch.exports import network_logits, torch_name  # noqa: E402
+from bnao.backends.torch.exports import network_logits  # noqa: E402
 from bnao.backends.torch.supernet import images_of  # noqa: E402
 
 BENCH = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
@@ -150,6 +151,9 @@ def test_the_state_dict_has_the_networks_parameters_by_pytorchs_names(program):
     assert set(state) == {*map(torch_name, trained.weights), "image_mean", "image_std"}
     assert state["stem.0.norm.running_var"].tolist() == trained.weights["stem.0.norm.variance"].tolist()
     assert state["image_mean"].flatten().tolist() == np.float32([0.3]).tolist()
+    again, _ = find_trained(path)
+    assert again.about() == trained.about()
+    assert all((again.weights[name] == value).all() for name, value in trained.weights.items())
 
 
 # --- the Python file

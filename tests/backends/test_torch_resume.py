@@ -114,16 +114,16 @@ def test_an_evaluation_killed_within_an_epoch_ends_as_if_it_had_not_been_however
     }  # fmt: skip
     arguments = [genotype, *(text for name, value in chosen.items() for text in (f"--{name}", value))]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    finish(start(*arguments, "--workers", 2, "--out", whole, command="evaluate"))
+    finish(start(*arguments, "--data-workers", 2, "--out", whole, command="evaluate"))
 
-    process = start(*arguments, "--workers", 1, "--out", killed, command="evaluate")
+    process = start(*arguments, "--data-workers", 1, "--out", killed, command="evaluate")
     deadline = time.monotonic() + LIMIT
     while process.poll() is None and time.monotonic() < deadline and made(killed) % 8 in (0, 7):
         time.sleep(0.001)
     process.kill()
     process.communicate()
     steps = made(killed)
-    finish(start(*arguments, "--workers", 0, "--out", killed, command="evaluate"))
+    finish(start(*arguments, "--data-workers", 0, "--out", killed, command="evaluate"))
 
     assert 0 < steps < 32 and steps % 8
     assert results(killed) == results(whole)

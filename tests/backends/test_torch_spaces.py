@@ -11,7 +11,8 @@ from bnao.backends import load
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig, TrainingConfig
 from bnao.evaluation.candidates import StandAloneScores
-from bnao.evaluation.trainings import evaluate, short_training
+from bnao.evaluation.short import short_training
+from bnao.evaluation.trainings import evaluate
 from bnao.network.size import count_parameters
 from bnao.network.state import read_weights, to_bytes
 from bnao.run import Run

@@ -20,8 +20,9 @@ from bnao.cli import COMMANDS, main
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import build, settings_of
 from bnao.config.presets import PRESETS, preset
-from bnao.config.settings import SearchConfig
+from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import load_dataset
+from bnao.network.size import count_parameters
 from bnao.network.state import read_weights
 from bnao.run import Run
 from bnao.space.notation.notations import parse
@@ -689,8 +690,28 @@ def test_an_evaluation_from_a_supernet_that_is_none_is_refused_before_a_folder_i
     assert not pathlib.Path("runs").exists()
 
 
-def test_published_cells_of_two_spaces_are_not_evaluated_together():
-    told = refused(1, "evaluate", "DARTS_V2", "NAONet-V2", "--backend", "pretend", "--quiet")
+def test_published_cells_of_several_spaces_are_evaluated_beside_their_claims():
+    cells = ["NAONet-V2", "DARTS_V2", "SNAS-aggressive"]
+    done = bnao("evaluate", *cells, "--backend", "pretend", "--quiet", "--out", "here")
+
+    assert done.exit_code == 0, done.output
+    assert re.search(r"^1 .* NAONet-V2 +2\.60 %, 3\.8 M", done.stdout, re.MULTILINE)
+    assert re.search(r"^2 .* DARTS_V2 +2\.63 %, 3\.3 M", done.stdout, re.MULTILINE)
+    entries = json.loads((pathlib.Path("here") / "evaluation.json").read_text())["evaluations"]
+    assert [entry["space"] for entry in entries] == ["nao", "darts", "snas"]
+    for entry, name in zip(entries, cells, strict=True):
+        published = published_cell(name)
+        network = NetworkConfig(space=entry["space"], channels=8, cells=1, image=(14, 14, 1))
+        assert entry["parameters"] == count_parameters(published.genotype, network)
+    assert "space darts" in bnao("show", "here:2").stdout
+    assert bnao("check", "here").exit_code == 0
+    again = bnao("evaluate", *cells, "--backend", "pretend", "--quiet", "--out", "here")
+    assert again.exit_code == 0
+
+
+def test_several_spaces_are_refused_where_one_is_asked_for_or_a_supernet_is_of_one():
+    cells = ["DARTS_V2", "NAONet-V2"]
+    told = refused(1, "evaluate", *cells, "--space", "darts", "--backend", "pretend", "--quiet")
 
     assert told.startswith("error: genotype 2: NAONet-V2 is of space 'nao' with 5 nodes, where space 'darts' with 4")
     assert not pathlib.Path("runs").exists()
@@ -950,7 +971,7 @@ def on_photos(photos):
     """The arguments of an evaluation on them."""
     return (
         "evaluate", "--preset", "imagenet", "--data-dir", photos, "--image-size", 32, "--backend", "pretend",
-        "--epochs", 2, "--batch-size", 16, "--workers", 0,
+        "--epochs", 2, "--batch-size", 16, "--data-workers", 0,
     )  # fmt: skip
 
 
@@ -1109,7 +1130,7 @@ def test_an_image_that_cannot_be_read_is_fatal_or_left_out_and_counted(on_photos
 
 def test_an_evaluation_may_go_on_with_another_number_of_processes_that_read(on_photos, genotypes):
     assert bnao(*on_photos, "--out", "mine", genotypes[0]).exit_code == 0
-    assert bnao(*on_photos, "--out", "mine", "--workers", 1, *genotypes[:2]).exit_code == 0
+    assert bnao(*on_photos, "--out", "mine", "--data-workers", 1, *genotypes[:2]).exit_code == 0
     assert "data.pad = 4, and now it is 5" in refused(1, *on_photos, "--out", "mine", "--pad", 5, genotypes[0])
 
 
@@ -1155,6 +1176,17 @@ def test_a_run_is_scored_again_by_its_weights_and_nothing_in_it_is_changed(finis
     assert {path: path.read_bytes() for path in finished.iterdir() if path.is_file()} == before
 
 
+def test_weights_of_a_file_are_scored_in_place_of_the_runs(finished):
+    own = bnao("score", finished, "--top", 2, "--json")
+    (finished / "supernet.safetensors").rename("fit.safetensors")
+
+    said = bnao("score", finished, "--weights", "fit.safetensors", "--top", 2, "--json")
+
+    content, expected = (json.loads(each.stdout.splitlines()[-1]) for each in (said, own))
+    assert content["weights"] == "fit.safetensors"
+    assert content["scores"] == expected["scores"]
+
+
 def test_the_scores_of_now_stand_beside_those_of_the_run(finished):
     said = bnao("score", finished, "--top", 4)
 
@@ -1173,6 +1205,8 @@ def test_what_cannot_be_scored_again_is_told_in_a_line(finished, on_table):
         (["table"], "table has no supernet.safetensors: its genotypes share no weights"),
         ([finished, "--backend", "table"], "backend 'table' has no weights"),
         ([finished, "--backend", "abacus"], "no backend 'abacus'"),
+        ([finished, "--weights", "fit.safetensors"], "cannot read the weights in fit.safetensors: "),
+        ([finished, "--weights", "fit.keras"], "fit.keras is not a complete .keras file of a network: "),
     ):
         said = bnao("score", *arguments)
         assert said.exit_code != 0

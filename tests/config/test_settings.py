@@ -66,7 +66,7 @@ def test_the_defaults_are_the_papers():
     assert (search.network.channels, search.network.cells) == (20, 3)
     assert space_named(search.network.space, search.network.nodes).nodes == 5
     assert attrs.astuple(search.training) == (
-        *(64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9, "none"),
+        *(64, 0.025, 0.001, 0.9, 3e-4, 5.0, "path", 0.9, "round", "none"),
         *((), "restart", "none", 1.0, 0.5, True),
     )
     assert (search.sampler, search.size, search.alpha, search.sample_from) == (
@@ -77,7 +77,7 @@ def test_the_defaults_are_the_papers():
     )  # in nao, the paper's space, all parameters are alive
     assert (alone.epochs, alone.network.channels, alone.network.cells, alone.data.cutout) == (600, 36, 6, 16)
     assert attrs.astuple(alone.training) == (
-        128, 0.025, 0.0, "cosine", 0.97, 0.9, 5e-4, 5.0, 0.8, None, 0.6, 0.4, 0.0,
+        128, 0.025, 0.0, "cosine", 10, 2, 0.97, 0.9, 5e-4, 5.0, 0.8, None, "linear", 0.6, 0.4, 0.0,
     )  # fmt: skip
 
 
@@ -169,11 +169,11 @@ def test_any_whole_number_in_a_section_of_the_network_is_taken_or_refused_by_its
 
 
 def test_what_work_may_go_on_without_is_left_out_of_what_is_fixed():
-    config = build(EvaluateConfig, {"machine": {"workers": 3, "threads": 2}, "data": {"unreadable": "skip"}})
+    config = build(EvaluateConfig, {"machine": {"data_workers": 3, "threads": 2}, "data": {"unreadable": "skip"}})
 
     whole, fixed = tomllib.loads(to_toml(config)), tomllib.loads(to_toml(config, fixed=True))
 
-    assert (whole["machine"].pop("workers"), whole["data"].pop("unreadable")) == (3, "skip")
+    assert (whole["machine"].pop("data_workers"), whole["data"].pop("unreadable")) == (3, "skip")
     assert fixed == whole
     assert fixed["machine"]["threads"] == 2
 

@@ -351,3 +351,13 @@ def test_hues_of_a_batch_turn_by_up_to_the_setting():
     assert (still == still[0]).all()
     expected = turned(x[:, :1, :1], hue_turns(40, 0.2, seed=0, step=3))
     assert turning == pytest.approx(dataset.normalised(expected)[:, 0, 0])
+
+
+def test_rows_of_a_batch_are_what_they_are_in_the_whole_batch(tiny_dataset):
+    for config in (DataConfig(cutout=4, jitter=0.4, hue=0.2), DataConfig(crop="resized")):
+        whole, labels = train_batch(tiny_dataset, 3, 32, 0, config)
+        part, same = train_batch(tiny_dataset, 3, 32, 0, config, slice(10, 17))
+
+        assert (part[10:17] == whole[10:17]).all()
+        assert not part[:10].any() and not part[17:].any()
+        assert (same == labels).all()

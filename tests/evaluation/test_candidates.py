@@ -10,7 +10,7 @@ from attrs import evolve
 from bnao.config.settings import ControllerConfig, NetworkConfig, SearchConfig
 from bnao.errors import ConfigError
 from bnao.evaluation.candidates import StandAloneScores
-from bnao.evaluation.trainings import short_training
+from bnao.evaluation.short import short_training
 from bnao.run import Run
 from bnao.space.spaces import space_named
 from bnao.strategies.journal import add_rounds

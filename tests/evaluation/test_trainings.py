@@ -14,7 +14,8 @@ from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.data.dataset import load_dataset
 from bnao.data.imagenet import stream_dataset
 from bnao.errors import ConfigError, DataError, RunError
-from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, label_ranks, short_training, unreadable
+from bnao.evaluation.short import short_training
+from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, label_ranks, unreadable
 from bnao.network.parameters import initial_weights, supernet_shapes
 from bnao.network.size import count_multiply_adds, count_parameters
 from bnao.network.state import read_weights, to_bytes

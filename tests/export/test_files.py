@@ -12,6 +12,7 @@ from bnao.errors import BackendError, ExportError, GenotypeError, RunError, Weig
 from bnao.export.files import FORMATS, default_name, export, exporter_of, find_trained, largest_difference
 from bnao.network.parameters import initial_weights, stand_alone_shapes
 from bnao.network.state import to_bytes
+from bnao.network.state_dict import NAMES, torch_name
 from bnao.network.trained import about_training, trained_of, with_statistics
 from bnao.protocols import Exporter
 from bnao.run import Run
@@ -161,6 +162,21 @@ def test_what_is_not_there_or_damaged_is_refused_by_name(evaluation, tmp_path):
     file.with_suffix(".json").write_text('{"format": 1, "genotype": 7}')
     with pytest.raises(RunError, match=r"seed-7.json was changed by hand"):
         find_trained(evaluation)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt2", ".py"])
+def test_an_exported_state_dict_is_weights_again_itself_or_by_the_program_beside_it(evaluation, tmp_path, suffix):
+    trained, _ = find_trained(evaluation)
+    state = {torch_name(name): value for name, value in trained.weights.items()}
+    state |= {name: np.zeros((1, 3, 1, 1), np.float32) for name in ("image_mean", "image_std")}
+    (tmp_path / "net.safetensors").write_bytes(to_bytes(state, {**trained.about(), "names": NAMES}))
+    (tmp_path / f"net{suffix}").touch()
+
+    again, file = find_trained(tmp_path / f"net{suffix}")
+
+    assert (again.about(), file) == (trained.about(), tmp_path / "net.safetensors")
+    assert again.weights.keys() == trained.weights.keys()
+    assert all((again.weights[name] == value).all() for name, value in trained.weights.items())
 
 
 def test_weights_of_the_time_before_files_said_their_network_are_refused(tmp_path):

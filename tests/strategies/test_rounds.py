@@ -304,9 +304,29 @@ def _contents(folder):
     return contents, [{name: value for name, value in event.items() if name != "seconds"} for event in events]
 
 
-@pytest.mark.parametrize("rescore", ["all", "new"])
-def test_a_search_killed_after_any_event_ends_as_if_it_had_not_been(config, controller, tmp_path, rescore):
-    config = evolve(config, rounds=2, epochs=1, checkpoint_seconds=0.0, rescore=rescore)
+def test_of_a_pool_of_one_size_the_newest_take_the_place_of_the_worst(config, controller):
+    supernet = CountingSupernet()
+
+    result = search(evolve(config, sample_from="survivors", rescore="trained"), supernet, controller)
+
+    first, second, third = (dict.fromkeys(some) for some in _scored_by_round(supernet, 12))
+    assert len(first) == len(second) == len(third) == 12
+    best = sorted(first, key=lambda each: -(count_parameters(each, NETWORK) % 101))[:6]
+    assert set(first) & set(second) == set(best)
+    assert {entry.genotype for entry in result.ranked} == set(third)
+    assert {genotype for index, _, genotype in supernet.trained if index == 1} <= set(second)
+
+
+def _scored_by_round(supernet, n):
+    scored = [genotype for some in supernet.scored for genotype in some]
+    return [scored[at : at + n] for at in range(0, len(scored), n)]
+
+
+@pytest.mark.parametrize(("rescore", "sample_from"), [("all", "new"), ("new", "new"), ("trained", "survivors")])
+def test_a_search_killed_after_any_event_ends_as_if_it_had_not_been(config, controller, tmp_path, rescore, sample_from):
+    config = evolve(
+        config, rounds=2, epochs=1, checkpoint_seconds=0.0, rescore=rescore, sample_from=sample_from
+    )  # fmt: skip
     with Run.create(tmp_path / "whole", config) as run:
         events = []
         whole = search(config, CountingSupernet(), controller, run=run, listen=events.append)

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from bnao.config.evaluation import StandAloneTrainingConfig
-from bnao.training.schedules import cosine, drop_path_masks, dropout_mask, keep_probabilities, stand_alone_rate
+from bnao.config.training import TrainingConfig
+from bnao.errors import ConfigError
+from bnao.training.schedules import (
+    cosine,
+    drop_path_masks,
+    dropout_mask,
+    keep_probabilities,
+    stand_alone_rate,
+    supernet_rate,
+)
 
 
 def test_the_learning_rate_falls_from_the_top_to_the_end_as_a_half_cosine():
@@ -74,3 +83,21 @@ def test_the_stand_alone_rate_follows_the_schedule_the_settings_name():
     # 4 steps an epoch, 2 epochs: half way down the cosine at step 4; one decay at step 4
     assert stand_alone_rate(cosine_config, 4, 4, 2) == pytest.approx(0.05)
     assert [stand_alone_rate(exponential_config, step, 4, 2) for step in (0, 3, 4, 7)] == [0.1, 0.1, 0.05, 0.05]
+
+
+def test_a_cosine_restarts_after_periods_that_double():
+    config = StandAloneTrainingConfig(schedule="restarts", period=1, learning_rate=0.1, learning_rate_end=0.0)
+
+    # of 2 steps an epoch: periods of 2, 4 and 8 steps
+    rates = [stand_alone_rate(config, step, 2, 7) for step in range(14)]
+    assert [step for step, rate in enumerate(rates) if rate == 0.1] == [0, 2, 6]
+    assert [rates[step] for step in (1, 4, 10)] == pytest.approx([0.05] * 3)
+
+
+def test_over_the_whole_search_a_supernets_rate_falls_without_a_restart():
+    over_all = TrainingConfig(span="search", learning_rate=0.1, learning_rate_end=0.0)
+    rates = [supernet_rate(over_all, step, 2, round_index, 3) for round_index in range(3) for step in range(2)]
+
+    assert rates == pytest.approx([cosine(step, 6, 0.1, 0.0) for step in range(6)])
+    with pytest.raises(ConfigError, match="split_rate must be continue"):
+        TrainingConfig(span="search", split_at="0.5:edge")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 
+from bnao.config.ranks import RanksConfig
 from bnao.config.settings import NetworkConfig, SearchConfig, TrainingConfig
 from bnao.data.dataset import augmented_batch
 from bnao.errors import ConfigError, DivergedError
@@ -155,3 +156,33 @@ def test_a_data_set_of_one_dev_image_is_scored():
     )
 
     assert weights.score(POOL[:1])[0] in (0, 1)
+
+
+def test_several_paths_a_step_have_batches_of_their_own_and_are_averaged():
+    dataset = small_dataset()
+    config = evolve(CONFIG, ranks=RanksConfig(paths=2))
+    recorder = Recorder(dataset, losses=[1.0, 2.0, 3.0, 5.0])
+    weights = SharedWeights(recorder, config, dataset)
+
+    steps = list(weights.train(POOL, np.array([0, 1, 2, 0]), round_index=0))
+
+    assert weights.epoch_steps == 2  # of 160 images, 64 a step
+    assert [(step.step, step.index, step.loss) for step in steps] == [(0, 0, 1.5), (1, 2, 4.0)]
+    one_each = list(supernet_steps(CONFIG, dataset, weights.network, POOL, np.array([0, 1, 2, 0]), 0, 0))
+    passes = [one for step, _ in recorder.steps for one in step]
+    assert [one.weight for one in passes] == [0.5] * 4
+    assert [one.architecture for one in passes] == [POOL[0], POOL[1], POOL[2], POOL[0]]
+    assert all((one.images == step.images).all() for one, step in zip(passes, one_each, strict=True))
+
+
+def test_paths_that_teach_or_are_ranked_refer_to_passes_of_their_own_path():
+    dataset = small_dataset()
+    config = evolve(CONFIG, training=evolve(CONFIG.training, companions="sandwich"), ranks=RanksConfig(paths=2))
+    sizes = count_parameters(POOL, dataset.network(CONFIG.network))
+    small = int(np.argmin(sizes))
+    recorder = Recorder(dataset)
+
+    list(SharedWeights(recorder, config, dataset).train(POOL, np.array([small, small]), round_index=0))
+
+    ((passes, _),) = recorder.steps
+    assert [one.teacher for one in passes] == [None, 0, None, 2]

@@ -9,7 +9,7 @@ import keras
 
 from bnao.backends.keras.controller import NaoController
 from bnao.backends.keras.engine import ENGINE
-from bnao.backends.keras.machine import devices
+from bnao.backends.keras.machine import check_one_device, devices
 from bnao.backends.keras.plain import EXPORTERS, network_logits
 from bnao.backends.keras.probe import KerasProbe
 from bnao.backends.keras.standalone import KerasStandAlone
@@ -18,6 +18,7 @@ from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import BackendError
+from bnao.network.mobile import MobileNetwork, Trainable
 from bnao.network.trained import Trained
 from bnao.protocols import Logits
 from bnao.space.genotype import Genotype
@@ -49,6 +50,7 @@ class KerasBackend:
         """Return a freshly initialised supernet with its images."""
         if dataset is None:
             raise BackendError("backend 'keras' trains on images; give it a data set")
+        check_one_device()
         make = partial(KerasSupernet, config)
         return SharedWeights(make(dataset.network(config.network)), config, dataset, make, self)
 
@@ -58,9 +60,17 @@ class KerasBackend:
         return NaoController(space, config.controller, config.seed, config.machine)
 
     def stand_alone(
-        self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
+        self, genotype: Trainable, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> KerasStandAlone:
-        """Return a freshly initialised network of one genotype."""
+        """Return a freshly initialised network of one genotype.
+
+        Raises:
+            BackendError: it is a network for comparison, which is not made of cells.
+        """
+        if isinstance(genotype, MobileNetwork):
+            raise BackendError(
+                f"backend 'keras' trains networks of cells, and {genotype} is not made of them; --backend torch has it"
+            )
         return KerasStandAlone(genotype, config, dataset, seed)
 
     def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> KerasProbe:

@@ -9,26 +9,19 @@ the draws on by its length.
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve
 from numpy.typing import ArrayLike, NDArray
 
+from bnao.backends.keras.sources import AHEAD, LOOKED_AT, Arrays, Reading, Stream, length_of, source_of
 from bnao.errors import DataError, GenotypeError
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
 from bnao.streams import epoch_order
-
-# keras.utils.PyDataset's own
-_AHEAD = 10
-
-# what Keras reads, and does not train on, to learn what a batch looks like: one batch, or two where it reads ahead
-_LOOKED_AT = 2
 
 # epochs in a row that ended early, after no more batches than that, before they are no longer taken for such looks
 _STRIKES = 2
@@ -54,8 +47,8 @@ class BalancedBatches(keras.utils.PyDataset):
     new one ``start=initial_epoch * len(batches)``.
 
     "arch" is int32, shape (b, ...), with b equal rows: the drawn item's encoding, as often as the batch has images
-    (a strategy splits a batch by rows). If x is a dictionary, "arch" joins it under its names. Labels and sample
-    weights stay as they are.
+    (a strategy splits a batch by rows). If x is a dictionary, "arch" joins it under its names; behind a tuple's or
+    list's arrays it comes last. Labels and sample weights stay as they are.
 
     An epoch is a pass over the data, or ``steps_per_epoch`` batches, if they are given here (in ``fit`` they are
     refused): then each epoch goes on in the data where the one before stopped. An epoch that ends early does not
@@ -64,7 +57,10 @@ class BalancedBatches(keras.utils.PyDataset):
     been trained before. Outside an epoch ``batches[b]`` is what step b of the next one gets.
 
     Args:
-        x: a ``keras.utils.PyDataset`` of a known length; or an array of images (n, ...), or a dictionary of arrays.
+        x: an array of images (n, ...), or a dictionary, tuple or list of arrays. Or batches: a
+            ``keras.utils.PyDataset``; anything else with a length and an index, such as a ``grain.MapDataset``; or
+            what is iterated in its own order, such as PyTorch's ``DataLoader``, a ``grain.IterDataset`` or a
+            generator, over and over, with workers of its own.
         y: for arrays, the labels (n, ...).
         sample_weight: for arrays, a weight for each, shape (n,).
         sampler: whose ``draw`` decides; ``ProportionalSampler`` draws by Eq. 3.
@@ -72,18 +68,19 @@ class BalancedBatches(keras.utils.PyDataset):
             ``SearchSpace.encode``, flattened: (length,)); or whole numbers, one row for each item, shape (items, ...).
             If None, the items themselves are whole numbers or rows of them. Single numbers are rows of one.
         batch_size: for arrays, images of a batch; the last batch may be smaller.
-        start: the first step.
-        steps_per_epoch: batches of an epoch; None: as many as the data have. A PyDataset's ``on_epoch_end`` is called
-            at the end of the epoch in which a pass over it ends.
+        start: the first step; what is iterated begins anew, and the draws alone go on.
+        steps_per_epoch: batches of an epoch; None: as many as the data have, if they have a length. A PyDataset's
+            ``on_epoch_end`` is called at the end of the epoch in which a pass over it ends.
         seed: of the order of the data; the architectures have the sampler's.
-        shuffle: visit the arrays' rows, or the dataset's batches, in another order each epoch.
+        shuffle: visit the arrays' rows, or the dataset's batches, in another order each epoch; what is iterated has
+            its own order.
         workers, use_multiprocessing, max_queue_size: as for ``keras.utils.PyDataset``; if None, the wrapped
             dataset's.
 
     Raises:
         DataError: no batches, an unknown length, arrays of different lengths, an encoding that is not one row of
-            whole numbers for each item; at a batch, an x that cannot take an "arch"; at an epoch's beginning, that
-            ``fit`` was given a ``steps_per_epoch``.
+            whole numbers for each item; at a batch, an x that cannot take an "arch", data that are not batched, or a
+            generator that has ended; at an epoch's beginning, that ``fit`` was given a ``steps_per_epoch``.
         GenotypeError: a genotype of another space.
 
     >>> from bnao import ProportionalSampler
@@ -114,16 +111,16 @@ class BalancedBatches(keras.utils.PyDataset):
         super().__init__(workers=1)  # what Keras knows of; the workers are this object's own
         self.sampler = sampler
         self._archs = Archs(sampler, encoding)
-        self._source = _source(x, y, sample_weight, batch_size)
-        self._pass = _length(self._source)  # batches of a pass over the data
+        self._source = source_of(x, y, sample_weight, batch_size)
+        self._pass = length_of(self._source, steps_per_epoch)  # batches of a pass over the data
         self._length = self._pass if steps_per_epoch is None else steps_per_epoch
         if start < 0 or self._length < 1:
             raise DataError(f"start is {start} and steps_per_epoch {self._length}; they must be >= 0 and >= 1")
         self._seed, self._shuffle = seed, shuffle
-        self._reading = _Reading(
+        self._reading = Reading(
             _first(workers, getattr(x, "workers", 1)),
             _first(use_multiprocessing, getattr(x, "use_multiprocessing", False)),
-            _first(max_queue_size, getattr(x, "max_queue_size", _AHEAD)),
+            _first(max_queue_size, getattr(x, "max_queue_size", AHEAD)),
         )
         self._next = start  # the first step of the epoch that is to come, or is under way
         self._epoch: Iterator[Any] | None = None
@@ -158,7 +155,9 @@ class BalancedBatches(keras.utils.PyDataset):
                 self._begins_anew = False
                 return batch
             step = self._next + index
-        return next(self._batches(range(step, step + 1), _Reading()))
+            if isinstance(self._source, Stream):
+                return self._beside(self._source.ahead(index), self._archs.of(step, 1)[0])
+        return next(self._batches(range(step, step + 1), Reading()))
 
     def on_epoch_begin(self) -> None:
         """Keras begins an epoch, or looks at a batch to build a model."""
@@ -177,7 +176,7 @@ class BalancedBatches(keras.utils.PyDataset):
             given = self._given
             self._close()
             if given < self._length:
-                self._strikes += _STRIKES if given > _LOOKED_AT else 1
+                self._strikes += _STRIKES if given > LOOKED_AT else 1
                 return
             self._strikes = 0
             passes = self._next // self._pass
@@ -203,19 +202,26 @@ class BalancedBatches(keras.utils.PyDataset):
             self._epoch.close()
         self._epoch, self._given = None, 0
 
-    def _batches(self, steps: range, reading: _Reading) -> Iterator[tuple[Any, ...]]:
+    def _batches(self, steps: range, reading: Reading) -> Iterator[tuple[Any, ...]]:
         """The batches of these steps, each with its architecture."""
         archs = self._archs.of(steps.start, len(steps))
         for arch, batch in zip(archs, self._read(steps, reading), strict=True):
-            yield beside_batch(batch, lambda n, arch=arch: np.repeat(arch[None], n, axis=0))
+            yield self._beside(batch, arch)
 
-    def _read(self, steps: range, reading: _Reading) -> Iterator[Any]:
+    @staticmethod
+    def _beside(batch: Any, arch: NDArray[np.int32]) -> tuple[Any, ...]:
+        return beside_batch(batch, lambda n: np.repeat(arch[None], n, axis=0))
+
+    def _read(self, steps: range, reading: Reading) -> Iterator[Any]:
         """The data's batches of these steps, pass by pass."""
+        if isinstance(self._source, Stream):
+            yield from self._source.take(len(steps))
+            return
         for number in range(steps.start // self._pass, -(-steps.stop // self._pass)):
             first = number * self._pass
             places = slice(max(steps.start - first, 0), steps.stop - first)
             source, order = self._source, np.arange(self._pass)
-            if self._shuffle and isinstance(source, _Arrays):
+            if self._shuffle and isinstance(source, Arrays):
                 source = evolve(source, rows=epoch_order(self._seed, "order", number, len(source.rows)))
             elif self._shuffle:
                 order = epoch_order(self._seed, "order", number, self._pass)
@@ -270,118 +276,31 @@ def encode_items(items: Sequence[Any], encoding: SearchSpace | ArrayLike | None)
 def beside_batch(batch: Any, arch: Callable[[Any], Any], length: Callable[[Any], Any] = len) -> tuple[Any, ...]:
     """Return a batch of Keras with ``arch(b)`` among its inputs, where b is the number of its rows."""
     x, *others = batch if isinstance(batch, tuple | list) else (batch,)
-    inputs = dict(x) if isinstance(x, Mapping) else {"image": x}
-    if "arch" in inputs:
+    if isinstance(x, Mapping) and "arch" in x:
         raise DataError('x has an "arch" already; its place is for the drawn one')
-    leaves = keras.tree.flatten(inputs)
+    leaves = keras.tree.flatten(x)
     try:
         rows = {leaf.shape[0] for leaf in leaves}
     except (AttributeError, IndexError):  # a number, or an array of one
         rows = set()
-    if not rows or isinstance(x, tuple | list):
+    if not rows:
         raise DataError(
-            f"a batch's x is a {type(x).__name__}; it must be an array of shape (batch, ...), or a dictionary of such"
+            f"a batch's x is a {type(x).__name__}; it must be an array of shape (batch, ...), or a dictionary, "
+            f"tuple or list of such"
         )
     if len(rows) > 1 and None not in rows:  # within tf.data a batch's rows may be unknown
         raise DataError(f"a batch's x has arrays of {' and '.join(map(str, sorted(rows)))} rows; all must have as many")
-    return ({**inputs, "arch": arch(length(leaves[0]))}, *others)
+    return (_with_arch(x, arch(length(leaves[0]))), *others)
 
 
-@frozen(eq=False)
-class _Arrays:
-    """Arrays as batches, their rows in the order of ``rows``."""
-
-    arrays: tuple[Any, ...]
-    rows: NDArray[np.int64]
-    batch_size: int
-
-    def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
-
-    def __getitem__(self, index: int) -> Any:
-        rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
-        return keras.tree.map_structure(lambda array: array[rows], self.arrays)
-
-
-def _source(x: Any, y: Any, sample_weight: Any, batch_size: int) -> keras.utils.PyDataset | _Arrays:
-    if isinstance(x, keras.utils.PyDataset):
-        if y is not None or sample_weight is not None:
-            raise DataError("y and sample_weight are for arrays; a PyDataset's batches have their own")
-        return x
-    if hasattr(x, "element_spec"):
-        raise DataError("x is a tf.data.Dataset; bnao.backends.keras.balanced puts architectures beside its batches")
-    if hasattr(x, "__iter__") and not hasattr(x, "__array__") and not isinstance(x, Mapping | Sequence):
-        raise DataError(
-            f"x is a {type(x).__name__}; it must be arrays or a keras.utils.PyDataset. Of a generator, "
-            f"tf.data.Dataset.from_generator makes what bnao.backends.keras.balanced takes"
-        )
-    if y is None and sample_weight is not None:
-        raise DataError("sample_weight needs y")
-    if batch_size < 1:
-        raise DataError(f"batch_size is {batch_size}; it must be >= 1")
-    given = {"y": y, "sample_weight": sample_weight}
-    arrays = (x, *(value for value in given.values() if value is not None))
-    arrays = keras.tree.map_structure(np.asarray, arrays)
-    sizes = [array.shape[:1] for array in keras.tree.flatten(arrays)]
-    if not sizes or () in sizes or len(set(sizes)) > 1:
-        counts = " and ".join(str(*size) if size else "no" for size in sizes)
-        raise DataError(f"x, y and sample_weight have {counts} rows; all must be arrays of as many")
-    return _Arrays(arrays, np.arange(*sizes[0]), batch_size)
-
-
-def _length(source: keras.utils.PyDataset | _Arrays) -> int:
-    try:
-        length = source.num_batches if isinstance(source, keras.utils.PyDataset) else len(source)
-    except NotImplementedError:
-        length = None
-    if length is None:
-        raise DataError("the dataset's length is not known; give it __len__, the number of batches of an epoch")
-    if length < 1:
-        raise DataError("the dataset has no batches; there must be at least one")
-    return int(length)
+def _with_arch(x: Any, arch: Any) -> Any:
+    """Return a batch's inputs with its architecture: by name, or behind those that have none."""
+    if isinstance(x, list):
+        return [*x, arch]
+    if isinstance(x, tuple):
+        return (*x, arch)
+    return {**(x if isinstance(x, Mapping) else {"image": x}), "arch": arch}
 
 
 def _first(value: Any, otherwise: Any) -> Any:
     return otherwise if value is None else value
-
-
-@frozen
-class _Reading:
-    """How batches are read: one by one, or ahead by workers, always in the order asked for."""
-
-    workers: int = 0
-    processes: bool = False
-    ahead: int = _AHEAD
-
-    def __call__(self, source: Any, order: Iterable[int]) -> Iterator[Any]:
-        if self.workers < 1 or (self.workers == 1 and not self.processes):
-            yield from (source[index] for index in order)
-            return
-        waiting: deque[Any] = deque()
-        with self._pool(source) as pool:
-            try:
-                read = _read if self.processes else source.__getitem__
-                for index in order:
-                    waiting.append(pool.submit(read, index))
-                    if len(waiting) > self.ahead:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:  # reached early where Keras ends an epoch early
-                for each in waiting:
-                    each.cancel()
-
-    def _pool(self, source: Any) -> Executor:
-        if self.processes:  # new ones each epoch, since a dataset may change itself at an epoch's end
-            return ProcessPoolExecutor(self.workers, initializer=_hold, initargs=(source,))
-        return ThreadPoolExecutor(self.workers)
-
-
-def _hold(source: Any) -> None:
-    """Keep what a worker's process reads: sent once, not with every index."""
-    global _held
-    _held = source
-
-
-def _read(index: int) -> Any:
-    return _held[index]

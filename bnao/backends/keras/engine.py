@@ -7,36 +7,19 @@ follows. Every other module of this adapter imports this one first.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
-from bnao.backends import check_alone, hint
+from bnao.backends import check_alone
+from bnao.backends.keras.engines import check_engine, chosen_engine
 from bnao.errors import BackendError
 
-#: the engines bnao's networks were built for, and the extra that installs each
-ENGINES = {"tensorflow": "keras", "jax": "jax"}
-
-
-def check_engine(engine: str) -> str:
-    """Return the engine's name, if bnao knows it and it is installed.
-
-    Raises:
-        BackendError: it is another, or is not installed; the message says what to set or install.
-    """
-    if engine not in ENGINES:
-        instead = "bnao has a backend of its own for it, --backend torch; or " if engine == "torch" else ""
-        raise BackendError(f"Keras' engine is {engine!r}; {instead}set KERAS_BACKEND to {' or '.join(ENGINES)}")
-    if importlib.util.find_spec(engine) is None:
-        raise BackendError(f"Keras' engine is {engine!r}, which is not installed; try: {hint(ENGINES[engine])}")
-    return engine
-
-
-_wanted = os.environ.get("KERAS_BACKEND")  # an empty one is none, to Keras too
-if _wanted:  # before Keras fails to import it in its own words
-    check_engine(_wanted)
-if (_wanted or "tensorflow") == "tensorflow":
+_chosen = chosen_engine()
+if os.environ.get("KERAS_BACKEND") or find_spec("keras"):  # before Keras fails to import it in its own words
+    check_engine(_chosen)
+if _chosen == "tensorflow":
     check_alone("tensorflow", "torch")
 
 import keras  # noqa: E402  # only now

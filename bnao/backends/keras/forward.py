@@ -15,11 +15,11 @@ from bnao.backends.keras.engine import ENGINE, compiled
 from bnao.backends.keras.mixed import Mixed
 from bnao.backends.keras.one_cell import mixed_one_cell, one_cell, residual
 from bnao.backends.keras.operations import REDUCE, Tensor, by_batch, convolution, linear, pooled, relu
-from bnao.backends.keras.stacks import Stack, stacks_of
 from bnao.backends.keras.used import Used, used_slots
 from bnao.config.settings import NetworkConfig
 from bnao.network.stack import Position
 from bnao.network.stack import stack as cells_of
+from bnao.network.stacked import Stack, stacks_of
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import attrs
@@ -16,10 +18,11 @@ from bnao.backends.keras.engine import ENGINE
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.operations import Tensor, tensor, to_numpy
 from bnao.backends.keras.optimizer import PathSGD
-from bnao.backends.keras.stacks import Stack, canonical
+from bnao.backends.keras.stacks import canonical
 from bnao.config.settings import NetworkConfig
 from bnao.errors import BackendError, DataError, GenotypeError
 from bnao.network.parameters import initial_weights, supernet_shapes
+from bnao.network.stacked import Stack
 from bnao.network.state import checked_state
 from bnao.protocols import State
 from bnao.space.genotype import Genotype
@@ -29,6 +32,18 @@ if ENGINE == "tensorflow":
     import tensorflow as tf
 else:
     import jax
+
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def tell_of_the_first_step(forward: Forward) -> None:
+    """Log once, for all supernets of a shape, why the first step takes longer than the others."""
+    if forward.has_graph:
+        log.info("The first step builds one TensorFlow graph for all paths, and takes longer than the next ones.")
+    elif ENGINE == "jax":
+        log.info("The first step compiles one program for each shape of a cell, and takes longer than the next ones.")
 
 
 @keras.saving.register_keras_serializable("bnao")
@@ -85,11 +100,12 @@ class Supernet(keras.Model):
 
     def compile(self, optimizer: Any = "rmsprop", *arguments: Any, **options: Any) -> None:
         """Compile as any Keras model; where no graph serves all architectures, networks run step by step."""
-        if isinstance(optimizer, PathSGD):
-            optimizer.bind(self)
         if not self._takes_arch_as_data:
             options["run_eagerly"] = True
         super().compile(optimizer, *arguments, **options)
+        own = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # where a float16 loss is scaled
+        if isinstance(own, PathSGD):
+            own.bind(self)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as it was when it was saved."""
@@ -155,6 +171,7 @@ class Supernet(keras.Model):
         values = [tensor(array) for array in self.arrays]
         if arch is None:  # Keras asks for shapes, or someone traces what must not be traced
             return ops.full((ops.shape(inputs["image"])[0], self.network.classes), float("nan"))
+        tell_of_the_first_step(self.forward)
         self.arch = arch
         return self.forward(values, inputs["image"], arch)
 

@@ -18,6 +18,8 @@ import numpy as np
 from keras import ops
 
 from bnao.backends.keras.engine import ENGINE, by_shape
+from bnao.network.counting import own_parts
+from bnao.space.operations import own_operation
 from bnao.space.spaces import Rules
 
 if ENGINE == "tensorflow":
@@ -266,11 +268,76 @@ def mixed(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name: s
     return norm(convolution(x, kernel, stride), scale, shift, f"{name}.norm")
 
 
+class _Walked:
+    """The layers of ``bnao.network.walk`` with the parameters of one edge, for an operation of another package.
+
+    Args:
+        parameters: by their parts of the canonical name.
+        norm: how batch norms are computed.
+        place: the edge's canonical name, by which a norm's statistics are found.
+    """
+
+    def __init__(self, parameters: dict[str, Tensor], norm: Norm, place: str) -> None:
+        self._parameters, self._norm, self._place = parameters, norm, place
+
+    def convolution(
+        self,
+        x: Tensor,
+        name: str,
+        channels: int,
+        kernel: tuple[int, int],
+        *,
+        stride: tuple[int, int] = (1, 1),
+        dilation: int = 1,
+        depthwise: bool = False,
+    ) -> Tensor:
+        weights = self._parameters[name.removeprefix(".")]
+        if depthwise:
+            return _depthwise(x, weights, stride[0], dilation)
+        if dilation > 1:
+            return ops.conv(x, weights, 1, "same", dilation_rate=dilation)[:, :: stride[0], :: stride[1]]
+        return convolution(x, weights, 1 if tuple(stride) == (1, 1) else tuple(stride))
+
+    def norm(self, x: Tensor, name: str) -> Tensor:
+        scale, shift = (self._parameters[f"{name}.{part}".removeprefix(".")] for part in ("scale", "shift"))
+        return self._norm(x, scale, shift, f"{self._place}{name}")
+
+    def relu(self, x: Tensor) -> Tensor:
+        return relu(x)
+
+    def average_pool(self, x: Tensor, kernel: int, stride: int) -> Tensor:
+        return average_pool(x, stride, kernel)
+
+    def max_pool(self, x: Tensor, kernel: int, stride: int) -> Tensor:
+        return max_pool(x, stride, kernel)
+
+    def quarter(self, x: Tensor) -> Tensor:
+        return ops.average_pool(x, 2, 2, "same")
+
+    def shifted(self, x: Tensor) -> Tensor:
+        return ops.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:]
+
+    def zeros(self, x: Tensor, stride: int) -> Tensor:
+        return zeros(x, stride)
+
+    def total(self, states: Sequence[Tensor]) -> Tensor:
+        first, *others = states
+        for other in others:
+            first = first + other
+        return first
+
+    def joined(self, states: Sequence[Tensor]) -> Tensor:
+        return ops.concatenate(list(states), -1)
+
+
 @piece
 def edge(
     x: Tensor, weights: Sequence[Tensor], operation: str, stride: int, rules: Rules, norm: Norm, name: str = ""
 ) -> Tensor:
     """Apply an edge's operation to a state; the weights are those of ``edge_layers``, the rules those of the space."""
+    if own := own_operation(operation):
+        parameters = dict(zip(edge_layers(operation, stride), weights, strict=True))
+        return own.walk(_Walked(parameters, norm, name), x, "", x.shape[-1], stride)
     if operation.startswith("sep_conv_"):
         return separable(x, weights, stride, norm, name)
     if operation.startswith("avg_pool_"):
@@ -308,6 +375,8 @@ CROSSED = {
 
 def edge_layers(operation: str, stride: int) -> tuple[str, ...]:
     """Return the canonical names of an operation's parameters, in the order ``edge`` takes them."""
+    if own := own_operation(operation):
+        return own_parts(own)
     if operation.startswith("sep_conv_"):
         return SEPARABLE
     if operation.startswith("dil_conv_"):

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from bnao.backends.keras.engine import ENGINE, by_shape, compiled
 from bnao.backends.keras.operations import Tensor, tensor
-from bnao.backends.keras.stacks import Stack, chosen_slots
+from bnao.backends.keras.stacks import chosen_slots
 from bnao.backends.keras.used import used_slots
 from bnao.errors import BackendError
+from bnao.network.stacked import Stack
 
 if ENGINE == "tensorflow":
     import tensorflow as tf

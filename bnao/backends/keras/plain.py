@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from bnao.backends.keras.engine import traced
 from bnao.backends.keras.operations import EPS, MOMENTUM, Tensor, to_numpy
-from bnao.backends.keras.stacks import to_keras
 from bnao.backends.keras.standalone import Network
+from bnao.network.stacked import to_keras
 from bnao.network.trained import ABOUT_FILE, Trained
 from bnao.network.walk import logits
 from bnao.protocols import Exporter, Logits

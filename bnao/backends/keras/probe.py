@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from bnao.backends.keras.engine import double_precision, value_and_gradients
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.operations import Norm, Tensor, by_batch, no_norm, to_numpy, watched_relus
-from bnao.backends.keras.stacks import to_canonical, to_keras
 from bnao.backends.keras.standalone import Arrays, Network
 from bnao.config.settings import MachineConfig, NetworkConfig
 from bnao.network.parameters import initial_weights
+from bnao.network.stacked import to_canonical, to_keras
 from bnao.protocols import State
 from bnao.space.genotype import Genotype
 

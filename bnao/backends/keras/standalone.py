@@ -27,12 +27,12 @@ from bnao.backends.keras.operations import (
     unpadded_convolution,
 )
 from bnao.backends.keras.optimizer import clipping, moved
-from bnao.backends.keras.stacks import to_canonical, to_keras
 from bnao.config.evaluation import EvaluateConfig, StandAloneTrainingConfig
 from bnao.config.settings import NetworkConfig
 from bnao.data.dataset import LabelledImages
 from bnao.network.parameters import auxiliary_cell, initial_weights, stand_alone_shapes
 from bnao.network.stack import rules, stack
+from bnao.network.stacked import to_canonical, to_keras
 from bnao.network.state import MOMENTUM, checked_state
 from bnao.protocols import State, Step
 from bnao.space.genotype import Genotype

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -14,11 +13,11 @@ from attrs import frozen
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.backends.keras.engine import ENGINE, traced, value_and_gradients
+from bnao.backends.keras.engine import traced, value_and_gradients
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.mixed import Mixed, MixedCells, mixed_cells
-from bnao.backends.keras.model import Supernet, parameters_by_name
+from bnao.backends.keras.model import Supernet, parameters_by_name, tell_of_the_first_step
 from bnao.backends.keras.operations import Tensor, tensor, to_numpy
 from bnao.backends.keras.optimizer import PathUpdate, bounding, moved, moved_where
 from bnao.backends.keras.used import used_slots
@@ -29,17 +28,6 @@ from bnao.network.state import MOMENTUM
 from bnao.protocols import Architecture, Mixture, Outcome, Pass, State
 from bnao.space.genotype import Genotype
 from bnao.training.partial import as_computed, computed_passes
-
-log = logging.getLogger(__name__)
-
-
-@cache
-def tell_of_the_first_step(forward: Forward) -> None:
-    """Log once, for all supernets of a shape, why the first step takes longer than the others."""
-    if forward.has_graph:
-        log.info("The first step builds one TensorFlow graph for all paths, and takes longer than the next ones.")
-    elif ENGINE == "jax":
-        log.info("The first step compiles one program for each shape of a cell, and takes longer than the next ones.")
 
 
 class KerasSupernet:

@@ -35,11 +35,13 @@ def balanced(
     the epochs of a ``fit`` and over several of them: batch i, counted over all epochs, has the architecture of step
     ``start + i``. What is read in part, as for a model to be built, does not count. An endless one is for
     ``fit(..., steps_per_epoch=...)``; its draws begin at ``start`` whenever it is read anew, as each ``fit`` does.
-    Shuffle, augment and batch before, prefetch after; and give ``fit`` ``shuffle=False``, or Keras warns that it does
+    Shuffle, cache, augment and batch before, prefetch after: a ``cache`` after it would repeat the architectures of the
+    first epoch. And give ``fit`` ``shuffle=False``, or Keras warns that it does
     not shuffle a ``tf.data.Dataset``.
 
     Args:
-        dataset: batches x, (x, y) or (x, y, sample weights); x a tensor (b, ...) or a dictionary of them.
+        dataset: batches x, (x, y) or (x, y, sample weights); x a tensor (b, ...), or a dictionary or tuple of them;
+            such as ``keras.utils.image_dataset_from_directory`` gives them.
         sampler, encoding: as for ``BalancedBatches``.
         start: the first step; for a ``fit`` that goes on, ``initial_epoch`` times the batches of an epoch.
         endless: repeat the dataset without end.

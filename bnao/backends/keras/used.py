@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from bnao.backends.keras.mixed import MixedCells
 from bnao.backends.keras.operations import REDUCE, edge_layers
-from bnao.backends.keras.stacks import stacks_of
 from bnao.config.settings import NetworkConfig
 from bnao.network.parameters import shared_place, supernet_shapes
 from bnao.network.stack import Position, stack
+from bnao.network.stacked import stacks_of
 from bnao.space.genotype import Cell, Genotype, edge_slots
 from bnao.space.mixture import MixedCell
 from bnao.space.spaces import SearchSpace, space_named

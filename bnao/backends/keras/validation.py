@@ -24,7 +24,7 @@ class ArchitectureValidation(keras.callbacks.Callback):
     Stand it before the callbacks that read its values: ``callbacks=[ArchitectureValidation(...), EarlyStopping()]``.
 
     Args:
-        x: images (n, ...), or a dictionary of arrays.
+        x: images (n, ...), or a dictionary, tuple or list of arrays.
         y: labels (n, ...).
         items: the architectures, at least one.
         encoding: what the model reads of an item, as for ``BalancedBatches``.
@@ -44,7 +44,7 @@ class ArchitectureValidation(keras.callbacks.Callback):
     def __init__(
         self,
         x: Any,
-        y: ArrayLike,
+        y: Any,
         *,
         items: Sequence[Any],
         encoding: SearchSpace | ArrayLike | None = None,
@@ -54,7 +54,7 @@ class ArchitectureValidation(keras.callbacks.Callback):
         if not len(items):
             raise DataError("items are none; there must be at least one architecture to validate")
         self._archs = encode_items(items, encoding)
-        self._data, self._batch_size = (x, np.asarray(y)), batch_size
+        self._data, self._batch_size = (x, keras.tree.map_structure(np.asarray, y)), batch_size
         self.latest: list[dict[str, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

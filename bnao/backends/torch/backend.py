@@ -10,12 +10,15 @@ from bnao.backends.torch.controller import NaoController
 from bnao.backends.torch.exports import EXPORTERS, network_logits
 from bnao.backends.torch.machine import device_memory, devices, prepare
 from bnao.backends.torch.probe import TorchProbe
+from bnao.backends.torch.ranks import RankedWeights, TorchRanks, join
 from bnao.backends.torch.standalone import TorchStandAlone
 from bnao.backends.torch.supernet import TorchSupernet
+from bnao.backends.torch.timing import forward_seconds
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import MachineConfig, NetworkConfig, SearchConfig
 from bnao.data.dataset import Dataset, LabelledImages
 from bnao.errors import BackendError
+from bnao.network.mobile import Trainable
 from bnao.network.trained import Trained
 from bnao.protocols import Logits
 from bnao.space.genotype import Genotype
@@ -41,10 +44,17 @@ class TorchBackend:
         """Return the most bytes that a CUDA device held in this process; None without one."""
         return device_memory()
 
+    def ranks(self, config: SearchConfig) -> TorchRanks | None:
+        """Join the processes that were started together; None where the settings ask for one alone."""
+        return join(config)
+
     def supernet(self, config: SearchConfig, dataset: Dataset | None) -> SharedWeights:
         """A freshly initialised supernet with its images."""
         if dataset is None:
             raise BackendError("backend 'torch' trains on images; give it a data set")
+        among = join(config)
+        if among is not None:
+            return RankedWeights(among, config, dataset, self)
         make = partial(TorchSupernet, config)
         return SharedWeights(make(dataset.network(config.network)), config, dataset, make, self)
 
@@ -54,14 +64,27 @@ class TorchBackend:
         return NaoController(space, config.controller, config.seed, prepare(config.machine).device)
 
     def stand_alone(
-        self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
+        self, genotype: Trainable, config: EvaluateConfig, dataset: LabelledImages, *, seed: int
     ) -> TorchStandAlone:
-        """Return a freshly initialised network of one genotype."""
+        """Return a freshly initialised network of one genotype, or one for comparison."""
         return TorchStandAlone(genotype, config, dataset, seed)
 
     def probe(self, genotype: Genotype, network: NetworkConfig, machine: MachineConfig, *, seed: int) -> TorchProbe:
         """Return one genotype's untrained network, for zero-cost scores."""
         return TorchProbe(genotype, network, machine, seed)
+
+    def forward_seconds(
+        self,
+        genotype: Genotype,
+        network: NetworkConfig,
+        machine: MachineConfig,
+        *,
+        batch: int,
+        warm_up: int,
+        repetitions: int,
+    ) -> list[float]:
+        """Return the seconds of some forward passes of one genotype's untrained network."""
+        return forward_seconds(genotype, network, machine, batch=batch, warm_up=warm_up, repetitions=repetitions)
 
     def logits(self, trained: Trained) -> Logits:
         """Return what a trained network computes."""

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from bnao.backends.torch.layers import Layers, scaled
 from bnao.backends.torch.operations import Operations
+from bnao.backends.torch.walked import WalkedLayers
 from bnao.network.parameters import shared_place
 from bnao.network.stack import Position
 from bnao.space.genotype import Cell, Edge, edge_slots
 from bnao.space.mixture import MixedCell
+from bnao.space.operations import own_operation
 from bnao.space.spaces import Rules
 
 
@@ -219,6 +221,11 @@ def _operated(
 ) -> Tensor:
     """What an edge makes of its source; a layer's output is multiplied by a factor, if there is one."""
     source, operation = edge.source, edge.operation
+    if own := own_operation(operation):
+        output = own.walk(
+            WalkedLayers(operations, layers, path), states[source], place, states[source].shape[1], stride
+        )
+        return output if factor is None else output * factor
     if operation == "skip_connect":
         if stride == 1:
             return states[source]

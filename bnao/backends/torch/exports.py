@@ -19,25 +19,12 @@ from bnao.backends.torch.standalone import Network
 from bnao.backends.torch.supernet import images_of
 from bnao.errors import BackendError, ExportError
 from bnao.network.state import read_weights, to_bytes
+from bnao.network.state_dict import IMAGE, NAMES, torch_name
 from bnao.network.trained import ABOUT_FILE, Trained
 from bnao.protocols import Exporter, Logits
+from bnao.space.operations import own_operation
 
 _WEIGHTS = ".safetensors"
-
-#: how PyTorch calls the last part of a parameter's name; behind any other it adds ``weight``
-_PARTS = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
-
-
-def torch_name(name: str) -> str:
-    """Return a parameter's name in the plain network's state_dict.
-
-    >>> torch_name("stem.0.kernel"), torch_name("stem.0.norm.scale"), torch_name("classifier.bias")
-    ('stem.0.kernel.weight', 'stem.0.norm.weight', 'classifier.bias')
-    """
-    layer, _, part = name.rpartition(".")
-    if part in _PARTS:
-        return f"{layer}.{_PARTS[part]}"
-    return name if layer == "classifier" else f"{name}.weight"
 
 
 def network_logits(trained: Trained) -> Logits:
@@ -54,11 +41,23 @@ def network_logits(trained: Trained) -> Logits:
 
 def _state_dict(network: nn.Module, trained: Trained) -> dict[str, Tensor]:
     weights = {torch_name(name): torch.from_numpy(np.array(value)) for name, value in trained.weights.items()}
-    normalisation = {name: tensor for name, tensor in network.state_dict().items() if name.startswith("image_")}
+    normalisation = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(IMAGE)}
     return {**weights, **normalisation}
 
 
+def _check_plain(trained: Trained) -> None:
+    """Raise ExportError for an operation that ``plain.py`` does not have."""
+    edges = {edge.operation for cell in trained.live.cells for node in cell.nodes for edge in node.edges}
+    own = sorted(operation for operation in edges if own_operation(operation))
+    if own:
+        raise ExportError(
+            f"operation {own[0]!r} is of another package, which a file that needs PyTorch alone cannot have; --to onnx "
+            f"and --to keras can"
+        )
+
+
 def _plain_network(trained: Trained) -> plain.Network:
+    _check_plain(trained)
     network = plain.Network(trained.architecture())
     network.load_state_dict(_state_dict(network, trained))
     return network.eval()
@@ -67,9 +66,7 @@ def _plain_network(trained: Trained) -> plain.Network:
 def _write_weights(network: nn.Module, trained: Trained, path: Path) -> None:
     """Write the state_dict, the same bytes in every format."""
     state = {name: tensor.numpy() for name, tensor in _state_dict(network, trained).items()}
-    # it does not say which network it is of: these are not the names that bnao reads
-    about = {"genotype": str(trained.genotype), "class_names": list(trained.class_names)}
-    path.with_suffix(_WEIGHTS).write_bytes(to_bytes(state, about))
+    path.with_suffix(_WEIGHTS).write_bytes(to_bytes(state, {**trained.about(), "names": NAMES}))
 
 
 # --- a program
@@ -128,6 +125,7 @@ def read_program(path: Path) -> Logits:
 
 def write_source(trained: Trained, path: Path) -> None:
     """Write a Python file that builds the network with PyTorch alone, and beside it the weights that it loads."""
+    _check_plain(trained)
     path.write_text(source(trained), encoding="utf-8")
     _write_weights(plain.Network(trained.architecture()), trained, path)
 

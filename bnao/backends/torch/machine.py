@@ -28,15 +28,16 @@ def device_memory() -> int | None:
 
 
 def device_of(config: MachineConfig) -> torch.device:
-    """The device the settings name; ``auto`` takes CUDA, then MPS, then the CPU.
+    """The device the settings name; ``auto`` takes CUDA, then MPS, then the CPU; of CUDA's the current one.
 
     Raises:
         BackendError: there is no such device here.
     """
     here = devices()
+    cuda = f"cuda:{torch.cuda.current_device()}" if "cuda:0" in here else "cuda:0"
     if config.device == "auto":
-        return torch.device(next((name for name in ("cuda:0", "mps") if name in here), "cpu"))
-    wanted = "cuda:0" if config.device == "cuda" else config.device
+        return torch.device(next((name for name in (cuda, "mps") if name in here), "cpu"))
+    wanted = cuda if config.device == "cuda" else config.device
     if wanted not in here:
         raise BackendError(f"no device {config.device!r} here; there is auto, {', '.join(here)}")
     return torch.device(wanted)

@@ -14,12 +14,14 @@ from bnao.backends.torch.cell import one_cell, states_of
 from bnao.backends.torch.kernels import is_for_grouping, operations_for
 from bnao.backends.torch.layers import Layers
 from bnao.backends.torch.machine import Machine, prepare
+from bnao.backends.torch.mobile import MobileNet
 from bnao.backends.torch.operations import Operations
 from bnao.backends.torch.optimizer import PathSGD
 from bnao.backends.torch.supernet import gradients_of, head, images_of, stem_states
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.settings import NetworkConfig
 from bnao.data.dataset import LabelledImages
+from bnao.network.mobile import MobileNetwork, Trainable
 from bnao.network.parameters import auxiliary_cell, stand_alone_shapes
 from bnao.network.stack import stack
 from bnao.protocols import State, Step
@@ -133,12 +135,15 @@ class TorchStandAlone:
         GenotypeError: a genotype of another space.
     """
 
-    def __init__(self, genotype: Genotype, config: EvaluateConfig, dataset: LabelledImages, seed: int) -> None:
+    def __init__(self, genotype: Trainable, config: EvaluateConfig, dataset: LabelledImages, seed: int) -> None:
         self._config, self._dataset, self._seed = config, dataset, seed
         self.epoch_steps = stand_alone_epoch_steps(config, dataset)
-        auxiliary = config.training.auxiliary > 0
-        network = dataset.network(config.network)
-        self.net = Network(genotype, network, seed, prepare(config.machine), auxiliary)
+        network, machine = dataset.network(config.network), prepare(config.machine)
+        self.net: Network | MobileNet
+        if isinstance(genotype, MobileNetwork):
+            self.net = MobileNet(genotype, network, seed, machine)
+        else:
+            self.net = Network(genotype, network, seed, machine, auxiliary=config.training.auxiliary > 0)
         self.parameters = self.net.layers.count()
         self._optimizer = PathSGD(self.net.layers.weights, config.training)
 

@@ -35,7 +35,12 @@ class Network:
         network: space, stack, classes and image.
         seed: of the first weights.
         machine: where and how it computes.
+
+    Attributes:
+        operations: how layers are computed; None: as is quickest.
     """
+
+    operations: Operations | None = None
 
     def __init__(self, network: NetworkConfig, seed: int, machine: Machine = Machine()) -> None:  # noqa: B008  # frozen
         self.network = network
@@ -63,7 +68,9 @@ class Network:
             masks: of drop path, shape (cells, nodes, edges, b), or of a mixture's identities, shape (cells, places, b);
                 None: nothing is dropped.
         """
-        operations = operations_for(self.machine, images, self.network.channels, separable=self._groups)
+        operations = self.operations or operations_for(
+            self.machine, images, self.network.channels, separable=self._groups
+        )
         path: list[Tensor] = []
         with self.machine.forward_pass():
             before, last = stem_states(operations, self.layers, self.network, images, path)
@@ -190,9 +197,7 @@ class TorchSupernet:
             labels = torch.from_numpy(one.labels).to(self.net.device)
             logits, path = self.net(images_of(one.images, self.net.device), architecture, one.masks)
             loss = F.cross_entropy(logits, labels if one.teacher is None else earlier[one.teacher].probabilities)
-            term = loss if one.above is None else F.relu(loss - earlier[one.above].outcome.loss)
-            if one.weight != 1:
-                term = term * one.weight
+            term = self._term(one, loss, earlier)
         learning = [weight for weight in path if weight.requires_grad] if one.learn else []
         wanted = [*learning, *([] if mixture is None else [mixture])]
         slope = None if mixture is None else np.zeros(mixture.shape)
@@ -203,7 +208,12 @@ class TorchSupernet:
                 gradients[weight] = gradients[weight] + gradient if weight in gradients else gradient
         logits, right = logits.detach(), (logits.argmax(1) == labels).sum()
         value, count = torch.stack([loss.detach(), right.float()]).tolist()
-        return _Made(logits, Outcome(value, count / len(labels), slope))
+        return _Made(logits, loss.detach(), Outcome(value, count / len(labels), slope))
+
+    def _term(self, one: Pass, loss: Tensor, earlier: Sequence[_Made]) -> Tensor:
+        """Return a pass's term of the update's loss."""
+        term = loss if one.above is None else F.relu(loss - earlier[one.above].outcome.loss)
+        return term if one.weight == 1 else term * one.weight
 
     def _known(self, architecture: Architecture, slope: str) -> Genotype | Mixed:
         """An architecture as the network takes it."""
@@ -234,6 +244,7 @@ class _Made:
     """A pass that has been made, as later passes of its step refer to it."""
 
     logits: Tensor
+    loss: Tensor
     outcome: Outcome
 
     @property

@@ -13,13 +13,13 @@ from typing import Any
 
 import attrs
 import click
-from attrs import frozen
+from attrs import field, frozen
 
 from bnao import backends
 from bnao.ahead import train_ahead
 from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.folders import dated_folder
-from bnao.cli.genotypes import Given, file_option, long_option, searched, show_command
+from bnao.cli.genotypes import Given, file_option, long_option, searched, show_command, space_asked_for
 from bnao.cli.options import (
     DEFAULT_PRESET,
     SectionedCommand,
@@ -27,9 +27,9 @@ from bnao.cli.options import (
     given_settings,
     layer_options,
     options_of,
+    recipe_option,
     report_options,
 )
-from bnao.cli.processes import processes_option
 from bnao.cli.progress import following, telling
 from bnao.cli.reports import (
     Spent,
@@ -41,6 +41,7 @@ from bnao.cli.reports import (
 )
 from bnao.cli.stopping import going_on
 from bnao.cli.tracking import track_option, tracked
+from bnao.cli.workers import workers_option
 from bnao.config.evaluation import EvaluateConfig
 from bnao.config.fields import to_toml
 from bnao.config.presets import PRESETS
@@ -48,11 +49,16 @@ from bnao.config.settings import STREAMED, SearchConfig
 from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
 from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
-from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, sized, unreadable
+from bnao.evaluation.sizing import Spaces, sized
+from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, unreadable
+from bnao.events import EndsOnce
+from bnao.network.claims import claim_about
+from bnao.network.mobile import Trainable
 from bnao.reporting.estimates import estimate_evaluation
 from bnao.run import Run, check_takes, read_config, read_json
 from bnao.space.genotype import Genotype
-from bnao.space.spaces import space_named
+from bnao.space.spaces import SearchSpace, space_named
+from bnao.space.zoo import Claim
 from bnao.strategies.inheritance import SupernetWeights
 from bnao.strategies.journal import RESULT as SEARCH_RESULT
 from bnao.strategies.references import Reference
@@ -69,8 +75,13 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
 @click.command("evaluate", cls=SectionedCommand, params=options_of(EvaluateConfig, "Evaluation", without=_WITHOUT))
 @click.argument("targets", nargs=-1, metavar="GENOTYPE... | RUN")
 @layer_options(EvaluateConfig)
+@recipe_option
 @file_option
-@click.option("--top", type=click.IntRange(min=1), help=f"With RUN: number of its best genotypes.  [default: {_TOP}]")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    help=f"With RUN: number of its best genotypes, or of members that span its front.  [default: {_TOP}]",
+)
 @click.option(
     "--random", "n_random", metavar="N", type=click.IntRange(min=1),
     help="With RUN: number of random genotypes of its first pool, trained for comparison.",
@@ -80,7 +91,7 @@ _WITHOUT = (("data", "dev_share"), ("data", "split_seed"), ("data", "dev_images"
     help="Folder of weights and results; an evaluation with the same settings is resumed.  "
     "[default: RUN/evaluate-<preset>-<settings>, or runs/evaluate-<date>-<time>]",
 )  # fmt: skip
-@processes_option
+@workers_option
 @track_option
 @estimate_option
 @long_option
@@ -90,70 +101,79 @@ def command(
     context: click.Context,
     targets: tuple[str, ...],
     preset_name: str | None,
+    recipe: str | None,
     config_file: Path | None,
     show_config: bool,
     file: Path | None,
     top: int | None,
     n_random: int | None,
     out: Path | None,
-    processes: int,
+    workers: str,
     trackers: tuple[str, ...],
     estimate: bool,
     long: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train genotypes from scratch with the paper's recipe, and test them.
+    """Train genotypes from scratch, by the paper's recipe or another, and test them.
 
     Each GENOTYPE is in any notation that bnao show reads, in quotes, or the name of a published cell (bnao zoo). Given
     the folder of a finished RUN of bnao search instead, its best genotypes are trained on its images; so are single
-    genotypes of it, named RUN:1 (by rank) or RUN:3f9a (by the first digits of the id). Below, "default" is the paper's
-    setting and "quick" that of the preset quick. The default preset is quick, that of the RUN if one is given, and
-    imagenet with --dataset imagenet.
+    genotypes of it, named RUN:1 (by rank) or RUN:3f9a (by the first digits of the id). Each genotype has the network of
+    the space that it names, and MobileNetV1, MobileNetV2 and MnasNet-A1 their own, for comparison. Below, "default" is
+    the paper's setting and "quick" that of the preset quick. The default preset is quick, that of the RUN if one is
+    given, paper with --recipe, and imagenet with --dataset imagenet.
     """
     run, named = searched(targets, file)
     nothing = run is not None or (show_config and not targets and file is None)
     given = Given(()) if nothing else Given.of(targets, file)
     if run is None:
         _refuse_of_run(top, n_random)
-        usual = _usual_preset(context, DEFAULT_PRESET)
+        usual = _usual_preset(context, recipe, DEFAULT_PRESET)
         config = configured(
             context, EvaluateConfig, preset_name, config_file,
-            usual_preset=usual, below=lambda base: given.settings(),
+            usual_preset=usual, recipe=recipe, below=lambda base: given.settings(),
         )  # fmt: skip
     else:
         if named:
             _refuse_of_run(top, n_random)
         of_run = read_config(run, SearchConfig)
-        usual = _usual_preset(context, of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET)
+        of_preset = of_run.preset if of_run.preset in PRESETS[EvaluateConfig] else DEFAULT_PRESET
+        usual = _usual_preset(context, recipe, of_preset)
         config = configured(
             context, EvaluateConfig, preset_name, config_file,
-            usual_preset=usual, below=lambda base: _settings_of_run(of_run, base),
+            usual_preset=usual, recipe=recipe, below=lambda base: _settings_of_run(of_run, base),
         )  # fmt: skip
     if show_config:
         click.echo(to_toml(config), nl=False)
         return
     if run is None:
         space = space_named(config.network.space, config.network.nodes)
-        chosen = _Chosen.given(given.genotypes(space))
+        asked = space_asked_for(given_settings(context).get("network", {}))
+        if asked is None:
+            chosen = _Chosen.of_spaces(given.in_spaces(space), space, len(given.texts))
+        else:
+            chosen = _Chosen.given(given.genotypes(space))
         folder = dated_folder("evaluate-<when>") if out is None else out
     else:
         chosen = _Chosen.named(run, named) if named else _Chosen.of_run(run, top, n_random or 0, config.seed)
         folder = run / f"evaluate-{config.preset}-{_digest(config)}" if out is None else out
     if estimate:
-        dataset = stand_alone_images(config.data, config.machine.workers)
-        show_costs(estimate_evaluation(config, chosen.genotypes, dataset), as_json)
+        dataset = stand_alone_images(config.data, config.machine.data_workers)
+        show_costs(estimate_evaluation(config, chosen.genotypes, dataset, chosen.spaces), as_json)
         return
     start = time.monotonic()
     with telling(quiet):
-        done = _evaluated(config, chosen, folder, processes, trackers)
-    _print(done, chosen, folder, as_json, long, Spent.since(start))
+        done = _evaluated(config, chosen, folder, workers, trackers)
+    _print(done, config, chosen, folder, as_json, long, Spent.since(start))
 
 
-def _usual_preset(context: click.Context, otherwise: str) -> str:
-    """Return the preset where none is named: that of the data set, if it has one."""
+def _usual_preset(context: click.Context, recipe: str | None, otherwise: str) -> str:
+    """Return the preset where none is named: that of the data set, if it has one, or of a recipe's images."""
     dataset = given_settings(context).get("data", {}).get("dataset")
-    return dataset if dataset in PRESETS[EvaluateConfig] else otherwise
+    if dataset in PRESETS[EvaluateConfig]:
+        return str(dataset)
+    return otherwise if recipe is None else "paper"
 
 
 def _refuse_of_run(top: int | None, n_random: int | None) -> None:
@@ -201,22 +221,37 @@ class _Chosen:
         as_share: whether scores are shares of images.
         top: how many of the first ones are a run's best, in its order.
         random: the random ones of a run's first pool, some of which may be among its best.
+        spaces: those of genotypes that are not of the space of the settings.
     """
 
-    genotypes: tuple[Genotype, ...]
+    genotypes: tuple[Trainable, ...]
     sources: tuple[str, ...] | None = None
     scores: Mapping[Genotype, float] | None = None
     as_share: bool = True
     top: int = 0
     random: tuple[Genotype, ...] = ()
+    spaces: Spaces = field(factory=dict)
 
     @classmethod
     def given(cls, genotypes: Sequence[Genotype]) -> _Chosen:
         """Return genotypes that come from no run."""
         once = tuple(dict.fromkeys(genotypes))
-        if len(once) < len(genotypes):
-            click.echo(f"of {len(genotypes)} genotypes {len(once)} differ; each of these is trained once", err=True)
+        _tell_of_repeated(len(genotypes), len(once))
         return cls(once)
+
+    @classmethod
+    def of_spaces(cls, spaces: Mapping[Trainable, SearchSpace | None], usual: SearchSpace, number: int) -> _Chosen:
+        """Return genotypes that come from no run, with their spaces where these differ.
+
+        Args:
+            spaces: of each genotype; None: it is a network for comparison.
+            usual: the space of the settings.
+            number: of texts that were given.
+        """
+        _tell_of_repeated(number, len(spaces))
+        known = {genotype: space for genotype, space in spaces.items() if space is not None}
+        differ = any((space.name, space.nodes) != (usual.name, usual.nodes) for space in known.values())
+        return cls(tuple(spaces), spaces=known if differ else {})
 
     @classmethod
     def named(cls, folder: Path, references: Sequence[Reference]) -> _Chosen:
@@ -238,12 +273,17 @@ class _Chosen:
         """
         if not (folder / SEARCH_RESULT).is_file():
             raise RunError(f"{folder} is not finished; resume with: bnao search --resume {shlex.quote(str(folder))}")
-        ranked = read_result(folder).ranked
+        result = read_result(folder)
+        ranked, front = result.ranked, result.front
+        among = ranked if front is None else front.entries
         if top is None:
-            top = min(_TOP, len(ranked))
-        if top > len(ranked):
-            raise click.UsageError(f"--top is {top}; {folder} has {len(ranked)} genotypes")
-        best = {entry.genotype: f"rank {rank}" for rank, entry in enumerate(ranked[:top], start=1)}
+            top = min(_TOP, len(among))
+        if top > len(among):
+            whose = str(folder) if front is None else f"the front of {folder}"
+            raise click.UsageError(f"--top is {top}; {whose} has {len(among)} genotype{'s' * (len(among) > 1)}")
+        ranks = {entry.genotype: f"rank {rank}" for rank, entry in enumerate(ranked, start=1)}
+        chosen = ranked[:top] if front is None else front.spread(top)
+        best = {entry.genotype: ranks[entry.genotype] for entry in chosen}
         random = random_of_first_pool(folder, n_random, seed) if n_random else ()
         sources = dict(best)
         for genotype in random:
@@ -253,24 +293,30 @@ class _Chosen:
         return cls(tuple(sources), tuple(sources.values()), scores, as_share, top, random)
 
 
+def _tell_of_repeated(given: int, different: int) -> None:
+    if different < given:
+        click.echo(f"of {given} genotypes {different} differ; each of these is trained once", err=True)
+
+
 # --- the evaluation itself
 
 
 def _evaluated(
-    config: EvaluateConfig, chosen: _Chosen, folder: Path, processes: int, trackers: Sequence[str]
+    config: EvaluateConfig, chosen: _Chosen, folder: Path, workers: str, trackers: Sequence[str]
 ) -> list[Evaluation]:
     check_takes(folder, config)
     space = space_named(config.network.space, config.network.nodes)
     for genotype in chosen.genotypes:
-        space.check(genotype)
+        if isinstance(genotype, Genotype):
+            chosen.spaces.get(genotype, space).check(genotype)
     backend = backends.load(config.machine.backend)
-    dataset = stand_alone_images(config.data, config.machine.workers)
-    own = sized(config, chosen.genotypes, dataset)
+    dataset = stand_alone_images(config.data, config.machine.data_workers)
+    own = sized(config, chosen.genotypes, dataset, chosen.spaces)
     # made once for nothing, so that what a backend cannot do is found before there is a folder
     backend.stand_alone(chosen.genotypes[0], own[0], dataset, seed=config.seed)
     if config.from_supernet is not None:  # likewise
         SupernetWeights.of(config.from_supernet, config.network)
-    with Run.of(folder, config) as run:
+    with Run.join(folder, config) as run:
         log.info("%s", dataset.describe())
         log.info("folder: %s", folder)
         again = f"the same command with --out {shlex.quote(str(folder))}"
@@ -279,29 +325,55 @@ def _evaluated(
             following("evaluation") as show,
             tracked(trackers, folder, config, show) as listen,
         ):
-            if processes > 1:
-                train_ahead(
-                    chosen.genotypes, config, backend.name, dataset, run, processes=processes, listen=listen
-                )  # fmt: skip
-            return evaluate(chosen.genotypes, config, backend, dataset, run=run, scores=chosen.scores, listen=listen)
+            once = EndsOnce(listen)
+            train_ahead(
+                chosen.genotypes, config, backend.name, dataset, run,
+                workers=workers, spaces=chosen.spaces, listen=once,
+            )  # fmt: skip
+            return evaluate(
+                chosen.genotypes, config, backend, dataset,
+                run=run, scores=chosen.scores, spaces=chosen.spaces, listen=once,
+            )  # fmt: skip
 
 
 # --- the end
 
 
-def _print(done: Sequence[Evaluation], chosen: _Chosen, folder: Path, as_json: bool, long: bool, spent: Spent) -> None:
+def _claims(done: Sequence[Evaluation], config: EvaluateConfig) -> list[tuple[str, Claim | None] | None]:
+    """Return what is published of the genotypes; nothing where fewer than two are."""
+    found = [claim_about(evaluation.genotype, config.network) for evaluation in done]
+    return found if sum(each is not None for each in found) > 1 else []
+
+
+def _print(
+    done: Sequence[Evaluation],
+    config: EvaluateConfig,
+    chosen: _Chosen,
+    folder: Path,
+    as_json: bool,
+    long: bool,
+    spent: Spent,
+) -> None:
     """Print test errors, the agreement with the one-shot scores, and the best beside random ones."""
     beside = _beside_random(done, chosen)
+    claims = _claims(done, config)
     if as_json:
         content = read_json(folder / RESULT)
         for entry, evaluation in zip(content["evaluations"], done, strict=True):
-            if chosen.scores is not None:
+            if chosen.scores is not None and isinstance(evaluation.genotype, Genotype):
                 entry["one_shot_score"] = chosen.scores.get(evaluation.genotype)
+        for entry, known in zip(content["evaluations"], claims, strict=False):
+            if known is not None:
+                entry["published"] = {"name": known[0], "claim": known[1] and attrs.asdict(known[1])}
         if beside is not None:
             content["against_random"] = {**attrs.asdict(beside), "gain": beside.gain and beside.gain.to_entry()}
         click.echo(json.dumps({"run": str(folder), **spent.to_json(), **content}))
         return
-    lines = ["", *evaluation_report(done, chosen.sources, chosen.scores, as_share=chosen.as_share, long=long), ""]
+    lines = [
+        "",
+        *evaluation_report(done, chosen.sources, chosen.scores, as_share=chosen.as_share, long=long, claims=claims),
+        "",
+    ]
     left_out = unreadable(done)
     if left_out:
         lines.append(left_out_line(left_out, RESULT))
@@ -316,9 +388,13 @@ def _print(done: Sequence[Evaluation], chosen: _Chosen, folder: Path, as_json: b
     lines += [
         spent.line(),
         f"folder: {folder}  (results in {RESULT}, weights in trainings/)",
-        f"next: {show_command(folder, done.index(best) + 1)}",
+        f"next: {_show_command(best, folder, done.index(best) + 1)}",
     ]
     click.echo("\n".join(lines))
+
+
+def _show_command(best: Evaluation, folder: Path, place: int) -> str:
+    return show_command(folder, place) if isinstance(best.genotype, Genotype) else f"bnao show {best.genotype}"
 
 
 def _beside_random(done: Sequence[Evaluation], chosen: _Chosen) -> AgainstRandom | None:

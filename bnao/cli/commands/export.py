@@ -39,8 +39,8 @@ def command(
 ) -> None:
     """Write a trained stand-alone network in another format, including the normalisation of its images.
 
-    WEIGHTS is a file in trainings/ of a folder of bnao evaluate, or an .onnx file written by this command. RUN is the
-    folder of an evaluation, or of a search with one evaluation in it; its network with the lowest test error is
+    WEIGHTS is a file in trainings/ of a folder of bnao evaluate, or a file written by this command, in any format. RUN
+    is the folder of an evaluation, or of a search with one evaluation in it; its network with the lowest test error is
     written, or that of GENOTYPE. If WEIGHTS and GENOTYPE are both given, they must match.
 
     \b

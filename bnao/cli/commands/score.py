@@ -43,6 +43,7 @@ from bnao.run import read_config, read_json
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.fusion import Fusion
+from bnao.strategies.inheritance import read_shared_weights
 from bnao.strategies.journal import read_supernet, supernet_network
 from bnao.strategies.result import read_result
 
@@ -55,6 +56,11 @@ log = logging.getLogger("bnao.cli")
 @file_option
 @click.option(
     "--top", type=click.IntRange(min=1), help="Without GENOTYPE: number of the run's best to score.  [default: all]"
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Shared weights in place of the run's: a .keras file of a Supernet, or a .safetensors file.",
 )
 @click.option(
     "--rank-by", type=click.Choice(RANKINGS),
@@ -76,6 +82,7 @@ def command(
     genotypes: tuple[str, ...],
     file: Path | None,
     top: int | None,
+    weights: Path | None,
     long: bool,
     as_json: bool,
     quiet: bool,
@@ -91,8 +98,9 @@ def command(
     standard error. Without GENOTYPE, the run's own genotypes are scored again.
 
     --backend may be another than the run's: the weights are converted, and the scores show whether the ranking stays
-    the same. With --rank-by fused the scores are joined with live size and zero-cost scores, and all parts are shown.
-    Settings that are not given are the run's. The run itself is not changed.
+    the same. With --weights they are those of another training, such as a fit in Keras. With --rank-by fused the scores
+    are joined with live size and zero-cost scores, and all parts are shown. Settings that are not given are the run's.
+    The run itself is not changed.
     """
     config = read_config(run, SearchConfig)
     machine = build(MachineConfig, given_settings(context), config.machine)
@@ -109,10 +117,11 @@ def command(
         given = Given.of(genotypes, file).genotypes(space)
     start = time.monotonic()
     with telling(quiet):
-        scored = _scored_own(run, config, top) if given is None else _scored_given(run, config, given)
+        scored = _scored_own(run, config, top, weights) if given is None else _scored_given(run, config, given, weights)
     spent = Spent.since(start)
     if as_json:
-        click.echo(json.dumps(scored.content(run, config) | spent.to_json()))
+        of = {} if weights is None else {"weights": str(weights)}
+        click.echo(json.dumps(scored.content(run, config) | of | spent.to_json()))
     else:
         lines = [*scored.lines(config, long=long), *_joined_lines(scored.fusion), spent.line()]
         click.echo("\n".join(lines))
@@ -121,8 +130,13 @@ def command(
 # --- the scores
 
 
+def _weights(run: Path, config: SearchConfig, weights: Path | None) -> State:
+    """Return the shared weights of a run, or those of a file in their place."""
+    return read_supernet(run) if weights is None else read_shared_weights(weights, supernet_network(run, config))
+
+
 def _supernet(run: Path, config: SearchConfig, state: State) -> Scorer:
-    """Return the run's supernet with its weights and images, in the backend that is asked for."""
+    """Return the run's supernet with its images and these weights, in the backend that is asked for."""
     backend = backends.load(config.machine.backend)
     if backend.name == "table":
         raise ConfigError("backend 'table' has no weights; name a framework with --backend")
@@ -227,12 +241,14 @@ class _Given:
         return lines
 
 
-def _scored_given(run: Path, config: SearchConfig, genotypes: Sequence[Genotype]) -> _Given:
+def _scored_given(
+    run: Path, config: SearchConfig, genotypes: Sequence[Genotype], weights: Path | None = None
+) -> _Given:
     supernet: Scorer
     if config.machine.backend == "table" and config.table.table is not None:
         supernet = backends.load("table").supernet(config, None)
     else:
-        supernet = _supernet(run, config, read_supernet(run))
+        supernet = _supernet(run, config, _weights(run, config, weights))
     scores = _told(supernet, genotypes)
     return _Given(scores, supernet.scored_images, _joined(scores, config))
 
@@ -283,8 +299,8 @@ class _Own:
         return rank_agreement(self._now(), self.before) if len(self.scores) > 1 else {}
 
 
-def _scored_own(run: Path, config: SearchConfig, top: int | None) -> _Own:
-    state, ranked = read_supernet(run), read_result(run).ranked
+def _scored_own(run: Path, config: SearchConfig, top: int | None, weights: Path | None = None) -> _Own:
+    state, ranked = _weights(run, config, weights), read_result(run).ranked
     if top is not None and top > len(ranked):
         raise click.UsageError(f"--top is {top}; {run} has {len(ranked)} genotypes")
     supernet = _supernet(run, config, state)

@@ -26,14 +26,15 @@ from bnao.cli.options import (
 )
 from bnao.cli.progress import following, telling
 from bnao.cli.reports import Spent, search_report
-from bnao.cli.stopping import going_on
+from bnao.cli.stopping import going_on, one_says_why
 from bnao.cli.tracking import track_option, tracked
 from bnao.config.fields import merge, read_toml, to_toml
 from bnao.config.presets import strategy_settings
 from bnao.config.settings import OF_A_BACKEND, ROUND_LEVEL, SearchConfig
+from bnao.ranks import is_first, run_of
 from bnao.reporting.estimates import estimate_search
 from bnao.run import FORMAT, Run, check_is_free, read_config
-from bnao.searches import PreparedSearch, PreparedStepSearch, prepare_search, resumed_search
+from bnao.searches import PreparedSearch, PreparedStepSearch, join, prepare_search, resumed_search
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
 from bnao.strategies.balance import balance
@@ -96,22 +97,27 @@ def command(
         click.echo(to_toml(config), nl=False)
         return
     if estimate:
+        if config.ranks.across != "none":
+            raise click.UsageError(f"--estimate measures one process; leave out --across {config.ranks.across}")
         show_costs(estimate_search(config), as_json)
         return
-    with telling(quiet):
-        if resume is not None and config == before and (resume / RESULT).is_file():
-            known = read_result(resume)
-            click.echo(f"{resume} is finished already; nothing in it was changed", err=as_json)
-            _print(known, config, resume, as_json, long)
-            return
+    if resume is not None and config == before and (resume / RESULT).is_file():
+        known = read_result(resume)
+        click.echo(f"{resume} is finished already; nothing in it was changed", err=as_json)
+        _print(known, config, resume, as_json, long)
+        return
+    ranks = join(config)
+    with one_says_why(ranks), telling(quiet, mute=not is_first(ranks)):
         start = time.monotonic()
+        trackers = trackers if is_first(ranks) else ()
         if resume is None:
             folder = _new_folder(config) if out is None else out
             result = _started(config, folder, controller_backend, trackers)
         else:
             folder = resume
-            result = _resumed(config.rounds, folder, trackers)
-    _print(result, config, folder, as_json, long, Spent.since(start))
+            result = _resumed(config, folder, trackers)
+    if is_first(ranks):
+        _print(result, config, folder, as_json, long, Spent.since(start))
 
 
 def _refuse_beside_resume(context: click.Context) -> None:
@@ -176,22 +182,27 @@ def _new_folder(config: SearchConfig) -> Path:
 def _started(
     config: SearchConfig, folder: Path, controller_backend: str | None, trackers: Sequence[str]
 ) -> SearchResult:
-    check_is_free(folder)
+    if is_first(join(config)):
+        check_is_free(folder)
     kind = config.controller.controller
     if controller_backend is not None and config.strategy in ROUND_LEVEL and kind not in OF_A_BACKEND:
         raise click.UsageError(f"--controller-backend is for --controller nao; {kind} needs no backend")
     prepared = prepare_search(config, controller_backend)
-    with Run.create(folder, config) as run:
-        return _searched(prepared, run, trackers)
+    with run_of(prepared.ranks, lambda: Run.create(folder, prepared.config)) as run:
+        return _searched(prepared, run, folder, trackers)
 
 
-def _resumed(rounds: int, folder: Path, trackers: Sequence[str]) -> SearchResult:
-    with Run.open(folder) as run:
-        return _searched(resumed_search(run, rounds), run, trackers)
+def _resumed(config: SearchConfig, folder: Path, trackers: Sequence[str]) -> SearchResult:
+    with run_of(join(config), lambda: Run.open(folder)) as run:
+        return _searched(resumed_search(run, config.rounds), run, folder, trackers)
 
 
-def _searched(prepared: PreparedSearch | PreparedStepSearch, run: Run, trackers: Sequence[str]) -> SearchResult:
-    again = f"bnao search --resume {shlex.quote(str(run.folder))}"
+def _searched(
+    prepared: PreparedSearch | PreparedStepSearch, run: Run, folder: Path, trackers: Sequence[str]
+) -> SearchResult:
+    ranks = prepared.ranks
+    command = "bnao" if ranks is None else f"torchrun --standalone --nproc-per-node {ranks.count} -m bnao"
+    again = f"{command} search --resume {shlex.quote(str(folder))}"
     log.info("%s", prepared.about["data"]["description"])
     log.info("run folder: %s  (after a stop resume with: %s)", run.folder, again)
     with (
@@ -231,4 +242,5 @@ def _print(
     if config.machine.backend == "table":
         click.echo(f"next: {show_command(folder, 1)}")
     else:
-        click.echo(f"next: bnao evaluate {quoted} --top {min(config.top, len(result.ranked))}")
+        among = result.ranked if result.front is None else result.front.entries
+        click.echo(f"next: bnao evaluate {quoted} --top {min(config.top, len(among))}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 import click
+from click.core import ParameterSource
 
 from bnao.cli.figures import speaks_unicode
 from bnao.cli.genotypes import Given, file_option, space_asked_for
@@ -15,6 +17,7 @@ from bnao.cli.options import SectionedCommand, WholeNumber, given_settings, opti
 from bnao.cli.text import drawn, in_words
 from bnao.config.fields import build
 from bnao.config.settings import NetworkConfig
+from bnao.network.mobile import IMAGENET, is_mobile_network, mobile_network
 from bnao.space.notation.notations import to_text
 
 
@@ -45,10 +48,25 @@ def command(
     in the folder RUN, or RUN:3f9a, by the first digits of its id there (at least 4); - reads genotypes from standard
     input, one per line. The notation is recognised; only the integers of NAO's first version need a prefix: "nao-v1: 0
     7 1 15 ...". Sizes are exact and computed without building the network: trainable parameters without the auxiliary
-    head, and multiply-adds for one image.
+    head, and multiply-adds for one image. So are those of MobileNetV1, MobileNetV2 and MnasNet-A1, which are not made
+    of cells: for ImageNet, unless --image and --classes say otherwise.
     """
     if as_json and notation is not None:
         raise click.UsageError("--json and --as exclude each other; --as json prints the genotype alone")
+    mobile = [text for text in genotypes if is_mobile_network(text)]
+    if mobile:
+        if notation is not None:
+            raise click.UsageError(f"{mobile[0]} is not made of cells, so no notation can express it; leave --as out")
+        is_default = {
+            name: context.get_parameter_source(name) is ParameterSource.DEFAULT for name in ("image", "classes")
+        }
+        for line in _mobile_lines(
+            mobile, None if is_default["image"] else image, None if is_default["classes"] else classes, as_json
+        ):
+            click.echo(line)
+        genotypes = tuple(text for text in genotypes if text not in mobile)
+        if not genotypes and file is None:
+            return
     given, texts = given_settings(context), Given.of(genotypes, file)
     network = attrs.evolve(build(NetworkConfig, given, NETWORK), classes=classes, image=image)
     readings = texts.readings(space_asked_for(given))
@@ -58,6 +76,30 @@ def command(
         lines = list((as_json_lines if as_json else _for_people)(sized(readings, network, budget)))
     for line in lines:
         click.echo(line)
+
+
+def _mobile_lines(
+    names: Sequence[str], image: tuple[int, int, int] | None, classes: int | None, as_json: bool
+) -> Iterator[str]:
+    """Yield the sizes of networks that are not made of cells, for ImageNet where nothing else is asked for."""
+    image, classes = image or IMAGENET[0], classes or IMAGENET[1]
+    for name in names:
+        network = mobile_network(name)
+        parameters, multiply_adds = network.counts(image, classes)
+        if as_json:
+            claim = {"parameters": network.claim.parameters, "multiply_adds": network.claimed_multiply_adds}
+            told = {"parameters": parameters, "multiply_adds": multiply_adds, "claimed_in_millions": claim}
+            yield json.dumps({"network": network.name, **told, "imagenet_error": network.claim.error})
+            continue
+        yield network.name
+        yield (
+            f"{parameters:,} parameters, {multiply_adds:,} multiply-adds  "
+            f"({classes} classes, images of {' x '.join(map(str, image))})"
+        )
+        yield (
+            f"claimed: {network.claim.parameters:g} M parameters, {network.claimed_multiply_adds:g} M multiply-adds, "
+            f"{network.claim.error:g} % top-1 error on ImageNet  [{network.claim.where}]"
+        )
 
 
 def _for_people(counted: Sequence[Sized]) -> Iterator[str]:

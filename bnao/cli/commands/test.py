@@ -54,9 +54,9 @@ _WITHOUT = {
 def command(context: click.Context, source: str, genotype: str | None, as_json: bool, quiet: bool) -> None:
     """Test a trained network again: test error, mean log-likelihood, and the accuracy of each class.
 
-    WEIGHTS is a file in trainings/ of a folder of bnao evaluate, or an .onnx file written by bnao export. RUN is the
-    folder of an evaluation, or of a search with one evaluation in it; its network with the lowest test error is tested,
-    or that of GENOTYPE.
+    WEIGHTS is a file in trainings/ of a folder of bnao evaluate, or a file written by bnao export, in any format. RUN
+    is the folder of an evaluation, or of a search with one evaluation in it; its network with the lowest test error is
+    tested, or that of GENOTYPE.
 
     Settings that are not given are those of the network's evaluation, so by default it is tested on the same images
     again. For other images give --data or --dataset; they are normalised like those the network was trained on. Only
@@ -67,7 +67,7 @@ def command(context: click.Context, source: str, genotype: str | None, as_json: 
     start = time.monotonic()
     with telling(quiet):
         backend = backends.load(config.machine.backend)
-        dataset = stand_alone_images(config.data, config.machine.workers)
+        dataset = stand_alone_images(config.data, config.machine.data_workers)
         log.info("%s", dataset.describe())
         check_fits(trained, dataset)
         _warn_of_names(trained, dataset)

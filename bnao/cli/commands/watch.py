@@ -12,9 +12,11 @@ import click
 from bnao.cli.progress import Track, following, line, telling
 from bnao.errors import RunError
 from bnao.events import Event
+from bnao.locks import is_locked
+from bnao.logs import LOG, Follower
 from bnao.reporting.folders import Found, found_in, kind_of
-from bnao.reporting.watching import Follower, plan_of_log
-from bnao.run import LOG, PLAN, check_is_run, is_locked, understanding
+from bnao.reporting.watching import plan_of_log
+from bnao.run import LOCK, PLAN, check_is_run, understanding
 
 # seconds between two looks at the log
 _INTERVAL = 1.0
@@ -44,7 +46,7 @@ def command(run: Path, once: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**found_in(run).to_json(), **standing}))
         return
-    if not once and is_locked(run):
+    if not once and is_locked(run / LOCK):
         try:
             track = _followed(run, kind, follower, track)
         except KeyboardInterrupt:
@@ -73,7 +75,7 @@ def _followed(run: Path, kind: str, follower: Follower, track: Track) -> Track:
             with following(kind, track) as listen:
                 while running and not follower.cut:
                     time.sleep(_INTERVAL)
-                    running = is_locked(run)  # before the log is read, so that its last lines are seen
+                    running = is_locked(run / LOCK)  # before the log is read, so that its last lines are seen
                     events = list(follower.new())
                     for event in events if not follower.cut else ():
                         listen(event)

@@ -8,6 +8,7 @@ import pytest
 
 from bnao.config.presets import preset
 from bnao.config.settings import SearchConfig
+from bnao.config.strategies import STEP_LEVEL
 from bnao.memory import is_out_of_memory, what_to_lower
 from bnao.reporting.estimates import estimate_search
 from tests.cli.commands.test_study import SMALL
@@ -37,6 +38,25 @@ def test_a_searchs_estimate_counts_its_steps_scores_and_epochs_and_makes_nothing
 
 def test_without_rescoring_each_genotype_is_scored_once():
     assert units(costs(*PRETEND, "--rescore", "new"))["scores", "genotype"] == 18
+
+
+@pytest.mark.parametrize("strategy", STEP_LEVEL)
+def test_a_search_by_each_strategy_is_counted_before_it_starts(strategy):
+    found = units(costs(*PRETEND, "--strategy", strategy, "--top", 2))
+
+    assert sum(number for (name, _), number in found.items() if name.startswith("updates")) == 16
+    # quick: evolution in 5 generations of 20; ENAS scores 20 candidates, the others what they chose
+    assert found["scores", "genotype"] == {"spos": 100, "fairnas": 100, "enas": 20}.get(strategy, 2)
+    assert ("rewards of the policy" in {name for name, _ in found}) == (strategy == "enas")
+    assert list(Path().iterdir()) == []
+
+
+def test_later_stages_of_p_darts_cost_by_their_cells_and_operations():
+    work = costs(*PRETEND, "--strategy", "p-darts", "--space", "darts", "--p-darts-depths", "1,3,5")["work"]
+
+    # 5, 11 and 17 cells of 7, 5 and 3 operations
+    stages = [each["seconds_each"] for each in work if each["name"].startswith("updates")]
+    assert [each / stages[0] for each in stages] == pytest.approx([1, 11 * 5 / 35, 17 * 3 / 35])
 
 
 def test_a_search_without_shared_weights_is_counted_by_its_trainings():

@@ -12,15 +12,16 @@ from bnao.backends import framework
 from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.genotypes import Given
 from bnao.cli.options import SectionedCommand, configured, layer_options, options_of
-from bnao.cli.processes import processes_option
 from bnao.cli.progress import following
 from bnao.cli.studies import Output, study_folder, study_options
 from bnao.cli.study_reports import ranking_report
 from bnao.cli.tracking import track_option, tracked
+from bnao.cli.workers import workers_option
 from bnao.config.fields import to_toml
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import load_dataset
 from bnao.errors import RunError
+from bnao.events import EndsOnce
 from bnao.reporting.estimates import estimate_study
 from bnao.run import Folder
 from bnao.space.spaces import space_named
@@ -44,7 +45,7 @@ _STORE = Path("runs") / "store"
     "--store", type=click.Path(path_type=Path), default=_STORE, show_default=True,
     help="Folder of stand-alone trainings that all studies share, so that none is repeated.",
 )  # fmt: skip
-@processes_option
+@workers_option
 @track_option
 @estimate_option
 @study_options()
@@ -56,7 +57,7 @@ def command(
     show_config: bool,
     file: Path | None,
     store: Path,
-    processes: int,
+    workers: str,
     trackers: tuple[str, ...],
     estimate: bool,
     output: Output,
@@ -75,16 +76,16 @@ def command(
         framework(config.machine.backend, "trains no supernet")
         show_costs(estimate_study(config), output.as_json)
         return
-    output.told(lambda: _studied(config, output.folder, store, file, processes, trackers), ranking_report)
+    output.told(lambda: _studied(config, output.folder, store, file, workers, trackers), ranking_report)
 
 
 def _studied(
-    config: StudyConfig, folder: Path, store: Path, file: Path | None, processes: int, trackers: Sequence[str]
+    config: StudyConfig, folder: Path, store: Path, file: Path | None, workers: str, trackers: Sequence[str]
 ) -> RankingStudy | RankingSets:
     space = space_named(config.network.space, config.network.nodes)
     several = len(config.sizes) > 1
-    if several and processes > 1:
-        raise click.UsageError(f"--processes is for one set of genotypes, but --sizes has {len(config.sizes)}")
+    if several and workers != "1":
+        raise click.UsageError(f"--workers is for one set of genotypes, but --sizes has {len(config.sizes)}")
     if several and file is not None:
         raise click.UsageError(f"--genotypes-file is one set of genotypes, but --sizes has {len(config.sizes)}")
     given = None if file is None else {config.sizes[0]: Given.of((), file).genotypes(space)}
@@ -106,18 +107,18 @@ def _studied(
                     truths=truths, genotypes=given, run=run, store=kept, listen=listen,
                 )  # fmt: skip
             else:
-                if processes > 1:
-                    study_ahead(
-                        config, backend.name, dataset, whole,
-                        truth=None if truths is None else truths[config.sizes[0]],
-                        genotypes=None if given is None else given[config.sizes[0]],
-                        folder=folder, store=kept, processes=processes, listen=listen,
-                    )  # fmt: skip
+                once = EndsOnce(listen)
+                study_ahead(
+                    config, backend.name, dataset, whole,
+                    truth=None if truths is None else truths[config.sizes[0]],
+                    genotypes=None if given is None else given[config.sizes[0]],
+                    folder=folder, store=kept, workers=workers, listen=once,
+                )  # fmt: skip
                 study = study_ranking(
                     config, backend, dataset, whole,
                     truth=None if truths is None else truths[config.sizes[0]],
                     genotypes=None if given is None else given[config.sizes[0]],
-                    run=run, store=kept, listen=listen,
+                    run=run, store=kept, listen=once,
                 )  # fmt: skip
         log.info("counting how far they agree")
     return study

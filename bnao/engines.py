@@ -1,0 +1,322 @@
+"""Executors of many trainings at once: processes of this machine, a Ray cluster, a dask cluster.
+
+Each is a ``concurrent.futures.Executor``; what all calls share is sent once, and a call whose process is killed is
+made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import multiprocessing
+import os
+import re
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from typing import Any
+
+from attrs import frozen
+
+from bnao.errors import BnaoError, ConfigError, RunError
+
+#: what tells how many threads a framework uses, before it is loaded
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+#: how often a call is made again whose process was killed
+RETRIES = 3
+
+_WANTED = "a number of processes, ray, ray://HOST:PORT, dask or dask://HOST:PORT"
+_NEEDS = {"ray": "ray", "dask": "distributed"}
+
+
+def cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@frozen
+class Workers:
+    """Who does the work.
+
+    Attributes:
+        engine: processes, ray or dask.
+        number: of processes; one is the process that asks, which does the work itself.
+        address: HOST:PORT of a cluster; empty: one of this machine.
+
+    >>> Workers.parse("2"), Workers.parse("ray://head:10001").address
+    (Workers(engine='processes', number=2, address=''), 'head:10001')
+    """
+
+    engine: str = "processes"
+    number: int = 1
+    address: str = ""
+
+    @classmethod
+    def parse(cls, text: str | int) -> Workers:
+        """Read the value of ``--workers``.
+
+        Raises:
+            ConfigError: it is not one.
+        """
+        text = str(text)
+        if re.fullmatch(r"[1-9]\d{0,3}", text):
+            return cls(number=int(text))
+        found = re.fullmatch(r"(ray|dask)(?:://([^\s/]+:\d+))?", text)
+        if found is None:
+            raise ConfigError(f"workers is {text!r}; it must be {_WANTED}")
+        return cls(found[1], address=found[2] or "")
+
+    def check_installed(self) -> None:
+        """Raise BnaoError if what they need is not installed, without loading it."""
+        needed = _NEEDS.get(self.engine)
+        if needed is not None and importlib.util.find_spec(needed) is None:
+            raise BnaoError(f"workers {self.engine!r} need {needed}: pip install 'bnao[{self.engine}]'")
+
+    @property
+    def alone(self) -> bool:
+        """Whether the process that asks does the work itself."""
+        return self.engine == "processes" and self.number == 1
+
+    def threads(self, given: int | None) -> int:
+        """Return the threads that each call has: those that are given, or the process's share of the CPUs, or one."""
+        if given is not None:
+            return given
+        return max(1, cpus() // self.number) if self.engine == "processes" else 1
+
+    @contextlib.contextmanager
+    def engine_for(self, shared: Any, threads: int, *, gpu: bool = False) -> Iterator[Engine]:
+        """Yield what makes calls with something that they share.
+
+        Args:
+            shared: is sent once to each process.
+            threads: of each call.
+            gpu: whether a call may use a GPU; of Ray it then asks for one, if the cluster has any.
+
+        Raises:
+            BnaoError: what they need is not installed.
+            RunError: no cluster answers there.
+        """
+        self.check_installed()
+        environment = {name: str(threads) for name in THREADS if name not in os.environ}
+        if self.engine == "ray":
+            opened = _ray(self.address, shared, threads, environment, gpu)
+        elif self.engine == "dask":
+            opened = _dask(self.address, shared, threads, environment)
+        else:
+            opened = _processes(self.number, shared, environment)
+        with opened as engine:
+            yield engine
+
+
+@frozen
+class Engine:
+    """An executor, and what all its calls share.
+
+    Attributes:
+        executor: makes the calls.
+        shared: stands for it as the first argument of a call.
+    """
+
+    executor: Executor
+    shared: Any
+
+    def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Call a function of a module with what is shared and some arguments, in another process."""
+        return self.executor.submit(call, self.shared, *arguments)
+
+
+# --- processes of this machine
+
+
+@frozen
+class _Held:
+    """What a process was given when it was started."""
+
+
+_held: Any = None
+
+
+def shared_by(handle: Any) -> Any:
+    """Return what the calls of an engine share, in the process in which one is made."""
+    return _held if isinstance(handle, _Held) else handle
+
+
+class ProcessExecutor(Executor):
+    """Processes that are started anew when they are killed, and then make the call that was lost again.
+
+    Args:
+        number: of processes.
+        shared: is sent to each when it is started.
+        environment: variables that they have besides.
+    """
+
+    def __init__(self, number: int, shared: Any, environment: Mapping[str, str]) -> None:
+        self._shared, self._environment = shared, environment
+        self._threads = ThreadPoolExecutor(number)
+        self._own = threading.local()
+        self._lock = threading.Lock()
+        self._processes: list[Any] = []
+        self._stopped = False
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a function of a module in one of the processes."""
+        return self._threads.submit(self._call, call, args, kwargs)
+
+    def _call(self, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        for _ in range(1 + RETRIES):
+            pipe = self._pipe()
+            try:
+                pipe.send((call, args, kwargs))
+                outcome = pipe.recv()
+            except (EOFError, OSError):  # the process is no more
+                self._own.pipe = None
+                continue
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+        raise RunError(
+            f"{1 + RETRIES} worker processes ended one after the other at the same work, as when memory is short; "
+            "take fewer --workers"
+        )
+
+    def _pipe(self) -> Connection:
+        """Return the way to the process of this thread, which is started if there is none."""
+        pipe: Connection | None = getattr(self._own, "pipe", None)
+        if pipe is not None:
+            return pipe
+        context = multiprocessing.get_context("spawn")
+        pipe, theirs = context.Pipe()
+        with self._lock, _environment(self._environment):
+            if self._stopped:
+                raise RunError("the workers were stopped")
+            process = context.Process(target=_serve, args=(theirs, self._shared), daemon=False)
+            process.start()
+            self._processes.append(process)
+        theirs.close()
+        self._own.pipe = pipe
+        return pipe
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End all processes, whatever they are at."""
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                process.terminate()
+        self._threads.shutdown(wait=wait, cancel_futures=True)
+        for process in self._processes:
+            process.join()
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment that are not set, for processes that are started within."""
+    added = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+def _serve(pipe: Connection, shared: Any) -> None:
+    """Make calls until nobody asks for any."""
+    global _held
+    _held = shared
+    with contextlib.suppress(KeyboardInterrupt, EOFError, BrokenPipeError):
+        while True:
+            call, args, kwargs = pipe.recv()
+            try:
+                outcome = call(*args, **kwargs)
+            except Exception as error:
+                outcome = error
+            pipe.send(outcome)
+
+
+@contextlib.contextmanager
+def _processes(number: int, shared: Any, environment: Mapping[str, str]) -> Iterator[Engine]:
+    executor = ProcessExecutor(number, shared, environment)
+    try:
+        yield Engine(executor, _Held())
+    finally:
+        executor.shutdown()
+
+
+# --- Ray
+
+
+class RayExecutor(Executor):
+    """Tasks of a Ray cluster.
+
+    Args:
+        options: of each task; see ``ray.remote``.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = dict(options)
+        self._remote: dict[Callable[..., Any], Any] = {}
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a function of a module in a task."""
+        import ray
+
+        if call not in self._remote:
+            self._remote[call] = ray.remote(**self._options)(call)
+        future: Future[Any] = self._remote[call].remote(*args, **kwargs).future()
+        return future
+
+
+@contextlib.contextmanager
+def _ray(address: str, shared: Any, threads: int, environment: Mapping[str, str], gpu: bool) -> Iterator[Engine]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    try:
+        if address:
+            ray.init(f"ray://{address}", log_to_driver=False, logging_level="ERROR")
+        else:  # the cluster of RAY_ADDRESS, or one that was started on this machine, or else one for this command
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        first = str(error).strip().splitlines()
+        raise RunError(f"no Ray cluster at {address or 'this machine'}: {first[0] if first else error}") from None
+    try:
+        gpus = 1 if gpu and ray.cluster_resources().get("GPU", 0) >= 1 else 0
+        options = {
+            "num_cpus": threads, "num_gpus": gpus, "max_retries": RETRIES, "runtime_env": {"env_vars": environment},
+        }  # fmt: skip
+        yield Engine(RayExecutor(options), ray.put(shared))
+    finally:
+        ray.shutdown()
+
+
+# --- dask
+
+
+@contextlib.contextmanager
+def _dask(address: str, shared: Any, threads: int, environment: Mapping[str, str]) -> Iterator[Engine]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    # of a machine's own cluster each worker takes one call at a time
+    number = max(1, cpus() // threads)
+    settings = {"distributed.nanny.pre-spawn-environ": environment}
+    with contextlib.ExitStack() as opened, dask.config.set(settings):
+        try:
+            if address:
+                client = opened.enter_context(Client(f"tcp://{address}"))
+            else:
+                own = LocalCluster(n_workers=number, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+                client = opened.enter_context(Client(opened.enter_context(own)))
+        except (OSError, TimeoutError) as error:
+            raise RunError(f"no dask scheduler at {address or 'this machine'}: {error}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is large, and sent once
+            # a task, and not scattered data: those would be lost with a worker that is killed
+            kept = client.submit(_same, shared, pure=False, retries=RETRIES)
+        yield Engine(client.get_executor(pure=False, retries=RETRIES), kept)
+
+
+def _same(value: Any) -> Any:
+    return value
