@@ -25,9 +25,9 @@ import jax.numpy as jnp
 
 from bnao.backends.keras import jax_cells, jax_layers
 from bnao.backends.keras.forward import Forward, _by_name, _Dispatched, _Planned
-from bnao.backends.keras.stacks import stacks_of
 from bnao.backends.keras.used import used_slots
 from bnao.network.parameters import initial_weights, supernet_shapes
+from bnao.network.stacked import stacks_of
 
 NETWORK = NetworkConfig(channels=2, cells=1, nodes=2, image=(8, 8, 3), classes=4)
 

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from bnao.backends.keras.cell import dropped
 from bnao.backends.keras.operations import REDUCE, Tensor, by_batch, convolution, edge, edge_layers, reduced, relu
-from bnao.backends.keras.stacks import stacks_of
 from bnao.config.settings import NetworkConfig
 from bnao.network.parameters import shared_place
 from bnao.network.stack import Position, halved
+from bnao.network.stacked import stacks_of
 from bnao.space.genotype import Cell, edge_slots
 from bnao.space.spaces import SearchSpace
 
