@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from bnao.config.settings import SearchConfig
-from bnao.run import LOCK, LOG, UNFINISHED, Run
+from bnao.logs import LOG
+from bnao.run import LOCK, UNFINISHED, Run
 
 
 class Ranks(Protocol):

@@ -56,6 +56,27 @@ def cost(
     return SIZES[name](genotypes, network).astype(np.float64)
 
 
+def weigh_front(
+    config: SearchConfig, controller: Controller, network: NetworkConfig, latency: LatencyModel | None, sizes: Cost
+) -> Cost | None:
+    """Let the controller of a search for a front weigh its cost, if it can; return that cost, None without a front.
+
+    Args:
+        config: names the cost.
+        controller: of the search.
+        network: in which sizes are counted.
+        latency: the search's model.
+        sizes: what the search's chances are made of.
+    """
+    name = config.pareto
+    if name is None:
+        return None
+    weighed: Cost = sizes if name == "size" else lambda genotypes: cost(name, genotypes, network, latency)
+    if isinstance(controller, Weighing):
+        controller.weigh(weighed)
+    return weighed
+
+
 def best_first(scores: NDArray[np.float64], genotypes: Sequence[Genotype], weighed: Cost | None) -> NDArray[np.int64]:
     """Return the indices of genotypes, the one to prefer first: by score, or by score against what they cost.
 

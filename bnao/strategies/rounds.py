@@ -41,7 +41,7 @@ from bnao.space.genotype import Genotype
 from bnao.space.notation.notations import read_lines
 from bnao.space.spaces import space_named
 from bnao.strategies.candidates import Pool, budgets_text, nearest, shared_pool, within_budgets
-from bnao.strategies.costs import Weighing, best_first, cost, keep_latency, search_latency
+from bnao.strategies.costs import best_first, cost, keep_latency, search_latency, weigh_front
 from bnao.strategies.ending import Rerank, final_ranking
 from bnao.strategies.front import Front
 from bnao.strategies.fusion import Fuse
@@ -83,7 +83,8 @@ def search(
             ``StandAloneScores`` or any ``bnao.protocols.Scorer``.
         controller: proposes the genotypes of each later round; any ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
-        about: for the folder's run.json, of ``bnao.provenance.origin``; None: versions of what needs no backend, no data.
+        about: for the folder's run.json, of ``bnao.provenance.origin``; None: versions of what needs no backend, and
+            no data.
         size: sizes of genotypes, any unit, in place of ``config.size``.
         rerank: a genotype's accuracy after a short training of its own, by which the best ``config.top`` are ranked at
             the end, such as ``bnao.evaluation.short.short_training``; None: they stay in the order of their scores.
@@ -181,9 +182,7 @@ class _Search(Telling):
         self.expected: defaultdict[Genotype, float] = defaultdict(float)
         self.latency = search_latency(config, None if run is None else run.folder)
         # what a front weighs against the score
-        self.weighed = None if config.pareto is None else self.cost
-        if self.weighed is not None and isinstance(controller, Weighing):
-            controller.weigh(self.weighed)
+        self.weighed = weigh_front(config, controller, self.network, self.latency, self.sizes)
         # what the controller says of each round's pool
         self.predicted: dict[int, tuple[Mapping[Genotype, float], HeldOut | None]] = {}
         self.learning: list[Learning] = []
@@ -475,12 +474,6 @@ class _Search(Telling):
             return np.asarray(self.size(genotypes), dtype=np.float64)
         known = self.supernet.sizes(genotypes)
         return known if known is not None else cost(self.config.size, genotypes, self.network, self.latency)
-
-    def cost(self, genotypes: Sequence[Genotype]) -> NDArray[np.float64]:
-        """Return what a search for a front weighs against the score."""
-        name = self.config.pareto
-        assert name is not None
-        return self.sizes(genotypes) if name == "size" else cost(name, genotypes, self.network, self.latency)
 
     def within(self, genotypes: Sequence[Genotype]) -> NDArray[np.bool_]:
         """Return which genotypes keep the budgets."""

@@ -6,6 +6,7 @@ from attrs import evolve
 
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.errors import ConfigError
+from bnao.protocols import Pass
 from bnao.space.genotype import Genotype
 from bnao.space.mixture import Mixture, mixture_of, mixture_shape
 from bnao.space.spaces import SPACES
@@ -111,3 +112,16 @@ def test_edges_that_share_nothing_have_no_mixtures_but_in_a_space_of_one_edge_a_
             continue
         with pytest.raises(ConfigError, match="so a node of space 'darts' has 2 sets of weights for each source"):
             net.logits(mixture, images)
+
+
+def test_a_mixture_that_passes_nothing_on_has_no_slope_where_its_weights_do_not_learn():
+    network = network_of("nas-bench-201")
+    net = supernet.TorchSupernet(SearchConfig(network=network), network)
+    dead = SPACES["nas-bench-201"].parse("0:none;0:none+1:nor_conv_3x3;0:none+1:none+2:none")
+    images, labels = images_for(network), np.arange(6) % 4
+
+    for slope in ("used", "all"):
+        mixture = mixture_of(dead, SPACES["nas-bench-201"])
+        (outcome,) = net.step([Pass(mixture, images, labels, learn=False, slope=slope)], rate=0.1)
+
+        assert outcome.slope is not None and not outcome.slope[mixture.weights > 0].any()

@@ -201,7 +201,9 @@ class TorchSupernet:
         learning = [weight for weight in path if weight.requires_grad] if one.learn else []
         wanted = [*learning, *([] if mixture is None else [mixture])]
         slope = None if mixture is None else np.zeros(mixture.shape)
-        for weight, gradient in zip(*gradients_of(term, wanted), strict=True) if wanted else ():
+        # of a mixture that passes nothing on, with weights that do not learn, the loss depends on nothing
+        depends = bool(wanted) and term.requires_grad
+        for weight, gradient in zip(*gradients_of(term, wanted), strict=True) if depends else ():
             if weight is mixture:
                 slope = gradient.cpu().numpy().astype(np.float64)
             else:
