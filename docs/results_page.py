@@ -579,6 +579,44 @@ def paired(one_name: str, other_name: str) -> str:
     return percent({"value": found.value, "low": found.low, "high": found.high}, "+")
 
 
+def _scores_of(name: str, sampler: str) -> tuple[list[Any], list[float]]:
+    """Return a study's last scores by one sampler, one list a seed, and the truth, by the genotypes' texts."""
+    content = study(name)
+    order = sorted(range(len(content["genotypes"])), key=lambda i: content["genotypes"][i]["genotype"])
+    scores = [[s["scores"][-1][i] for i in order] for s in content["supernets"] if _sampler_of(s) == sampler]
+    return scores, [float(np.mean(content["genotypes"][i]["truth"])) for i in order]
+
+
+def _sampler_of(supernet: dict[str, Any]) -> str:
+    powered = supernet["sampler"] == "proportional" and supernet["alpha"] != 1
+    return f"proportional:{supernet['alpha']:g}" if powered else supernet["sampler"]
+
+
+@named
+def between(one: str, other: str) -> str:
+    """Return how far one study's scores agree with the truth beyond another's, ``study=sampler`` each, paired."""
+    (scores, truth), (others, same) = (_scores_of(*each.split("=")) for each in (one, other))
+    assert truth == same
+    found = compare_rankings({"other": others, "one": scores}, truth).differences["one"]
+    tau, pairs = found["kendall_tau"], found["pairwise_accuracy"]
+    return (
+        f"tau {tau.value:+.2f} [{tau.low:+.2f}, {tau.high:+.2f}], pairwise accuracy "
+        f"{percent({'value': pairs.value, 'low': pairs.low, 'high': pairs.high}, '+')} points"
+    )
+
+
+@named
+def agreement_of(name: str, sampler: str) -> str:
+    """Return Kendall's tau and partial tau of a study's sampler, means over seeds, with intervals."""
+    scores, truth = _scores_of(name, sampler)
+    content = study(name)
+    order = sorted(range(len(content["genotypes"])), key=lambda i: content["genotypes"][i]["genotype"])
+    size = np.array([content["genotypes"][i]["size"] for i in order], np.float64)
+    found = compare_rankings({"one": scores}, truth, size=size).estimates["one"]
+    told = {"tau": "kendall_tau", "partial": "partial_tau_given_size", "better half": "tau_in_better_half"}
+    return ", ".join(f"{word} {figure(found[key].to_json(), 2)}" for word, key in told.items())
+
+
 # --- J: shared supernets, from the runs of benchmarks/supernet_ranking.py
 
 _RUNS = "shared-supernet/ranking.json"
