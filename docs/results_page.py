@@ -38,6 +38,7 @@ from results_figures import (
 
 from bnao.metrics import better_tau, compare_rankings, kendall_tau, mean_ranks
 from bnao.space.spaces import SPACES
+from bnao.stability import StabilityStudy
 from bnao.strategies.fusion import fuse
 
 #: the numbers of epochs that were also trained with a cosine of their own
@@ -615,6 +616,38 @@ def agreement_of(name: str, sampler: str) -> str:
     found = compare_rankings({"one": scores}, truth, size=size).estimates["one"]
     told = {"tau": "kendall_tau", "partial": "partial_tau_given_size", "better half": "tau_in_better_half"}
     return ", ".join(f"{word} {figure(found[key].to_json(), 2)}" for word, key in told.items())
+
+
+# --- L: strategies at equal seconds
+
+
+@named
+def strategies_table() -> str:
+    """Return what each strategy's searches found, in accuracy by the table, best mean first."""
+    found = StabilityStudy.from_json(study("strategies"))
+    first = found.methods[0]
+    rows = []
+    for method in sorted(found.methods, key=lambda each: each.mean):
+        low, high = method.interval() or (method.mean, method.mean)
+        less = "-"
+        if method is not first:
+            mean, ends = method.difference(first)
+            assert ends is not None
+            less = f"{-100 * mean:+.2f} [{-100 * ends[1]:+.2f}, {-100 * ends[0]:+.2f}]"
+        each = ", ".join(f"{100 - 100 * error:.2f}" for error in method.errors)
+        rows.append(
+            [
+                f"`{method.method}`",
+                f"{100 - 100 * method.mean:.2f} [{100 - 100 * high:.2f}, {100 - 100 * low:.2f}]",
+                each,
+                less,
+                ", ".join(str(entry.parameter_free_edges) for entry in method.entries),
+                f"{sum(entry.alarm is not None for entry in method.entries)} of {len(method.entries)}",
+                f"{np.mean([entry.search_seconds for entry in method.entries]):.0f}",
+            ]
+        )
+    heads = ["strategy", "mean accuracy, %", "each search", f"less {first.method}'s", "edges without parameters (of 6)"]
+    return table([*heads, "alarms", "seconds"], rows)
 
 
 # --- J: shared supernets, from the runs of benchmarks/supernet_ranking.py
