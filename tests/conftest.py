@@ -9,6 +9,9 @@ from hypothesis import settings
 from bnao.data.dataset import Dataset
 from bnao.streams import stream
 
+# what other tests run in processes of their own
+collect_ignore = ["rank_program.py", "replica_program.py"]
+
 # the contract's assertions tell their values as a test's own do
 pytest.register_assert_rewrite("bnao.testing")
 

@@ -39,11 +39,12 @@ def sized(
         ConfigError: a network cannot; see ``bnao.network.size.within_budget``.
     """
     own = [_in_space(config, spaces.get(genotype)) for genotype in genotypes]
+    networks = [dataset.network(each.network) for each in own]  # which refuses images that are too small
     if config.network.channels != AUTO and config.max_multiply_adds is None:
         return own
     networks = [
-        _within(genotype, dataset.network(each.network), config.max_multiply_adds)
-        for genotype, each in zip(genotypes, own, strict=True)
+        _within(genotype, network, config.max_multiply_adds)
+        for genotype, network in zip(genotypes, networks, strict=True)
     ]
     return [
         evolve(each, network=evolve(each.network, channels=network.channels))

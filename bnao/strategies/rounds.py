@@ -79,9 +79,12 @@ def search(
 
     Args:
         config: all settings.
-        supernet: trains the weights that all genotypes share, and scores by them: a backend's, a ``TableSupernet``,
-            ``StandAloneScores`` or any ``bnao.protocols.Scorer``.
-        controller: proposes the genotypes of each later round; any ``bnao.protocols.Controller``.
+        supernet: trains the weights that all genotypes share, and scores by them; that of a backend, a
+            ``TableSupernet`` or ``StandAloneScores``, or anything with the attributes ``network``, ``epoch_steps``,
+            ``scored_images`` and ``candidates`` and the methods ``train``, ``score``, ``sizes``, ``state`` and
+            ``load_state``; see ``bnao.protocols.Scorer``.
+        controller: proposes the genotypes of each later round: methods ``fit`` and ``propose``; see
+            ``bnao.protocols.Controller``.
         run: a folder to keep everything in; a run that was killed goes on from it, bit for bit. None: nothing is kept.
         about: for the folder's run.json, of ``bnao.provenance.origin``; None: versions of what needs no backend, and
             no data.

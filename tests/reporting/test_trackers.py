@@ -51,7 +51,7 @@ def test_what_was_measured_is_kept_and_where_it_was_is_not():
 
     assert kept == {
         "loss", "rate", "seconds", "best", "accuracy", "test_error", "error", "pairwise_accuracy", "kendall_tau",
-        "parameters", "reconstruction_distance", "score", "tau",
+        "milliseconds", "parameters", "reconstruction_distance", "score", "tau",
     }  # fmt: skip
 
 

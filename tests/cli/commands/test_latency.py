@@ -101,6 +101,7 @@ def test_a_strategy_that_decides_at_each_update_keeps_a_latency_too():
 
 
 def test_a_report_shows_the_front():
+    pytest.importorskip("jinja2")
     bnao(*SEARCH, "--pareto", "parameters", "--out", "run")
 
     assert bnao("report", "run", "-o", "report.html").exit_code == 0

@@ -170,6 +170,7 @@ def test_a_report_of_a_search_that_is_not_finished_is_refused(finished):  # noqa
 
 
 def test_a_report_says_which_part_of_a_log_it_could_not_read(finished):  # noqa: F811
+    pytest.importorskip("jinja2")
     log = finished / "log.jsonl"
     said = "2 of the lines of log.jsonl cannot be read"
     assert said not in html_page(read_reports(finished))
