@@ -369,7 +369,7 @@ def _needed_by_search(config: object, folder: Path, names: set[str], damaged: se
         for pattern in (r"round-[1-9]\d{0,5}-pool\.json", r"round-[1-9]\d{0,5}-scores\.json")
     )
     last, finished = max(pools | scored, default=0), RESULT in names
-    if last or finished:
+    if last or finished or CHECKPOINT in names:
         yield ABOUT, "a search that has begun says what data it is on"
         yield LOG, "a search that has begun has events"
     for place in range(last):
