@@ -19,7 +19,7 @@ from bnao.backends.keras import BalancedBatches
 from bnao.errors import BackendError
 from bnao.testing import small_dataset
 
-scope = contextlib.nullcontext()
+scope = contextlib.nullcontext
 if engine == "jax":
     if devices > 1:
         keras.distribution.set_distribution(keras.distribution.DataParallel(devices=keras.distribution.list_devices()))
@@ -29,7 +29,7 @@ else:
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     if devices > 1:
-        scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
+        scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope
 
 WIDTHS = np.array([[4], [16], [64]])
 sampler = ProportionalSampler(["narrow", "middle", "wide"], sizes=[4, 16, 64], seed=0)
@@ -62,13 +62,13 @@ class Slimmable(keras.Model):
 
 
 keras.utils.set_random_seed(0)
-with scope:
+with scope():
     model = Slimmable()
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 refused = ""
 if devices > 1:
     try:
-        with scope:
+        with scope():
             load_backend("keras").supernet(SearchConfig(), small_dataset())
     except BackendError as error:
         refused = str(error)
