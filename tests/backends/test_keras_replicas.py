@@ -34,7 +34,7 @@ def fitted(devices):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.xfail(ENGINE == "tensorflow", reason="the losses agreed by hand, and do not yet in this test", strict=False)
+@pytest.mark.xfail(ENGINE == "tensorflow", reason="losses agreed by hand, not yet in this test", strict=False)
 def test_a_fit_on_two_devices_is_that_on_one_and_every_replica_sees_the_drawn_architecture():
     one, two = fitted(1), fitted(2)
 
