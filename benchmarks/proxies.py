@@ -98,7 +98,7 @@ def scored(a: argparse.Namespace) -> dict[str, Any]:
     start = time.monotonic()
 
     def told(event: dict[str, Any]) -> None:
-        if event["genotype"] % 20 == 0:
+        if event["event"] == "probed" and event["genotype"] % 20 == 0:
             logging.info("%d/%d  %.0f s", event["genotype"], event["of"], time.monotonic() - start)
 
     found = zero_cost_scores(genotypes, config, load_backend("torch"), dataset, listen=told)

@@ -385,8 +385,8 @@ def _needed_by_search(config: object, folder: Path, names: set[str], damaged: se
         yield WEIGHTS, f"a finished search has the weights beside {RESULT}"
     if isinstance(config, SearchConfig) and config.latency is not None and (last or finished):
         yield LATENCY, "what the search proposes follows from it"
-    if shares and scored:
-        yield CHECKPOINT, "the next round would be trained from it"
+    if shares and (scored or finished):
+        yield CHECKPOINT, "training would go on from it"
 
 
 def _needed_by_evaluation(

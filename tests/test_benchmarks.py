@@ -1,10 +1,15 @@
-"""The benchmarks' command lines: what they refuse, in one line."""
+"""The benchmarks: what they refuse, in one line, and what they write."""
 
+import json
 import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from bnao.space.spaces import SPACES
+from bnao.streams import stream
 
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -36,6 +41,26 @@ def test_what_a_benchmark_cannot_measure_is_refused_in_one_line(command, told, t
     assert done.returncode == 2
     assert told in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_zero_cost_scores_of_a_table_are_set_beside_its_truth(tmp_path):
+    pytest.importorskip("torch")
+    genotypes = SPACES["nas-bench-201"].random_genotypes(20, stream(0, "proxies"))
+    rows = [f'"{genotype}",{0.5 + number / 100}' for number, genotype in enumerate(genotypes)]
+    (tmp_path / "table.csv").write_text("\n".join(["genotype,score", *rows]) + "\n")
+    images = stream(0, "images").integers(0, 256, (80, 8, 8, 3)).astype(np.uint8)
+    labels = np.arange(80) % 4
+    np.savez(tmp_path / "data.npz", x_train=images[:60], y_train=labels[:60], x_test=images[60:], y_test=labels[60:])
+    command = "--table table.csv --column score --data data.npz --cells 20 --channels 2 --stack 1 --batch 8"
+
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "proxies.py"), *command.split(), "--out", "out.json"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out.json").read_text())["cells"]
+    assert sorted(cell["truth"] for cell in found) == [0.5 + number / 100 for number in range(20)]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,11 @@ from jax import lax
 Tensor = Any
 
 
+def _precise(x: Tensor) -> Tensor:
+    """Return x in float32 at least, in which sums are taken."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 # --- norms
 
 
@@ -46,7 +51,7 @@ def batch_norm(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> tuple[Ten
 
 def _normalised(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> tuple[tuple[Tensor, Tensor, Tensor], Any]:
     n = math.prod(x.shape[:3])
-    values = x.astype(jnp.float32)
+    values = _precise(x)
     mean = sums(values) / n
     centred = values - mean
     variance = sums(centred * centred) / n
@@ -57,9 +62,9 @@ def _normalised(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> tuple[tu
 
 def _norm_gradients(eps: float, kept: Any, given: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     x, mean, slope, scale = kept
-    grad = given[0].astype(jnp.float32)
+    grad = _precise(given[0])
     n = math.prod(x.shape[:3])
-    normal = (x.astype(jnp.float32) - mean) * slope
+    normal = (_precise(x) - mean) * slope
     grad_shift, grad_scale = sums(grad), sums(grad * normal)
     grad_x = (scale * slope) * (grad - (grad_shift + normal * grad_scale) / n)
     return grad_x.astype(x.dtype), grad_scale, grad_shift
@@ -138,7 +143,9 @@ def _depthwise_gradients(stride: int, dilation: int, kept: Any, grad: Tensor) ->
     def of_shift(index: Tensor) -> Tensor:
         i, j = dilation * (index // side), dilation * (index % side)
         at = stride * (i % stride) + j % stride, 0, i // stride, (j // stride) * channels
-        return (lax.dynamic_slice(rows, at, grad.shape) * grad)[0].astype(jnp.float32).sum((0, 1))
+        # where float64 can be made, integers are of 64 bits beside the index
+        at = tuple(jnp.asarray(each, jnp.int32) for each in at)
+        return _precise(lax.dynamic_slice(rows, at, grad.shape) * grad)[0].sum((0, 1))
 
     by_shift = lax.map(of_shift, jnp.arange(side * side, dtype=jnp.int32))
     grad_kernel = by_shift.reshape(side, side, width, channels).sum(2)[..., None]
