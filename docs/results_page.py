@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -61,11 +62,12 @@ def fill(template: str, figures: Mapping[str, Callable[..., str]]) -> str:
         KeyError: no figure has that name.
     """
 
-    def value(place: re.Match[str]) -> str:
-        name, *arguments = place[1].split()
+    @cache
+    def value(text: str) -> str:
+        name, *arguments = text.split()
         return figures[name](*arguments)
 
-    return _PLACE.sub(value, template)
+    return _PLACE.sub(lambda place: value(place[1]), template)
 
 
 def named(function: Callable[..., str]) -> Callable[..., str]:
@@ -660,6 +662,27 @@ def strategies_table() -> str:
         )
     heads = ["strategy", "mean accuracy, %", "each search", f"less {first.method}'s", "edges without parameters (of 6)"]
     return table([*heads, "alarms", "seconds"], rows)
+
+
+@named
+def collapse_table() -> str:
+    """Return what a search by DARTS would have derived on its way."""
+    epochs = json.loads((HERE / "results/darts-collapse/collapse.json").read_text(encoding="utf-8"))["epochs"]
+    rows = [
+        [
+            str(look["epoch"]),
+            f"`{look['genotype']}`",
+            f"{look['figures']['skips in normal cell']:.0f}",
+            f"{100 * look['figures']['mixture accuracy']:.1f}",
+            f"{100 * look['figures']['path accuracy']:.1f}",
+            f"{look['table_accuracy']:.2f}",
+            "-" if look["alarm"] is None else "raised",
+        ]
+        for look in epochs
+        if look["epoch"] % 10 == 0
+    ]
+    heads = ["epoch", "derived genotype", "skip connections (of 6)", "mixture accuracy, %", "its path's, %", "table, %"]
+    return table([*heads, "alarm"], rows)
 
 
 # --- J: shared supernets, from the runs of benchmarks/supernet_ranking.py
