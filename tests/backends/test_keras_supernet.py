@@ -766,11 +766,6 @@ def test_weights_trained_here_give_the_same_logits_in_pytorch(tmp_path):
         assert abs(logits - there[name]).max() < 1e-4 * max(1.0, abs(logits).max()), name
 
 
-def test_entangled_kernels_are_refused_in_a_line():
-    with pytest.raises(BackendError, match="backend 'keras' has no --entangle; take torch, or leave it out"):
-        load("keras").supernet(SearchConfig(network=evolve(NETWORK, entangle=True)), small_dataset())
-
-
 @pytest.mark.parametrize("network", [SMALL, CELL], ids=["nao", "nas-bench-201"])
 def test_norms_of_operations_that_are_not_trained_stay_as_they_begin(network):
     training = TrainingConfig(batch_size=B, norm_affine=False, weight_decay=0.01)
