@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
@@ -133,6 +134,9 @@ class _Parcel:
     place: str
 
 
+#: a process makes one training at a time, also where a cluster calls it from several threads
+_alone = threading.Lock()
+
 #: the work that this process was last asked for, and its units
 _made: tuple[Work, Sequence[Unit]] | None = None
 
@@ -141,7 +145,7 @@ def attempt_unit(shared: Any, index: int) -> bool | BnaoError:
     """Do a unit unless another process is doing it; return whether it is done, or the error that ends it."""
     parcel = shared_by(shared)
     try:
-        with _at(parcel.place):
+        with _alone, _at(parcel.place):
             return _units(parcel.work)[index].attempt()
     except BnaoError as error:
         return error

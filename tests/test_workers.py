@@ -249,7 +249,7 @@ def test_sets_of_genotypes_are_studied_by_one_process():
 def test_searches_by_two_workers_find_what_one_finds():
     stability = (
         "stability", "nao,spos", "--searches", 2, "--space", "nas-bench-201", "--steps", 4, "--channels", 4,
-        "--evaluate-epochs", 1, "--backend", "pretend", "--quiet",
+        "--evaluate-epochs", 1, "--backend", "pretend", "--no-memory", "--quiet",
     )  # fmt: skip
     for workers in (1, 2):
         done = bnao(*stability, "--out", f"t{workers}", "--workers", workers)
