@@ -190,9 +190,12 @@ class PathSGD(keras.optimizers.Optimizer):
         super().build(variables)
         self.momenta = [self.add_variable_from_reference(variable, "momentum") for variable in variables]
 
-    def apply(self, grads: Sequence[Tensor], trainable_variables: Sequence[Any] | None = None) -> None:
+    def apply(self, grads: Sequence[Tensor | None], trainable_variables: Sequence[Any] | None = None) -> None:
         """Move the weights; over several replicas by the sum of their gradients, bounded as a whole."""
-        grads = list(grads)
+        variables = self._trainable_variables if trainable_variables is None else trainable_variables
+        # TensorFlow has none for an array that the path does not use
+        pairs = zip(grads, variables, strict=True)
+        grads = [ops.zeros_like(tensor(variable)) if grad is None else grad for grad, variable in pairs]
         whole = grads
         if _replicas() > 1:  # Keras sums them over the replicas only after this
             whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads)
