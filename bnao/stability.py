@@ -23,12 +23,13 @@ from bnao.config.settings import ROUND_LEVEL, SearchConfig
 from bnao.config.stability import NAO_WS_METHOD, UNIFORM, StabilityConfig
 from bnao.data.dataset import load_dataset
 from bnao.data.tables import read_truth
-from bnao.engines import Workers
 from bnao.errors import DataError, RunError
 from bnao.evaluation.trainings import Evaluation, evaluate
 from bnao.events import EndsOnce, Event
 from bnao.footprint import Footprint, measure_footprint
-from bnao.jobs import Job, Unit, run_jobs
+from bnao.parallel.engines import Workers
+from bnao.parallel.jobs import Job, Unit, run_jobs
+from bnao.parallel.workers import work_ahead
 from bnao.protocols import Listener
 from bnao.provenance import STUDY, about_images, keep_about, keep_study, origin
 from bnao.run import CONFIG, Folder, Run, made_of, round_off
@@ -38,7 +39,6 @@ from bnao.space.spaces import space_named
 from bnao.strategies.journal import RESULT
 from bnao.strategies.result import SearchResult, read_result
 from bnao.strategies.watch import parameter_free_edges
-from bnao.workers import work_ahead
 
 log = logging.getLogger("bnao")
 

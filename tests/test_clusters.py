@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bnao.engines import Workers, check_versions
 from bnao.errors import RunError
+from bnao.parallel.engines import Workers, check_versions
+from bnao.parallel.workers import work_ahead
 from bnao.version import VERSION
-from bnao.workers import work_ahead
 from tests.counting_work import Counting
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,7 +1,7 @@
 """Trainings done ahead by several workers that share a folder, in which whoever asks for them then finds them.
 
-Workers are processes of this machine, or those of a Ray or dask cluster (``bnao.engines``). Each unit is claimed by a
-lock that dies with its process; what happens is told by the folder's log, to which all add.
+Workers are processes of this machine, or those of a Ray or dask cluster (``bnao.parallel.engines``). Each unit is
+claimed by a lock that dies with its process; what happens is told by the folder's log, to which all add.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from bnao.engines import Workers, shared_by
 from bnao.errors import BnaoError, RunError
 from bnao.events import Event, Listener
-from bnao.jobs import WAIT, Unit
 from bnao.locks import is_locked
 from bnao.logs import Follower, log_event
+from bnao.parallel.engines import Workers, shared_by
+from bnao.parallel.jobs import WAIT, Unit
 from bnao.run import lock_name
 
 
