@@ -68,6 +68,7 @@ EVENTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "study_stability": {
         "searched": ("search", "of", "method", "seed", "test_error", "parameters", "alarm", "known"),
+        "memory": ("number", "of", "method", "before_bytes", "updates_bytes", "peak_bytes", "device_bytes", "known"),
     },
     "study_controllers": {
         "plan": ("phases",),

@@ -11,13 +11,45 @@ _CLASSES = {"OutOfMemoryError", "ResourceExhaustedError"}
 
 
 def peak_memory() -> int | None:
-    """Return the most memory this process has held, bytes; None where the system does not say."""
+    """Return the most memory this process has held, bytes; None where the system does not say.
+
+    On Linux it is the peak of the program since it was started, or since ``forget_peak``; the one that ``getrusage``
+    says there begins with that of the process that started it.
+    """
+    stated = _stated("VmHWM")
+    if stated is not None:
+        return stated
     try:
         import resource
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def held_memory() -> int | None:
+    """Return the memory this process holds now, bytes; None where the system does not say."""
+    return _stated("VmRSS")
+
+
+def forget_peak() -> bool:
+    """Let the peak of this process begin anew at what it holds now; return whether the system can."""
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
+    except OSError:
+        return False
+    return True
+
+
+def _stated(name: str) -> int | None:
+    """Return what Linux states of this process's memory under a name, bytes; None elsewhere."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            kibibytes = next((line.split()[1] for line in file if line.startswith(f"{name}:")), None)
+    except OSError:
+        return None
+    return None if kibibytes is None else 1024 * int(kibibytes)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -18,9 +18,9 @@ from bnao.errors import BackendError, ConfigError
 from bnao.evaluation.candidates import StandAloneScores
 from bnao.evaluation.fused import Fuser
 from bnao.evaluation.short import short_training
+from bnao.parallel.ranks import Ranked, Ranks, is_first, run_of
 from bnao.protocols import Backend, Controller, Listener, Scorer
 from bnao.provenance import ABOUT, About, about_images, about_table, check_same_data, origin
-from bnao.ranks import Ranked, Ranks, is_first, run_of
 from bnao.run import Run, check_is_free
 from bnao.strategies.costs import search_latency
 from bnao.strategies.ending import Rerank
@@ -183,7 +183,7 @@ def join(config: SearchConfig) -> Ranks | None:
     Raises:
         ConfigError: the backend works in one process, or this one was not started as one of several, or is and the
             settings say nothing of it.
-        BackendError, RankError: as ``bnao.ranks.Ranked``.
+        BackendError, RankError: as ``bnao.parallel.ranks.Ranked``.
     """
     backend, across = backends.load(config.machine.backend), config.ranks.across
     if isinstance(backend, Ranked) and (across == "none" or config.sharing == "weights"):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,13 @@ from bnao.config.settings import ROUND_LEVEL, SearchConfig
 from bnao.config.stability import NAO_WS_METHOD, UNIFORM, StabilityConfig
 from bnao.data.dataset import load_dataset
 from bnao.data.tables import read_truth
-from bnao.engines import Workers
-from bnao.errors import DataError
+from bnao.errors import DataError, RunError
 from bnao.evaluation.trainings import Evaluation, evaluate
 from bnao.events import EndsOnce, Event
-from bnao.jobs import Job, Unit, run_jobs
+from bnao.footprint import Footprint, measure_footprint
+from bnao.parallel.engines import Workers
+from bnao.parallel.jobs import Job, Unit, run_jobs
+from bnao.parallel.workers import work_ahead
 from bnao.protocols import Listener
 from bnao.provenance import STUDY, about_images, keep_about, keep_study, origin
 from bnao.run import CONFIG, Folder, Run, made_of, round_off
@@ -35,7 +39,8 @@ from bnao.space.spaces import space_named
 from bnao.strategies.journal import RESULT
 from bnao.strategies.result import SearchResult, read_result
 from bnao.strategies.watch import parameter_free_edges
-from bnao.workers import work_ahead
+
+log = logging.getLogger("bnao")
 
 #: accuracies in percent
 Truth = Mapping[Genotype, float]
@@ -95,10 +100,12 @@ class MethodStability:
     Attributes:
         method: its name.
         entries: one a search, in the order of their seeds.
+        footprint: memory of its updates, in a process of its own; None where it was not measured.
     """
 
     method: str
     entries: tuple[StabilityEntry, ...]
+    footprint: Footprint | None = None
 
     @property
     def errors(self) -> list[float]:
@@ -144,11 +151,13 @@ class StabilityStudy:
     def from_json(cls, content: Mapping[str, Any]) -> StabilityStudy:
         """Return the object that ``to_json`` wrote."""
         entries = [StabilityEntry.from_json(entry) for entry in content["searches"]]
-        names = [method["method"] for method in content["methods"]]
-        return cls(
-            content["space"],
-            tuple(MethodStability(name, tuple(entry for entry in entries if entry.method == name)) for name in names),
-        )
+        methods = []
+        for method in content["methods"]:
+            own = tuple(entry for entry in entries if entry.method == method["method"])
+            memory = method.get("memory")
+            footprint = None if memory is None else Footprint.from_json(memory)
+            methods.append(MethodStability(method["method"], own, footprint))
+        return cls(content["space"], tuple(methods))
 
 
 def t_interval(values: list[float]) -> tuple[float, float] | None:
@@ -246,7 +255,10 @@ def study_stability(config: StabilityConfig, run: Run, listen: Listener = lambda
         if finished.known:
             listen(_searched_event(config, number, entry, known=True))
     space = search_config(config, config.methods[0], config.seed).network.space
-    study = StabilityStudy(space, tuple(MethodStability(name, tuple(each)) for name, each in entries.items()))
+    footprints = _footprints(config, run, tell, listen) if config.memory else {}
+    study = StabilityStudy(
+        space, tuple(MethodStability(name, tuple(each), footprints.get(name)) for name, each in entries.items())
+    )
     keep_study(run, study.to_json(), config, data=dataset.describe())
     return study
 
@@ -382,6 +394,29 @@ class _MeasuredError(Exception):
     """An epoch has been measured; what comes after it need not be done."""
 
 
+def _footprints(config: StabilityConfig, run: Run, tell: Listener, listen: Listener) -> dict[str, Footprint]:
+    """Return the footprint of each method, measured once a folder; without those that could not be measured.
+
+    Args:
+        config, run: as for ``study_stability``.
+        tell: is called after each measurement.
+        listen: is called after each that is known.
+    """
+    found = {}
+    for number, method in enumerate(config.methods, start=1):
+        own = search_config(config, method, config.seed)
+        job = Job(f"memory-{method}.json", partial(measure_footprint, own), Footprint.to_json, Footprint.from_json)
+        known = run.has(job.name)
+        try:
+            found[method] = job.result(run)
+        except RunError as error:
+            log.warning("warning: %s", error)
+            continue
+        event = {"event": "memory", "number": number, "of": len(config.methods), "method": method}
+        (listen if known else tell)({**event, **found[method].to_json(), "known": known})
+    return found
+
+
 def _judged(
     config: StabilityConfig,
     own: SearchConfig,
@@ -448,6 +483,7 @@ def _summary(method: MethodStability, first: MethodStability) -> dict[str, Any]:
         "parameter_free_edges": round_off(statistics.fmean(entry.parameter_free_edges for entry in method.entries)),
         "alarms": sum(entry.alarm is not None for entry in method.entries),
         "search_seconds": round_off(statistics.fmean(entry.search_seconds for entry in method.entries), 1),
+        **({} if method.footprint is None else {"memory": method.footprint.to_json()}),
     }
     if method is not first:
         mean, ends = method.difference(first)

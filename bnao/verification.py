@@ -23,6 +23,7 @@ from bnao.errors import BnaoError, ConfigError, RunError, WeightsError
 from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.evaluation.trainings import TestedNetwork
 from bnao.files import MOST_JSON, file_is_intact, read_regular
+from bnao.footprint import Footprint
 from bnao.logs import LOG, is_event
 from bnao.network.latency import LatencyModel
 from bnao.network.mobile import read_trainable
@@ -314,6 +315,7 @@ _KNOWN: Mapping[str, Mapping[str, Read]] = {
     "study": {
         re.escape(STUDY): _content(_study),
         r"[a-z0-9-]+-\d+\.json": _content(StabilityEntry.from_json),
+        r"memory-[a-z0-9-]+\.json": _content(Footprint.from_json),
         r"speed-[a-z0-9-]+\.json": _content(lambda content: number(content["seconds"])),
         re.escape(POOL): _content(
             lambda content: [parse_in(content["space"], it["genotype"]) for it in content["pool"]]

@@ -804,6 +804,36 @@ def shared_means(name: str, way: str) -> str:
 
 
 @named
+def shared_over_size(name: str, way: str) -> str:
+    """Return tau and that of the better half of live size, and how far a run's seeds exceed them."""
+    runs = _runs()[name]
+    truth, size = _cells(name)
+    found = compare_rankings({"size": [size], "score": [run["scores"][way.replace("_", " ")] for run in runs]}, truth)
+    keys = {"tau": "kendall_tau", "better half": "tau_in_better_half"}
+    return "; ".join(
+        f"{word} {figure(found.estimates['size'][key].to_json(), 2)}, the supernet "
+        f"{figure(found.differences['score'][key].to_json(), 2, '+')}"
+        for word, key in keys.items()
+    )
+
+
+@named
+def shared_hints(way: str, *names: str) -> str:
+    """Return the figures of single runs by one score, alone and joined with live size and jacob_cov."""
+    way = way.replace("_", " ")
+    keys = ("kendall_tau", "partial_tau_given_size", "tau_in_better_half")
+    rows = []
+    for name in names:
+        (run,) = _runs()[name]
+        own, joined = run["figures"][way], run["figures"][f"{way}, fused"]
+        given = " ".join(f"`{text}`" for text in run["set"])
+        told = f"{given}, {run['steps']:,} steps"
+        rows.append([f"`{name}`", told, *(f"{own[key][0]:.2f}" for key in keys),
+                     f"{joined[keys[0]][0]:.2f} ({joined[keys[2]][0]:.2f})"])  # fmt: skip
+    return table(["run", "settings", "tau", "partial", "in the better half", "joined: tau (better half)"], rows)
+
+
+@named
 def shared_joined(name: str, way: str, *proxies: str) -> str:
     """Return tau and that of the better half of a run joined with live size and zero-cost scores, and its gain."""
     runs = _runs()[name]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from attrs import frozen
 
-from bnao.engines import THREADS
 from bnao.errors import DivergedError
-from bnao.jobs import Job
+from bnao.parallel.engines import THREADS
+from bnao.parallel.jobs import Job
 from bnao.run import Folder
 
 

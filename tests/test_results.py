@@ -49,7 +49,8 @@ def test_a_figure_that_does_not_exist_is_found(monkeypatch):
         fill("{{ pairwize A uniform last }}", FIGURES)
 
 
-def test_the_page_says_how_the_published_supernet_was_trained(page):
+def test_the_page_says_how_the_published_supernet_was_trained():
+    page = (DOCS / "results.md").read_text(encoding="utf-8")
     checked = page.split("## The metrics, checked on published scores")[1].split("\n## ")[0]
 
     # lib/models/cell_searchs/rank_model.py of aoiang/few-shot-NAS, UniformRandomSupernet.forward

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import statistics
+import sys
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from tests.commands import bnao, workplace  # noqa: F401  # the fixture is used 
 
 NETWORK = NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(14, 14, 1))
 SHORT = ("--searches", 2, "--space", "nas-bench-201", "--steps", 4, "--channels", 4, "--evaluate-epochs", 1,
-         "--backend", "pretend", "--quiet")  # fmt: skip
+         "--backend", "pretend", "--no-memory", "--quiet")  # fmt: skip
 
 
 def entry(method, seed, error):
@@ -106,7 +107,7 @@ def test_the_command_prints_the_shape_of_table_1_and_keeps_all_of_it():
 def test_a_comparison_that_was_stopped_ends_as_if_it_had_not_been():
     config = StabilityConfig(
         methods=("nao", "spos"), searches=2, space="nas-bench-201", steps=4, channels=4, evaluate_epochs=1,
-        machine=search_config(StabilityConfig(), "nao", 0).machine.__class__(backend="pretend"),
+        memory=False, machine=search_config(StabilityConfig(), "nao", 0).machine.__class__(backend="pretend"),
     )  # fmt: skip
     events = []
     with Run.create("whole", config) as run:
@@ -183,6 +184,39 @@ def test_searches_of_equal_seconds_make_as_many_updates_as_an_epoch_was_measured
     nao = read_config("folder/searches/nao-0", SearchConfig)
     speed = json.loads(pathlib.Path("folder/speed-nao.json").read_text())["seconds"]
     assert nao.steps == max(1, round(max(1, round(0.5 / speed)) / nao.rounds))
+
+
+def test_the_memory_of_each_method_is_measured_once_in_a_process_of_its_own():
+    arguments = [each for each in SHORT if each != "--no-memory"]
+
+    printed = bnao("stability", "nao,spos", *arguments, "--searches", 1, "--out", "folder")
+
+    assert printed.exit_code == 0, printed.output
+    content = json.loads(pathlib.Path("folder/study.json").read_text())
+    for method in content["methods"]:
+        footprint = json.loads(pathlib.Path(f"folder/memory-{method['method']}.json").read_text())
+        assert method["memory"] == {name: value for name, value in footprint.items() if name.endswith("_bytes")}
+        assert method["memory"]["peak_bytes"] > 10 * 2**20
+    heads = next(line for line in printed.stdout.splitlines() if line.split()[:1] == ["method"])
+    assert heads.endswith("memory  updates")
+    events = [json.loads(line) for line in pathlib.Path("folder/log.jsonl").read_text().splitlines()]
+    measured = [set(event) - {"event", "time"} for event in events if event["event"] == "memory"]
+    assert measured == [set(EVENTS["study_stability"]["memory"])] * 2
+    from bnao.stability import StabilityStudy
+
+    assert StabilityStudy.from_json(content).to_json()["methods"] == content["methods"]
+    assert bnao("check", "folder").exit_code == 0
+
+
+def test_a_method_whose_memory_cannot_be_measured_is_a_warning_and_the_study_stands(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    arguments = [each for each in SHORT if each != "--no-memory"]
+
+    printed = bnao("stability", "spos", *arguments, "--searches", 1, "--out", "folder")
+
+    assert printed.exit_code == 0, printed.output
+    assert "the memory of a search by spos was not measured: it ended with code 1" in printed.stderr
+    assert "memory" not in json.loads(pathlib.Path("folder/study.json").read_text())["methods"][0]
 
 
 def test_nao_ws_is_the_authors_preset_at_the_size_of_the_paper_and_its_algorithm_at_another():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bnao.cli.figures import percent, plain_score
+from bnao.cli.figures import mebibytes, percent, plain_score
 from bnao.events import Event
 
 #: a phase of a plan, see ``bnao.events.phase``
@@ -69,6 +69,8 @@ class EventTexts:
             return f"{_of_set(event)}zero-cost scores of {event['genotype']}/{event['of']}"
         if kind == "timed":
             return f"timed {event['genotype']}/{event['of']}"
+        if kind == "memory":
+            return f"memory {event['number']}/{event['of']}  {event['method']}: {mebibytes(event['peak_bytes'])}"
         if kind == "landmark":
             return f"landmark {event['trained']}/{event['of']}"
         if kind == "rerank":

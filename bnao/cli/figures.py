@@ -44,6 +44,15 @@ def cost_text(value: float, cost: str) -> str:
     return f"{value:.3g} ms" if cost == "latency" else f"{value:,.10g}"
 
 
+def mebibytes(size: int | None) -> str:
+    """Return a size in memory as text for people.
+
+    >>> mebibytes(1536 * 2**20), mebibytes(None)
+    ('1,536 MiB', '-')
+    """
+    return "-" if size is None else f"{size / 2**20:,.0f} MiB"
+
+
 def speaks_unicode() -> bool:
     """Return whether stdout can show more than ASCII."""
     try:

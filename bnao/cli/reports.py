@@ -11,9 +11,10 @@ from typing import Any
 from attrs import frozen
 
 from bnao.cli.event_texts import figures_text
-from bnao.cli.figures import cost_text, duration, percent, plain_score, plus_minus, printable
+from bnao.cli.figures import cost_text, duration, mebibytes, percent, plain_score, plus_minus, printable
 from bnao.evaluation.comparison import AgainstRandom
 from bnao.evaluation.trainings import Evaluation
+from bnao.footprint import Footprint
 from bnao.memory import peak_memory
 from bnao.metrics import Estimate, kendall_tau
 from bnao.network.mobile import Trainable
@@ -237,6 +238,8 @@ def stability_report(study: StabilityStudy) -> list[str]:
     """Return the lines of a stability study: a row a method, the differences to the first under them."""
     heads = ["method", "searches", "test error", "sd", "95% interval", "min", "max"]
     heads += ["parameters", "multiply-adds", "free edges", "alarms", "search"]
+    measured = any(method.footprint is not None for method in study.methods)
+    heads += ["memory", "updates"] * measured
     rows = []
     for method in study.methods:
         entries, ends = method.entries, method.interval()
@@ -251,6 +254,7 @@ def stability_report(study: StabilityStudy) -> list[str]:
                 f"{statistics.fmean(entry.parameter_free_edges for entry in entries):.1f}",
                 str(sum(entry.alarm is not None for entry in entries)),
                 duration(statistics.fmean(entry.search_seconds for entry in entries)),
+                *(memory_cells(method.footprint) if measured else []),
             ]
         )  # fmt: skip
     lines = table(heads, rows, left=["method"])
@@ -260,6 +264,18 @@ def stability_report(study: StabilityStudy) -> list[str]:
         within = "" if ends is None else f", 95% interval {100 * ends[0]:+.2f} to {100 * ends[1]:+.2f}"
         lines.append(f"{other.method} less {first.method}, same seeds: {100 * mean:+.2f} points of test error{within}")
     return lines
+
+
+def memory_cells(footprint: Footprint | None) -> list[str]:
+    """Return what a method held at most, and its updates beside what was loaded; of a device only the former.
+
+    >>> memory_cells(Footprint(300 * 2**20, 320 * 2**20, 350 * 2**20)), memory_cells(None)
+    (['350 MiB', '20 MiB'], ['-', '-'])
+    """
+    if footprint is None:
+        return ["-", "-"]
+    peak = footprint.peak if footprint.device is None else footprint.device
+    return [mebibytes(peak), mebibytes(footprint.increment if footprint.device is None else None)]
 
 
 def left_out_line(unreadable: Mapping[str, str], file: str) -> str:

@@ -11,7 +11,7 @@ from types import FrameType
 import click
 
 from bnao.errors import BnaoError, RankError, WriteError
-from bnao.ranks import Ranks
+from bnao.parallel.ranks import Ranks
 
 
 class Terminated(KeyboardInterrupt):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bnao.engines import Workers
 from bnao.errors import ConfigError
+from bnao.parallel.engines import Workers
 
 
 def _parsed(context: click.Context, parameter: click.Parameter, text: str) -> str:

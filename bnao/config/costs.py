@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 FRONT_COSTS = ("multiply-adds", "parameters", "latency", "size")
 
 
-def check_costs(config: SearchConfig, with_pools: Collection[str]) -> None:
+def check_costs(config: SearchConfig, with_scores: Collection[str]) -> None:
     """Check the settings of a search that concern costs.
 
     Args:
         config: all settings.
-        with_pools: the strategies that know all genotypes they scored, of which there is a front.
+        with_scores: the strategies that score many genotypes, of which there is a front.
 
     Raises:
         ConfigError: a latency is asked for and no model is given, or a front of what has none.
@@ -35,10 +35,10 @@ def check_costs(config: SearchConfig, with_pools: Collection[str]) -> None:
         )
     if config.pareto is None:
         return
-    if config.strategy not in with_pools:
+    if config.strategy not in with_scores:
         raise ConfigError(
-            f"pareto is {config.pareto}, and strategy {config.strategy} chooses genotypes of its own; a front is that "
-            f"of a search with strategy {', '.join(with_pools)}"
+            f"pareto is {config.pareto}, and strategy {config.strategy} derives one genotype by its rule and scores no "
+            f"others; a front is that of a search with strategy {', '.join(with_scores)}"
         )
     if config.rank_by != "score":
         raise ConfigError(

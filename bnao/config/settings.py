@@ -23,7 +23,7 @@ from bnao.config.fields import duration, section, setting, told
 from bnao.config.plugins import is_own_space
 from bnao.config.proxies import zero_cost_scores
 from bnao.config.ranks import RanksConfig
-from bnao.config.strategies import STEP_LEVEL, gradient
+from bnao.config.strategies import STEP_LEVEL, WITH_CANDIDATES, gradient
 from bnao.config.strategies.enas import EnasConfig
 from bnao.config.strategies.evolution import FairnasConfig, SposConfig
 from bnao.config.strategies.watch import WatchConfig
@@ -42,6 +42,8 @@ CONTROLLERS = (
 )  # fmt: skip
 #: strategies that decide between rounds, by Algorithm 1: with any controller, or with that of their name
 ROUND_LEVEL = ("nao", "random", "evolution")
+#: strategies that score many genotypes, of which there is a front
+WITH_FRONT = (*ROUND_LEVEL, *WITH_CANDIDATES)
 #: those that a backend computes, since they need gradients
 OF_A_BACKEND = ("nao", "nao-paper", "seminas")
 #: what a one-shot score can be, of the dev images
@@ -428,7 +430,7 @@ class SearchConfig:
     pareto: str | None = setting(
         None,
         "Search for a Pareto front of score and this cost in place of one ranking; size is the search's --size, or a "
-        "table's column.",
+        f"table's column. For the strategies {', '.join(WITH_FRONT)}; the others derive one genotype.",
         choices=FRONT_COSTS,
     )
     top: int = setting(5, "Number of genotypes in the final table.", least=1, most=MOST_GENOTYPES)
@@ -481,7 +483,7 @@ class SearchConfig:
         if self.score != "accuracy" and (self.sharing == "none" or self.machine.backend == "table"):
             scores = "stand-alone trainings have accuracies" if self.sharing == "none" else "a table has its own scores"
             raise ConfigError(f"score is {self.score}, and {scores}; it must be accuracy")
-        check_costs(self, ROUND_LEVEL)
+        check_costs(self, WITH_FRONT)
         if 0 < self.landmarks < LEAST_LANDMARKS:
             raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
         if self.rank_by == "score" and self.landmarks:

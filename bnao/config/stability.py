@@ -51,6 +51,9 @@ class StabilityConfig:
     truth_column: str | None = setting(None, "Column of these accuracies.")
     evaluate_epochs: int | None = setting(None, "Epochs of each evaluation; by default the preset's.", least=1)
     repeats: int = setting(1, "Trainings of each search's best, from different seeds.", least=1)
+    memory: bool = setting(
+        True, "Measure what each method's updates hold at most, in a process of its own that makes a few of them."
+    )
     max_parameters: int | None = setting(None, "Search only genotypes with at most this many parameters.", least=1)
     max_multiply_adds: int | None = setting(
         None, "Search only genotypes with at most this many multiply-adds.", least=1

@@ -11,14 +11,14 @@ from attrs import frozen
 from bnao import backends
 from bnao.config.evaluation import EvaluateConfig
 from bnao.data.dataset import LabelledImages
-from bnao.engines import Workers
 from bnao.evaluation.sizing import ONE_SPACE, Spaces
 from bnao.evaluation.trainings import evaluation_plan, planned_trainings, tell_at
 from bnao.events import Event, Listener
-from bnao.jobs import Unit
 from bnao.network.mobile import Trainable
+from bnao.parallel.engines import Workers
+from bnao.parallel.jobs import Unit
+from bnao.parallel.workers import work_ahead
 from bnao.run import Folder, Run
-from bnao.workers import work_ahead
 
 
 @frozen(eq=False)

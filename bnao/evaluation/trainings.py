@@ -22,11 +22,11 @@ from bnao.errors import ConfigError, RunError, WeightsError
 from bnao.evaluation.sizing import ONE_SPACE, Spaces, counts, sized
 from bnao.events import EndsOnce, Event, phase
 from bnao.files import parse_json
-from bnao.jobs import Job, run_jobs
 from bnao.metrics import Estimate, rank_agreement
 from bnao.network.mobile import MOBILE, MobileNetwork, Trainable
 from bnao.network.state import read_weights, to_bytes, without_momenta
 from bnao.network.trained import about_training
+from bnao.parallel.jobs import Job, run_jobs
 from bnao.protocols import Backend, Listener, StandAlone, Step
 from bnao.provenance import EVALUATION, about_images, keep_about, origin
 from bnao.run import Folder, Run, number, understanding

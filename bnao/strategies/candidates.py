@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.errors import ConfigError
 from bnao.network.latency import LatencyModel
+from bnao.parallel.ranks import Ranks, is_first
 from bnao.protocols import HeldOut
-from bnao.ranks import Ranks, is_first
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
 from bnao.strategies.costs import cost

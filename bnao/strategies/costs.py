@@ -56,23 +56,43 @@ def cost(
     return SIZES[name](genotypes, network).astype(np.float64)
 
 
+def front_cost(
+    config: SearchConfig, network: NetworkConfig, latency: LatencyModel | None, sizes: Cost | None = None
+) -> Cost | None:
+    """Return the cost that a search for a front weighs scores against; None without a front.
+
+    Args:
+        config: names the cost.
+        network: in which sizes are counted.
+        latency: the search's model.
+        sizes: what the search's chances are made of; None: ``config.size``.
+
+    >>> from bnao.space.spaces import SPACES
+    >>> pool = SPACES["nao"].random_genotypes(2, np.random.default_rng(0))
+    >>> weighed = front_cost(SearchConfig(pareto="parameters"), NetworkConfig(), None)
+    >>> weighed(pool).tolist() == cost("parameters", pool, NetworkConfig(), None).tolist()
+    True
+    """
+    name = config.pareto
+    if name is None:
+        return None
+    if name == "size" and sizes is not None:
+        return sizes
+    counted = config.size if name == "size" else name
+    return lambda genotypes: cost(counted, genotypes, network, latency)
+
+
 def weigh_front(
     config: SearchConfig, controller: Controller, network: NetworkConfig, latency: LatencyModel | None, sizes: Cost
 ) -> Cost | None:
     """Let the controller of a search for a front weigh its cost, if it can; return that cost, None without a front.
 
     Args:
-        config: names the cost.
+        config, network, latency, sizes: as for ``front_cost``.
         controller: of the search.
-        network: in which sizes are counted.
-        latency: the search's model.
-        sizes: what the search's chances are made of.
     """
-    name = config.pareto
-    if name is None:
-        return None
-    weighed: Cost = sizes if name == "size" else lambda genotypes: cost(name, genotypes, network, latency)
-    if isinstance(controller, Weighing):
+    weighed = front_cost(config, network, latency, sizes)
+    if weighed is not None and isinstance(controller, Weighing):
         controller.weigh(weighed)
     return weighed
 

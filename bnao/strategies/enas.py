@@ -14,6 +14,7 @@ from bnao.errors import ConfigError
 from bnao.protocols import Mixture, Outcome
 from bnao.space.genotype import Genotype
 from bnao.strategies.candidates import budgets_text
+from bnao.strategies.costs import best_first
 from bnao.strategies.logits import Adam, Array
 from bnao.strategies.policies import Choices, Sampled, choices_of, genotypes_of, make_policy
 from bnao.strategies.step_level import Request, Score, SearchContext, StrategyState
@@ -144,7 +145,7 @@ class Enas:
                 break
         candidates = list(found)[:wanted]
         scores = score(candidates) if candidates else np.empty(0)
-        return [candidates[at] for at in np.argsort(-scores, kind="stable")[:n]]
+        return [candidates[at] for at in best_first(scores, candidates, self._context.weighed)[:n]]
 
     # --- resume
 

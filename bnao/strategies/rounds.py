@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from bnao.config.settings import SearchConfig
 from bnao.errors import ConfigError, GenotypeError
 from bnao.network.size import count_multiply_adds, count_parameters
+from bnao.parallel.ranks import Ranks
 from bnao.protocols import (
     Choosing,
     Controller,
@@ -33,7 +34,6 @@ from bnao.protocols import (
     check_provides,
 )
 from bnao.provenance import About, keep_about, origin
-from bnao.ranks import Ranks
 from bnao.run import Run, round_off
 from bnao.sampler import ProportionalSampler, sampler_of_round
 from bnao.space.canonical import distinct_key, distinct_ones

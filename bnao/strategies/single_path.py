@@ -17,6 +17,7 @@ from bnao.protocols import Mixture, Outcome
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace
 from bnao.strategies.candidates import random_candidates
+from bnao.strategies.costs import best_first
 from bnao.strategies.step_level import Request, Score, SearchContext, StrategyState
 from bnao.streams import stream
 from bnao.training.companions import fair_paths
@@ -93,8 +94,8 @@ class FairPaths(UniformPaths):
     """Trains in each update as many paths as there are operations, which use each of them once at every edge.
 
     Their gradients are summed before one step of the optimizer (strict fairness), and the sources of all are those
-    of the first, which is drawn uniformly. The evolution is that of ``UniformPaths``; the authors' is NSGA-II with
-    further objectives. Settings are those of the section ``fairnas``.
+    of the first, which is drawn uniformly. The evolution is that of ``UniformPaths``; the authors' is NSGA-II, whose
+    preference it has in a search for a front. Settings are those of the section ``fairnas``.
     """
 
     @property
@@ -118,7 +119,8 @@ def evolve_genotypes(
     """Evolve genotypes by their scores; all that were scored, best first.
 
     Each generation has children by crossover and by mutation of the best so far, and random genotypes in place of
-    those that fail to be new; the first is random.
+    those that fail to be new; the first is random. In a search for a front the best are those that NSGA-II prefers: by
+    front, then the least crowded.
 
     Source: ``src/Search/search.py`` of Single-Path One-Shot.
 
@@ -131,7 +133,7 @@ def evolve_genotypes(
     scores: dict[Genotype, float] = {}
     for generation in range(settings.generations):
         rng = stream(context.seed, "path evolution", generation)
-        parents = sorted(scores, key=scores.__getitem__, reverse=True)[: settings.parents]
+        parents = _by_preference(scores, context)[: settings.parents]
         born: dict[Genotype, None] = {}
         if parents:
             for wanted, make in ((settings.crossovers, crossed), (settings.mutations, mutated)):
@@ -142,7 +144,13 @@ def evolve_genotypes(
                 born[genotype] = None
         if born:
             scores |= zip(born, score(list(born)).tolist(), strict=True)
-    return sorted(scores, key=scores.__getitem__, reverse=True)
+    return _by_preference(scores, context)
+
+
+def _by_preference(scores: Mapping[Genotype, float], context: SearchContext) -> list[Genotype]:
+    """Return genotypes by their scores, or by these and what they cost in a search for a front, best first."""
+    known = list(scores)
+    return [known[at] for at in best_first(np.array(list(scores.values())), known, context.weighed)]
 
 
 def _children(

@@ -18,6 +18,7 @@ from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.protocols import Architecture, Mixture, Outcome
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
+from bnao.strategies.costs import Cost
 
 #: where a pass's images are from: those that weights are trained on; the other half of them, for the architecture
 #: (only of a strategy that ``halves`` them); or those held out, as they are and in the order of epochs
@@ -77,6 +78,8 @@ class SearchContext:
         epoch_steps: updates of an epoch over the images that weights are trained on.
         accept: says of genotypes, in the order given, which the search may choose: those within the budgets that
             pass something of the image on; shape (n,).
+        weighed: what genotypes cost in a search for a front (``SearchConfig.pareto``), by which ``best`` may prefer
+            them (``bnao.strategies.costs.best_first``); None without a front.
     """
 
     config: SearchConfig
@@ -84,6 +87,7 @@ class SearchContext:
     steps: int
     epoch_steps: int
     accept: Callable[[Sequence[Genotype]], NDArray[np.bool_]]
+    weighed: Cost | None = None
 
     @property
     def space(self) -> SearchSpace:
@@ -141,7 +145,8 @@ class Strategy(Protocol):
 
         Args:
             n: how many, at least 1; a strategy whose rule derives one genotype returns one.
-            score: by the trained weights; what was asked once is known, and not computed again on resume.
+            score: by the trained weights; what was asked once is known, and not computed again on resume. A search
+                for a front ranks all that was scored.
 
         All keep ``context.accept``; where the rule's own genotype does not, the nearest by the rule that does.
         """

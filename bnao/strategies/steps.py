@@ -24,9 +24,10 @@ from bnao.run import Run, round_off
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import space_named
 from bnao.strategies.candidates import budgets_text, within_budgets
-from bnao.strategies.costs import cost, keep_latency, search_latency
+from bnao.strategies.costs import cost, front_cost, keep_latency, search_latency
 from bnao.strategies.curvature import CurvatureWatch
 from bnao.strategies.ending import Rerank, final_ranking
+from bnao.strategies.front import Front
 from bnao.strategies.fusion import Fuse
 from bnao.strategies.inheritance import load_first_weights
 from bnao.strategies.plan import SCORED_AT_ONCE, steps_plan
@@ -67,7 +68,8 @@ def search_by_steps(
 
     Args:
         config: all settings; the updates are those of all rounds together, in one piece with one learning rate
-            schedule. ``config.top`` genotypes are asked of the strategy.
+            schedule. ``config.top`` genotypes are asked of the strategy. With ``config.pareto`` all that it scored
+            are ranked, their front first.
         make_strategy: makes the strategy from the search's context, such as a class of ``bnao.strategies.methods``.
         make_supernet: makes the supernet of a network, such as ``lambda network: backend.supernet(...)``.
         dataset: its images.
@@ -139,7 +141,8 @@ class StepSearch(Telling):
         self.space = space_named(self.network.space, self.network.nodes)
         self.supply = Supply(config, dataset, halves=halves)
         self.steps = self.supply.steps
-        context = SearchContext(config, self.network, self.steps, self.supply.epoch_steps, self.accept)
+        weighed = front_cost(config, self.network, self.latency)
+        context = SearchContext(config, self.network, self.steps, self.supply.epoch_steps, self.accept, weighed)
         self.strategy = make_strategy(context)
         check_provides(self.strategy, Strategy, "strategy")
         if config.watch.eigenvalue_every is not None:
@@ -224,7 +227,8 @@ class StepSearch(Telling):
         }
         if self.supernet.network.cells != self.network.cells:
             seen["cells"] = self.supernet.network.cells  # of the last stage, whose weights are left
-        result = SearchResult(self.space.name, self.config.seed, tuple(ranked), fusion=fusion, strategy=seen)
+        front = None if self.config.pareto is None else Front.of(ranked, self.config.pareto)
+        result = SearchResult(self.space.name, self.config.seed, tuple(ranked), (), fusion, seen, front)
         return self.finish(result, self.supernet.state())
 
     def train(self) -> None:
@@ -307,13 +311,19 @@ class StepSearch(Telling):
         return np.array([self.scores[genotype] for genotype in genotypes])
 
     def ranked(self) -> list[Ranked]:
-        """Return the genotypes the strategy chooses, its first choice first, with scores and sizes."""
+        """Return the genotypes the strategy chooses, its first choice first, with scores and sizes.
+
+        Of a search for a front all genotypes follow that were scored and may be chosen.
+        """
         chosen = self.strategy.best(self.config.top, self.score)
         if not chosen:
             raise ConfigError(
                 f"strategy {self.config.strategy} found no genotype that keeps the budget "
                 f"({budgets_text(self.config) or 'and passes anything on'}); allow more"
             )
+        if self.config.pareto is not None:
+            others = [genotype for genotype in self.asked if genotype not in set(chosen)]
+            chosen = [*chosen, *(each for each, good in zip(others, self.accept(others), strict=True) if good)]
         images = self.supernet.scored_images if self.config.score == "accuracy" else None
         counts = (
             cost(self.config.size, chosen, self.network, self.latency),

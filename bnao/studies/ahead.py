@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from bnao import backends
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
-from bnao.engines import Workers
 from bnao.events import Event, Listener
-from bnao.jobs import Unit
 from bnao.network.size import SIZES
+from bnao.parallel.engines import Workers
+from bnao.parallel.jobs import Unit
+from bnao.parallel.workers import work_ahead
 from bnao.run import Folder
 from bnao.space.genotype import Genotype
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
 from bnao.studies.plan import study_plan
 from bnao.studies.supernets import supernet_trainings
 from bnao.studies.units import study_units
-from bnao.workers import work_ahead
 
 
 @frozen(eq=False)

@@ -21,7 +21,7 @@ from bnao.config.settings import SearchConfig
 from bnao.config.table_studies import ControllerEntry, ControllersConfig
 from bnao.errors import ConfigError, DataError
 from bnao.events import phase
-from bnao.jobs import Job, run_jobs
+from bnao.parallel.jobs import Job, run_jobs
 from bnao.protocols import Controller, Listener
 from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype

@@ -16,8 +16,8 @@ from bnao.config.settings import ControllerConfig
 from bnao.config.table_studies import PredictorConfig
 from bnao.errors import ConfigError, DataError
 from bnao.events import phase
-from bnao.jobs import Job, run_jobs
 from bnao.metrics import kendall_tau, spearman
+from bnao.parallel.jobs import Job, run_jobs
 from bnao.protocols import Listener, Predicting
 from bnao.run import Folder, round_off
 from bnao.space.genotype import Genotype

@@ -22,9 +22,9 @@ from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
 from bnao.events import EndsOnce
-from bnao.jobs import Ahead
 from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
+from bnao.parallel.jobs import Ahead
 from bnao.protocols import Backend, Listener
 from bnao.provenance import STUDY, keep_about, keep_study
 from bnao.run import Folder, Run, round_off

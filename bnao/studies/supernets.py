@@ -16,8 +16,8 @@ from bnao.config.settings import SearchConfig
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError, WeightsError
-from bnao.jobs import Job
 from bnao.network.state import read_weights, to_bytes
+from bnao.parallel.jobs import Job
 from bnao.protocols import Backend, Classifying, Scorer, Step
 from bnao.run import Folder, number, understanding
 from bnao.sampler import ProportionalSampler, sampler_of_round

@@ -25,7 +25,7 @@ from bnao.data.tables import read_truth
 from bnao.errors import ConfigError, DataError, GenotypeError
 from bnao.evaluation.trainings import RESULT as EVALUATION
 from bnao.evaluation.trainings import TestedNetwork, Training
-from bnao.jobs import Job, run_jobs
+from bnao.parallel.jobs import Job, run_jobs
 from bnao.protocols import Backend
 from bnao.provenance import STUDY, About, about_images, about_table, origin
 from bnao.run import CONFIG, Folder, number, read_config, read_json, round_off, understanding

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
-from bnao.jobs import Unit
+from bnao.parallel.jobs import Unit
 from bnao.protocols import Backend
 from bnao.run import Folder
 from bnao.space.genotype import Genotype

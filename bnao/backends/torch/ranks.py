@@ -101,7 +101,7 @@ def _joined(device: str) -> TorchRanks:
 
 
 class TorchRanks:
-    """The ranks of this training; see ``bnao.ranks.Ranks``.
+    """The ranks of this training; see ``bnao.parallel.ranks.Ranks``.
 
     Args:
         store: keys and values that all ranks see.

@@ -31,7 +31,7 @@ from bnao.cli.tracking import track_option, tracked
 from bnao.config.fields import merge, read_toml, to_toml
 from bnao.config.presets import strategy_settings
 from bnao.config.settings import OF_A_BACKEND, ROUND_LEVEL, SearchConfig
-from bnao.ranks import is_first, run_of
+from bnao.parallel.ranks import is_first, run_of
 from bnao.reporting.estimates import estimate_search
 from bnao.run import FORMAT, Run, check_is_free, read_config
 from bnao.searches import PreparedSearch, PreparedStepSearch, join, prepare_search, resumed_search

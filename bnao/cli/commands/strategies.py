@@ -7,6 +7,7 @@ import json
 import click
 
 from bnao.cli.reports import table
+from bnao.config.settings import WITH_FRONT
 from bnao.strategies.methods import METHODS
 
 
@@ -15,14 +16,21 @@ from bnao.strategies.methods import METHODS
 def command(as_json: bool) -> None:
     """List the search strategies: paper, rule, what they need of a supernet, and the cost and memory of an update.
 
-    Costs are in updates of one path, which is what an update of Balanced NAO is.
+    Costs are in updates of one path, which is what an update of Balanced NAO is. A front is found by those that score
+    many genotypes (bnao search --pareto); the others derive one.
     """
     if as_json:
         fields = ("title", "paper", "rule", "needs", "cost", "memory")
-        rows = [{"name": name, **{each: getattr(row, each) for each in fields}} for name, row in METHODS.items()]
+        rows = [
+            {"name": name, **{each: getattr(row, each) for each in fields}, "front": name in WITH_FRONT}
+            for name, row in METHODS.items()
+        ]
         click.echo(json.dumps({"format": 1, "strategies": rows}))
         return
-    heads = ["strategy", "paper", "needs", "cost", "memory"]
-    cells = [[name, row.paper, row.needs, row.cost, row.memory] for name, row in METHODS.items()]
+    heads = ["strategy", "paper", "needs", "cost", "memory", "front"]
+    cells = [
+        [name, row.paper, row.needs, row.cost, row.memory, "yes" if name in WITH_FRONT else "no"]
+        for name, row in METHODS.items()
+    ]
     rules = table(["strategy", "rule"], [[name, row.rule] for name, row in METHODS.items()], left=["strategy", "rule"])
     click.echo("\n".join([*table(heads, cells, left=heads), "", *rules]))

@@ -20,6 +20,8 @@ TITLES: Mapping[str, str] = {
     "proxyless": "ProxylessNAS",
 }
 STEP_LEVEL = tuple(TITLES)
+#: those of them that score many candidates in the end, of which there is a front; the others derive one genotype
+WITH_CANDIDATES = ("spos", "fairnas", "enas")
 
 
 def section_of(strategy: str) -> str:

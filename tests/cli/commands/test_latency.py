@@ -126,7 +126,7 @@ def test_a_report_shows_the_front():
         ((*SEARCH, "--max-latency", "5ms"), 2, "no model tells latencies; make one with bnao latency -o latency.json"),
         ((*SEARCH, "--max-latency", "5"), 2, "max_latency is '5'; it must be a time above 0, such as 5ms or 0.2s"),
         ((*SEARCH, "--latency", "no.json", "--max-latency", "5ms"), 1, "cannot read no.json: No such file"),
-        ((*SEARCH, "--pareto", "size", "--strategy", "enas"), 2, "strategy enas chooses genotypes of its own"),
+        ((*SEARCH, "--pareto", "size", "--strategy", "darts"), 2, "strategy darts derives one genotype by its rule"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_measured_or_searched_is_refused_in_one_line(arguments, code, told):

@@ -9,6 +9,7 @@ import pytest
 
 from bnao.reporting.page import LARGEST, html_page, read_reports
 from bnao.run import Folder, Run, read_json
+from bnao.strategies.front import Front
 from bnao.strategies.result import read_result
 from tests.cli.commands.test_study import SMALL, bench  # noqa: F401  # the fixture is used by its name
 from tests.cli.test_cli import PRETEND, bnao, finished, refused, workplace  # noqa: F401  # likewise
@@ -338,6 +339,61 @@ def test_two_searches_side_by_side_show_what_differs_and_the_front_of_both(finis
     for each in plain["pareto"]:
         assert not any(e.parameters <= each["parameters"] and e.score > each["score"] for e in both)
     assert max(e.score for e in both) == plain["pareto"][-1]["score"]
+
+
+def test_each_search_has_its_front_and_hypervolume_against_one_reference(finished):  # noqa: F811
+    assert bnao(*PRETEND, "--seed", 1, "--out", "other").exit_code == 0
+
+    told = bnao("compare", finished, "other", "--cost", "multiply-adds")
+    plain = json.loads(bnao("compare", finished, "other", "--cost", "multiply-adds", "--json").stdout)
+
+    ranked = [read_result(Path(folder)).ranked for folder in ("run", "other")]
+    both = [entry for some in ranked for entry in some]
+    reference = min(0.0, *(e.score for e in both)), max(e.multiply_adds for e in both)
+    assert (plain["cost"], plain["reference"]) == ("multiply-adds", {"score": reference[0], "cost": reference[1]})
+    joint = Front.of(both, "multiply-adds")
+    assert plain["hypervolume"] == joint.hypervolume
+    on_it = [each["genotype"] for each in plain["pareto"]]
+    assert on_it == [str(entry.genotype) for entry in joint.entries[::-1]]
+    for entries, run in zip(ranked, plain["runs"], strict=True):
+        own, front = Front.of(entries, "multiply-adds"), run["front"]
+        assert front["genotypes"] == [str(entry.genotype) for entry in own.entries[::-1]]
+        assert front["hypervolume"] == own.hypervolume_against(*reference)
+        assert front["share_of_joint"] == pytest.approx(front["hypervolume"] / joint.hypervolume, abs=1e-6)
+        assert front["on_joint_front"] == [text for text in front["genotypes"] if text in on_it]
+        row = [run["folder"], len(own.entries), len(front["on_joint_front"]), f"{front['hypervolume']:.6g}"]
+        assert list(map(str, row)) in [line.split()[:4] for line in told.stdout.splitlines()]
+    assert sum(len(run["front"]["on_joint_front"]) for run in plain["runs"]) == len(on_it)
+    assert f"and {reference[1]:,} multiply-adds:" in told.stdout
+
+
+def test_searches_for_one_front_are_compared_by_its_cost(finished):  # noqa: F811
+    for seed in (0, 1):
+        search = (*PRETEND, "--pareto", "multiply-adds", "--seed", seed, "--out", f"front{seed}")
+        assert bnao(*search).exit_code == 0
+
+    assert json.loads(bnao("compare", "front0", "front1", "--json").stdout)["cost"] == "multiply-adds"
+    assert json.loads(bnao("compare", "front0", finished, "--json").stdout)["cost"] == "parameters"
+
+
+def test_a_cost_that_a_folder_does_not_know_is_refused(finished):  # noqa: F811
+    shutil.copytree(finished, "other")
+
+    why = refused(1, "compare", finished, "other", "--cost", "latency")
+
+    assert re.search(r"run has no latency of \w+; searches with --latency know them, so compare by parameters or", why)
+
+
+def test_of_two_copies_of_a_search_each_has_the_whole_front(finished):  # noqa: F811
+    shutil.copytree(finished, "copy")
+
+    plain = json.loads(bnao("compare", finished, "copy", "--json").stdout)
+
+    fronts = [run["front"] for run in plain["runs"]]
+    assert fronts[0] == fronts[1]
+    assert fronts[0]["on_joint_front"] == fronts[0]["genotypes"]
+    assert fronts[0]["share_of_joint"] == 1.0
+    assert len(plain["pareto"]) == 2 * len(fronts[0]["genotypes"])
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,9 @@ def test_the_list_is_json_where_it_is_asked_for():
     content = json.loads(bnao("strategies", "--json").stdout)
 
     assert [each["name"] for each in content["strategies"]] == list(METHODS)
-    assert set(content["strategies"][0]) == {"name", "title", "paper", "rule", "needs", "cost", "memory"}
+    assert set(content["strategies"][0]) == {"name", "title", "paper", "rule", "needs", "cost", "memory", "front"}
+    with_front = [each["name"] for each in content["strategies"] if each["front"]]
+    assert with_front == ["nao", "random", "evolution", "spos", "fairnas", "enas"]
 
 
 # --- a search
@@ -76,6 +78,21 @@ def test_a_search_by_each_strategy_leaves_a_run_that_other_commands_take(strateg
     assert bnao("show", best["genotype"], "--space", "nas-bench-201").exit_code == 0
     evaluated = bnao("evaluate", "run", "--backend", "pretend", "--epochs", 1, "--top", 1, "--random", 2, "--quiet")
     assert evaluated.exit_code == 0, evaluated.output
+
+
+def test_a_search_for_a_front_by_a_strategy_shows_all_of_it_and_is_evaluated_along_it():
+    printed = search("--strategy", "spos", "--pareto", "parameters", "--out", "run", "--top", 2)
+
+    result = json.loads(pathlib.Path("run/result.json").read_text())
+    front = result["front"]["genotypes"]
+    assert [each["genotype"] for each in result["ranked"][: len(front)]] == front
+    assert len(result["ranked"]) == result["strategy"]["scored"]
+    assert f"front: {len(front)} of {len(result['ranked'])} genotypes" in printed
+    evaluated = bnao("evaluate", "run", "--backend", "pretend", "--epochs", 1, "--top", 1, "--random", 1, "--quiet")
+    assert evaluated.exit_code == 0, evaluated.output
+    assert refused(2, "--strategy", "gdas", "--pareto", "size", "--out", "other").startswith(
+        "pareto is size, and strategy gdas derives one genotype by its rule and scores no others; a front is that of"
+    )
 
 
 def test_the_search_by_rounds_has_no_sections_of_other_strategies_in_its_file():

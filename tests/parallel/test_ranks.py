@@ -7,7 +7,7 @@ import pytest
 from bnao.config.ranks import RanksConfig
 from bnao.config.settings import MachineConfig, SearchConfig
 from bnao.errors import ConfigError, RunError
-from bnao.ranks import is_first, run_of
+from bnao.parallel.ranks import is_first, run_of
 from bnao.run import Run
 from bnao.searches import join, prepare_search
 from bnao.space.spaces import space_named

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 import multiprocessing
 import os
+import pkgutil
 import re
 import threading
 import warnings
@@ -21,6 +23,9 @@ from typing import Any
 from attrs import frozen
 
 from bnao.errors import BnaoError, ConfigError, RunError
+from bnao.version import VERSION
+
+log = logging.getLogger("bnao")
 
 #: what tells how many threads a framework uses, before it is loaded
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -29,6 +34,10 @@ RETRIES = 3
 
 _WANTED = "a number of processes, ray, ray://HOST:PORT, dask or dask://HOST:PORT"
 _NEEDS = {"ray": "ray", "dask": "distributed"}
+#: what a worker resolves by the standard library alone, before anything of bnao is sent to it
+_ASKED = "bnao.version:VERSION"
+#: seconds in which a machine of a Ray cluster answers that
+_ANSWER_SECONDS = 120
 
 
 def cpus() -> int:
@@ -96,7 +105,7 @@ class Workers:
 
         Raises:
             BnaoError: what they need is not installed.
-            RunError: no cluster answers there.
+            RunError: no cluster answers there, or its workers cannot import bnao, or import another version of it.
         """
         self.check_installed()
         environment = {name: str(threads) for name in THREADS if name not in os.environ}
@@ -244,6 +253,32 @@ def _processes(number: int, shared: Any, environment: Mapping[str, str]) -> Iter
         executor.shutdown()
 
 
+# --- clusters
+
+
+def check_versions(answers: Mapping[str, object]) -> None:
+    """Check what the workers of a cluster say of bnao.
+
+    Args:
+        answers: the version that each imports, or what was raised in its place, by the name of the worker.
+
+    Raises:
+        RunError: one of them cannot import bnao, or imports another version than that of this process.
+
+    >>> check_versions({"10.0.0.2": "0.0.1"})
+    Traceback (most recent call last):
+    bnao.errors.RunError: 10.0.0.2 of the cluster has bnao 0.0.1, and here it is 0.1.0; install the same version there
+    """
+    for worker, answer in answers.items():
+        if isinstance(answer, BaseException):
+            why = (str(answer).strip().splitlines() or [type(answer).__name__])[-1]
+            raise RunError(f"{worker} of the cluster cannot import bnao ({why}); install bnao {VERSION} there")
+        if answer != VERSION:
+            raise RunError(
+                f"{worker} of the cluster has bnao {answer}, and here it is {VERSION}; install the same version there"
+            )
+
+
 # --- Ray
 
 
@@ -273,15 +308,12 @@ def _ray(address: str, shared: Any, threads: int, environment: Mapping[str, str]
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they say again what is raised
+        _connect_ray(address)
     try:
-        if address:
-            ray.init(f"ray://{address}", log_to_driver=False, logging_level="ERROR")
-        else:  # the cluster of RAY_ADDRESS, or one that was started on this machine, or else one for this command
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        first = str(error).strip().splitlines()
-        raise RunError(f"no Ray cluster at {address or 'this machine'}: {first[0] if first else error}") from None
-    try:
+        check_versions(_ray_versions())
+        _warn_of_few_cpus(threads)
         gpus = 1 if gpu and ray.cluster_resources().get("GPU", 0) >= 1 else 0
         options = {
             "num_cpus": threads, "num_gpus": gpus, "max_retries": RETRIES, "runtime_env": {"env_vars": environment},
@@ -289,6 +321,55 @@ def _ray(address: str, shared: Any, threads: int, environment: Mapping[str, str]
         yield Engine(RayExecutor(options), ray.put(shared))
     finally:
         ray.shutdown()
+
+
+def _connect_ray(address: str) -> None:
+    """Connect to a cluster.
+
+    Raises:
+        RunError: there is none that lets this process in.
+    """
+    import ray
+
+    try:
+        if address:
+            ray.init(f"ray://{address}", log_to_driver=False, logging_level="ERROR")
+        else:  # the cluster of RAY_ADDRESS, or one that was started on this machine, or else one for this command
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        token = address and os.environ.get("RAY_AUTH_MODE") is None
+        hint = "; one that asks for a token needs RAY_AUTH_MODE=token here" if token else ""
+        raise RunError(f"no Ray cluster at {address or 'this machine'}: {first}{hint}") from None
+
+
+def _ray_versions() -> dict[str, object]:
+    """Return the version of bnao that each machine of the cluster imports, or what it raised, by its address."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    answers: dict[str, object] = {}
+    for node in [node for node in ray.nodes() if node["Alive"]]:
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        ask = ray.remote(num_cpus=0, scheduling_strategy=there)(pkgutil.resolve_name)
+        try:
+            answers[node["NodeManagerAddress"]] = ray.get(ask.remote(_ASKED), timeout=_ANSWER_SECONDS)
+        except Exception as error:  # of any kind: it is what an import there raised, or that the machine was lost
+            answers[node["NodeManagerAddress"]] = error
+    return answers
+
+
+def _warn_of_few_cpus(threads: int) -> None:
+    """Warn where no machine of the Ray cluster has so many CPUs, so that no task would ever begin."""
+    import ray
+
+    most = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+    if most < threads:
+        log.warning(
+            "warning: no machine of the Ray cluster has %d CPUs for a training (the largest has %g); they wait for "
+            "one, or take fewer --threads",
+            threads, most,
+        )  # fmt: skip
 
 
 # --- dask
@@ -311,11 +392,34 @@ def _dask(address: str, shared: Any, threads: int, environment: Mapping[str, str
                 client = opened.enter_context(Client(opened.enter_context(own)))
         except (OSError, TimeoutError) as error:
             raise RunError(f"no dask scheduler at {address or 'this machine'}: {error}") from None
+        if address:
+            _check_dask(client)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it is large, and sent once
             # a task, and not scattered data: those would be lost with a worker that is killed
             kept = client.submit(_same, shared, pure=False, retries=RETRIES)
         yield Engine(client.get_executor(pure=False, retries=RETRIES), kept)
+
+
+def _check_dask(client: Any) -> None:
+    """Check the versions of a dask cluster's scheduler and workers, and warn where its workers are few or not alone.
+
+    Raises:
+        RunError: as ``check_versions``.
+    """
+    try:
+        scheduler = client.run_on_scheduler(pkgutil.resolve_name, _ASKED)
+    except Exception as error:  # of any kind: it is what an import there raised
+        scheduler = error
+    workers = client.run(pkgutil.resolve_name, _ASKED, on_error="return")
+    check_versions({"the scheduler": scheduler, **workers})
+    if not workers:
+        log.warning("warning: the dask cluster has no workers yet; trainings wait for one")
+    if any(threads > 1 for threads in client.nthreads().values()):
+        log.warning(
+            "warning: workers of the dask cluster have several threads, and a process makes one training at a time; "
+            "start them with --nthreads 1"
+        )
 
 
 def _same(value: Any) -> Any:

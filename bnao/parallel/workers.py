@@ -1,7 +1,7 @@
 """Trainings done ahead by several workers that share a folder, in which whoever asks for them then finds them.
 
-Workers are processes of this machine, or those of a Ray or dask cluster (``bnao.engines``). Each unit is claimed by a
-lock that dies with its process; what happens is told by the folder's log, to which all add.
+Workers are processes of this machine, or those of a Ray or dask cluster (``bnao.parallel.engines``). Each unit is
+claimed by a lock that dies with its process; what happens is told by the folder's log, to which all add.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
@@ -18,12 +19,12 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from bnao.engines import Workers, shared_by
 from bnao.errors import BnaoError, RunError
 from bnao.events import Event, Listener
-from bnao.jobs import WAIT, Unit
 from bnao.locks import is_locked
 from bnao.logs import Follower, log_event
+from bnao.parallel.engines import Workers, shared_by
+from bnao.parallel.jobs import WAIT, Unit
 from bnao.run import lock_name
 
 
@@ -133,6 +134,9 @@ class _Parcel:
     place: str
 
 
+#: a process makes one training at a time, also where a cluster calls it from several threads
+_alone = threading.Lock()
+
 #: the work that this process was last asked for, and its units
 _made: tuple[Work, Sequence[Unit]] | None = None
 
@@ -141,7 +145,7 @@ def attempt_unit(shared: Any, index: int) -> bool | BnaoError:
     """Do a unit unless another process is doing it; return whether it is done, or the error that ends it."""
     parcel = shared_by(shared)
     try:
-        with _at(parcel.place):
+        with _alone, _at(parcel.place):
             return _units(parcel.work)[index].attempt()
     except BnaoError as error:
         return error

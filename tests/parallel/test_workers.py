@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bnao.engines import THREADS, Workers, cpus
 from bnao.errors import ConfigError, DivergedError, RunError, WriteError
-from bnao.jobs import Job, run_jobs
 from bnao.locks import try_lock
+from bnao.parallel.engines import THREADS, Workers, cpus
+from bnao.parallel.jobs import Job, run_jobs
+from bnao.parallel.workers import work_ahead
 from bnao.run import Folder
-from bnao.workers import work_ahead
 from tests.cli.commands.test_study import SMALL
 from tests.cli.test_cli import bnao, finished, refused, start, workplace  # noqa: F401  # fixtures are used by name
 from tests.counting_work import Counting
@@ -249,7 +249,7 @@ def test_sets_of_genotypes_are_studied_by_one_process():
 def test_searches_by_two_workers_find_what_one_finds():
     stability = (
         "stability", "nao,spos", "--searches", 2, "--space", "nas-bench-201", "--steps", 4, "--channels", 4,
-        "--evaluate-epochs", 1, "--backend", "pretend", "--quiet",
+        "--evaluate-epochs", 1, "--backend", "pretend", "--no-memory", "--quiet",
     )  # fmt: skip
     for workers in (1, 2):
         done = bnao(*stability, "--out", f"t{workers}", "--workers", workers)

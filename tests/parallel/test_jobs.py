@@ -4,7 +4,7 @@ import os
 import pytest
 
 from bnao.errors import RunError, WriteError
-from bnao.jobs import Job, run_jobs
+from bnao.parallel.jobs import Job, run_jobs
 from bnao.run import Folder
 
 

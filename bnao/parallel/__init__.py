@@ -1,0 +1,1 @@
+"""Work shared by processes, machines and devices: jobs with locks, pools of workers, ranks of one supernet."""
