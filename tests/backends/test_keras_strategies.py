@@ -35,7 +35,7 @@ def images(tmp_path_factory):
     return path
 
 
-# one of each kind of passes; the others are slow to trace
+# one of each kind of passes; the others are slow to trace, and tested by tox -e keras -- -m slow
 QUICK = ("fairnas", "enas", "snas")
 
 
