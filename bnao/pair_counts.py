@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from attrs import frozen
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 # numbers whose inversions are counted pair by pair
-_FEW = 200
+_FEW = 512
 
 
 @frozen
@@ -74,8 +75,8 @@ def _inversions(values: Ints) -> int:
     compared with each, which is faster.
     """
     if len(values) <= _FEW:
-        narrow = values.astype(np.int32)
-        return int(np.count_nonzero(np.triu(narrow[:, None] > narrow)))
+        narrow = values.astype(np.int16 if values.max() < 1 << 15 else np.int64)
+        return int(np.count_nonzero((narrow[:, None] > narrow) & _later(len(values))))
     levels = int(values.max()).bit_length()
     # below[v]: how many are less than v, which is where a group that begins at v begins
     below = np.zeros((1 << levels) + 1, dtype=np.int64)
@@ -92,6 +93,12 @@ def _inversions(values: Ints) -> int:
         moved[np.where(is_one, below[values >> bit << bit] + ones_before, place - ones_before)] = values
         values = moved
     return total
+
+
+@lru_cache(maxsize=64)
+def _later(n: int) -> NDArray[np.bool_]:
+    """Return which of n places j stand behind which i, shape (n, n)."""
+    return np.triu(np.ones((n, n), np.bool_), 1)
 
 
 def spearman_of(x: Ints, y: Ints) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -61,11 +62,12 @@ def fill(template: str, figures: Mapping[str, Callable[..., str]]) -> str:
         KeyError: no figure has that name.
     """
 
-    def value(place: re.Match[str]) -> str:
-        name, *arguments = place[1].split()
+    @cache
+    def value(text: str) -> str:
+        name, *arguments = text.split()
         return figures[name](*arguments)
 
-    return _PLACE.sub(value, template)
+    return _PLACE.sub(lambda place: value(place[1]), template)
 
 
 def named(function: Callable[..., str]) -> Callable[..., str]:
@@ -509,6 +511,12 @@ def predictor_by_size() -> str:
 
 
 @named
+def size_tau(name: str) -> str:
+    """Return Kendall's tau of size and accuracy in a table, after all its epochs."""
+    return f"{one(study('size')['tables'], table=name)['correlation'][-1]['kendall_tau']['value']:.2f}"
+
+
+@named
 def predictor_table() -> str:
     """Return the table of the predictor's figures."""
     names = (
@@ -534,19 +542,25 @@ def predictor_held_out(name: str) -> str:
 
 @named
 def predictors_table() -> str:
-    """Return what each kind of predictor learns from samples of two tables."""
-    tables = (("nas-bench-201", "NAS-Bench-201"), ("darts", "214 DARTS cells"))
+    """Return what each kind of predictor learns from samples of three tables."""
+    tables = (
+        ("nas-bench-201", "NAS-Bench-201"),
+        ("darts", "214 DARTS cells"),
+        ("nds", "DARTS_fix-w-d_in (NDS), ImageNet"),
+    )
     kinds = (("", "NAO, scores"), ("-ranks", "NAO, ranks"), ("-ridge", "ridge"), ("-trees", "trees"))
     rows = []
     for name, title in tables:
         found = {
             kind: {each["train_size"]: each for each in study(f"predictor-{name}{kind}")["predictor"]}
             for kind, _ in kinds
+            if (name, kind) != ("nds", "")
         }
         for size in found["-ranks"]:
+            entries = [found[kind][size] if kind in found else None for kind, _ in kinds]
             cells = [
-                f"{each['kendall_tau']:.3f} ({each['low']:.3f} to {each['high']:.3f})"
-                for each in (found[kind][size] for kind, _ in kinds)
+                "-" if each is None else f"{each['kendall_tau']:.3f} ({each['low']:.3f} to {each['high']:.3f})"
+                for each in entries
             ]
             rows.append([title, f"{size:,}", *cells])
     return table(["table", "learned from", *(title for _, title in kinds)], rows)
@@ -665,11 +679,33 @@ def strategies_memory() -> str:
     return table(["strategy", *heads], rows)
 
 
+@named
+def collapse_table() -> str:
+    """Return what a search by DARTS would have derived on its way."""
+    epochs = json.loads((HERE / "results/darts-collapse/collapse.json").read_text(encoding="utf-8"))["epochs"]
+    rows = [
+        [
+            str(look["epoch"]),
+            f"`{look['genotype']}`",
+            f"{look['figures']['skips in normal cell']:.0f}",
+            f"{100 * look['figures']['mixture accuracy']:.1f}",
+            f"{100 * look['figures']['path accuracy']:.1f}",
+            f"{look['table_accuracy']:.2f}",
+            "-" if look["alarm"] is None else "raised",
+        ]
+        for look in epochs
+        if look["epoch"] % 10 == 0
+    ]
+    heads = ["epoch", "derived genotype", "skip connections (of 6)", "mixture accuracy, %", "its path's, %", "table, %"]
+    return table([*heads, "alarm"], rows)
+
+
 # --- J: shared supernets, from the runs of benchmarks/supernet_ranking.py
 
 _RUNS = "shared-supernet/ranking.json"
 #: of a run, if its command does not say otherwise
 _STEPS = 2500
+_CELLS = 200
 #: how each column of scores was made
 _WAYS = {
     "accuracy, plain": "accuracy",
@@ -687,9 +723,20 @@ def _runs() -> dict[str, list[dict[str, Any]]]:
     return {name: sorted(runs, key=lambda run: run["seed"]) for name, runs in by_name.items()}
 
 
-def _cells(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return truth and live size of the first cells."""
-    cells = json.loads((HERE / "results/proxies/c8n1.json").read_text(encoding="utf-8"))["cells"][:n]
+def _file_of(name: str) -> str:
+    """Return which file has the cells of a run."""
+    return f"proxies/{'fresh-' if name.startswith('fresh-') else ''}c8n1.json"
+
+
+def _cells_of(name: str) -> list[dict[str, Any]]:
+    """Return the cells that a run trained on."""
+    cells = json.loads((HERE / "results" / _file_of(name)).read_text(encoding="utf-8"))["cells"]
+    return list(cells[: _runs()[name][0]["cells"]])
+
+
+def _cells(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return truth and live size of a run's cells."""
+    cells = _cells_of(name)
     truth, size = (np.array([cell[name] for cell in cells], np.float64) for name in ("truth", "live_parameters"))
     return truth, size
 
@@ -700,6 +747,8 @@ def shared_supernets(kind: str) -> str:
     first, second = ("kendall_tau", "partial_tau_given_size" if kind == "tau" else "tau_in_better_half")
     rows = []
     for name, runs in _runs().items():
+        if name.startswith("fresh-"):
+            continue
         row = [name, ", ".join(str(run["seed"]) for run in runs)]
         for way in _WAYS:
             entries = [run["figures"][way if kind == "tau" else f"{way}, fused"] for run in runs]
@@ -712,7 +761,7 @@ def shared_supernets(kind: str) -> str:
 def shared_difference(name: str, way: str, less: str) -> str:
     """Return how far tau by one score exceeds that by another, over a run's seeds, with the interval over cells."""
     runs = _runs()[name]
-    truth, size = _cells(runs[0]["cells"])
+    truth, size = _cells(name)
     ways = {each: [run["scores"][each.replace("_", " ")] for run in runs] for each in (less, way)}
     found = compare_rankings(ways, truth, size=size).differences[way]
     return "; ".join(
@@ -732,9 +781,10 @@ def shared_seconds(name: str) -> str:
 @named
 def shared_commands() -> str:
     """Return the command of each run."""
-    script = "python benchmarks/supernet_ranking.py --cells-of docs/results/proxies/c8n1.json --data cifar10_10k.npz"
+    script = "python benchmarks/supernet_ranking.py --data cifar10_10k.npz --augmented"
     return "\n".join(
-        f"{script} --augmented --name {run['name']} --seed {run['seed']}"
+        f"{script} --cells-of docs/results/{_file_of(run['name'])} --name {run['name']} --seed {run['seed']}"
+        + (f" --cells {run['cells']}" if run["cells"] != _CELLS else "")
         + (f" --steps {run['steps']}" if run["steps"] != _STEPS else "")
         + "".join(f" --set {text}" for text in run["set"])
         for runs in _runs().values()
@@ -745,15 +795,15 @@ def shared_commands() -> str:
 @named
 def shared_untrained() -> str:
     """Return tau, and that of the better half, of live size and jacob_cov joined, on the cells of these runs."""
-    n = next(iter(_runs().values()))[0]["cells"]
-    truth, size = _cells(n)
-    joined = fuse({"size": size, **_proxies(n, "jacob_cov")}).values
+    first = next(iter(_runs()))
+    truth, size = _cells(first)
+    joined = fuse({"size": size, **_proxies(first, "jacob_cov")}).values
     return f"{kendall_tau(joined, truth):.2f} ({better_tau(joined, truth):.2f})"
 
 
-def _proxies(n: int, *names: str) -> dict[str, NDArray[np.float64]]:
-    """Return zero-cost scores of the first cells, by name."""
-    cells = json.loads((HERE / "results/proxies/c8n1.json").read_text(encoding="utf-8"))["cells"][:n]
+def _proxies(run: str, *names: str) -> dict[str, NDArray[np.float64]]:
+    """Return zero-cost scores of a run's cells, by name."""
+    cells = _cells_of(run)
     return {name: np.array([cell["proxies"][name]["mean"] for cell in cells], np.float64) for name in names}
 
 
@@ -761,7 +811,7 @@ def _proxies(n: int, *names: str) -> dict[str, NDArray[np.float64]]:
 def shared_means(name: str, way: str) -> str:
     """Return the mean figures of a run's seeds by one score, with intervals over cells and seeds."""
     runs = _runs()[name]
-    truth, size = _cells(runs[0]["cells"])
+    truth, size = _cells(name)
     scores = [run["scores"][way.replace("_", " ")] for run in runs]
     found = compare_rankings({way: scores}, truth, size=size).estimates[way]
     told = {"tau": "kendall_tau", "partial": "partial_tau_given_size", "in the better half": "tau_in_better_half"}
@@ -772,9 +822,8 @@ def shared_means(name: str, way: str) -> str:
 def shared_joined(name: str, way: str, *proxies: str) -> str:
     """Return tau and that of the better half of a run joined with live size and zero-cost scores, and its gain."""
     runs = _runs()[name]
-    n = runs[0]["cells"]
-    truth, size = _cells(n)
-    others = {"size": size, **_proxies(n, *proxies)}
+    truth, size = _cells(name)
+    others = {"size": size, **_proxies(name, *proxies)}
     scores = [np.array(run["scores"][way.replace("_", " ")]) for run in runs]
     joined = {
         "without": [fuse(others).values] * len(runs),
@@ -800,9 +849,8 @@ def shared_seeds(name: str, way: str) -> str:
 @named
 def shared_bias(name: str, way: str) -> str:
     """Return how many ranks an edge of each operation adds to a cell's score, and to its truth: least squares."""
-    runs = _runs()[name]
-    n = runs[0]["cells"]
-    cells = json.loads((HERE / "results/proxies/c8n1.json").read_text(encoding="utf-8"))["cells"][:n]
+    runs, cells = _runs()[name], _cells_of(name)
+    n = len(cells)
     space = SPACES["nas-bench-201"]
     codes = space.encode([space.parse(cell["genotype"]) for cell in cells])[..., 1].reshape(n, -1)
     counts = np.stack([(codes == number).sum(1) for number in range(len(space.operations))], 1).astype(np.float64)

@@ -1,15 +1,14 @@
-"""What test_keras_replicas.py runs in a process of its own: a fit on two CPU devices, and on one, compared."""
-
-import json
-import os
-import sys
-
-devices = int(sys.argv[1])
-engine = os.environ["KERAS_BACKEND"]
-if engine == "jax":
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+"""What test_keras_replicas.py runs in a process of its own: a fit on one CPU device, and on two."""
 
 import contextlib
+import json
+import os
+
+engine = os.environ["KERAS_BACKEND"]
+if engine == "jax":
+    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+else:
+    os.environ["TF_NUM_INTEROP_THREADS"] = "2"  # with one, two replicas wait for each other for ever
 
 import keras
 import numpy as np
@@ -19,17 +18,11 @@ from bnao.backends.keras import BalancedBatches
 from bnao.errors import BackendError
 from bnao.testing import small_dataset
 
-scope = contextlib.nullcontext
-if engine == "jax":
-    if devices > 1:
-        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=keras.distribution.list_devices()))
-else:
+if engine != "jax":
     import tensorflow as tf
 
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    if devices > 1:
-        scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope
 
 WIDTHS = np.array([[4], [16], [64]])
 sampler = ProportionalSampler(["narrow", "middle", "wide"], sizes=[4, 16, 64], seed=0)
@@ -61,24 +54,42 @@ class Slimmable(keras.Model):
         return self.out(self.hidden(inputs["image"]) * keras.ops.cast(used, "float32")) + told
 
 
-keras.utils.set_random_seed(0)
-with scope():
-    model = Slimmable()
-    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+def devices_of(model):
+    if engine == "jax":
+        return len({each for value in model.trainable_variables for each in value.value.devices()})
+    return model.distribute_strategy.num_replicas_in_sync
+
+
+def fitted(scope):
+    """What a fit on these devices found."""
+    seen.clear()
+    keras.utils.set_random_seed(0)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    with scope():
+        model = Slimmable()
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss)
+    batches = BalancedBatches(x, y, sampler=sampler, encoding=WIDTHS, batch_size=16, seed=1)
+    history = model.fit(batches, epochs=2, verbose=0)
+    return {
+        "devices": devices_of(model),
+        "losses": history.history["loss"],
+        "weights": [np.asarray(value).ravel().tolist() for value in model.get_weights()],
+        "seen": list(seen),
+        "drawn": [int(WIDTHS[at, 0]) for at in sampler.draw(12)],
+    }
+
+
+found = [fitted(contextlib.nullcontext)]
+if engine == "jax":
+    scope = contextlib.nullcontext
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=keras.distribution.list_devices()))
+else:
+    scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope
+found.append(fitted(scope))
 refused = ""
-if devices > 1:
-    try:
-        with scope():
-            load_backend("keras").supernet(SearchConfig(), small_dataset())
-    except BackendError as error:
-        refused = str(error)
-batches = BalancedBatches(x, y, sampler=sampler, encoding=WIDTHS, batch_size=16, seed=1)
-history = model.fit(batches, epochs=2, verbose=0)
-print(json.dumps({
-    "devices": len({d for v in model.trainable_variables for d in v.value.devices()}) if engine == "jax" else devices,
-    "losses": history.history["loss"],
-    "weights": [np.asarray(value).ravel().tolist() for value in model.get_weights()],
-    "seen": seen,
-    "refused": refused,
-    "drawn": [int(WIDTHS[at, 0]) for at in sampler.draw(12)],
-}))  # fmt: skip
+try:
+    with scope():
+        load_backend("keras").supernet(SearchConfig(), small_dataset())
+except BackendError as error:
+    refused = str(error)
+print(json.dumps({"fits": found, "refused": refused}))

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from bnao.config.settings import NetworkConfig
+from bnao.network.entanglement import kernel_side, larger_kernel
 from bnao.network.parameters import supernet_shapes
 from bnao.network.stack import stack as cells_of
 from bnao.space.spaces import space_named
@@ -73,6 +76,33 @@ class Stack:
         return {name: np.array(to_canonical(name, np.asarray(row))) for name, row in zip(self.names, rows, strict=True)}
 
 
+@frozen
+class Centre:
+    """Kernels that are the centres of larger ones, slot by slot, where a supernet's are entangled.
+
+    Attributes:
+        name: that its stack would have.
+        names: canonical names of its slots.
+        larger: name of the stack whose centres they are.
+        wholes: canonical names of that one's slots.
+        operation: whose kernels they are, by its number in the space.
+        side: their height and width.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    larger: str
+    wholes: tuple[str, ...]
+    operation: int
+    side: int
+
+    def of(self, array: Any) -> Any:
+        """Return the centres of kernels, of a stack or of one slot, as Keras keeps them."""
+        margin = (array.shape[-3] - self.side) // 2
+        middle = slice(margin, margin + self.side)
+        return array[..., middle, middle, :, :]
+
+
 def stacks_of(network: NetworkConfig) -> dict[str, Stack]:
     """All arrays of the supernet, by name.
 
@@ -97,3 +127,25 @@ def stacks_of(network: NetworkConfig) -> dict[str, Stack]:
         name: Stack(name, tuple(names), kind, cell in reductions, operation)
         for (name, kind, cell, operation), names in groups.items()
     }
+
+
+@cache
+def centres_of(network: NetworkConfig) -> tuple[Centre, ...]:
+    """Return the kernels of the supernet that are the centre of larger ones; none where they are not entangled.
+
+    >>> network = NetworkConfig(space="nas-bench-201", channels=4, cells=1, share_over="cell", entangle=True)
+    >>> [(one.name, one.larger) for one in centres_of(network)][:1]
+    [('cells.0.nor_conv_1x1.kernel', 'cells.0.nor_conv_3x3.kernel')]
+    """
+    if not network.entangle:
+        return ()
+    space = space_named(network.space, network.nodes)
+    untangled = stacks_of(evolve(network, entangle=False))
+    whole_of = {stack.names: stack for stack in untangled.values()}
+    found = []
+    for stack in untangled.values():
+        wholes = tuple(larger_kernel(name, space.operations) or name for name in stack.names)
+        if wholes != stack.names:
+            larger, side = whole_of[wholes].name, kernel_side(stack.names[0])
+            found.append(Centre(stack.name, stack.names, larger, wholes, stack.operation, side))
+    return tuple(found)

@@ -24,7 +24,7 @@ from bnao.training.shared_weights import SharedWeights
 
 # random genotypes that the derived one is held against; of a small space at most a tenth
 _POOL = 500
-# it has more parameter-free edges than all but this share of them: an alarm
+# it has more parameter-free edges, or skip connections, than all but this share of them: an alarm
 _RARE = 0.05
 
 
@@ -80,7 +80,7 @@ class Watch:
 
     Args:
         settings: what is watched, and when the search stops.
-        space: of its genotypes; random ones say how many parameter-free edges are usual.
+        space: of its genotypes; random ones say how many parameter-free edges and skip connections are usual.
         seed: of these.
 
     Attributes:
@@ -90,7 +90,8 @@ class Watch:
     def __init__(self, settings: WatchConfig, space: SearchSpace, seed: int) -> None:
         self._settings, self._space = settings, space
         pool = space.random_genotypes(max(1, min(_POOL, space.genotypes // 10)), stream(seed, "watch"))
-        self._pool = np.array([parameter_free_edges(genotype) for genotype in pool])
+        self._free = np.array([parameter_free_edges(genotype) for genotype in pool])
+        self._skips = np.array([skip_connections(genotype) for genotype in pool])
         self.looks: list[Look] = []
 
     def check(self, strategy: Strategy, name: str) -> None:
@@ -118,7 +119,7 @@ class Watch:
         if genotype is not None:
             figures |= {
                 "parameter-free edges": float(parameter_free_edges(genotype)),
-                "in random genotypes": round_off(float(self._pool.mean())),
+                "in random genotypes": round_off(float(self._free.mean())),
                 "skips in normal cell": float(skip_connections(genotype)),
             }
             alarm = self._alarm(genotype)
@@ -134,14 +135,21 @@ class Watch:
         return self.looks[-1]
 
     def _alarm(self, genotype: Genotype) -> str | None:
-        free = parameter_free_edges(genotype)
-        if float((self._pool >= free).mean()) > _RARE:
-            return None
-        edges = sum(len(node.edges) for cell in genotype.cells for node in cell.nodes)
-        return (
-            f"{free} of {edges} edges have no parameters, more than in {1 - _RARE:.0%} of random genotypes (mean "
-            f"{self._pool.mean():.1f}): the search may have collapsed to skip connections"
-        )
+        usual = f"more than in {1 - _RARE:.0%} of random genotypes (mean"
+        free, skips = parameter_free_edges(genotype), skip_connections(genotype)
+        if float((self._free >= free).mean()) <= _RARE:
+            edges = sum(len(node.edges) for cell in genotype.cells for node in cell.nodes)
+            return (
+                f"{free} of {edges} edges have no parameters, {usual} {self._free.mean():.1f}): the search may have "
+                f"collapsed to skip connections"
+            )
+        if float((self._skips >= skips).mean()) <= _RARE:
+            edges = sum(len(node.edges) for node in genotype.normal.nodes)
+            return (
+                f"{skips} of {edges} edges of the normal cell are skip connections, {usual} {self._skips.mean():.1f}): "
+                f"the search may have collapsed to them"
+            )
+        return None
 
     def _stop(self, genotype: Genotype | None, order: str | None) -> str | None:
         skips, epochs = self._settings.stop_at_skips, self._settings.stop_when_unchanged

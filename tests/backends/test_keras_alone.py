@@ -33,7 +33,17 @@ class TestKerasAlone(StandAloneContract):
 
     @pytest.fixture
     def network(self):
+        if ENGINE == "jax":  # a network of nao takes half a minute to compile: darts, below, has such cells
+            return NetworkConfig(space="nas-bench-201", channels=4, cells=1)
         return NetworkConfig(channels=4, cells=1, nodes=2)  # its graph takes half the time to build of one of 3 nodes
+
+    @pytest.fixture
+    def genotypes(self, network):
+        space = space_named(network.space, network.nodes)
+        if not space.rules.residual:
+            return space.random_genotypes(6, stream(0, "contract"))
+        drawn = space.random_genotypes(20, stream(0, "contract"))
+        return [genotype for genotype in drawn if 0 in genotype.normal.live_states][:6]  # they pass their input on
 
     def test_trainings_of_one_genotype_share_what_is_compiled_unless_they_compute_something_else(
         self, backend, dataset, short, genotypes
@@ -59,6 +69,7 @@ class TestKerasAlone(StandAloneContract):
         assert network.parameters == count_parameters(genotype, dataset.network(config.network))
         assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
 
+    @pytest.mark.skipif(ENGINE == "jax", reason="the contract above is that of nas-bench-201 there")
     @pytest.mark.parametrize(
         "kept",
         [

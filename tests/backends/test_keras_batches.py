@@ -22,6 +22,7 @@ except BackendError as error:
 
 import keras
 from keras import ops
+from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter  # what reads a PyDataset in fit
 
 from bnao.backends.keras import ENGINE, ArchitectureValidation, BalancedBatches, Supernet, balanced
 
@@ -123,6 +124,34 @@ def test_validation_between_the_epochs_does_not_move_the_draws(sampler):
     model.fit(batches, epochs=2, validation_data=validated, verbose=0)
 
     assert [arch for arch in model.trained(model.archs) if arch != -1] == drawn(sampler, 2 * BATCHES)
+
+
+def test_readers_that_keras_has_given_up_take_no_batch_of_an_epoch(sampler):
+    """As under a strategy of TensorFlow, which reads ahead of an epoch's beginning what is not trained on."""
+    batches = BalancedBatches(Images(), sampler=sampler, shuffle=False)
+    adapter = PyDatasetAdapter(batches)
+    given_up = adapter._get_iterator()
+    next(given_up)
+    adapter.on_epoch_begin()
+    reader, archs = adapter._get_iterator(), []
+
+    for _ in range(BATCHES):
+        next(given_up, None)
+        inputs, _ = next(reader)
+        archs.append(inputs["arch"][0, 0])
+    adapter.on_epoch_end()
+
+    assert archs == drawn(sampler, BATCHES)
+    assert batches[0][0]["arch"][0, 0] == drawn(sampler, 1, start=BATCHES)[0]
+
+
+def test_what_is_read_to_build_a_model_is_no_epoch_even_if_it_is_all_there_is(sampler):
+    model, batches = Logged(), BalancedBatches(np.ones((2, 1), "float32"), np.ones((2, 1)), sampler=sampler)
+    assert len(batches) == 1
+
+    model.fit(batches, epochs=3, verbose=0)
+
+    assert model.trained(model.archs) == drawn(sampler, 3)
 
 
 def test_shuffling_visits_everything_once_an_epoch_in_an_order_of_the_seed(sampler):

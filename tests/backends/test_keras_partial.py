@@ -79,7 +79,7 @@ def test_the_slope_has_what_goes_past_the_operations():
 
 
 def test_a_path_is_its_mixture_and_learns_in_a_space_of_reductions():
-    supernet, space = made("darts", partial_channels=4, nodes=2), space_named("darts", 2)
+    supernet, space = made("darts", partial_channels=4, nodes=1), space_named("darts", 1)
     (genotype,) = space.random_genotypes(1, stream(1, "partial"))
     one = given(genotype)
     before = supernet.state()

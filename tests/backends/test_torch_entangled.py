@@ -17,7 +17,6 @@ from bnao.config.settings import (
     SearchConfig,
     TrainingConfig,
 )
-from bnao.network.entanglement import centre, kernel_side, larger_kernel
 from bnao.network.parameters import operation_norms, supernet_shapes
 from bnao.network.state import without_momenta
 from bnao.protocols import Pass
@@ -28,6 +27,7 @@ from bnao.strategies.inheritance import first_weights, inherit_weights
 from bnao.strategies.journal import read_supernet
 from bnao.streams import stream
 from bnao.testing import small_dataset
+from tests.backends import entangling
 
 pytest.importorskip("torch")
 
@@ -39,58 +39,16 @@ def made(network, **training):
     return TorchSupernet(SearchConfig(network=network, training=training), network)
 
 
-def network_of(space, image=(8, 8, 3), **options):
-    nodes = None if space == "nas-bench-201" else 2
-    return NetworkConfig(space=space, nodes=nodes, channels=4, cells=1, image=image, **options)
-
-
-def batch(network, n=4):
-    rng = np.random.default_rng(0)
-    return rng.standard_normal((n, *network.image), np.float32), rng.integers(network.classes, size=n)
-
-
-def untangled(state, network):
-    """The same weights, each kernel as a parameter of its own."""
-    operations = space_named(network.space).operations
-    own = {}
-    for name in supernet_shapes(evolve(network, entangle=False)):
-        larger = larger_kernel(name, operations)
-        own[name] = np.array(state[name] if larger is None else centre(state[larger], kernel_side(name)))
-    return own
-
-
 # of 32 x 32 pixels states are large enough to be computed in groups
 @pytest.mark.parametrize(("space", "side"), [*((space, 8) for space in SPACE_NAMES), ("darts", 32)])
 def test_a_path_of_entangled_kernels_computes_with_the_centres_and_their_gradients_are_summed(space, side):
-    network = network_of(space, (side, side, 3))
-    n = 64 if side == 32 else 4
-    entangled, plain = made(evolve(network, entangle=True)), made(network)
-    before = without_momenta(entangled.state())
-    plain.load_state(untangled(before, network))
-    genotypes = space_named(space, network.nodes).random_genotypes(3, stream(0, "entangled"))
-    images, labels = batch(network, n)
-
-    for genotype in genotypes:
-        assert np.allclose(entangled.logits(genotype, images), plain.logits(genotype, images), atol=1e-4)
-    for supernet in (entangled, plain):
-        supernet.step([Pass(genotype, images, labels) for genotype in genotypes], rate=0.1)
-
-    operations = space_named(space).operations
-    moved = {name: value - before[name] for name, value in entangled.state().items() if name in before}
-    start, after = untangled(before, network), plain.state()
-    expected = {name: np.zeros_like(value) for name, value in moved.items()}
-    for name in start:
-        larger = larger_kernel(name, operations)
-        part = expected[name] if larger is None else centre(expected[larger], kernel_side(name))
-        part += after[name] - start[name]
-    for name, value in moved.items():
-        assert np.allclose(value, expected[name], rtol=1e-3, atol=1e-4), name
+    entangling.assert_path_computes_with_centres(made, space, side, n=64 if side == 32 else 4)
 
 
 def test_entangled_training_that_was_stopped_goes_on_bit_for_bit():
-    network = network_of("nas-bench-201", entangle=True, share_over="cell")
+    network = entangling.network_of("nas-bench-201", entangle=True, share_over="cell")
     genotypes = space_named("nas-bench-201").random_genotypes(4, stream(0, "entangled"))
-    images, labels = batch(network)
+    images, labels = entangling.batch(network)
     whole, resumed = made(network), made(network)
 
     for place, genotype in enumerate(genotypes):
@@ -106,7 +64,7 @@ def test_entangled_training_that_was_stopped_goes_on_bit_for_bit():
 
 
 def test_a_stand_alone_network_inherits_the_centre():
-    network = network_of("nas-bench-201", entangle=True)
+    network = entangling.network_of("nas-bench-201", entangle=True)
     state = without_momenta(made(network).state())
     genotype = space_named("nas-bench-201").parse("0:nor_conv_1x1;0:none+1:none;0:none+1:none+2:nor_conv_3x3")
 
@@ -122,11 +80,11 @@ def test_a_stand_alone_network_inherits_the_centre():
 @pytest.mark.parametrize("idle", ["path", "dense"])
 @pytest.mark.parametrize("space", ["nao", "nas-bench-201"])
 def test_norms_of_operations_that_are_not_trained_stay_as_they_begin(space, idle):
-    network = network_of(space)
+    network = entangling.network_of(space)
     supernet = made(network, norm_affine=False, weight_decay=0.01, idle_momentum=idle)
     genotypes = space_named(space, network.nodes).random_genotypes(6, stream(0, "affine"))
     before = without_momenta(supernet.state())
-    images, labels = batch(network)
+    images, labels = entangling.batch(network)
 
     supernet.step([Pass(genotype, images, labels) for genotype in genotypes], rate=0.1)
 

@@ -264,6 +264,17 @@ def test_a_collapse_to_skip_connections_raises_the_alarm_and_stands_in_the_resul
     assert all("alarm" not in epoch for epoch in fixed_search(CONVOLUTIONS, steps=4).strategy["epochs"])
 
 
+def test_skip_connections_raise_the_alarm_where_edges_without_parameters_are_usual():
+    # of five operations three have no parameters
+    text = SKIPS.replace("skip_connect+1:skip_connect;", "nor_conv_3x3+1:nor_conv_3x3;", 1)
+
+    (first, *_) = fixed_search(text, steps=2).strategy["epochs"]
+
+    assert first["alarm"].startswith("4 of 6 edges of the normal cell are skip connections, more than in 95% of random")
+    three = fixed_search(text.replace("2:skip_connect", "2:avg_pool_3x3"), steps=2).strategy["epochs"]
+    assert all("alarm" not in epoch for epoch in three)
+
+
 def test_the_gap_is_the_mixtures_accuracy_less_the_paths():
     told = []
 

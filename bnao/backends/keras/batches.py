@@ -4,17 +4,24 @@ Keras is not asked for the step a batch is for, since it does not say: ``fit`` s
 batches unless told otherwise, and with workers of its own under JAX it trains first on what it had read ahead before
 training. So the batches come in an order of their own, read ahead by workers of their own, and each whole epoch moves
 the draws on by its length.
+
+Nor is it one reader that asks. Under a strategy TensorFlow reads ahead from the moment an iterator is made, and Keras
+makes one to look at a batch and another at each epoch's end, which it never trains on: they may read a whole epoch, and
+may still be reading when the next has begun. So each reader is given the epoch's batches from the first on, and what
+was looked at is no epoch.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from types import FrameType
 from typing import Any, Protocol
 
 import keras
 import numpy as np
-from attrs import evolve
+from attrs import define, evolve
 from numpy.typing import ArrayLike, NDArray
 
 from bnao.backends.keras.sources import AHEAD, LOOKED_AT, Arrays, Reading, Stream, length_of, source_of
@@ -53,8 +60,7 @@ class BalancedBatches(keras.utils.PyDataset):
     An epoch is a pass over the data, or ``steps_per_epoch`` batches, if they are given here (in ``fit`` they are
     refused): then each epoch goes on in the data where the one before stopped. An epoch that ends early does not
     count, and its steps come again; ``evaluate`` counts as an epoch, so give it an object of its own, or validate with
-    ``ArchitectureValidation``. Of a dataset of a single batch, JAX takes the first step to build a model that has not
-    been trained before. Outside an epoch ``batches[b]`` is what step b of the next one gets.
+    ``ArchitectureValidation``. Outside an epoch ``batches[b]`` is what step b of the next one gets.
 
     Args:
         x: an array of images (n, ...), or a dictionary, tuple or list of arrays. Or batches: a
@@ -123,8 +129,7 @@ class BalancedBatches(keras.utils.PyDataset):
             _first(max_queue_size, getattr(x, "max_queue_size", AHEAD)),
         )
         self._next = start  # the first step of the epoch that is to come, or is under way
-        self._epoch: Iterator[Any] | None = None
-        self._given = 0  # batches of it that Keras has
+        self._epoch: dict[FrameType | None, _Read] | None = None  # by reader; None outside an epoch
         self._strikes = 0  # see _refuse_steps_per_epoch
         self._begins_anew = True
         self._lock = threading.Lock()  # TensorFlow reads in a thread
@@ -149,9 +154,8 @@ class BalancedBatches(keras.utils.PyDataset):
         if not 0 <= index < self._length:
             raise IndexError(f"no batch {index}; there are {self._length}")
         with self._lock:
-            batch = next(self._epoch, None) if self._epoch else None
+            batch = self._read_on()
             if batch is not None:
-                self._given += 1
                 self._begins_anew = False
                 return batch
             step = self._next + index
@@ -166,15 +170,17 @@ class BalancedBatches(keras.utils.PyDataset):
             self._close()
             if isinstance(self._source, keras.utils.PyDataset):
                 self._source.on_epoch_begin()
-            self._epoch = self._batches(range(self._next, self._next + self._length), self._reading)
+            self._epoch = {}
 
     def on_epoch_end(self) -> None:
         """Keras ends an epoch. If it was a whole one, the draws move on."""
         with self._lock:
             if self._epoch is None:  # Keras calls this before the first epoch as well
                 return
-            given = self._given
+            given = max((each.given for each in self._epoch.values()), default=0)
             self._close()
+            if _asked_by("reset"):  # a model was built, and all begins anew
+                return
             if given < self._length:
                 self._strikes += _STRIKES if given > LOOKED_AT else 1
                 return
@@ -197,12 +203,22 @@ class BalancedBatches(keras.utils.PyDataset):
                 f"instead, whose epochs then go on from each other"
             )
 
-    def _close(self) -> None:
-        if self._epoch is not None:
-            self._epoch.close()
-        self._epoch, self._given = None, 0
+    def _read_on(self) -> tuple[Any, ...] | None:
+        """Return the epoch's next batch for the reader that asks; None outside an epoch, and behind its end."""
+        if self._epoch is None:
+            return None
+        reader = _asked_by("_finite_generator")
+        if reader not in self._epoch:
+            steps = range(self._next, self._next + self._length)
+            self._epoch[reader] = _Read(self._batches(steps, self._reading))
+        return self._epoch[reader].next()
 
-    def _batches(self, steps: range, reading: Reading) -> Iterator[tuple[Any, ...]]:
+    def _close(self) -> None:
+        for each in (self._epoch or {}).values():
+            each.batches.close()
+        self._epoch = None
+
+    def _batches(self, steps: range, reading: Reading) -> Generator[tuple[Any, ...], None, None]:
         """The batches of these steps, each with its architecture."""
         archs = self._archs.of(steps.start, len(steps))
         for arch, batch in zip(archs, self._read(steps, reading), strict=True):
@@ -226,6 +242,32 @@ class BalancedBatches(keras.utils.PyDataset):
             elif self._shuffle:
                 order = epoch_order(self._seed, "order", number, self._pass)
             yield from reading(source, order[places].tolist())
+
+
+@define(eq=False)
+class _Read:
+    """An epoch's batches as one reader gets them, and how many it has."""
+
+    batches: Generator[tuple[Any, ...], None, None]
+    given: int = 0
+
+    def next(self) -> tuple[Any, ...] | None:
+        batch = next(self.batches, None)
+        self.given += batch is not None
+        return batch
+
+
+def _asked_by(function: str) -> FrameType | None:
+    """Return the call of Keras' function or generator of this name that led here; None if none did.
+
+    Keras tells in no other way which of its readers asks for a batch, and why an epoch ends.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == function and str(frame.f_globals.get("__name__")).startswith("keras."):
+            break
+        frame = frame.f_back
+    return frame
 
 
 class Archs:

@@ -19,7 +19,7 @@ from bnao.backends.keras.used import Used, used_slots
 from bnao.config.settings import NetworkConfig
 from bnao.network.stack import Position
 from bnao.network.stack import stack as cells_of
-from bnao.network.stacked import Stack, stacks_of
+from bnao.network.stacked import Centre, Stack, centres_of, stacks_of
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import SearchSpace, space_named
 
@@ -58,6 +58,11 @@ class Forward:
         """Its arrays, in the order in which it takes them."""
         return list(stacks_of(self.network).values())
 
+    @cached_property
+    def centres(self) -> tuple[Centre, ...]:
+        """Kernels that are the centre of its arrays' larger ones."""
+        return centres_of(self.network)
+
     def __call__(
         self, values: Sequence[Tensor], images: Tensor, arch: Tensor | Mixed, masks: Tensor | None = None
     ) -> Tensor:
@@ -74,6 +79,7 @@ class Forward:
                 None: nothing is dropped.
         """
         arrays = {each.name: self._cast(each.name, value) for each, value in zip(self.stacks, values, strict=True)}
+        arrays |= {each.name: each.of(arrays[each.larger]) for each in self.centres}
         images = ops.cast(images, self.dtype)
         weights: Weights
         output: Output
@@ -124,6 +130,9 @@ def _by_name(forward: Forward, arrays: Weights, used: Used) -> dict[str, Tensor]
         elif slots.any():
             chosen = np.flatnonzero(slots).astype(np.int32)
             path |= zip((stack.names[slot] for slot in chosen), _rows(array, chosen), strict=True)
+    for each in forward.centres:
+        kernels = zip(each.names, each.wholes, strict=True)
+        path |= {name: each.of(path[whole]) for name, whole in kernels if whole in path}
     return path
 
 

@@ -124,7 +124,8 @@ class PathUpdate:
             used = ops.convert_to_tensor(self._used[stack.name], "bool")
             return moved_where(weight, momentum, gradient, used, *self._numbers)
         # stacks of one kind have the same slots chosen
-        key = stack.kind, stack.reduction, stack.operation, len(stack.names)
+        is_whole = any(each.larger == stack.name for each in self._forward.centres)
+        key = stack.kind, stack.reduction, stack.operation, len(stack.names), is_whole
         if key not in self._slots:
             self._slots[key] = chosen_slots(self._forward.network, self._arch, stack)
         chosen = self._slots[key]
@@ -189,9 +190,12 @@ class PathSGD(keras.optimizers.Optimizer):
         super().build(variables)
         self.momenta = [self.add_variable_from_reference(variable, "momentum") for variable in variables]
 
-    def apply(self, grads: Sequence[Tensor], trainable_variables: Sequence[Any] | None = None) -> None:
+    def apply(self, grads: Sequence[Tensor | None], trainable_variables: Sequence[Any] | None = None) -> None:
         """Move the weights; over several replicas by the sum of their gradients, bounded as a whole."""
-        grads = list(grads)
+        variables = self._trainable_variables if trainable_variables is None else trainable_variables
+        # TensorFlow has none for an array that the path does not use
+        pairs = zip(grads, variables, strict=True)
+        grads = [ops.zeros_like(tensor(variable)) if grad is None else grad for grad, variable in pairs]
         whole = grads
         if _replicas() > 1:  # Keras sums them over the replicas only after this
             whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads)

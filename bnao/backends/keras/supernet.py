@@ -22,7 +22,6 @@ from bnao.backends.keras.operations import Tensor, tensor, to_numpy
 from bnao.backends.keras.optimizer import PathUpdate, bounding, moved, moved_where
 from bnao.backends.keras.used import used_slots
 from bnao.config.settings import NetworkConfig, SearchConfig
-from bnao.errors import BackendError
 from bnao.network.parameters import supernet_shapes
 from bnao.network.state import MOMENTUM
 from bnao.protocols import Architecture, Mixture, Outcome, Pass, State
@@ -42,12 +41,10 @@ class KerasSupernet:
         network: its network, with the data's classes and image.
 
     Raises:
-        BackendError: the device is not there, or a setting that this backend does not know.
+        BackendError: the device is not there.
     """
 
     def __init__(self, config: SearchConfig, network: NetworkConfig) -> None:
-        if network.entangle:
-            raise BackendError("backend 'keras' has no --entangle; take torch, or leave it out")
         self.network = network
         self.machine = Machine(config.machine)
         training = config.training

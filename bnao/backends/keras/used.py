@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bnao.backends.keras.mixed import MixedCells
 from bnao.backends.keras.operations import REDUCE, edge_layers
 from bnao.config.settings import NetworkConfig
+from bnao.network.entanglement import larger_kernel
 from bnao.network.parameters import shared_place, supernet_shapes
 from bnao.network.stack import Position, stack
 from bnao.network.stacked import stacks_of
@@ -65,12 +66,17 @@ def _used_names(network: NetworkConfig, architecture: Genotype | MixedCells, idl
     if space.rules.residual and not set(range(space.inputs)) & cells[0].live_states:
         # a cell that passes nothing on cuts off what stands before it
         positions, names = positions[-1:], {name for name in names if name.startswith(("head.", "classifier."))}
+    operations = space.operations if network.entangle else ()
+
+    def whole(name: str) -> str:
+        return larger_kernel(name, operations) or name
+
     for position in positions:
         prefix, cell = f"cells.{position.index}", cells[-1 if position.reduction else 0]
         if space.rules.residual and position.reduction:
             continue
         for place, operation, stride in _places(network, space, position, cell, idle):
-            names |= {f"{place}.{layer}" for layer in edge_layers(operation, stride)}
+            names |= {whole(f"{place}.{layer}") for layer in edge_layers(operation, stride)}
         for state in cell.outputs(space.rules.output) if space.rules.mixes else ():
             names.add(f"{prefix}.output.state.{state}")
             if position.reduction and state < space.inputs:
