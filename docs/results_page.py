@@ -666,7 +666,7 @@ def strategies_table() -> str:
 
 @named
 def strategies_memory() -> str:
-    """Return what updates of each strategy hold beside what was loaded, and its process at most, in MiB, by channels."""
+    """Return what updates of each strategy hold beside what was loaded, and its process at most, in MiB."""
     lines = (HERE / "results" / "strategies" / "memory.jsonl").read_text(encoding="utf-8").splitlines()
     found = {(each["strategy"], each["channels"]): each for each in map(json.loads, lines)}
     channels = sorted({size for _, size in found})
