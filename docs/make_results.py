@@ -23,7 +23,7 @@ def count_again() -> None:
     """Count the figures of every ranking study anew."""
     for path in sorted(RESULTS.glob("*/study.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["kind"] == "ranking":
+        if content.get("kind") == "ranking":
             again = RankingStudy.from_json(content).to_json()
             Folder(path.parent).write_json(path.name, {**content, **again})
             print(path, flush=True)

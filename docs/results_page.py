@@ -665,6 +665,21 @@ def strategies_table() -> str:
 
 
 @named
+def strategies_memory() -> str:
+    """Return what updates of each strategy hold beside what was loaded, and its process at most, in MiB."""
+    lines = (HERE / "results" / "strategies" / "memory.jsonl").read_text(encoding="utf-8").splitlines()
+    found = {(each["strategy"], each["channels"]): each for each in map(json.loads, lines)}
+    channels = sorted({size for _, size in found})
+    rows = []
+    for name in dict.fromkeys(name for name, _ in found):
+        own = [found[name, size] for size in channels]
+        updates = [f"{(each['updates_bytes'] - each['before_bytes']) / 2**20:.0f}" for each in own]
+        rows.append([f"`{name}`", *updates, *(f"{each['peak_bytes'] / 2**20:.0f}" for each in own)])
+    heads = [*(f"updates, C = {size}" for size in channels), *(f"process, C = {size}" for size in channels)]
+    return table(["strategy", *heads], rows)
+
+
+@named
 def collapse_table() -> str:
     """Return what a search by DARTS would have derived on its way."""
     epochs = json.loads((HERE / "results/darts-collapse/collapse.json").read_text(encoding="utf-8"))["epochs"]

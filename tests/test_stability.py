@@ -206,6 +206,9 @@ def test_the_memory_of_each_method_is_measured_once_in_a_process_of_its_own():
 
     assert StabilityStudy.from_json(content).to_json()["methods"] == content["methods"]
     assert bnao("check", "folder").exit_code == 0
+    pytest.importorskip("jinja2")
+    assert bnao("report", "folder", "-o", "report.html").exit_code == 0
+    assert "<figcaption>Methods<" in (page := pathlib.Path("report.html").read_text()) and "memory, MiB" in page
 
 
 def test_a_method_whose_memory_cannot_be_measured_is_a_warning_and_the_study_stands(monkeypatch):

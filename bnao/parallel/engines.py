@@ -336,10 +336,12 @@ def _connect_ray(address: str) -> None:
             ray.init(f"ray://{address}", log_to_driver=False, logging_level="ERROR")
         else:  # the cluster of RAY_ADDRESS, or one that was started on this machine, or else one for this command
             ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        token = address and os.environ.get("RAY_AUTH_MODE") is None
-        hint = "; one that asks for a token needs RAY_AUTH_MODE=token here" if token else ""
+        hint = "; if a cluster was killed here, ray stop forgets it, and RAY_ADDRESS=local starts a new one"
+        if address:
+            no_mode = os.environ.get("RAY_AUTH_MODE") is None
+            hint = "; one that asks for a token needs RAY_AUTH_MODE=token here" if no_mode else ""
         raise RunError(f"no Ray cluster at {address or 'this machine'}: {first}{hint}") from None
 
 

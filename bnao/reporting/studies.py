@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnao.config.arms import SamplerSpec
+from bnao.footprint import Footprint
 from bnao.metrics import FIGURES, Estimate
 from bnao.reporting import charts
 from bnao.reporting.content import MOST, NOTHING, Chart, Report, Section, Table, Value, estimate, number, share, words
@@ -80,8 +81,9 @@ def _stability_report(path: Path, content: Mapping[str, Any]) -> Report:
     spec = charts.by_group(points, charts.scale("method", "method"), y, tooltip=tooltip)
     chart = Chart("Errors by method", "One point a search; the bar is the median of the method.", spec, wide=True)
     heads = ("id", "method", "seed", "one-shot score", "test error", "parameters", "alarm")
+    tables = [_methods_table(content["methods"]), Table("The best of each search", heads, rows, ids)]
     sections = [
-        Section("Searches", charts=[chart], tables=[Table("The best of each search", heads, rows, ids)]),
+        Section("Searches", charts=[chart], tables=tables),
         Section("Cells", drawn=list(genotypes)[:6]),
         _settings(content.get("config", {})),
         origin_table([(f"version of {name}", version) for name, version in content.get("versions", {}).items()]),
@@ -90,6 +92,28 @@ def _stability_report(path: Path, content: Mapping[str, Any]) -> Report:
     name = path.resolve().parent.name
     raw = {f"{name}/{path.name}": content}
     return Report("study", name, f"Stability in {content['space']}", facts, sections, genotypes, {}, raw)
+
+
+def _methods_table(methods: Sequence[Mapping[str, Any]]) -> Table:
+    """Return what each method found on average, and what its updates held at most."""
+    rows = []
+    for method in methods:
+        footprint = Footprint.from_json(method["memory"]) if "memory" in method else None
+        held, beside = (None, None) if footprint is None else (footprint.peak, footprint.increment)
+        rows.append(
+            [
+                words(method["method"]), number(method["searches"]), share(method["test_error"], digits=2),
+                number(method["parameters"], ",.0f"), number(method["multiply_adds"], ",.0f"),
+                number(method["search_seconds"], ".1f"), _mebibytes(held), _mebibytes(beside),
+            ]
+        )  # fmt: skip
+    heads = ("method", "searches", "mean test error", "mean parameters", "mean multiply-adds", "seconds of a search",
+             "memory, MiB", "of updates, MiB")  # fmt: skip
+    return Table("Methods", heads, rows)
+
+
+def _mebibytes(size: int | None) -> Value:
+    return number(None if size is None else size / 2**20, ",.0f")
 
 
 def _ranked(study: Study) -> list[RankingStudy]:
