@@ -75,7 +75,7 @@ def _inversions(values: Ints) -> int:
     compared with each, which is faster.
     """
     if len(values) <= _FEW:
-        narrow = values.astype(np.int16 if values.max() < 1 << 15 else np.int64)
+        narrow: NDArray[np.signedinteger] = values.astype(np.int16 if values.max() < 1 << 15 else np.int64)
         return int(np.count_nonzero((narrow[:, None] > narrow) & _later(len(values))))
     levels = int(values.max()).bit_length()
     # below[v]: how many are less than v, which is where a group that begins at v begins
