@@ -16,7 +16,7 @@ from bnao.parallel.workers import work_ahead
 from bnao.version import VERSION
 from tests.counting_work import Counting
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 RAY = """
 import sys
