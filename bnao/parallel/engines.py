@@ -13,11 +13,13 @@ import multiprocessing
 import os
 import pkgutil
 import re
+import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from attrs import frozen
@@ -38,6 +40,8 @@ _NEEDS = {"ray": "ray", "dask": "distributed"}
 _ASKED = "bnao.version:VERSION"
 #: seconds in which a machine of a Ray cluster answers that
 _ANSWER_SECONDS = 120
+#: seconds in which it takes a connection
+_CONNECT_SECONDS = 10
 
 
 def cpus() -> int:
@@ -331,6 +335,8 @@ def _connect_ray(address: str) -> None:
     """
     import ray
 
+    if not address:
+        _check_reachable()
     try:
         if address:
             ray.init(f"ray://{address}", log_to_driver=False, logging_level="ERROR")
@@ -338,11 +344,32 @@ def _connect_ray(address: str) -> None:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        hint = "; if a cluster was killed here, ray stop forgets it, and RAY_ADDRESS=local starts a new one"
-        if address:
-            no_mode = os.environ.get("RAY_AUTH_MODE") is None
-            hint = "; one that asks for a token needs RAY_AUTH_MODE=token here" if no_mode else ""
+        token = address and os.environ.get("RAY_AUTH_MODE") is None
+        hint = "; one that asks for a token needs RAY_AUTH_MODE=token here" if token else ""
         raise RunError(f"no Ray cluster at {address or 'this machine'}: {first}{hint}") from None
+
+
+def _check_reachable() -> None:
+    """Check that something answers at the address of the cluster that Ray takes by itself; it would wait without end.
+
+    That is the one of ``RAY_ADDRESS``, else of the last ``ray start`` here, which leaves it in a file.
+
+    Raises:
+        RunError: nothing does.
+    """
+    given = os.environ.get("RAY_ADDRESS", "")
+    address, hint = given, "RAY_ADDRESS names it"
+    if given in ("", "auto"):
+        left = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray", "ray_current_cluster")
+        address = left.read_text(encoding="utf-8").strip() if left.is_file() else ""
+        hint = "the last ray start left it; ray stop forgets it, and RAY_ADDRESS=local starts a new one"
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():  # there is none, or it shall be a new one
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise RunError(f"no Ray cluster answers at {address} ({error}): {hint}") from None
 
 
 def _ray_versions() -> dict[str, object]:

@@ -171,6 +171,12 @@ CLUSTERS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def no_other_cluster(monkeypatch):
+    """Ray starts a cluster of its own, whatever runs or ran here."""
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+
+
 @pytest.fixture
 def importable(monkeypatch):
     """The workers of a cluster find this module."""

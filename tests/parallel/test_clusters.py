@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from bnao.errors import RunError
-from bnao.parallel.engines import Workers, check_versions
+from bnao.parallel.engines import Workers, _check_reachable, check_versions
 from bnao.parallel.workers import work_ahead
 from bnao.version import VERSION
 from tests.counting_work import Counting
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 RAY = """
 import sys
@@ -151,6 +151,26 @@ def test_an_address_at_which_there_is_no_dask_scheduler_is_named(tmp_path):
         pytest.raises(RunError, match=r"^no dask scheduler at 127.0.0.1:1: .*$"),
     ):
         work_ahead(Counting(tmp_path, 1), Workers.parse("dask://127.0.0.1:1"), print, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("127.0.0.1:1", r"no Ray cluster answers at 127.0.0.1:1 \(.*\): RAY_ADDRESS names it"),
+        ("auto", r"no Ray cluster answers at 127.0.0.1:2 \(.*\): the last ray start left it; ray stop forgets it"),
+    ],
+)
+def test_a_ray_cluster_that_was_killed_is_not_waited_for(address, told, tmp_path, monkeypatch):
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:2")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", address)
+
+    with pytest.raises(RunError, match=told):
+        _check_reachable()
+
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    _check_reachable()
 
 
 def test_what_workers_say_of_bnao_is_checked():
