@@ -51,7 +51,8 @@ def test_what_was_measured_is_kept_and_where_it_was_is_not():
 
     assert kept == {
         "loss", "rate", "seconds", "best", "accuracy", "test_error", "error", "pairwise_accuracy", "kendall_tau",
-        "milliseconds", "parameters", "reconstruction_distance", "score", "tau",
+        "milliseconds", "parameters", "reconstruction_distance", "score", "tau", "before_bytes", "updates_bytes",
+        "peak_bytes", "device_bytes",
     }  # fmt: skip
 
 
