@@ -253,12 +253,14 @@ def reduced(x: Tensor, weights: Sequence[Tensor], norm: Norm, name: str = "") ->
 
 def linear(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Features (b, features) times a weight (classes, features), and a bias; always float32."""
-    return ops.cast(ops.matmul(features, ops.transpose(weight)) + bias, "float32")
+    # Keras' own on JAX make float32 of float64
+    matmul = jnp.matmul if ENGINE == "jax" else ops.matmul
+    return ops.cast(matmul(features, ops.transpose(weight)) + bias, "float32")
 
 
 def pooled(x: Tensor) -> Tensor:
     """Mean over all pixels: (b, channels)."""
-    return ops.mean(x, (1, 2))
+    return jnp.mean(x, (1, 2)) if ENGINE == "jax" else ops.mean(x, (1, 2))
 
 
 @piece
