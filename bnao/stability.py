@@ -295,11 +295,7 @@ def stability_ahead(
     Raises:
         BnaoError: as ``study_stability``; or no workers are where they are said to be.
     """
-    machine = config.machine
-    work_ahead(
-        StabilityWork(config, run.folder), Workers.parse(workers), listen,
-        threads=machine.threads, gpu=machine.device != "cpu",
-    )  # fmt: skip
+    work_ahead(StabilityWork(config, run.folder), Workers.parse(workers), listen, config.machine)
 
 
 def _jobs(

@@ -37,7 +37,7 @@ from results_figures import (
     verdict,
 )
 
-from bnao.metrics import better_tau, compare_rankings, kendall_tau, mean_ranks
+from bnao.metrics import Comparison, better_tau, compare_rankings, kendall_tau, mean_ranks
 from bnao.space.spaces import SPACES
 from bnao.stability import StabilityStudy
 from bnao.strategies.fusion import fuse
@@ -824,10 +824,15 @@ def shared_over_size(name: str, way: str) -> str:
     runs = _runs()[name]
     truth, size = _cells(name)
     found = compare_rankings({"size": [size], "score": [run["scores"][way.replace("_", " ")] for run in runs]}, truth)
+    return _with_gain(found, "size", "score", ", the supernet {gain}")
+
+
+def _with_gain(found: Comparison, told: str, other: str, form: str) -> str:
+    """Return tau and that of the better half by one way, and in the form's place how far another exceeds the first."""
     keys = {"tau": "kendall_tau", "better half": "tau_in_better_half"}
     return "; ".join(
-        f"{word} {figure(found.estimates['size'][key].to_json(), 2)}, the supernet "
-        f"{figure(found.differences['score'][key].to_json(), 2, '+')}"
+        f"{word} {figure(found.estimates[told][key].to_json(), 2)}"
+        + form.format(gain=figure(found.differences[other][key].to_json(), 2, "+"))
         for word, key in keys.items()
     )
 
@@ -860,12 +865,7 @@ def shared_joined(name: str, way: str, *proxies: str) -> str:
         "with": [fuse({"score": s, **others}).values for s in scores],
     }
     found = compare_rankings(joined, truth, size=size)
-    keys = {"tau": "kendall_tau", "better half": "tau_in_better_half"}
-    return "; ".join(
-        f"{word} {figure(found.estimates['with'][key].to_json(), 2)}, "
-        f"{figure(found.differences['with'][key].to_json(), 2, '+')} more than without a supernet"
-        for word, key in keys.items()
-    )
+    return _with_gain(found, "with", "with", ", {gain} more than without a supernet")
 
 
 @named

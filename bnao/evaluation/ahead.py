@@ -72,7 +72,4 @@ def train_ahead(
     run.keep_plan(plan)
     listen(plan)
     work = EvaluationWork(tuple(genotypes), config, backend, dataset, run.folder, dict(spaces))
-    machine = config.machine
-    work_ahead(
-        work, chosen, listen, threads=machine.threads, gpu=machine.device != "cpu"
-    )  # fmt: skip
+    work_ahead(work, chosen, listen, config.machine)

@@ -8,7 +8,7 @@ architecture chooses its loose ends. On disk every slot is a parameter by its ca
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -51,14 +51,14 @@ class Stack:
         names: canonical names of its slots; of a single parameter its own alone.
         kind: edge, state or single.
         reduction: whether it stands in a reduction cell.
-        operation: an edge's operation, by its number in the space.
+        operations: those that read it, by number in the space, of an edge; several where kernels are entangled.
     """
 
     name: str
     names: tuple[str, ...]
     kind: str
     reduction: bool = False
-    operation: int = -1
+    operations: tuple[int, ...] = ()
 
     @property
     def is_operations_norm(self) -> bool:
@@ -85,7 +85,6 @@ class Centre:
         names: canonical names of its slots.
         larger: name of the stack whose centres they are.
         wholes: canonical names of that one's slots.
-        operation: whose kernels they are, by its number in the space.
         side: their height and width.
     """
 
@@ -93,7 +92,6 @@ class Centre:
     names: tuple[str, ...]
     larger: str
     wholes: tuple[str, ...]
-    operation: int
     side: int
 
     def of(self, array: Any) -> Any:
@@ -123,10 +121,20 @@ def stacks_of(network: NetworkConfig) -> dict[str, Stack]:
         else:
             key = name, "single", "", -1
         groups.setdefault(key, []).append(name)
+    entangled = space.operations if network.entangle else ()
     return {
-        name: Stack(name, tuple(names), kind, cell in reductions, operation)
+        name: Stack(name, tuple(names), kind, cell in reductions, _readers(names[0], operation, entangled))
         for (name, kind, cell, operation), names in groups.items()
     }
+
+
+def _readers(name: str, operation: int, entangled: Sequence[str]) -> tuple[int, ...]:
+    """Return the operations that compute with a parameter of one, which may be the whole of others' kernels."""
+    if operation < 0 or not entangled:
+        return (operation,) * (operation >= 0)
+    place, layer = name.split(f".{entangled[operation]}.")
+    smaller = (larger_kernel(f"{place}.{other}.{layer}", entangled) == name for other in entangled)
+    return operation, *(number for number, is_centre in enumerate(smaller) if is_centre)
 
 
 @cache
@@ -147,5 +155,5 @@ def centres_of(network: NetworkConfig) -> tuple[Centre, ...]:
         wholes = tuple(larger_kernel(name, space.operations) or name for name in stack.names)
         if wholes != stack.names:
             larger, side = whole_of[wholes].name, kernel_side(stack.names[0])
-            found.append(Centre(stack.name, stack.names, larger, wholes, stack.operation, side))
+            found.append(Centre(stack.name, stack.names, larger, wholes, side))
     return tuple(found)

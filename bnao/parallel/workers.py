@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
+from bnao.config.settings import MachineConfig
 from bnao.errors import BnaoError, RunError
 from bnao.events import Event, Listener
 from bnao.locks import is_locked
@@ -26,6 +27,8 @@ from bnao.logs import Follower, log_event
 from bnao.parallel.engines import Workers, shared_by
 from bnao.parallel.jobs import WAIT, Unit
 from bnao.run import lock_name
+
+_ON_CPU = MachineConfig(device="cpu")
 
 
 class Work(Protocol):
@@ -45,17 +48,15 @@ class Work(Protocol):
         ...
 
 
-def work_ahead(
-    work: Work, workers: Workers, listen: Listener, *, threads: int | None = None, gpu: bool = False
-) -> None:
+def work_ahead(work: Work, workers: Workers, listen: Listener, machine: MachineConfig = _ON_CPU) -> None:
     """Have the units of some work done by workers, each with its share of the CPUs.
 
     Args:
         work: is sent to each worker.
         workers: if that is this process alone, nothing is done ahead.
         listen: is called in this process with the events of all, but for steps.
-        threads: of each worker; None: the CPUs divided by the number of processes, or one in a cluster.
-        gpu: whether units may use a GPU.
+        machine: threads of each worker, by default the CPUs divided by the number of processes, or one in a cluster;
+            and its device, which says whether units may use a GPU.
 
     Raises:
         BnaoError: what a unit raised; the other workers are ended, and what they had finished is kept.
@@ -69,7 +70,8 @@ def work_ahead(
     follower = Follower(work.folder)
     for _ in follower.new():
         pass  # of earlier work
-    with workers.engine_for(_Parcel(work, os.getcwd()), workers.threads(threads), gpu=gpu) as engine:
+    threads, gpu = workers.threads(machine.threads), machine.device != "cpu"
+    with workers.engine_for(_Parcel(work, os.getcwd()), threads, gpu=gpu) as engine:
         running = {engine.submit(attempt_unit, index): index for index in left}
         elsewhere: list[int] = []
         while running or elsewhere:

@@ -105,7 +105,4 @@ def study_ahead(
     )  # fmt: skip
     ranked = config.genotypes if given is None else len(set(given))
     listen(study_plan(config, ranked, dataset, work.whole))
-    machine = config.machine
-    work_ahead(
-        work, chosen, listen, threads=machine.threads, gpu=machine.device != "cpu"
-    )  # fmt: skip
+    work_ahead(work, chosen, listen, config.machine)

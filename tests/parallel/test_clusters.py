@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from bnao.config.settings import MachineConfig
 from bnao.errors import RunError
 from bnao.parallel.engines import Workers, _check_reachable, check_versions
 from bnao.parallel.workers import work_ahead
 from bnao.version import VERSION
 from tests.counting_work import Counting
 
+ONE_THREAD = MachineConfig(device="cpu", threads=1)
 ROOT = Path(__file__).resolve().parents[2]
 
 RAY = """
@@ -116,7 +118,7 @@ def test_a_cluster_at_an_address_works_in_the_folder_of_the_command(engine, requ
     told = []
 
     # by a path that leads nowhere from where the workers were started
-    work_ahead(Counting(Path("."), 4), Workers.parse(f"{engine}://{address}"), told.append, threads=1)
+    work_ahead(Counting(Path("."), 4), Workers.parse(f"{engine}://{address}"), told.append, ONE_THREAD)
 
     results = [json.loads(path.read_text()) for path in sorted(Path("units").glob("*.json"))]
     assert len(results) == 4
@@ -136,7 +138,7 @@ def test_a_cluster_whose_bnao_is_another_or_none_is_refused_in_a_line(engine, pr
     address = request.getfixturevalue(engine)(other_bnao(tmp_path, program))
 
     with pytest.raises(RunError, match=told) as refusal:
-        work_ahead(Counting(tmp_path, 1), Workers.parse(f"{engine}://{address}"), print, threads=1)
+        work_ahead(Counting(tmp_path, 1), Workers.parse(f"{engine}://{address}"), print, ONE_THREAD)
 
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "begun.txt").exists()
@@ -150,7 +152,7 @@ def test_an_address_at_which_there_is_no_dask_scheduler_is_named(tmp_path):
         dask.config.set({"distributed.comm.timeouts.connect": "0.5s"}),
         pytest.raises(RunError, match=r"^no dask scheduler at 127.0.0.1:1: .*$"),
     ):
-        work_ahead(Counting(tmp_path, 1), Workers.parse("dask://127.0.0.1:1"), print, threads=1)
+        work_ahead(Counting(tmp_path, 1), Workers.parse("dask://127.0.0.1:1"), print, ONE_THREAD)
 
 
 @pytest.mark.parametrize(

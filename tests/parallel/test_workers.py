@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bnao.config.settings import MachineConfig
 from bnao.errors import ConfigError, DivergedError, RunError, WriteError
 from bnao.locks import try_lock
 from bnao.parallel.engines import THREADS, Workers, cpus
@@ -51,7 +52,7 @@ def test_other_workers_are_refused(text):
 def test_each_unit_is_done_once_and_every_event_but_steps_is_told(tmp_path):
     told = []
 
-    work_ahead(Counting(tmp_path, 6), TWO, told.append, threads=3)
+    work_ahead(Counting(tmp_path, 6), TWO, told.append, MachineConfig(device="cpu", threads=3))
 
     assert begun(tmp_path) == list(range(6))
     assert sorted(event["number"] for event in told) == list(range(6))

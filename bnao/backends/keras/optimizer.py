@@ -124,8 +124,7 @@ class PathUpdate:
             used = ops.convert_to_tensor(self._used[stack.name], "bool")
             return moved_where(weight, momentum, gradient, used, *self._numbers)
         # stacks of one kind have the same slots chosen
-        is_whole = any(each.larger == stack.name for each in self._forward.centres)
-        key = stack.kind, stack.reduction, stack.operation, len(stack.names), is_whole
+        key = stack.kind, stack.reduction, stack.operations, len(stack.names)
         if key not in self._slots:
             self._slots[key] = chosen_slots(self._forward.network, self._arch, stack)
         chosen = self._slots[key]

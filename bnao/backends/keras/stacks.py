@@ -11,7 +11,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from bnao.config.settings import NetworkConfig
-from bnao.network.stacked import Stack, centres_of
+from bnao.network.stacked import Stack
 from bnao.space.genotype import Edge, Node
 from bnao.space.genotype import edge_slots as slots_of
 from bnao.space.spaces import SearchSpace, space_named
@@ -93,11 +93,11 @@ def chosen_slots(network: NetworkConfig, arch: Any, stack: Stack) -> tuple[Any, 
     if stack.kind == "state":
         return np.arange(slots, dtype=np.int32), loose_ends(space, edges)[:slots]
     numbers = ops.cast(edges[..., 1], "int32")
-    chosen = ops.equal(numbers, stack.operation)
-    for smaller in (each.operation for each in centres_of(network) if each.larger == stack.name):
+    chosen = ops.equal(numbers, stack.operations[0])
+    for smaller in stack.operations[1:]:  # whose kernels are the centres of its own
         chosen = ops.logical_or(chosen, ops.equal(numbers, smaller))
     # a reduction cell's factorized reduces are there for the inputs alone
-    strided = stack.reduction and space.operations[stack.operation] == "skip_connect"
+    strided = stack.reduction and space.operations[stack.operations[0]] == "skip_connect"
     if strided:
         chosen = ops.logical_and(chosen, ops.less(ops.cast(edges[..., 0], "int32"), space.inputs))
     chosen = ops.reshape(chosen, (-1,))
