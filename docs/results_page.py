@@ -680,6 +680,28 @@ def strategies_memory() -> str:
 
 
 @named
+def strategy_runs(backend: str, engine: str = "") -> str:
+    """Return what a search by each strategy took in a backend, and what became of its best."""
+    lines = (HERE / "results" / "strategy-runs" / f"{backend}{engine}.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = []
+    for found in map(json.loads, lines):
+        last = found["last"] or {}
+        rows.append(
+            [
+                f"`{found['strategy']}`",
+                f"{found['seconds']:.0f}",
+                f"{found['cpu_seconds']:.0f}",
+                f"{found['peak_mebibytes']:,.0f}",
+                f"{found['parameters']:,}",
+                f"{100 * found['test_error']:.1f}",
+                f"{found['alarms']} of {found['looks']}" if "genotype" in last else "-",
+            ]
+        )
+    heads = ["strategy", "seconds", "of the CPU", "peak MiB", "parameters", "test error, %", "epochs with an alarm"]
+    return table(heads, rows)
+
+
+@named
 def collapse_table() -> str:
     """Return what a search by DARTS would have derived on its way."""
     epochs = json.loads((HERE / "results/darts-collapse/collapse.json").read_text(encoding="utf-8"))["epochs"]

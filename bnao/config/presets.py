@@ -218,8 +218,13 @@ def recipe_settings(config: type, name: str) -> Settings:
 
 
 def strategy_settings(strategy: str, name: str) -> Settings:
-    """Return what the preset of a search is besides for a strategy; small presets without an own one take quick's."""
+    """Return what the preset of a search is besides for a strategy.
+
+    >>> strategy_settings("fairnas", "paper")["epochs"]
+    150
+    """
     if strategy == "nao":
         return {}
     presets = STRATEGY_PRESETS.get(strategy, {})
-    return {"strategy": strategy, **presets.get(name, presets.get("quick", {}))}
+    small = {} if name == "paper" else presets.get("small", {})
+    return {"strategy": strategy, **merge(small, presets.get(name, {}))}

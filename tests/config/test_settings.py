@@ -192,6 +192,19 @@ def test_building_on_a_base_changes_only_what_is_given():
     assert changed == attrs.evolve(base, data=attrs.evolve(base.data, pad=1))
 
 
+@pytest.mark.parametrize("strategy", ["fairnas", "darts", "snas", "pc-darts", "p-darts", "fair-darts", "darts-minus"])
+def test_only_the_quick_preset_is_shorter_for_strategies_whose_updates_cost_more(strategy):
+    shorter, whole = (preset(SearchConfig, name, strategy) for name in ("quick", "cifar10-small"))
+
+    # else 3 rounds of 8 and of 20 epochs, as every strategy of paths has them
+    assert shorter.epochs < preset(SearchConfig, "quick", "spos").epochs == 8
+    assert whole.epochs == preset(SearchConfig, "cifar10-small", "spos").epochs == 20
+    assert shorter.rounds == whole.rounds == 3
+    section = section_of(strategy)
+    assert getattr(shorter, section) == getattr(whole, section)
+    assert shorter.network.share_over == whole.network.share_over
+
+
 @pytest.mark.parametrize("config", PRESETS)
 def test_every_setting_has_a_help_and_a_default_within_its_bounds(config):
     for path, attribute in settings_of(config):

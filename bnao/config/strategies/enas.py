@@ -37,10 +37,10 @@ class EnasConfig:
     candidates: int = setting(10, "Genotypes drawn in the end, of which the best by all dev images are kept.", least=1)
 
 
-#: what a preset changes besides for a search by this strategy
+#: what a preset changes besides for a search by this strategy; small is for all presets but paper
 PRESETS: Mapping[str, Mapping[str, Settings]] = {
     "enas": {
-        "quick": {"enas": {"policy_steps": 10, "policy_samples": 5, "candidates": 20}},
+        "small": {"enas": {"policy_steps": 10, "policy_samples": 5, "candidates": 20}},
         "paper": {
             "rounds": 1,
             "epochs": 150,

@@ -37,10 +37,14 @@ class FairnasConfig(SposConfig):
     """Evolution on a supernet that was trained with strict fairness, by the same rules."""
 
 
-_QUICK: Settings = {"population": 20, "generations": 5, "parents": 5, "crossovers": 10, "mutations": 10}
+_SMALL: Settings = {"population": 20, "generations": 5, "parents": 5, "crossovers": 10, "mutations": 10}
 
-#: what a preset changes besides for a search by this strategy
+#: what a preset changes besides for a search by this strategy; small is for all presets but paper
 PRESETS: Mapping[str, Mapping[str, Settings]] = {
-    "spos": {"quick": {"spos": _QUICK}, "paper": {"rounds": 1, "epochs": 120}},
-    "fairnas": {"quick": {"fairnas": _QUICK}, "paper": {"rounds": 1, "epochs": 150}},
+    "spos": {"small": {"spos": _SMALL}, "paper": {"rounds": 1, "epochs": 120}},
+    "fairnas": {
+        "small": {"fairnas": _SMALL},
+        "quick": {"epochs": 3},
+        "paper": {"rounds": 1, "epochs": 150},
+    },
 }

@@ -156,7 +156,7 @@ class ProxylessConfig(LogitsConfig):
 
 #: a mixture needs one set of weights for each operation of a place
 _NETWORK: Settings = {"share_over": "source"}
-_QUICK: Settings = {"network": _NETWORK}
+_SMALL: Settings = {"network": _NETWORK}
 #: logits of a search of some hundred updates must move faster than of one of 20,000
 _FAST: Settings = {"logit_rate": 0.03}
 
@@ -167,40 +167,46 @@ def _paper(*, epochs: int = 50, training: Settings, **network: str | int) -> Set
     return {"rounds": 1, "epochs": epochs, "network": whole, "training": training}
 
 
-#: what a preset changes besides for a search by this strategy
+#: what a preset changes besides for a search by this strategy; small is for all presets but paper
 PRESETS: Mapping[str, Mapping[str, Settings]] = {
     "darts": {
-        "quick": {**_QUICK, "darts": _FAST},
+        "small": {**_SMALL, "darts": _FAST},
+        "quick": {"epochs": 3},
         "paper": _paper(training={}),
     },
     "snas": {
-        "quick": {**_QUICK, "snas": _FAST},
+        "small": {**_SMALL, "snas": _FAST},
+        "quick": {"epochs": 3},
         "paper": _paper(epochs=150, training={"batch_size": 96}, space="snas"),
     },
     "gdas": {
-        "quick": {**_QUICK, "gdas": _FAST},
+        "small": {**_SMALL, "gdas": _FAST},
         "paper": _paper(epochs=250, training={"weight_decay": 5e-4}),
     },
     "pc-darts": {
-        "quick": {"network": {**_NETWORK, "partial_channels": 4}, "pc_darts": _FAST},
+        "small": {"network": {**_NETWORK, "partial_channels": 4}, "pc_darts": _FAST},
+        "quick": {"epochs": 5},
         "paper": _paper(
             training={"batch_size": 256, "learning_rate": 0.1, "learning_rate_end": 0.0}, partial_channels=4
         ),
     },
     "p-darts": {
-        "quick": {**_QUICK, "p_darts": {**_FAST, "depths": (1, 1, 2)}},
+        "small": {**_SMALL, "p_darts": {**_FAST, "depths": (1, 1, 2)}},
+        "quick": {"epochs": 5},
         "paper": _paper(epochs=75, training={"batch_size": 96, "learning_rate_end": 0.0}),
     },
     "fair-darts": {
-        "quick": {**_QUICK, "fair_darts": _FAST},
+        "small": {**_SMALL, "fair_darts": _FAST},
+        "quick": {"epochs": 3},
         "paper": _paper(training={"batch_size": 128, "learning_rate": 0.005}),
     },
     "darts-minus": {
-        "quick": {**_QUICK, "darts_minus": _FAST},
+        "small": {**_SMALL, "darts_minus": _FAST},
+        "quick": {"epochs": 3},
         "paper": _paper(training={}),
     },
     "proxyless": {
-        "quick": {**_QUICK, "proxyless": _FAST},
+        "small": {**_SMALL, "proxyless": _FAST},
         "paper": _paper(epochs=160, training={"batch_size": 256, "weight_decay": 4e-5}),
     },
 }
