@@ -634,15 +634,18 @@ def agreement_of(name: str, sampler: str) -> str:
 
 # --- L: strategies at equal seconds
 
+#: accuracy of NAS-Bench-201's best cell on CIFAR-10's test images after 200 epochs, %
+_BEST_TEST = 94.37
+
 
 @named
 def strategies_table() -> str:
     """Return what each strategy's searches found, in accuracy by the table, best mean first."""
     found = StabilityStudy.from_json(study("strategies"))
-    first = found.methods[0]
+    first, least = found.methods[0], 100 - _BEST_TEST
     rows = []
     for method in sorted(found.methods, key=lambda each: each.mean):
-        low, high = method.interval() or (method.mean, method.mean)
+        low, high = (100 * end for end in method.interval() or (method.mean, method.mean))
         less = "-"
         if method is not first:
             mean, ends = method.difference(first)
@@ -652,7 +655,8 @@ def strategies_table() -> str:
         rows.append(
             [
                 f"`{method.method}`",
-                f"{100 - 100 * method.mean:.2f} [{100 - 100 * high:.2f}, {100 - 100 * low:.2f}]",
+                f"{100 - 100 * method.mean:.2f} [{100 - high:.2f}, {100 - low:.2f}]",
+                f"{100 * method.mean - least:.2f} [{low - least:.2f}, {high - least:.2f}]",
                 each,
                 less,
                 ", ".join(str(entry.parameter_free_edges) for entry in method.entries),
@@ -660,8 +664,8 @@ def strategies_table() -> str:
                 f"{np.mean([entry.search_seconds for entry in method.entries]):.0f}",
             ]
         )
-    heads = ["strategy", "mean accuracy, %", "each search", f"less {first.method}'s", "edges without parameters (of 6)"]
-    return table([*heads, "alarms", "seconds"], rows)
+    heads = ["strategy", "mean accuracy, %", "mean regret", "each search", f"less {first.method}'s"]
+    return table([*heads, "edges without parameters (of 6)", "alarms", "seconds"], rows)
 
 
 @named

@@ -44,7 +44,7 @@ PRESETS: Mapping[str, Mapping[str, Settings]] = {
     "spos": {"small": {"spos": _SMALL}, "paper": {"rounds": 1, "epochs": 120}},
     "fairnas": {
         "small": {"fairnas": _SMALL},
-        "quick": {"epochs": 3},
+        "quick": {"epochs": 2},
         "paper": {"rounds": 1, "epochs": 150},
     },
 }

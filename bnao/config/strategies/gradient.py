@@ -171,12 +171,12 @@ def _paper(*, epochs: int = 50, training: Settings, **network: str | int) -> Set
 PRESETS: Mapping[str, Mapping[str, Settings]] = {
     "darts": {
         "small": {**_SMALL, "darts": _FAST},
-        "quick": {"epochs": 3},
+        "quick": {"epochs": 2},
         "paper": _paper(training={}),
     },
     "snas": {
         "small": {**_SMALL, "snas": _FAST},
-        "quick": {"epochs": 3},
+        "quick": {"epochs": 2},
         "paper": _paper(epochs=150, training={"batch_size": 96}, space="snas"),
     },
     "gdas": {
@@ -185,24 +185,24 @@ PRESETS: Mapping[str, Mapping[str, Settings]] = {
     },
     "pc-darts": {
         "small": {"network": {**_NETWORK, "partial_channels": 4}, "pc_darts": _FAST},
-        "quick": {"epochs": 5},
+        "quick": {"epochs": 3},
         "paper": _paper(
             training={"batch_size": 256, "learning_rate": 0.1, "learning_rate_end": 0.0}, partial_channels=4
         ),
     },
     "p-darts": {
         "small": {**_SMALL, "p_darts": {**_FAST, "depths": (1, 1, 2)}},
-        "quick": {"epochs": 5},
+        "quick": {"epochs": 3},
         "paper": _paper(epochs=75, training={"batch_size": 96, "learning_rate_end": 0.0}),
     },
     "fair-darts": {
         "small": {**_SMALL, "fair_darts": _FAST},
-        "quick": {"epochs": 3},
+        "quick": {"epochs": 2},
         "paper": _paper(training={"batch_size": 128, "learning_rate": 0.005}),
     },
     "darts-minus": {
         "small": {**_SMALL, "darts_minus": _FAST},
-        "quick": {"epochs": 3},
+        "quick": {"epochs": 2},
         "paper": _paper(training={}),
     },
     "proxyless": {
