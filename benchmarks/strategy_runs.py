@@ -4,8 +4,9 @@
     python benchmarks/strategy_runs.py --backend keras --threads 1 --out runs --evaluate-with .venv-torch/bin/python
 
 prints one JSON line a strategy, of its preset ``quick``, and keeps it in the folder: seconds, CPU seconds and peak
-memory of ``bnao search``, its best genotype and what was seen after its last epoch; parameters and test error of
-``bnao evaluate`` with backend ``torch``, which another environment may run. A strategy whose line is there is left out.
+memory of ``bnao search``, its best genotype with its parameters, and what was seen after its last epoch; test error of
+``bnao evaluate`` with backend ``torch``, which another environment may run (``--no-evaluation``: none; the same command
+without it makes up for them). What was done already is not done again.
 """
 
 import argparse
@@ -14,11 +15,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from arguments import file, whole
+from arguments import file, refusals, whole
 
-from bnao.errors import BnaoError, RunError
+from bnao.errors import RunError
 from bnao.strategies.methods import METHODS
 from bnao.strategies.result import read_result
 
@@ -43,35 +46,62 @@ def spent(command: list[str]) -> dict[str, float]:
     return {"seconds": time.monotonic() - began, "cpu_seconds": cpu, "peak_mebibytes": kibibytes / 1024}
 
 
-def run(strategy: str, options: argparse.Namespace) -> dict[str, object]:
-    """Search by a strategy, train its best from scratch, and return what came of both."""
+def usual(options: argparse.Namespace) -> list[str]:
+    """Return the options of searches and evaluations."""
+    return ["--preset", "quick", "--seed", str(options.seed), "--threads", str(options.threads), "--quiet"]
+
+
+def search(strategy: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Search by a strategy and return what came of it."""
     folder = options.out / f"{options.backend}-{strategy}"
-    usual = ["--preset", "quick", "--seed", str(options.seed), "--threads", str(options.threads), "--quiet"]
-    search = ["-m", "bnao", "search", *usual, "--strategy", strategy, "--backend", options.backend]
-    search_spent = spent([sys.executable, *search, "--out", str(folder)])
+    epochs = [] if options.epochs is None else ["--epochs", str(options.epochs)]
+    named = ["--strategy", strategy, "--backend", options.backend, *epochs, "--out", str(folder)]
+    seconds = spent([sys.executable, "-m", "bnao", "search", *usual(options), *named])
     found = read_result(folder)
     looks = (found.strategy or {}).get("epochs", [])
-    evaluation = folder / "evaluation"
-    evaluate = ["-m", "bnao", "evaluate", str(folder), "--top", "1", *usual, "--backend", "torch"]
-    evaluation_spent = spent([options.evaluate_with, *evaluate, "--out", str(evaluation)])
-    judged = json.loads((evaluation / "evaluation.json").read_text(encoding="utf-8"))["evaluations"][0]
     return {
         "strategy": strategy, "backend": options.backend, "engine": os.environ.get(ENGINE), "seed": options.seed,
-        **search_spent,
-        "genotype": str(found.best), "score": found.ranked[0].score,
+        "epochs": options.epochs, **seconds,
+        "genotype": str(found.best), "score": found.ranked[0].score, "parameters": found.ranked[0].parameters,
         "alarms": sum("alarm" in look for look in looks), "looks": len(looks), "last": looks[-1] if looks else None,
-        "parameters": judged["parameters"], "test_error": judged["test_error"],
-        "evaluation_seconds": evaluation_spent["seconds"],
     }  # fmt: skip
+
+
+def evaluate(line: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """Train the best of a search from scratch; return what is known of it, its test error included."""
+    folder = options.out / f"{options.backend}-{line['strategy']}"
+    out = folder / "evaluation"
+    named = [str(folder), "--top", "1", "--backend", "torch", "--out", str(out)]
+    seconds = spent([options.evaluate_with, "-m", "bnao", "evaluate", *usual(options), *named])
+    judged = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))["evaluations"][0]
+    return {**line, "test_error": judged["test_error"], "evaluation_seconds": seconds["seconds"]}
+
+
+def run(options: argparse.Namespace) -> None:
+    """Search by each strategy and evaluate what it found, but for what the folder has already."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    kept = options.out / f"{options.backend}.jsonl"
+    texts = kept.read_text(encoding="utf-8").splitlines() if kept.exists() else []
+    lines = {line["strategy"]: line for line in map(json.loads, texts)}
+    for strategy in options.strategies:
+        line = lines.get(strategy) or search(strategy, options)
+        if options.evaluation and "test_error" not in line:
+            line = evaluate(line, options)
+        if line != lines.get(strategy):
+            print(json.dumps(line), flush=True)
+        lines[strategy] = line
+        kept.write_text("".join(json.dumps(each) + "\n" for each in lines.values()), encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("strategies", nargs="*", default=list(METHODS), help="names of bnao strategies; all by default")
     parser.add_argument("--backend", default="torch", choices=("torch", "keras"))
+    parser.add_argument("--epochs", type=whole(1), help="of each round, in place of the preset's")
     parser.add_argument(
         "--evaluate-with", type=file, default=sys.executable, help="Python of an environment with torch"
     )
+    parser.add_argument("--no-evaluation", dest="evaluation", action="store_false")
     parser.add_argument("--seed", type=whole(0), default=0)
     parser.add_argument("--threads", type=whole(1), default=1)
     parser.add_argument("--out", type=Path, required=True, help="folder of the searches")
@@ -79,19 +109,8 @@ def main() -> None:
     unknown = [name for name in options.strategies if name not in METHODS]
     if unknown:
         parser.error(f"no strategy {unknown[0]!r}; there is {', '.join(METHODS)}")
-    options.out.mkdir(parents=True, exist_ok=True)
-    lines = options.out / f"{options.backend}.jsonl"
-    known = {json.loads(line)["strategy"] for line in lines.read_text().splitlines()} if lines.exists() else set()
-    for strategy in options.strategies:
-        if strategy in known:
-            continue
-        try:
-            line = json.dumps(run(strategy, options))
-        except BnaoError as error:
-            parser.error(str(error))
-        print(line, flush=True)
-        with lines.open("a", encoding="utf-8") as kept:
-            kept.write(line + "\n")
+    with refusals(parser):
+        run(options)
 
 
 if __name__ == "__main__":
