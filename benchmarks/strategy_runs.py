@@ -54,14 +54,14 @@ def usual(options: argparse.Namespace) -> list[str]:
 def search(strategy: str, options: argparse.Namespace) -> dict[str, Any]:
     """Search by a strategy and return what came of it."""
     folder = options.out / f"{options.backend}-{strategy}"
-    epochs = [] if options.epochs is None else ["--epochs", str(options.epochs)]
-    named = ["--strategy", strategy, "--backend", options.backend, *epochs, "--out", str(folder)]
+    space = [] if options.space is None else ["--space", options.space]
+    named = ["--strategy", strategy, "--backend", options.backend, *space, "--out", str(folder)]
     seconds = spent([sys.executable, "-m", "bnao", "search", *usual(options), *named])
     found = read_result(folder)
     looks = (found.strategy or {}).get("epochs", [])
     return {
         "strategy": strategy, "backend": options.backend, "engine": os.environ.get(ENGINE), "seed": options.seed,
-        "epochs": options.epochs, **seconds,
+        "space": found.space, **seconds,
         "genotype": str(found.best), "score": found.ranked[0].score, "parameters": found.ranked[0].parameters,
         "alarms": sum("alarm" in look for look in looks), "looks": len(looks), "last": looks[-1] if looks else None,
     }  # fmt: skip
@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("strategies", nargs="*", default=list(METHODS), help="names of bnao strategies; all by default")
     parser.add_argument("--backend", default="torch", choices=("torch", "keras"))
-    parser.add_argument("--epochs", type=whole(1), help="of each round, in place of the preset's")
+    parser.add_argument("--space", help="search space, in place of the preset's")
     parser.add_argument(
         "--evaluate-with", type=file, default=sys.executable, help="Python of an environment with torch"
     )
