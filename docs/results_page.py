@@ -41,6 +41,7 @@ from bnao.metrics import Comparison, better_tau, compare_rankings, kendall_tau, 
 from bnao.space.spaces import SPACES
 from bnao.stability import StabilityStudy
 from bnao.strategies.fusion import fuse
+from bnao.strategies.methods import METHODS
 
 #: the numbers of epochs that were also trained with a cosine of their own
 OWN_EPOCHS = (5, 10)
@@ -684,12 +685,14 @@ def strategies_memory() -> str:
 
 
 @named
-def strategy_runs(backend: str, engine: str = "") -> str:
-    """Return what a search by each strategy took in a backend, and what became of its best."""
-    lines = (HERE / "results" / "strategy-runs" / f"{backend}{engine}.jsonl").read_text(encoding="utf-8").splitlines()
+def strategy_runs(name: str) -> str:
+    """Return what a search by each strategy took, and what became of its best, in the order of ``bnao strategies``."""
+    text = (HERE / "results" / "strategy-runs" / f"{name}.jsonl").read_text(encoding="utf-8")
+    lines = {line["strategy"]: line for line in map(json.loads, text.splitlines())}
     rows = []
-    for found in map(json.loads, lines):
-        last = found["last"] or {}
+    for found in (lines[strategy] for strategy in METHODS if strategy in lines):
+        last = found["last"] or {"figures": {}}
+        entropy = last["figures"].get("entropy")
         rows.append(
             [
                 f"`{found['strategy']}`",
@@ -697,12 +700,13 @@ def strategy_runs(backend: str, engine: str = "") -> str:
                 f"{found['cpu_seconds']:.0f}",
                 f"{found['peak_mebibytes']:,.0f}",
                 f"{found['parameters']:,}",
-                f"{100 * found['test_error']:.1f}",
+                f"{100 * found['test_error']:.1f}" if "test_error" in found else "-",
                 f"{found['alarms']} of {found['looks']}" if "genotype" in last else "-",
+                "-" if entropy is None else f"{entropy:.2f}",
             ]
         )
     heads = ["strategy", "seconds", "of the CPU", "peak MiB", "parameters", "test error, %", "epochs with an alarm"]
-    return table(heads, rows)
+    return table([*heads, "entropy"], rows)
 
 
 @named

@@ -26,6 +26,8 @@ BENCHMARKS = pathlib.Path(__file__).resolve().parents[1] / "benchmarks"
         ("supernet_ranking --cells-of nowhere.json", "argument --cells-of: there is no file nowhere.json"),
         ("mixture_step --yardstick nowhere.py", "argument --yardstick: there is no file nowhere.py"),
         ("mixture_step --channels 99999", "channels is 99999; it must be >= 2 and <= 16384"),
+        ("strategy_runs nao sgd --out runs", "no strategy 'sgd'; there is nao, random, evolution, spos,"),
+        ("strategy_runs --out runs --evaluate-with nowhere", "argument --evaluate-with: there is no file nowhere"),
         ("supernet_step --channels 99999", "channels is 99999; it must be >= 2 and <= 16384"),
     ],
 )

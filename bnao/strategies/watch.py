@@ -141,7 +141,7 @@ class Watch:
             edges = sum(len(node.edges) for cell in genotype.cells for node in cell.nodes)
             return (
                 f"{free} of {edges} edges have no parameters, {usual} {self._free.mean():.1f}): the search may have "
-                f"collapsed to skip connections"
+                f"collapsed to such operations"
             )
         if float((self._skips >= skips).mean()) <= _RARE:
             edges = sum(len(node.edges) for node in genotype.normal.nodes)
