@@ -82,6 +82,19 @@ SEARCH_PRESETS["quick-fused"] = {
     "proxies": ("jacob_cov",),
 }
 
+# what docs/results.md, section J, found to rank cells of NAS-Bench-201 on a subset of CIFAR-10; not the paper's
+SEARCH_PRESETS["cifar10-shared"] = {
+    **SEARCH_PRESETS["cifar10-small"],
+    "steps": 2_700,
+    "alpha": 7.0,
+    "score": "log-likelihood",
+    "network": {"space": "nas-bench-201", "channels": 8, "cells": 1, "share_over": "cell"},
+    "data": {"dataset": "cifar10", "train_images": 10_000, "image_size": 16, "dev_augment": True},
+    "training": {"learning_rate": 0.2, "span": "search"},
+    "controller": {**RANKED_NAO, "epochs": 200, "swaps": 1},
+    "rank_by": "fused",
+}
+
 SEARCH_PRESETS["nao-ws"] = {
     **NAO_WS,
     "rounds": 5,
@@ -120,6 +133,7 @@ EVALUATE_PRESETS: dict[str, Settings] = {
     },
 }
 EVALUATE_PRESETS["quick-fused"] = {**EVALUATE_PRESETS["quick"], "epochs": 8}
+EVALUATE_PRESETS["cifar10-shared"] = EVALUATE_PRESETS["cifar10-small"]
 
 # a truth of the supernet's own network and images
 _AS_SUPERNET = {"channels": "supernet", "cells": "supernet", "cutout": "supernet"}
