@@ -8,9 +8,13 @@ from click.testing import CliRunner
 
 from bnao.backends import load
 from bnao.cli import main
+from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.config.strategies import STEP_LEVEL
 from bnao.errors import BackendError
 from bnao.network.state import read_weights
+from bnao.protocols import Pass
+from bnao.space.mixture import mixture_of
+from bnao.space.spaces import SPACES
 from bnao.testing import small_dataset
 
 try:
@@ -54,3 +58,23 @@ def test_a_search_by_each_strategy_ends_with_finite_weights_and_a_genotype(image
     assert len(found["ranked"]) == 1
     weights = read_weights(tmp_path / "run" / "supernet.safetensors")[0]
     assert all(np.isfinite(value).all() for value in weights.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0:none;0:none+1:none;0:none+1:none+2:none", "0:none;0:none+1:nor_conv_1x1;0:none+1:none+2:skip_connect"],
+)
+def test_a_mixture_that_passes_nothing_on_is_computed_and_has_no_slope(text):
+    from bnao.backends.keras.supernet import KerasSupernet
+
+    network = NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(8, 8, 3), classes=4, share_over="source")
+    net = KerasSupernet(SearchConfig(network=network), network)
+    dead = SPACES["nas-bench-201"].parse(text)
+    mixture = mixture_of(dead, SPACES["nas-bench-201"])
+    images, labels = np.random.default_rng(0).standard_normal((6, 8, 8, 3)).astype(np.float32), np.arange(6) % 4
+
+    for learn in (False, True):
+        (outcome,) = net.step([Pass(mixture, images, labels, learn=learn, slope="used")], rate=0.1)
+        assert outcome.slope is not None and not outcome.slope.any()
+
+    assert np.isfinite(net.logits(mixture, images)).all()

@@ -84,14 +84,14 @@ class Forward:
         weights: Weights
         output: Output
         if isinstance(arch, Mixed):
-            weights = _by_name(self, arrays, used_slots(self.network, arch.cells, idle=True))
+            weights = _by_name(self, arrays, used_slots(self.network, arch.cells, computed=True))
             output = _Summed(self, weights, arch, masks)
         elif isinstance(arch, np.ndarray):
             (genotype,) = self.space.decode(arch)
             if ENGINE == "jax":
                 weights, output = arrays, _Planned(self, arrays, genotype, masks)
             else:
-                weights = _by_name(self, arrays, used_slots(self.network, genotype))
+                weights = _by_name(self, arrays, used_slots(self.network, genotype, computed=True))
                 output = _Dispatched(self, weights, genotype, masks)
         else:
             weights, output = arrays, _Interpreted(self, arrays, arch, masks)

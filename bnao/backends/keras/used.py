@@ -24,20 +24,21 @@ Used = tuple[NDArray[np.bool_], ...]
 
 
 @lru_cache(maxsize=4096)
-def used_slots(network: NetworkConfig, architecture: Genotype | MixedCells, idle: bool = False) -> Used:
+def used_slots(network: NetworkConfig, architecture: Genotype | MixedCells, computed: bool = False) -> Used:
     """Return which slots of each of the supernet's arrays an architecture uses; a single parameter is one slot.
 
     Args:
         network: the supernet's settings.
         architecture: a genotype of its space, or the cells of a mixture.
-        idle: whether the parameters of a mixture's terms whose weight is 0 are among them.
+        computed: whether those are among them that are computed and change nothing: of a mixture's terms whose weight
+            is 0, and of all that stands before a cell that passes nothing on.
 
     >>> network = NetworkConfig(channels=4, cells=1, nodes=2)
     >>> (genotype,) = space_named("nao", 2).random_genotypes(1, np.random.default_rng(0))
     >>> [int(slots.sum()) for slots in used_slots(network, genotype)[:3]]  # the stem
     [1, 1, 1]
     """
-    used = _used_names(network, architecture, idle)
+    used = _used_names(network, architecture, computed)
     return tuple(np.array([name in used for name in names]) for names in _names(network))
 
 
@@ -59,11 +60,11 @@ def _always_used(network: NetworkConfig) -> frozenset[str]:
     return frozenset(names)
 
 
-def _used_names(network: NetworkConfig, architecture: Genotype | MixedCells, idle: bool) -> set[str]:
+def _used_names(network: NetworkConfig, architecture: Genotype | MixedCells, computed: bool) -> set[str]:
     space = space_named(network.space, network.nodes)
     cells = architecture.cells if isinstance(architecture, Genotype) else architecture
     positions, names = stack(network), set(_always_used(network))
-    if space.rules.residual and not set(range(space.inputs)) & cells[0].live_states:
+    if space.rules.residual and not computed and not set(range(space.inputs)) & cells[0].live_states:
         # a cell that passes nothing on cuts off what stands before it
         positions, names = positions[-1:], {name for name in names if name.startswith(("head.", "classifier."))}
     operations = space.operations if network.entangle else ()
@@ -75,7 +76,7 @@ def _used_names(network: NetworkConfig, architecture: Genotype | MixedCells, idl
         prefix, cell = f"cells.{position.index}", cells[-1 if position.reduction else 0]
         if space.rules.residual and position.reduction:
             continue
-        for place, operation, stride in _places(network, space, position, cell, idle):
+        for place, operation, stride in _places(network, space, position, cell, computed):
             names |= {whole(f"{place}.{layer}") for layer in edge_layers(operation, stride)}
         for state in cell.outputs(space.rules.output) if space.rules.mixes else ():
             names.add(f"{prefix}.output.state.{state}")
@@ -85,7 +86,7 @@ def _used_names(network: NetworkConfig, architecture: Genotype | MixedCells, idl
 
 
 def _places(
-    network: NetworkConfig, space: SearchSpace, position: Position, cell: Cell | MixedCell, idle: bool
+    network: NetworkConfig, space: SearchSpace, position: Position, cell: Cell | MixedCell, computed: bool
 ) -> Iterator[tuple[str, str, int]]:
     """For each edge or term of a cell the name of its weights, its operation and its stride."""
     prefix, residual = f"cells.{position.index}", space.rules.residual
@@ -99,7 +100,7 @@ def _places(
             continue
         if isinstance(cell, MixedCell):
             for term in cell.nodes[index]:
-                if idle or not term.idle:
+                if computed or not term.idle:
                     yield term.place(network, prefix, index), term.edge.operation, stride(term.edge.source)
             continue
         slots = range(len(node.edges)) if residual else edge_slots(node, network.slots)
