@@ -685,18 +685,23 @@ def strategies_memory() -> str:
     return table(["strategy", *heads], rows)
 
 
-@named
-def strategy_runs(name: str) -> str:
-    """Return what a search by each strategy took, and what became of its best, in the order of ``bnao strategies``."""
+def _strategy_lines(name: str) -> dict[str, Any]:
+    """Return what benchmarks/strategy_runs.py wrote of each strategy, in the order of ``bnao strategies``."""
     text = (HERE / "results" / "strategy-runs" / f"{name}.jsonl").read_text(encoding="utf-8")
     lines = {line["strategy"]: line for line in map(json.loads, text.splitlines())}
+    return {strategy: lines[strategy] for strategy in METHODS if strategy in lines}
+
+
+@named
+def strategy_runs(name: str) -> str:
+    """Return what a search by each strategy took, and what became of its best."""
     rows = []
-    for found in (lines[strategy] for strategy in METHODS if strategy in lines):
+    for strategy, found in _strategy_lines(name).items():
         last = found["last"] or {"figures": {}}
         entropy = last["figures"].get("entropy")
         rows.append(
             [
-                f"`{found['strategy']}`",
+                f"`{strategy}`",
                 f"{found['seconds']:.0f}",
                 f"{found['cpu_seconds']:.0f}",
                 f"{found['peak_mebibytes']:,.0f}",
@@ -708,6 +713,20 @@ def strategy_runs(name: str) -> str:
         )
     heads = ["strategy", "seconds", "of the CPU", "peak MiB", "parameters", "test error, %", "epochs with an alarm"]
     return table([*heads, "entropy"], rows)
+
+
+@named
+def edges_alike(*strategies: str) -> str:
+    """Return on how many edges the genotypes that strategies derived in two backends have the same operation."""
+    texts = []
+    for strategy in strategies:
+        mine, theirs = (
+            SPACES["nas-bench-201"].parse(_strategy_lines(name)[strategy]["genotype"]) for name in ("torch", "keras")
+        )
+        nodes = zip(mine.normal.nodes, theirs.normal.nodes, strict=True)
+        same = sum(one == other for node in nodes for one, other in zip(*(each.edges for each in node), strict=True))
+        texts.append(f"`{strategy}` {same}")
+    return ", ".join(texts)
 
 
 @named
