@@ -37,7 +37,7 @@ from bnao.backends.keras import ENGINE, PathSGD, Supernet
 from bnao.backends.keras.engine import check_engine, check_layout, value_and_gradients
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.model import tell_of_the_first_step
-from bnao.backends.keras.operations import tensor
+from bnao.backends.keras.operations import scoring_norm, tensor
 from bnao.backends.keras.stacks import chosen_slots
 from bnao.network.stacked import stacks_of
 
@@ -664,6 +664,19 @@ MIXTURES = """
         return found
 """
 
+SCORES = """
+    def of_scores(backend, dataset, spaces):
+        found = {}
+        small = stream(0, "scores").standard_normal((500, 4, 4, 3)).astype(np.float32)
+        images = small.repeat(8, 1).repeat(8, 2)  # smooth, as photographs are
+        for name, nodes in spaces:
+            network = NetworkConfig(space=name, channels=4, cells=1, nodes=nodes)
+            net = backend.supernet(SearchConfig(network=network, seed=5), dataset)
+            (genotype,) = space_named(name, nodes).random_genotypes(1, stream(0, "scores"))
+            found[f"scores {name}"] = net.supernet.logits(genotype, images)
+        return found
+"""
+
 IN_TORCH = """
     import sys
     import numpy as np
@@ -675,6 +688,7 @@ IN_TORCH = """
     from bnao.streams import stream
     from bnao.testing import small_dataset
     from bnao.network.state import read_weights, to_bytes
+    exec(sys.argv.pop(1))
     exec(sys.argv.pop(1))
 
     folder, nodes, dataset = sys.argv[1], int(sys.argv[2]), small_dataset()
@@ -704,12 +718,13 @@ IN_TORCH = """
         for index, genotype in enumerate(pool):
             logits[f"supernet{index}"] = supernet.logits(genotype, dataset.x_test)
         logits |= of_mixtures(load("torch"), dataset)
+        logits |= of_scores(load("torch"), dataset, (("nao", nodes), ("nas-bench-201", 3)))
     np.savez(folder + "/logits.npz", **logits)
 """
 
 
 def in_torch(folder, *more):
-    arguments = textwrap.dedent(MIXTURES), str(folder), str(COMPARED.nodes), *more
+    arguments = textwrap.dedent(MIXTURES), textwrap.dedent(SCORES), str(folder), str(COMPARED.nodes), *more
     subprocess.run([sys.executable, "-c", textwrap.dedent(IN_TORCH), *arguments], check=True, timeout=900)
     return dict(np.load(f"{folder}/logits.npz"))
 
@@ -740,6 +755,21 @@ def test_weights_trained_in_pytorch_give_the_same_logits_here(tmp_path):
     spaces = (("nas-bench-201", 3),) if ENGINE == "jax" else (("nao", 2), ("nas-bench-201", 3))
     for name, values in names["of_mixtures"](backend, dataset, spaces).items():
         assert abs(values - expected[name]).max() < 1e-3 * max(1, abs(values).max()), name
+    exec(textwrap.dedent(SCORES), names)
+    for name, values in names["of_scores"](backend, dataset, (("nao", COMPARED.nodes), ("nas-bench-201", 3))).items():
+        assert len(values) == 500
+        assert abs(values - expected[name]).max() < 1e-4, name
+
+
+def test_norms_of_scores_are_exact_on_500_images():
+    x = (stream(0, "norms").standard_normal((500, 32, 32, 3)) * [1, 2, 5] + [0, 3, 40]).astype(np.float32)
+    scale, shift = np.array([1, 2, 0.5], np.float32), np.array([0, -1, 3], np.float32)
+    values = x.astype(np.float64)
+    expected = (values - values.mean((0, 1, 2))) / np.sqrt(values.var((0, 1, 2)) + 1e-5) * scale + shift
+
+    found = ops.convert_to_numpy(scoring_norm(ops.convert_to_tensor(x), *map(ops.convert_to_tensor, (scale, shift))))
+
+    assert abs(found - expected).max() < 2e-5
 
 
 @has_torch

@@ -133,6 +133,31 @@ def test_large_states_on_a_cpu_are_grouped_and_others_are_not():
     assert type(kernels.operations_for(Machine(precision="bfloat16"), images, 20)) is Operations
 
 
+@pytest.mark.parametrize("space", ["nao", "nas-bench-201"])  # in groups of samples, and one by one
+def test_scores_of_500_images_are_those_of_float64(space):
+    nodes = 1 if space == "nao" else 3
+    network = NetworkConfig(space=space, channels=4, cells=1, nodes=nodes, image=(32, 32, 3))
+    (genotype,) = evolve(SPACES[space], nodes=nodes).random_genotypes(1, stream(0, "scores"))
+    net = supernet.TorchSupernet(SearchConfig(), network)
+    smooth = stream(0, "scores").standard_normal((500, 4, 4, 3)).repeat(8, 1).repeat(8, 2)  # as photographs are
+
+    logits = net.logits(genotype, smooth.astype(np.float32))
+
+    with torch.no_grad():
+        images = torch.from_numpy(smooth.astype(np.float32)).double().permute(0, 3, 1, 2)
+        exact, _ = doubled(supernet.Network(network, SearchConfig().seed))(images, genotype)
+    assert abs(logits - exact.numpy()).max() < 2e-5
+
+
+def test_steps_sum_as_pytorch_does_and_scores_in_stages():
+    images = random_images(64, NetworkConfig(image=(32, 32, 3)))
+
+    kinds = [kernels.operations_for(Machine(), images, 20, separable=s, scoring=t) for s in (0, 1) for t in (0, 1)]
+
+    assert [kind.staged for kind in kinds] == [False, True, False, True]
+    assert not kernels.operations_for(Machine(precision="bfloat16"), images, 20, scoring=True).staged
+
+
 def test_a_supernet_that_is_saved_and_loaded_gives_the_same_logits(tmp_path):
     config = SearchConfig(network=NetworkConfig(channels=4, cells=1, nodes=2), training=TrainingConfig(batch_size=16))
     dataset = small_dataset()

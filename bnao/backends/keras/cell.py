@@ -15,7 +15,6 @@ from bnao.backends.keras.operations import (
     REDUCE,
     Norm,
     Tensor,
-    by_batch,
     edge,
     edge_layers,
     mixed,
@@ -120,6 +119,7 @@ def mixed_states_of(
     network: NetworkConfig,
     inputs: tuple[Tensor, Tensor],
     weights: Weights,
+    norm: Norm,
     masks: Tensor | None,
 ) -> list[Tensor]:
     """Return the states that a cell gives out in which each node sums the terms of a mixture.
@@ -130,13 +130,14 @@ def mixed_states_of(
         network: the supernet's settings.
         inputs: the fitted inputs.
         weights: parameters by canonical name.
+        norm: how batch norms are computed.
         masks: of the cell's identities, shape (places, b); None: nothing is dropped.
     """
     states, cell = list(inputs), mixed.cell(position.reduction)
     for index in range(len(cell.nodes)):
-        total = mixed_node(position, index, mixed, network, states, weights, masks)
+        total = mixed_node(position, index, mixed, network, states, weights, norm, masks)
         states.append(zeros(states[0], 2 if position.reduction else 1) if total is None else total)
-    return _given_out(position, states, cell.outputs(rules_of(network).output), weights, by_batch)
+    return _given_out(position, states, cell.outputs(rules_of(network).output), weights, norm)
 
 
 def mixed_node(
@@ -146,6 +147,7 @@ def mixed_node(
     network: NetworkConfig,
     states: Mapping[int, Tensor] | Sequence[Tensor],
     weights: Weights,
+    norm: Norm,
     masks: Tensor | None,
 ) -> Tensor | None:
     """Return the state of a mixture's node; None if nothing is added up for it.
@@ -155,17 +157,17 @@ def mixed_node(
     weights; then channels are shuffled (PC-DARTS, Xu et al., arXiv 1907.05737, Sec. 3.2).
 
     Args:
-        position, mixed, network, weights, masks: as for ``mixed_states_of``.
+        position, mixed, network, weights, norm, masks: as for ``mixed_states_of``.
         index: 0-based, the node.
         states: of the cell so far.
     """
     cell = mixed.cell(position.reduction)
     if cell.parts == 1 or not cell.past[index]:
-        return _summed(position, index, mixed, network, states, weights, masks)
+        return _summed(position, index, mixed, network, states, weights, norm, masks)
     few = position.channels // cell.parts
     numbered = states.items() if isinstance(states, Mapping) else enumerate(states)
     narrow = {number: state[..., :few] for number, state in numbered}
-    total = _summed(position, index, mixed, network, narrow, weights, masks)
+    total = _summed(position, index, mixed, network, narrow, weights, norm, masks)
     wide = None
     for source, factors in cell.past[index]:
         rest = states[source][..., few:]
@@ -188,6 +190,7 @@ def _summed(
     network: NetworkConfig,
     states: Mapping[int, Tensor] | Sequence[Tensor],
     weights: Weights,
+    norm: Norm,
     masks: Tensor | None,
 ) -> Tensor | None:
     """Return the sum of the terms of a mixture's node, each times its weight; None if there is none."""
@@ -197,7 +200,7 @@ def _summed(
         stride = 2 if position.reduction and source < cell.inputs else 1
         place = term.place(network, f"cells.{position.index}", index)
         parameters = layer(weights, place, edge_layers(operation, stride))
-        output = edge(states[source], parameters, operation, stride, rules_of(network), by_batch, place)
+        output = edge(states[source], parameters, operation, stride, rules_of(network), norm, place)
         # a term whose weight is 0 has a part in the slope, and in no other gradient
         output = scaled(ops.stop_gradient(output) if term.idle else output, mixed.weights[term.factor])
         if masks is not None and operation == "skip_connect":

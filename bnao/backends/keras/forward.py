@@ -14,7 +14,7 @@ from bnao.backends.keras.cell import Weights, fitted, layer, mixed_states_of, st
 from bnao.backends.keras.engine import ENGINE, compiled
 from bnao.backends.keras.mixed import Mixed
 from bnao.backends.keras.one_cell import mixed_one_cell, one_cell, residual
-from bnao.backends.keras.operations import REDUCE, Tensor, by_batch, convolution, linear, pooled, relu
+from bnao.backends.keras.operations import REDUCE, Norm, Tensor, by_batch, convolution, linear, pooled, relu
 from bnao.backends.keras.used import Used, used_slots
 from bnao.config.settings import NetworkConfig
 from bnao.network.stack import Position
@@ -38,10 +38,12 @@ class Forward:
     Attributes:
         network: space, stack, classes and image.
         dtype: number format of states and kernels; norms and the classifier stay float32.
+        norm: how batch norms are computed.
     """
 
     network: NetworkConfig
     dtype: str = "float32"
+    norm: Norm = by_batch
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -95,18 +97,18 @@ class Forward:
                 output = _Dispatched(self, weights, genotype, masks)
         else:
             weights, output = arrays, _Interpreted(self, arrays, arch, masks)
-        before, last = stem_states(self.network, images, weights, by_batch)
+        before, last = stem_states(self.network, images, weights, self.norm)
         for position in self.positions:
             if self.space.rules.residual:
                 last = output(position, (last, last))
                 continue
-            inputs = fitted(position, before, last, weights, by_batch)
+            inputs = fitted(position, before, last, weights, self.norm)
             new = output(position, inputs)
             if self.space.rules.mixes:
-                new = by_batch(new, *layer(weights, f"cells.{position.index}.output.norm", ("scale", "shift")))
+                new = self.norm(new, *layer(weights, f"cells.{position.index}.output.norm", ("scale", "shift")))
             before, last = last, new
         if self.space.rules.residual:
-            last = relu(by_batch(last, *layer(weights, "head.norm", ("scale", "shift"))))
+            last = relu(self.norm(last, *layer(weights, "head.norm", ("scale", "shift"))))
         features = ops.cast(pooled(last), "float32")
         return linear(features, weights["classifier.weight"], weights["classifier.bias"])
 
@@ -159,7 +161,7 @@ class _Dispatched:
     """A cell's output in front of its norm, of an architecture that is known; of NAS-Bench-201's the whole of it."""
 
     def __init__(self, forward: Forward, weights: Weights, genotype: Genotype, masks: Tensor | None) -> None:
-        self._rules, self._network = forward.space.rules, forward.network
+        self._rules, self._network, self._norm = forward.space.rules, forward.network, forward.norm
         self._weights, self._genotype, self._masks = weights, genotype, masks
 
     def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
@@ -167,8 +169,8 @@ class _Dispatched:
         masks = None if self._masks is None else self._masks[position.index]
         slots, share_over = self._network.slots, self._network.share_over
         if rules.residual:
-            return one_cell(position, cell, rules, inputs[1], weights, by_batch, masks, share_over)
-        states = states_of(position, cell, rules, inputs, weights, by_batch, masks, slots, share_over)
+            return one_cell(position, cell, rules, inputs[1], weights, self._norm, masks, share_over)
+        states = states_of(position, cell, rules, inputs, weights, self._norm, masks, slots, share_over)
         return _joined(position, states, cell.outputs(rules.output) if rules.mixes else None, weights)
 
 
@@ -176,15 +178,15 @@ class _Summed:
     """The same of a mixture."""
 
     def __init__(self, forward: Forward, weights: Weights, mixed: Mixed, masks: Tensor | None) -> None:
-        self._rules, self._network = forward.space.rules, forward.network
+        self._rules, self._network, self._norm = forward.space.rules, forward.network, forward.norm
         self._weights, self._mixed, self._masks = weights, mixed, masks
 
     def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
         rules, weights = self._rules, self._weights
         masks = None if self._masks is None else self._masks[position.index]
         if rules.residual:
-            return mixed_one_cell(position, self._mixed, self._network, inputs[1], weights, masks)
-        states = mixed_states_of(position, self._mixed, self._network, inputs, weights, masks)
+            return mixed_one_cell(position, self._mixed, self._network, inputs[1], weights, self._norm, masks)
+        states = mixed_states_of(position, self._mixed, self._network, inputs, weights, self._norm, masks)
         outputs = self._mixed.cell(position.reduction).outputs(rules.output)
         return _joined(position, states, outputs if rules.mixes else None, weights)
 
@@ -202,17 +204,18 @@ class _Interpreted:
     """The same of an architecture that is data in a TensorFlow graph."""
 
     def __init__(self, forward: Forward, arrays: Weights, arch: Tensor, masks: Tensor | None) -> None:
-        self._space, self._network = forward.space, forward.network
+        self._space, self._network, self._norm = forward.space, forward.network, forward.norm
         self._arrays, self._arch, self._masks = arrays, arch, masks
 
     def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
         space, arrays, name = self._space, self._arrays, f"cells.{position.index}"
         masks = tf.zeros(()) if self._masks is None else self._masks[position.index]
         slots, share_over = self._network.slots, self._network.share_over
-        kind = interpreter.Kind(space, slots, share_over, position.reduction, masked=self._masks is not None)
+        masked = self._masks is not None
+        kind = interpreter.Kind(space, slots, share_over, position.reduction, masked, self._norm)
         if space.rules.residual:
             if position.reduction:
-                return residual(inputs[1], arrays, f"{name}.residual", by_batch)
+                return residual(inputs[1], arrays, f"{name}.residual", self._norm)
             stacks = [arrays[f"{name}.{owner}.{part}"] for owner, part in kind.layers()]
             return interpreter.one_cell(kind)(inputs[1], self._arch[0, :, 0, 1], masks, *stacks)
         layers = [("loose", part) for part in REDUCE] if position.reduction else []

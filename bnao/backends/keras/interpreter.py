@@ -10,7 +10,7 @@ not one for each edge or cell.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 
 import tensorflow as tf
 from attrs import frozen
@@ -19,6 +19,7 @@ from bnao.backends.keras.cell import dropped
 from bnao.backends.keras.engine import compiled
 from bnao.backends.keras.operations import (
     REDUCE,
+    Norm,
     Tensor,
     by_batch,
     convolution,
@@ -27,7 +28,7 @@ from bnao.backends.keras.operations import (
     reduced,
     relu,
 )
-from bnao.backends.keras.stacks import edge_slots, loose_ends
+from bnao.backends.keras.stacks import edge_slots, fixed_slots, live_operations, loose_ends
 from bnao.network.stack import halved
 from bnao.space.spaces import SearchSpace
 
@@ -44,6 +45,7 @@ class Kind:
         share_over: which edges share weights.
         reduction: whether the cell halves the image: edges from its inputs have stride 2.
         masked: whether there are drop-path masks.
+        norm: how batch norms are computed; of others than ``by_batch`` no gradients are taken.
     """
 
     space: SearchSpace
@@ -51,6 +53,7 @@ class Kind:
     share_over: str
     reduction: bool
     masked: bool
+    norm: Norm = by_batch
 
     def layers(self) -> list[tuple[str, str]]:
         """(operation, layer) of every stack of an edge, in the order in which ``cell`` takes them."""
@@ -101,9 +104,10 @@ def _forward(kind: Kind) -> Callable[..., Tensors]:
                 outputs = []
         loose = loose_ends(space, edges)
         parts = _ends(kind, states, kernels, stacks[:ends])
-        total = _end_forward(*parts[-1])  # the last node is always loose
+        end = _end_forward(kind.norm)
+        total = end(*parts[-1])  # the last node is always loose
         for index, part in enumerate(parts[:-1]):
-            total += tf.cond(loose[index], lambda part=part: _end_forward(*part), lambda: _nothing(first))
+            total += tf.cond(loose[index], lambda part=part: end(*part), lambda: _nothing(first))
         return total, *states[space.inputs :]
 
     return forward
@@ -167,7 +171,7 @@ def one_cell(kind: Kind) -> Callable[..., Tensor]:
     forward, backward = _one_cell_forward(kind), _one_cell_backward(kind)
 
     def whole(last: Tensor, operations: Tensor, masks: Tensor, *stacks: Tensor) -> Tensor:
-        operations = _live_operations(kind.space, operations)
+        operations = tf.stack(live_operations(kind.space, operations))
 
         @tf.custom_gradient
         def own(last: Tensor, *stacks: Tensor) -> tuple[Tensor, object]:
@@ -183,23 +187,9 @@ def one_cell(kind: Kind) -> Callable[..., Tensor]:
     return whole
 
 
-def _live_operations(space: SearchSpace, operations: Tensor) -> Tensor:
-    """Return the same operations with ``none`` on every edge of a node that does not reach the last."""
-    none = space.operations.index("none")
-    live = [tf.constant(False)] * (space.nodes - 1) + [tf.constant(True)]
-    kept = []
-    for place, (node, source) in reversed(list(enumerate(space.places))):
-        operation = tf.where(live[node], operations[place], none)
-        kept.append(operation)
-        if source >= space.inputs:
-            live[source - space.inputs] |= operation != none
-    return tf.stack(kept[::-1])
-
-
 def _fixed_slots(kind: Kind) -> list[Tensor]:
     """Return the slot of each edge, whose source is fixed."""
-    shared = {"node": [node for node, _ in kind.space.places], "cell": [0] * len(kind.space.places)}
-    return [tf.constant(slot) for slot in shared.get(kind.share_over, range(len(kind.space.places)))]
+    return [tf.constant(slot) for slot in fixed_slots(kind.space, kind.share_over)]
 
 
 def _one_cell_forward(kind: Kind) -> Callable[..., Sequence[Tensor]]:
@@ -359,7 +349,7 @@ def _edge_forward(kind: Kind) -> Callable[..., Tensor]:
             weights = [stacks[index][at] for index in _own(kind, operation, stride)]
             if operation == "none":
                 return tf.zeros_like(large)
-            return tf.identity(edge((large, small)[side], weights, operation, stride, kind.space.rules, by_batch))
+            return tf.identity(edge((large, small)[side], weights, operation, stride, kind.space.rules, kind.norm))
 
         return tf.switch_case(case, [lambda case=case: branch(*case) for case in _cases(kind)])
 
@@ -408,14 +398,16 @@ def _ends(kind: Kind, states: Sequence[Tensor], kernels: Tensor, reduces: Sequen
     ]
 
 
-def _end(state: Tensor, kernel: Tensor, *reduce: Tensor) -> Tensor:
+def _end(norm: Norm, state: Tensor, kernel: Tensor, *reduce: Tensor) -> Tensor:
     """Return a loose state's part in the output: ReLU and its slice of the 1x1 convolution."""
     if reduce:
-        state = reduced(state, reduce, by_batch)
+        state = reduced(state, reduce, norm)
     return convolution(relu(state), kernel)
 
 
-_end_forward = compiled(_end)
+@cache
+def _end_forward(norm: Norm) -> Callable[..., Tensor]:
+    return compiled(partial(_end, norm))
 
 
 @compiled
@@ -423,5 +415,5 @@ def _end_backward(by_output: Tensor, *arguments: Tensor) -> Tensors:
     inputs = [tf.identity(argument) for argument in arguments]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(inputs)
-        output = _end(*inputs)
+        output = _end(by_batch, *inputs)
     return tuple(tape.gradient(output, inputs, by_output))

@@ -53,8 +53,8 @@ class Supernet(keras.Model):
     It is called with ``{"image": images, "arch": arch}``: images (b, height, width, channels), normalised; arch
     (b, length) whole numbers, one genotype as ``SearchSpace.encode`` gives it, in equal rows (a strategy splits a
     batch by rows; row 0 counts). It gives logits (b, classes). Under TensorFlow one graph serves every
-    architecture of the spaces ``nao`` and ``nao-large``: nothing is traced again. In other spaces, and under JAX,
-    where each cell is a program, ``compile`` makes Keras run the network step by step (``run_eagerly``).
+    architecture of the spaces ``nao``, ``nao-large`` and ``nas-bench-201``: nothing is traced again. In other spaces,
+    and under JAX, where each cell is a program, ``compile`` makes Keras run the network step by step (``run_eagerly``).
 
     What an arch is not allowed to hold - a source or operation that does not exist, unequal rows - is refused:
     where values are known with a GenotypeError, within a TensorFlow graph by an assertion that stops the step.
@@ -100,7 +100,7 @@ class Supernet(keras.Model):
 
     def compile(self, optimizer: Any = "rmsprop", *arguments: Any, **options: Any) -> None:
         """Compile as any Keras model; where no graph serves all architectures, networks run step by step."""
-        if not self._takes_arch_as_data:
+        if not self.forward.has_graph:
             options["run_eagerly"] = True
         super().compile(optimizer, *arguments, **options)
         own = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # where a float16 loss is scaled
@@ -135,7 +135,7 @@ class Supernet(keras.Model):
         Raises:
             BackendError: no graph serves all architectures of the space on this engine.
         """
-        if not self._takes_arch_as_data:
+        if not self.forward.has_graph:
             raise BackendError(
                 f"the supernet of space {self.space.name!r} is no one program in {ENGINE}, so it cannot be exported; "
                 f"save it, or export a genotype's own network (bnao export)"
@@ -175,10 +175,6 @@ class Supernet(keras.Model):
         self.arch = arch
         return self.forward(values, inputs["image"], arch)
 
-    @property
-    def _takes_arch_as_data(self) -> bool:
-        return self.forward.has_graph and not self.space.rules.residual
-
     def _check_inputs(self, inputs: Any) -> None:
         """Raise DataError if they are not the two it needs, or the images of another size."""
         if not isinstance(inputs, Mapping) or not {"image", "arch"} <= set(inputs):
@@ -204,7 +200,7 @@ class Supernet(keras.Model):
         if ENGINE == "jax" and isinstance(arch, jax.core.Tracer):
             return None
         if ENGINE == "tensorflow" and not tf.executing_eagerly():
-            if not self._takes_arch_as_data:
+            if not self.forward.has_graph:
                 return None
             rows = ops.cast(arch, "int32")
             with tf.control_dependencies(self._assertions(rows)):
@@ -219,15 +215,16 @@ class Supernet(keras.Model):
         except GenotypeError as error:
             raise GenotypeError(f"arch is no genotype: {error}") from None
         known: NDArray[np.int32] = self.space.encode([genotype])[0].astype(np.int32)
-        return ops.convert_to_tensor(known) if self._takes_arch_as_data else known
+        return ops.convert_to_tensor(known) if self.forward.has_graph else known
 
     def _assertions(self, rows: Tensor) -> list[Any]:
         """What stops a step within a graph whose architecture is none."""
         space = self.space
         edges = tf.reshape(rows[0], space.shape)
-        states = np.broadcast_to((space.inputs + np.arange(space.nodes))[:, None], space.shape[:-1])
-        allowed = np.stack([states, np.full_like(states, len(space.operations))], -1)
-        inside = tf.reduce_all((edges >= 0) & (edges < allowed.astype(np.int32)))
+        sources = [space.sources(*place) for place in space.places]
+        least = np.array([(each[0], 0) for each in sources], np.int32).reshape(space.shape[1:])
+        most = np.array([(each[-1], len(space.operations) - 1) for each in sources], np.int32).reshape(space.shape[1:])
+        inside = tf.reduce_all((edges >= least) & (edges <= most))
         what = (
             f"arch is no genotype of space {space.name!r} with {space.nodes} nodes; it has no such source or operation:"
         )

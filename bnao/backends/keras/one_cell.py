@@ -6,7 +6,7 @@ from keras import ops
 
 from bnao.backends.keras.cell import Weights, dropped, layer, mixed_by_name, mixed_node
 from bnao.backends.keras.mixed import Mixed
-from bnao.backends.keras.operations import Norm, Tensor, by_batch, convolution, edge, edge_layers, relu, zeros
+from bnao.backends.keras.operations import Norm, Tensor, convolution, edge, edge_layers, relu, zeros
 from bnao.config.settings import NetworkConfig
 from bnao.network.parameters import shared_place
 from bnao.network.stack import Position
@@ -60,7 +60,13 @@ def one_cell(
 
 
 def mixed_one_cell(
-    position: Position, mixed: Mixed, network: NetworkConfig, last: Tensor, weights: Weights, masks: Tensor | None
+    position: Position,
+    mixed: Mixed,
+    network: NetworkConfig,
+    last: Tensor,
+    weights: Weights,
+    norm: Norm,
+    masks: Tensor | None,
 ) -> Tensor:
     """Return the output at a place where each node sums the terms of a mixture.
 
@@ -70,14 +76,15 @@ def mixed_one_cell(
         network: the supernet's settings.
         last: output of the place before.
         weights: parameters by canonical name.
+        norm: how batch norms are computed.
         masks: of the cell's identities, shape (places, b); None: nothing is dropped.
     """
     if position.reduction:
-        return residual(last, weights, f"cells.{position.index}.residual", by_batch)
+        return residual(last, weights, f"cells.{position.index}.residual", norm)
     states, cell = {0: last}, mixed.cell(reduction=False)
     for index in range(len(cell.nodes)):
         if cell.inputs + index in cell.live_states:
-            total = mixed_node(position, index, mixed, network, states, weights, masks)
+            total = mixed_node(position, index, mixed, network, states, weights, norm, masks)
             states[cell.inputs + index] = zeros(last, 1) if total is None else total
     return states[cell.inputs + len(cell.nodes) - 1]
 

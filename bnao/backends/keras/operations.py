@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bnao.backends.keras.engine import ENGINE, by_shape
+from bnao.backends.keras.engine import ENGINE, by_shape, compiled
 from bnao.network.counting import own_parts
 from bnao.space.operations import own_operation
 from bnao.space.spaces import Rules
@@ -74,6 +74,40 @@ def by_batch(x: Tensor, scale: Tensor, shift: Tensor, name: str = "") -> Tensor:
 @by_shape
 def _batch_normalised(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return _normalised(x, scale, shift)[0]
+
+
+def in_stages(x: Tensor, scale: Tensor, shift: Tensor, name: str = "") -> Tensor:
+    """The same with exact sums: over the images at each pixel, and then over the pixels.
+
+    TensorFlow's own sum all values of a channel one after the other in float32. Of 500 images of 32 x 32 pixels that
+    makes logits wrong by 2e-3.
+    """
+    return _staged(x, scale, shift)
+
+
+if ENGINE == "tensorflow":
+
+    @compiled
+    def _staged(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        b, height, width, channels = x.shape
+        columns = height * width * channels
+        # a column a pixel and channel
+        _, means, variances, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=tf.reshape(x, (b, 1, 1, columns)), scale=tf.ones(columns), offset=tf.zeros(columns),
+            mean=[], variance=[], epsilon=EPS, is_training=True,
+        )  # fmt: skip
+        means, variances = (tf.reshape(each, (-1, channels)) for each in (means, variances * ((b - 1) / b)))
+        mean = tf.reduce_mean(means, 0)
+        variance = tf.reduce_mean(variances + tf.square(means - mean), 0)
+        scale, shift = (tf.cast(each, tf.float32) for each in (scale, shift))
+        y, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=scale, offset=shift, mean=mean, variance=variance, epsilon=EPS, is_training=False
+        )
+        return y
+
+
+#: norms of scores; JAX sums in stages anyway
+scoring_norm: Norm = by_batch if ENGINE == "jax" else in_stages
 
 
 def no_norm(x: Tensor, scale: Tensor, shift: Tensor, name: str = "") -> Tensor:

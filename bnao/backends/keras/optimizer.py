@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bnao.backends.keras.engine import ENGINE, by_shape, compiled
 from bnao.backends.keras.operations import Tensor, tensor
-from bnao.backends.keras.stacks import chosen_slots
+from bnao.backends.keras.stacks import chosen_slots, used_of_fixed_edges
 from bnao.backends.keras.used import used_slots
 from bnao.errors import BackendError
 from bnao.network.stacked import Stack
@@ -88,8 +88,7 @@ class PathUpdate:
 
     Args:
         forward: the supernet's forward pass.
-        arch: (cells, nodes, edges, 2); it must be a NumPy array under JAX, and in a space whose cells do not give out
-            loose ends.
+        arch: (cells, nodes, edges, 2); it must be a NumPy array where no graph serves every path.
         idle: what parameters off the path do: keep value and momentum (path), or go on with momentum and weight decay
             as if their gradient were 0 (dense).
         factor: what all gradients are multiplied by; see ``clipping``.
@@ -111,7 +110,7 @@ class PathUpdate:
         self._numbers = factor, rate, momentum, decay
         self._slots: dict[tuple[object, ...], tuple[Tensor, Tensor] | None] = {}
         self._used: dict[str, NDArray[np.bool_]] | None = None
-        if not forward.has_graph or forward.space.rules.output != "loose ends":
+        if not forward.has_graph:
             (genotype,) = forward.space.decode(arch)
             used = used_slots(forward.network, genotype)
             self._used = {each.name: slots for each, slots in zip(forward.stacks, used, strict=True)}
@@ -122,6 +121,9 @@ class PathUpdate:
             return moved(weight, momentum, gradient, *self._numbers)
         if self._used is not None:
             used = ops.convert_to_tensor(self._used[stack.name], "bool")
+            return moved_where(weight, momentum, gradient, used, *self._numbers)
+        if self._forward.space.rules.residual:
+            used = used_of_fixed_edges(self._forward.network, self._arch, stack)
             return moved_where(weight, momentum, gradient, used, *self._numbers)
         # stacks of one kind have the same slots chosen
         key = stack.kind, stack.reduction, stack.operations, len(stack.names)

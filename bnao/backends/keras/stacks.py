@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -106,6 +107,77 @@ def chosen_slots(network: NetworkConfig, arch: Any, stack: Stack) -> tuple[Any, 
         same = ops.equal(ops.expand_dims(chosen_at, 1), ops.expand_dims(chosen_at, 0))
         chosen = ops.any(ops.logical_and(same, chosen), 1)
     return chosen_at, chosen
+
+
+def live_operations(space: SearchSpace, operations: Any) -> list[Any]:
+    """Return the operation of each edge of a cell, ``none`` on edges of nodes that do not reach the last.
+
+    Args:
+        space: one whose nodes read every state before them, and whose cells give out the last.
+        operations: their numbers, shape (edges,).
+
+    >>> space = space_named("nas-bench-201", 3)  # edges 0>1, 0>2, 1>2, 0>3, 1>3, 2>3
+    >>> [int(number) for number in live_operations(space, np.array([2, 3, 0, 1, 0, 1]))]
+    [0, 3, 0, 1, 0, 1]
+    """
+    none = space.operations.index("none")
+    live: list[Any] = [False] * (space.nodes - 1) + [True]
+    kept = []
+    for place, (node, source) in reversed(list(enumerate(space.places))):
+        operation = ops.where(live[node], operations[place], none)
+        kept.append(operation)
+        if source >= space.inputs:
+            live[source - space.inputs] = ops.logical_or(live[source - space.inputs], ops.not_equal(operation, none))
+    return kept[::-1]
+
+
+def fixed_slots(space: SearchSpace, share_over: str) -> list[int]:
+    """Return the slot of each edge of a cell whose edges have one source each."""
+    shared = {"node": [node for node, _ in space.places], "cell": [0] * len(space.places)}
+    return shared.get(share_over, list(range(len(space.places))))
+
+
+def used_of_fixed_edges(network: NetworkConfig, arch: Any, stack: Stack) -> Any:
+    """Return which slots of a stack an architecture uses, shape (slots,), where each edge has its one source.
+
+    The same as ``bnao.backends.keras.used.used_slots``, of an architecture that may be data.
+
+    Args:
+        network: the supernet's settings.
+        arch: (1, edges, 1, 2): sources and operations' numbers.
+        stack: which array; a single parameter is one slot.
+    """
+    space = space_named(network.space, network.nodes)
+    operations = live_operations(space, ops.cast(arch[0, :, 0, 1], "int32"))
+    if stack.kind == "edge":
+        slots = fixed_slots(space, network.share_over)
+        return ops.stack(
+            [
+                _any(
+                    [
+                        ops.equal(operations[place], each)
+                        for each in stack.operations
+                        for place in _places_of(slot, slots)
+                    ]
+                )
+                for slot in range(len(stack.names))
+            ]
+        )
+    if stack.name.startswith(("head.", "classifier.")):
+        return ops.ones(1, "bool")
+    # a cell that passes nothing on cuts off what stands before it
+    inputs = [
+        operation for (_, source), operation in zip(space.places, operations, strict=True) if source < space.inputs
+    ]
+    return ops.reshape(_any([ops.not_equal(each, space.operations.index("none")) for each in inputs]), (1,))
+
+
+def _places_of(slot: int, slots: Sequence[int]) -> list[int]:
+    return [place for place, each in enumerate(slots) if each == slot]
+
+
+def _any(conditions: Sequence[Any]) -> Any:
+    return ops.any(ops.stack(conditions))
 
 
 def canonical(space: SearchSpace, arch: Any) -> Any:

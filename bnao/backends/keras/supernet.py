@@ -9,7 +9,7 @@ from itertools import compress
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from keras import ops
 from numpy.typing import NDArray
 
@@ -18,7 +18,7 @@ from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.machine import Machine
 from bnao.backends.keras.mixed import Mixed, MixedCells, mixed_cells
 from bnao.backends.keras.model import Supernet, parameters_by_name, tell_of_the_first_step
-from bnao.backends.keras.operations import Tensor, tensor, to_numpy
+from bnao.backends.keras.operations import Tensor, scoring_norm, tensor, to_numpy
 from bnao.backends.keras.optimizer import PathUpdate, bounding, moved, moved_where
 from bnao.backends.keras.used import used_slots
 from bnao.config.settings import NetworkConfig, SearchConfig
@@ -59,6 +59,7 @@ class KerasSupernet:
             self._momenta = [
                 ops.convert_to_tensor(np.zeros(array.shape, np.float32), "float32") for array in self.net.arrays
             ]
+        self._scoring = evolve(self.net.forward, norm=scoring_norm)
         affine = training.norm_affine
         self._learns = tuple(affine or not each.is_operations_norm for each in self.net.forward.stacks)
 
@@ -152,7 +153,7 @@ class KerasSupernet:
         known = self._known(as_computed(architecture, self.network))
         with self.machine.scope():
             values = [tensor(array) for array in self.net.arrays]
-            return to_numpy(_tested(self.net.forward, values, images, known, None))
+            return to_numpy(_tested(self._scoring, values, images, known, None))
 
     def _known(self, architecture: Architecture, slope: str = "no") -> NDArray[np.int32] | Mixed:
         """Return an architecture as the network takes it."""

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bnao.backends.torch.layers import Convolution, Half, Norm, Reduce, Separable
 from bnao.backends.torch.machine import Machine
-from bnao.backends.torch.operations import EPS, MOMENTUM, CompiledOperations, Operations
+from bnao.backends.torch.operations import EPS, MOMENTUM, CompiledOperations, Operations, staged_statistics
 from bnao.space.spaces import SearchSpace
 
 _VECTOR = 16  # float32 lanes of the widest vector unit
@@ -41,7 +41,12 @@ _norm_statistics = torch.ops.aten.batch_norm_update_stats.default
 
 
 def operations_for(
-    machine: Machine, images: Tensor, channels: int, training: bool = True, separable: bool = True
+    machine: Machine,
+    images: Tensor,
+    channels: int,
+    training: bool = True,
+    separable: bool = True,
+    scoring: bool = False,
 ) -> Operations:
     """Return the operations that are quickest for these images: grouped on a CPU, PyTorch's own elsewhere.
 
@@ -51,15 +56,17 @@ def operations_for(
         channels: of the first cells.
         training: whether norms use the batch's statistics.
         separable: whether the network is one of depthwise convolutions, which grouping is for.
+        scoring: whether norms sum in stages, where PyTorch's own sums are not exact enough for scores.
     """
     if machine.compile:
         return CompiledOperations(training)
     b, _, height, width = images.shape
     large = b * height * width * channels >= _FEW
-    if not (separable and training and large and machine.device.type == "cpu" and machine.precision == "float32"):
-        return Operations(training)
+    plain = machine.device.type == "cpu" and machine.precision == "float32"
+    if not (separable and training and large and plain):
+        return Operations(training, staged=scoring and plain)
     together = _VECTOR // math.gcd(channels, _VECTOR)
-    return GroupedOperations(together if b % together == 0 else 1)
+    return GroupedOperations(together if b % together == 0 else 1, staged=scoring)
 
 
 def is_for_grouping(space: SearchSpace) -> bool:
@@ -72,10 +79,11 @@ class GroupedOperations(Operations):
 
     Args:
         together: samples of a group (r); the batch is a multiple of it.
+        staged: whether the batch's statistics are summed in stages; there are then no gradients.
     """
 
-    def __init__(self, together: int) -> None:
-        super().__init__(training=True)
+    def __init__(self, together: int, staged: bool = False) -> None:
+        super().__init__(training=True, staged=staged)
         self.together = together
 
     def stem(self, images: Tensor, layer: Convolution, stride: int = 1) -> Tensor:
@@ -86,16 +94,21 @@ class GroupedOperations(Operations):
         b, c, height, width = x.shape
         groups = x.permute(0, 2, 3, 1).reshape(b // self.together, self.together, height, width, c)
         x = groups.permute(0, 2, 3, 1, 4).reshape(b // self.together, height, width, -1).permute(0, 3, 1, 2)
-        return _GroupedNorm.apply(x, layer.norm.scale, layer.norm.shift, layer.norm, self.together)
+        return _GroupedNorm.apply(x, layer.norm.scale, layer.norm.shift, layer.norm, self.together, self.staged)
 
     def separable(self, active: Tensor, layer: Separable, stride: int) -> Tensor:
         """Twice: ReLU, depthwise, pointwise, norm; the first ReLU has been made (``active``)."""
-        x = _SeparableHalf.apply(active, *layer.first.arguments, layer.first.norm, stride, 1, self.together, True)
-        return _SeparableHalf.apply(x, *layer.second.arguments, layer.second.norm, 1, 1, self.together, False)
+        x = self._half(active, layer.first, stride, relu=True)
+        return self._half(x, layer.second, 1)
 
     def dilated(self, active: Tensor, layer: Half, stride: int) -> Tensor:
         """Once: a depthwise convolution of every second pixel, pointwise, norm."""
-        return _SeparableHalf.apply(active, *layer.arguments, layer.norm, stride, 2, self.together, False)
+        return self._half(active, layer, stride, 2)
+
+    def _half(self, active: Tensor, half: Half, stride: int, dilation: int = 1, relu: bool = False) -> Tensor:
+        return _SeparableHalf.apply(
+            active, *half.arguments, half.norm, stride, dilation, self.together, relu, self.staged
+        )
 
     def average_pool(self, x: Tensor, stride: int, kernel: int = 3) -> Tensor:
         """3x3 average that does not count the padding."""
@@ -112,7 +125,7 @@ class GroupedOperations(Operations):
 
     def mixed(self, states: Sequence[Tensor], kernels: Sequence[Tensor], norm: Norm) -> Tensor:
         """Convolve the concatenated states by 1x1, the kernel given in slices, and normalise."""
-        return _Mixed.apply(norm.scale, norm.shift, norm, self.together, len(states), *states, *kernels)
+        return _Mixed.apply(norm.scale, norm.shift, norm, self.together, self.staged, len(states), *states, *kernels)
 
     def total(self, outputs: Sequence[Tensor], masks: Sequence[Tensor] | None) -> Tensor:
         """Return the sum of a node's edges, each multiplied by its mask."""
@@ -167,8 +180,15 @@ def _averages(channels: int, together: int, like: Tensor) -> Tensor:
     return torch.eye(channels, dtype=like.dtype, device=like.device).div_(together).repeat(together, together)
 
 
-def _normalised(x: Tensor, scale: Tensor, shift: Tensor, norm: Norm, together: int) -> tuple[Tensor, Tensor, Tensor]:
+def _normalised(
+    x: Tensor, scale: Tensor, shift: Tensor, norm: Norm, together: int, staged: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """Batch norm over all samples: the state, and the mean and 1 / deviation its gradient needs."""
+    if staged:
+        mean, variance = (each.repeat(together) for each in staged_statistics(x, len(scale)))
+        wide = (each.repeat(together) for each in (scale, shift))
+        y, *_ = _norm(x, *wide, mean, variance, False, MOMENTUM, EPS)
+        return y, mean, variance.add_(EPS).rsqrt_()
     if together == 1:
         y, mean, inverse = _norm(x, scale, shift, norm.mean, norm.variance, True, MOMENTUM, EPS)
         return y, mean, inverse
@@ -308,8 +328,8 @@ class _GroupedNorm(torch.autograd.Function):
     """Batch norm of a grouped state."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, norm: Norm, together: int) -> Tensor:
-        y, mean, inverse = _normalised(x, scale, shift, norm, together)
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, norm: Norm, together: int, staged: bool) -> Tensor:
+        y, mean, inverse = _normalised(x, scale, shift, norm, together, staged)
         ctx.together = together
         ctx.save_for_backward(x, scale, mean, inverse)
         return y
@@ -317,7 +337,7 @@ class _GroupedNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         g = g.contiguous(memory_format=torch.channels_last)
-        return *_normalised_backward(g, *ctx.saved_tensors, ctx.together), None, None
+        return *_normalised_backward(g, *ctx.saved_tensors, ctx.together), None, None, None
 
 
 class _SeparableHalf(torch.autograd.Function):
@@ -336,12 +356,13 @@ class _SeparableHalf(torch.autograd.Function):
         dilation: int,
         together: int,
         relu: bool,
+        staged: bool,
     ) -> Tensor:
         c, _, k, _ = depthwise.shape
         wide = depthwise.repeat(together, 1, 1, 1) if together > 1 else depthwise
         z = F.conv2d(x, wide, None, stride, dilation * (k // 2), dilation, together * c)
         p = _pointwise(z, pointwise, together)
-        y, mean, inverse = _normalised(p, scale, shift, norm, together)
+        y, mean, inverse = _normalised(p, scale, shift, norm, together, staged)
         if relu:
             y.relu_()
         ctx.stride, ctx.dilation, ctx.together = stride, dilation, together
@@ -365,7 +386,7 @@ class _SeparableHalf(torch.autograd.Function):
             c, _, k, _ = wide.shape
             if by_wide is not None:
                 by_depthwise = by_wide.view(ctx.together, c // ctx.together, 1, k, k).sum(0)
-        return by_x, by_depthwise, by_pointwise, by_scale, by_shift, None, None, None, None, None
+        return by_x, by_depthwise, by_pointwise, by_scale, by_shift, None, None, None, None, None, None
 
 
 class _Mixed(torch.autograd.Function):
@@ -373,7 +394,7 @@ class _Mixed(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, scale: Tensor, shift: Tensor, norm: Norm, together: int, n_states: int, *tensors: Tensor
+        ctx: Any, scale: Tensor, shift: Tensor, norm: Norm, together: int, staged: bool, n_states: int, *tensors: Tensor
     ) -> Tensor:
         states, kernels = tensors[:n_states], tensors[n_states:]
         n, _, height, width = states[0].shape
@@ -383,7 +404,7 @@ class _Mixed(torch.autograd.Function):
             total = torch.mm(rows, matrix) if total is None else total.addmm_(rows, matrix)
         assert total is not None
         p = _state(total, n, height, width)
-        y, mean, inverse = _normalised(p, scale, shift, norm, together)
+        y, mean, inverse = _normalised(p, scale, shift, norm, together, staged)
         ctx.together, ctx.n_states = together, n_states
         ctx.save_for_backward(scale, p, mean, inverse, *tensors)
         return y
@@ -394,14 +415,14 @@ class _Mixed(torch.autograd.Function):
         n_states = ctx.n_states
         g = g.contiguous(memory_format=torch.channels_last)
         by_p, by_scale, by_shift = _normalised_backward(g, p, scale, mean, inverse, ctx.together)
-        needed = ctx.needs_input_grad[5:]
+        needed = ctx.needs_input_grad[6:]
         each = zip(needed[:n_states], needed[n_states:], strict=True)
         pairs = [
             _pointwise_backward(by_p, state, kernel, ctx.together, *wanted)
             for state, kernel, wanted in zip(tensors[:n_states], tensors[n_states:], each, strict=True)
         ]
         by_states, by_kernels = zip(*pairs, strict=True)
-        return by_scale, by_shift, None, None, None, *by_states, *by_kernels
+        return by_scale, by_shift, None, None, None, None, *by_states, *by_kernels
 
 
 class _Diagonal(torch.autograd.Function):

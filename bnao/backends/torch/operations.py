@@ -18,12 +18,40 @@ from bnao.backends.torch.layers import Convolution, Half, Norm, Pair, Reduce, Se
 EPS = 1e-5  # of every batch norm
 MOMENTUM = 0.1  # of running statistics
 
+_statistics = torch.ops.aten.batch_norm_update_stats.default
+
 
 def batch_norm(
-    x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor | None, variance: Tensor | None, training: bool
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    training: bool,
+    staged: bool = False,
 ) -> Tensor:
-    """By the batch's statistics in training and where there are no running ones."""
+    """By the batch's statistics in training and where there are no running ones; those summed in stages if asked."""
+    if staged and mean is None:
+        mean, variance = staged_statistics(x, len(scale))
+        return F.batch_norm(x, mean, variance, scale, shift, False, MOMENTUM, EPS)
     return F.batch_norm(x, mean, variance, scale, shift, training or mean is None, MOMENTUM, EPS)
+
+
+def staged_statistics(x: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel: over the images at each pixel, and then over the pixels.
+
+    PyTorch's own sum all values of a channel one after the other in float32. Of 500 images of 32 x 32 pixels that makes
+    variances wrong by 3e-5, and logits by 2e-3.
+
+    Args:
+        x: shape (b, channels, height, width), or (b, n x channels, height, width) of samples side by side.
+        channels: their number.
+    """
+    # a column a pixel and channel: shape (1, height x width x channels, b, 1), channels last in memory
+    columns = x.permute(0, 2, 3, 1).reshape(1, len(x), 1, -1).permute(0, 3, 1, 2)
+    means, variances = (each.view(-1, channels) for each in _statistics(columns, None, None, 0.0))
+    mean = means.mean(0)
+    return mean, (variances + (means - mean).square_()).mean(0)
 
 
 def separable_half(
@@ -37,12 +65,13 @@ def separable_half(
     training: bool,
     stride: int,
     dilation: int = 1,
+    staged: bool = False,
 ) -> Tensor:
     """Depthwise and pointwise convolution and norm of a state behind its ReLU."""
     channels, _, kernel, _ = depthwise.shape
     padding = dilation * (kernel // 2)
     x = F.conv2d(active, depthwise, None, stride, padding, dilation, channels)
-    return batch_norm(F.conv2d(x, pointwise), scale, shift, mean, variance, training)
+    return batch_norm(F.conv2d(x, pointwise), scale, shift, mean, variance, training, staged)
 
 
 def _to_the_right(x: Tensor, kernel: int, value: float) -> Tensor:
@@ -68,13 +97,14 @@ class Operations:
     Args:
         training: batch norms use the batch's own statistics, and update the running ones where there are any;
             otherwise they use the running ones. A supernet has none and always trains.
+        staged: whether the batch's statistics are summed in stages, as scores want it (``staged_statistics``).
     """
 
     #: whether the edges that begin with a ReLU of one state have it from one call
     shares_relu = True
 
-    def __init__(self, training: bool = True) -> None:
-        self.training = training
+    def __init__(self, training: bool = True, staged: bool = False) -> None:
+        self.training, self.staged = training, staged
 
     def stem(self, images: Tensor, layer: Convolution, stride: int = 1) -> Tensor:
         """Convolve the images (b, c, h, w) by 3x3 and normalise."""
@@ -82,7 +112,7 @@ class Operations:
 
     def norm(self, x: Tensor, norm: Norm) -> Tensor:
         """Batch norm."""
-        return batch_norm(x, norm.scale, norm.shift, norm.mean, norm.variance, self.training)
+        return batch_norm(x, norm.scale, norm.shift, norm.mean, norm.variance, self.training, self.staged)
 
     def relu(self, x: Tensor) -> Tensor:
         """max(x, 0)."""
@@ -95,7 +125,7 @@ class Operations:
 
     def _half(self, active: Tensor, half: Half, stride: int, dilation: int = 1) -> Tensor:
         return separable_half(
-            active, *half.arguments, half.norm.mean, half.norm.variance, self.training, stride, dilation
+            active, *half.arguments, half.norm.mean, half.norm.variance, self.training, stride, dilation, self.staged
         )
 
     def dilated(self, active: Tensor, layer: Half, stride: int) -> Tensor:

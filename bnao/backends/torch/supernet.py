@@ -58,7 +58,11 @@ class Network:
         ]
 
     def __call__(
-        self, images: Tensor, architecture: Genotype | Mixed, masks: NDArray[np.float32] | None = None
+        self,
+        images: Tensor,
+        architecture: Genotype | Mixed,
+        masks: NDArray[np.float32] | None = None,
+        scoring: bool = False,
     ) -> tuple[Tensor, list[Tensor]]:
         """Logits (b, classes) of images (b, channels, height, width), and the path: the parameters used.
 
@@ -67,9 +71,10 @@ class Network:
             architecture: the path through the network, or the mixture.
             masks: of drop path, shape (cells, nodes, edges, b), or of a mixture's identities, shape (cells, places, b);
                 None: nothing is dropped.
+            scoring: whether norms take the time that exact sums need.
         """
         operations = self.operations or operations_for(
-            self.machine, images, self.network.channels, separable=self._groups
+            self.machine, images, self.network.channels, separable=self._groups, scoring=scoring
         )
         path: list[Tensor] = []
         with self.machine.forward_pass():
@@ -226,9 +231,8 @@ class TorchSupernet:
     @torch.inference_mode()
     def logits(self, architecture: Architecture, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Shape (b, classes) for one batch (b, height, width, channels), normalised by its own statistics."""
-        logits, _ = self.net(
-            images_of(images, self.net.device), self._known(as_computed(architecture, self.network), "no")
-        )
+        known = self._known(as_computed(architecture, self.network), "no")
+        logits, _ = self.net(images_of(images, self.net.device), known, scoring=True)
         computed: NDArray[np.float32] = logits.cpu().numpy()
         return computed
 
