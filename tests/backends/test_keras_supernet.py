@@ -667,13 +667,13 @@ MIXTURES = """
 SCORES = """
     def of_scores(backend, dataset, spaces):
         found = {}
-        small = stream(0, "scores").normal(0, 60, (500, 4, 4, 3))  # smooth, as photographs are
-        images = np.clip(np.kron(small, np.ones((1, 8, 8, 1))) + 120, 0, 255).astype(np.uint8)
+        small = stream(0, "scores").standard_normal((500, 4, 4, 3)).astype(np.float32)
+        images = small.repeat(8, 1).repeat(8, 2)  # smooth, as photographs are
         for name, nodes in spaces:
             network = NetworkConfig(space=name, channels=4, cells=1, nodes=nodes)
             net = backend.supernet(SearchConfig(network=network, seed=5), dataset)
             (genotype,) = space_named(name, nodes).random_genotypes(1, stream(0, "scores"))
-            found[f"scores {name}"] = net.logits(genotype, images)
+            found[f"scores {name}"] = net.supernet.logits(genotype, images)
         return found
 """
 
