@@ -1,11 +1,13 @@
 """Seconds of the NAO controller's training until its predictions have a given Kendall tau with scores held out.
 
     python benchmarks/controller_tau.py --table nasbench201.csv --tau 0.55
+    python benchmarks/controller_tau.py --table nasbench201.csv --tau 0.55 --settings table
     python benchmarks/controller_tau.py --table nasbench201.csv --tau 0.55 --controller nao-paper
 
-prints one JSON line. Every few epochs tau is taken on genotypes that are neither learned from nor in the controller's
-own held-out part; the time that this takes is not counted. Processor seconds are told beside those of the clock: on a
-machine with other work they alone can be compared.
+prints one JSON line. ``--settings table`` takes those of ``bnao study controllers``, of a smaller network. Every few
+epochs tau is taken on genotypes that are neither learned from nor in the controller's own held-out part; the time that
+this takes is not counted. Processor seconds are told beside those of the clock: on a machine with other work they alone
+can be compared.
 """
 
 import argparse
@@ -16,14 +18,13 @@ from arguments import file, refusals, whole
 
 
 def measure(
-    table: str, controller: str, aim: float, sequences: int, held_out: int, epochs: int, settings: dict[str, object],
-    backend: str, seed: int,
+    table: str, controller: str, aim: float, sequences: int, held_out: int, settings: dict[str, object], backend: str,
+    seed: int,
 ) -> dict[str, object]:  # fmt: skip
     """The seconds until the aim is reached, None where it is not."""
     from pathlib import Path
 
     from bnao import load_backend
-    from bnao.config.presets import RANKED_NAO
     from bnao.config.settings import ControllerConfig, MachineConfig, NetworkConfig, SearchConfig
     from bnao.data.tables import SCORE_COLUMNS, read_rows
     from bnao.metrics import kendall_tau
@@ -39,11 +40,12 @@ def measure(
     config = SearchConfig(
         seed=seed,
         network=NetworkConfig(space=space.name),
-        controller=ControllerConfig(**{**RANKED_NAO, "controller": controller, "epochs": epochs, **settings}),
+        controller=ControllerConfig(**{**settings, "controller": controller}),
         machine=MachineConfig(threads=1),
     )
     loaded = load_backend(backend)
     made = make_controller(config, loaded)
+    every = max(1, config.controller.epochs // 100)
     known = [genotypes[place] for place in learned]
     others = [genotypes[place] for place in unseen]
     clock = processor = 0.0
@@ -51,7 +53,7 @@ def measure(
     last = time.perf_counter(), time.process_time()
     for epoch in made.fit(known, scores[learned], round_index=0):
         clock, processor = clock + time.perf_counter() - last[0], processor + time.process_time() - last[1]
-        if epoch.epoch % max(1, epochs // 100) == 0:
+        if epoch.epoch % every == 0:
             tau = kendall_tau(made.predict(others), scores[unseen])
             best = max(best, tau)
             if tau >= aim:
@@ -72,20 +74,25 @@ def main() -> None:
     parser.add_argument("--tau", type=float, default=0.55, help="Kendall tau to reach")
     for name, default, least in (("sequences", 200, 10), ("held-out", 1000, 10), ("epochs", 1000, 1), ("seed", 0, 0)):
         parser.add_argument(f"--{name}", type=whole(least), default=default)
-    parser.add_argument("--batch-size", type=whole(1), default=100)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--swaps", type=whole(1), default=10)
-    parser.add_argument("--mlp-layers", type=whole(0), default=0)
+    parser.add_argument(
+        "--settings", default="preset", choices=("preset", "table"), help="those of presets, or of tables"
+    )
+    own = {"batch_size": whole(1), "learning_rate": float, "swaps": whole(1), "mlp_layers": whole(0)}
+    for name, read in own.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=read, help="in place of that of --settings")
     parser.add_argument("--backend", default="torch", choices=("torch", "keras"))
     given = parser.parse_args()
-    settings = {
-        "batch_size": given.batch_size, "learning_rate": given.learning_rate, "swaps": given.swaps,
-        "mlp_layers": given.mlp_layers,
-    }  # fmt: skip
     with refusals(parser):
+        from bnao.config.presets import RANKED_NAO, TABLE_NAO
+
+        settings = {
+            **{"preset": {**RANKED_NAO, "swaps": 1}, "table": TABLE_NAO}[given.settings],
+            "epochs": given.epochs,
+            **{name: getattr(given, name) for name in own if getattr(given, name) is not None},
+        }
         found = measure(
-            given.table, given.controller, given.tau, given.sequences, given.held_out, given.epochs, settings,
-            given.backend, given.seed,
+            given.table, given.controller, given.tau, given.sequences, given.held_out, settings, given.backend,
+            given.seed,
         )  # fmt: skip
         print(json.dumps(found))
 

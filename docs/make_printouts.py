@@ -53,7 +53,7 @@ class Printout:
 
 PRINTOUTS = {
     "show": Printout(["show", PUBLISHED], until="Reduction cell"),
-    "search": Printout(["search", "--preset", "quick-fused"]),
+    "search": Printout(["search", "--preset", "quick-shared"]),
     "evaluate": Printout(["evaluate", "RUN", "--top", "5", "--random", "15"]),
     "cifar10-small": Printout(
         ["search", "--preset", "cifar10-small", "--data", "cifar10.npz", "--threads", "1",

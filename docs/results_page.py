@@ -41,6 +41,7 @@ from bnao.metrics import Comparison, better_tau, compare_rankings, kendall_tau, 
 from bnao.space.spaces import SPACES
 from bnao.stability import StabilityStudy
 from bnao.strategies.fusion import fuse
+from bnao.studies.joined import FUSED, LANDMARKS, JoinedRankings
 
 #: the numbers of epochs that were also trained with a cosine of their own
 OWN_EPOCHS = (5, 10)
@@ -866,6 +867,15 @@ def shared_joined(name: str, way: str, *proxies: str) -> str:
     }
     found = compare_rankings(joined, truth, size=size)
     return _with_gain(found, "with", "with", ", {gain} more than without a supernet")
+
+
+@named
+def shared_landmarks(name: str, way: str, landmarks: str, *proxies: str) -> str:
+    """Return tau and that of the better half on cells that are no landmarks: weights alike, and what theirs add."""
+    truth, size = _cells(name)
+    scores = np.array([run["scores"][way.replace("_", " ")] for run in _runs()[name]])
+    joined = JoinedRankings({1: {"": scores}}, size, _proxies(name, *proxies), truth, int(landmarks), 10, 1000)
+    return _with_gain(joined.landmark_comparisons[1], f"{FUSED} ", f"{LANDMARKS} ", ", with landmarks {gain}")
 
 
 @named

@@ -91,13 +91,13 @@ def test_the_readmes_search_by_hand_finds_a_genotype():
 
 @pytest.fixture(scope="module")
 def small_search(tmp_path_factory):
-    """What a search of the preset quick-fused, made small, and an evaluation of it print, by the printout's name."""
+    """What a search of the preset quick-shared, made small, and an evaluation of it print, by the printout's name."""
     pytest.importorskip("torch")
     run = str(tmp_path_factory.mktemp("printouts") / "run")
     search = [
         "search",
         "--preset",
-        "quick-fused",
+        "quick-shared",
         "--rounds",
         "1",
         "--pool",

@@ -9,6 +9,7 @@ import numpy as np
 
 from bnao.cli.reports import estimate_text, table
 from bnao.config.arms import SamplerSpec
+from bnao.metrics import Comparison
 from bnao.studies.agreement import AgreementStudy
 from bnao.studies.controllers import MARKS, ControllersStudy
 from bnao.studies.predictor import PredictorStudy
@@ -31,13 +32,14 @@ def ranking_report(found: RankingStudy | RankingSets) -> list[str]:
     studies = {"": found} if isinstance(found, RankingStudy) else dict(found.studies)
     several = len(studies) > 1
     rows, less = [], []
-    beyond, beyond_less = [], []
+    beyond, beyond_less, labelled = [], [], []
     for name, study in studies.items():
         first = [name] if several else []
         rows += [[*first, *row] for row in _agreement_rows(study, _FIGURES, gain=True)]
         beyond += [[*first, *row] for row in _agreement_rows(study, tuple(_BEYOND))]
         less += [[*first, *row] for row in _difference_rows(study, _FIGURES)]
         beyond_less += [[*first, *row] for row in _difference_rows(study, tuple(_BEYOND))]
+        labelled += [[*first, *row] for row in _landmark_rows(study, (*_FIGURES[:2], *_BEYOND))]
     one = next(iter(studies.values()))
     heads = ["sizes"] * several + ["sampler", "epochs", "pairwise accuracy", "Kendall tau", "Spearman"]
     heads += [f"precision at {one.top}", "gain by size"]
@@ -48,6 +50,9 @@ def ranking_report(found: RankingStudy | RankingSets) -> list[str]:
     if less:
         lines += ["", f"less {one.arms[0]} (paired):", *table(heads[:-1], less, left=left)]
         lines += ["", *table(beyond_heads, beyond_less, left=left)]
+    if labelled:
+        lines += ["", f"weights of joined scores from the truths of {one.landmarks} landmarks; all rows on the others:"]
+        lines += table([*heads[: 4 + several], *_BEYOND.values()], labelled, left=left)
     lines.append("")
     for name, study in studies.items():
         of = f"{name}: " if several else ""
@@ -98,12 +103,25 @@ def _agreement_rows(study: RankingStudy, names: Sequence[str], *, gain: bool = F
         rows.append([*row, *[estimate_text(study.short_gained_by_size[epochs], sign="+")] * gain])
     for size, figures in study.size_alone.items():
         rows.append([SIZE_COUNTS[size], "0", *(estimate_text(figures[name]) for name in names), *["-"] * gain])
-    for way, figures in study.untrained.items():
-        rows.append([way, "0", *(estimate_text(figures[name]) for name in names), *["-"] * gain])
-    for epochs, found in study.fused_comparisons.items():
-        for way, figures in found.estimates.items():
-            rows.append([way, str(epochs), *(estimate_text(figures[name]) for name in names), *["-"] * gain])
+    if study.joined is not None:
+        for way, figures in study.joined.untrained.items():
+            rows.append([way, "0", *(estimate_text(figures[name]) for name in names), *["-"] * gain])
+        rows += _comparison_rows(study.joined.comparisons, names, gain=gain)
     return rows
+
+
+def _comparison_rows(
+    comparisons: Mapping[int, Comparison], names: Sequence[str], *, gain: bool = False
+) -> list[list[str]]:
+    return [
+        [way, str(epochs), *(estimate_text(figures[name]) for name in names), *["-"] * gain]
+        for epochs, found in comparisons.items()
+        for way, figures in found.estimates.items()
+    ]
+
+
+def _landmark_rows(study: RankingStudy, names: Sequence[str]) -> list[list[str]]:
+    return [] if study.joined is None else _comparison_rows(study.joined.landmark_comparisons, names)
 
 
 def _difference_rows(study: RankingStudy, names: Sequence[str]) -> list[list[str]]:

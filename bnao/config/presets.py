@@ -72,14 +72,36 @@ SEARCH_PRESETS: dict[str, Settings] = {
     },
     "paper": {},
 }
-# the space in which networks this small differ by more than the error of a thousand test images; what is ranked by, and
-# which weights are shared, are not the paper's
-SEARCH_PRESETS["quick-fused"] = {
+# the space in which networks this small differ by more than the error of a thousand test images; which weights are
+# shared, how much more often large paths are drawn and what is scored are not the paper's
+SEARCH_PRESETS["quick-shared"] = {
     **SEARCH_PRESETS["quick"],
+    "alpha": 7.0,
+    "score": "log-likelihood",
+    "distinct": "computed",
     "network": {"space": "nas-bench-201", "channels": 8, "cells": 1, "share_over": "cell"},
     "controller": {**RANKED_NAO, "epochs": 60, "swaps": 1},
+}
+# the same by draws in proportion to size, its accuracies joined with what is known untrained
+SEARCH_PRESETS["quick-fused"] = {
+    **SEARCH_PRESETS["quick-shared"],
+    "alpha": 1.0,
+    "score": "accuracy",
+    "distinct": "text",
     "rank_by": "fused",
     "proxies": ("jacob_cov",),
+}
+# what docs/results.md, section J, found to rank cells of NAS-Bench-201 on a subset of CIFAR-10; not the paper's
+SEARCH_PRESETS["cifar10-shared"] = {
+    **SEARCH_PRESETS["cifar10-small"],
+    "steps": 2_700,
+    "alpha": 7.0,
+    "score": "log-likelihood",
+    "network": {"space": "nas-bench-201", "channels": 8, "cells": 1, "share_over": "cell"},
+    "data": {"dataset": "cifar10", "train_images": 10_000, "image_size": 16, "dev_augment": True},
+    "training": {"learning_rate": 0.2, "span": "search"},
+    "controller": {**RANKED_NAO, "epochs": 200, "swaps": 1},
+    "rank_by": "fused",
 }
 
 SEARCH_PRESETS["nao-ws"] = {
@@ -119,7 +141,9 @@ EVALUATE_PRESETS: dict[str, Settings] = {
         },
     },
 }
-EVALUATE_PRESETS["quick-fused"] = {**EVALUATE_PRESETS["quick"], "epochs": 8}
+EVALUATE_PRESETS["quick-shared"] = {**EVALUATE_PRESETS["quick"], "epochs": 8}
+EVALUATE_PRESETS["quick-fused"] = EVALUATE_PRESETS["quick-shared"]
+EVALUATE_PRESETS["cifar10-shared"] = EVALUATE_PRESETS["cifar10-small"]
 
 # a truth of the supernet's own network and images
 _AS_SUPERNET = {"channels": "supernet", "cells": "supernet", "cutout": "supernet"}

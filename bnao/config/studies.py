@@ -17,6 +17,7 @@ from bnao.config.proxies import zero_cost_scores
 from bnao.config.settings import (
     DISTINCT,
     DISTINCT_HELP,
+    LEAST_LANDMARKS,
     SCORES,
     SIZE_HELP,
     SIZE_NAMES,
@@ -145,6 +146,12 @@ class StudyConfig:
     proxies: tuple[str, ...] = zero_cost_scores(
         (), "Also compare zero-cost scores, separated by commas, and one-shot scores joined with them and live size"
     )
+    landmarks: int = setting(
+        0,
+        "Also weigh the parts of joined scores by the truths of so many ranked genotypes (>= 5), and judge on the "
+        "others; needs zero-cost scores.",
+        least=0,
+    )
     size: str = setting("live-parameters", SIZE_HELP, choices=SIZE_NAMES)
     distinct: str = setting("text", DISTINCT_HELP, choices=DISTINCT)
     top: int = setting(10, "k of precision at k.", least=1)
@@ -163,6 +170,17 @@ class StudyConfig:
             raise ConfigError(f"samplers is {listed(self.samplers)!r}; it names one twice")
         if self.trained is not None and self.trained < self.genotypes:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
+        if self.landmarks:
+            self._check_landmarks()
+
+    def _check_landmarks(self) -> None:
+        if self.landmarks < LEAST_LANDMARKS:
+            raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
+        if not self.proxies:
+            raise ConfigError(
+                f"landmarks is {self.landmarks}, and there are no zero-cost scores to weigh; give proxies, such as "
+                f"jacob_cov,naswot"
+            )
 
     @property
     def supernets(self) -> tuple[PlannedSupernet, ...]:

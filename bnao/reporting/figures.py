@@ -46,6 +46,8 @@ class RankingFigures:
         named |= {name: figures for (name,), figures in _grouped(content.get("untrained", []), "by").items()}
         fused = _grouped(content.get("fused", []), "by", "epochs")
         named |= {name: figures for (name, epochs), figures in fused.items() if epochs == last}
+        labelled = _grouped(content.get("landmarks", {}).get("agreement_on_the_others", []), "by", "epochs")
+        named |= {f"{name}, no landmarks": figures for (name, epochs), figures in labelled.items() if epochs == last}
         short = {epochs: own for (epochs,), own in _grouped(content.get("short_agreement", []), "epochs").items()}
         named |= {f"{ALONE}, {epochs} epochs": own for epochs, own in short.items()}
         reliability = {entry["figure"]: Estimate.from_entry(entry) for entry in content["reliability"]}

@@ -22,16 +22,16 @@ from bnao.config.studies import StudyConfig
 from bnao.data.dataset import Dataset
 from bnao.errors import ConfigError
 from bnao.events import EndsOnce
-from bnao.metrics import Comparison, Estimate, compare_rankings, defined, mean_ranks, rank_agreement
+from bnao.metrics import Comparison, Estimate, compare_rankings, mean_ranks, rank_agreement
 from bnao.network.size import SIZES
 from bnao.parallel.jobs import Ahead
 from bnao.protocols import Backend, Listener
 from bnao.provenance import STUDY, keep_about, keep_study
-from bnao.run import Folder, Run, round_off
+from bnao.run import Folder, Run
 from bnao.space.genotype import Genotype
 from bnao.space.spaces import parse_in, space_named
-from bnao.strategies.fusion import fuse
 from bnao.studies.genotypes import ranked_genotypes, trained_genotypes
+from bnao.studies.joined import LEAST_JUDGED, JoinedRankings, figure_entries
 from bnao.studies.plan import study_plan
 from bnao.studies.supernets import TrainedSupernet, supernet_trainings
 from bnao.studies.truth import ShortTrainings, about_study, known_truth, short_trainings, trained_truth
@@ -44,8 +44,6 @@ RESULT = STUDY
 #: sizes that are rankings by themselves, without any training, and what tables call them
 SIZE_COUNTS = {"parameters": "size alone", "live-parameters": "live size alone"}
 
-#: what tables call scores that are joined with live size and zero-cost scores, before the sampler's name
-FUSED = "fused"
 #: what tables call a genotype trained by itself, where samplers have their names
 ALONE = "alone"
 
@@ -70,6 +68,7 @@ class RankingStudy:
             parameters, and those that are alive. None where they are not known, in files of an early version.
         score: what the one-shot scores are: ``accuracy`` or ``log-likelihood``.
         proxies: zero-cost scores by name, each of shape (n,); NaN where one is not defined.
+        landmarks: ranked genotypes whose truths give the weights of joined scores; 0: none.
     """
 
     space: str
@@ -85,6 +84,7 @@ class RankingStudy:
     counts: Mapping[str, NDArray[np.float64]] | None = None
     score: str = "accuracy"
     proxies: Mapping[str, NDArray[np.float64]] = field(factory=dict)
+    landmarks: int = 0
 
     @property
     def given_size(self) -> NDArray[np.float64]:
@@ -183,38 +183,14 @@ class RankingStudy:
         }
 
     @cached_property
-    def untrained(self) -> dict[str, dict[str, Estimate]]:
-        """All figures of each zero-cost score, and of these and live size joined (``FUSED``), by name."""
+    def joined(self) -> JoinedRankings | None:
+        """One-shot scores joined with live size and zero-cost scores; None without the latter."""
         if not self.proxies:
-            return {}
-        joined = fuse({"size": self.given_size, **self.proxies}).values
-        # those that are not defined are the lowest
-        ways = {name: np.where(np.isnan(scores), -np.inf, scores) for name, scores in self.proxies.items()}
-        return {
-            name: rank_agreement(scores, self.truth, size=self.given_size, k=self.top, resamples=self.resamples)
-            for name, scores in {**ways, FUSED: joined}.items()
-        }
-
-    def fused_scores(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
-        """One-shot scores of a sampler's supernets, each joined with live size and zero-cost scores: (seeds, n)."""
-        others = {"size": self.given_size, **self.proxies}
-        return np.array([fuse({"score": scores, **others}).values for scores in self.scores(arm, epochs)])
-
-    @cached_property
-    def fused_comparisons(self) -> dict[int, Comparison]:
-        """As ``comparisons``, of one-shot scores joined with live size and zero-cost scores; empty without these."""
-        if not self.proxies:
-            return {}
-        return {
-            epochs: compare_rankings(
-                {f"{FUSED} {arm}": list(self.fused_scores(arm, epochs)) for arm in self.arms},
-                self.truth,
-                size=self.given_size,
-                k=self.top,
-                resamples=self.resamples,
-            )
-            for epochs in self.scored_epochs
-        }
+            return None
+        scores = {epochs: {str(arm): self.scores(arm, epochs) for arm in self.arms} for epochs in self.scored_epochs}
+        return JoinedRankings(
+            scores, self.given_size, self.proxies, self.truth, self.landmarks, self.top, self.resamples
+        )
 
     def ranks_gained(self, arm: SamplerSpec, epochs: int) -> NDArray[np.float64]:
         """Return the ranks each genotype gains by its one-shot score, mean over seeds, over its true rank: (n,)."""
@@ -264,7 +240,7 @@ class RankingStudy:
         for epochs in self.scored_epochs:
             found = self.comparisons[epochs]
             for arm in found.estimates:
-                agreement += [{"sampler": arm, "epochs": epochs, **entry} for entry in _figures_of(found, arm)]
+                agreement += [{"sampler": arm, "epochs": epochs, **entry} for entry in figure_entries(found, arm)]
             for arm, figures in found.differences.items():
                 for figure, estimate in figures.items():
                     about = {"sampler": arm, "less": str(self.arms[0]), "epochs": epochs, "figure": figure}
@@ -293,30 +269,15 @@ class RankingStudy:
                 for name, figures in self.size_alone.items()
                 for figure, estimate in figures.items()
             ],
-            **({} if not self.proxies else self._proxies_to_json()),
+            **({} if self.joined is None else self.joined.to_json()),
             **({} if not self.short else self._short_to_json()),
         }
-
-    def _proxies_to_json(self) -> dict[str, Any]:
-        untrained = [
-            {"by": name, "figure": figure, **estimate.to_entry()}
-            for name, figures in self.untrained.items()
-            for figure, estimate in figures.items()
-        ]
-        fused = [
-            {"by": way, "epochs": epochs, **entry}
-            for epochs, found in self.fused_comparisons.items()
-            for way in found.estimates
-            for entry in _figures_of(found, way)
-        ]
-        scores = {name: [defined(value) for value in row.tolist()] for name, row in self.proxies.items()}
-        return {"proxies": scores, "untrained": untrained, "fused": fused}
 
     def _short_to_json(self) -> dict[str, Any]:
         agreement = [
             {"epochs": epochs, **entry}
             for epochs, found in self.short_comparisons.items()
-            for entry in _figures_of(found, ALONE)
+            for entry in figure_entries(found, ALONE)
         ]
         return {
             "short": [
@@ -364,6 +325,7 @@ class RankingStudy:
                 name: np.array([math.nan if value is None else value for value in row], dtype=np.float64)
                 for name, row in content.get("proxies", {}).items()
             },
+            len(content.get("landmarks", {}).get("genotypes", [])),
         )
 
 
@@ -384,18 +346,6 @@ def _counts_of(content: Mapping[str, Any]) -> dict[str, NDArray[np.float64]] | N
 def counted_sizes(genotypes: Sequence[Genotype], network: NetworkConfig) -> dict[str, NDArray[np.float64]]:
     """Return the sizes that any ranking has to beat, by the names in ``SIZE_COUNTS``."""
     return {name: SIZES[name](genotypes, network).astype(np.float64) for name in SIZE_COUNTS}
-
-
-def _figures_of(found: Comparison, way: str) -> list[dict[str, Any]]:
-    """Return each figure of a way of scoring, as study.json has it."""
-    return [
-        {
-            "figure": figure,
-            **estimate.to_entry(),
-            "each_seed": [defined(round_off(value)) for value in found.each[way][figure]],
-        }
-        for figure, estimate in found.estimates[way].items()
-    ]
 
 
 def study_ranking(
@@ -452,6 +402,11 @@ def study_ranking(
 
     known = None if truth is None else list(truth)
     ranked = ranked_genotypes(config, genotypes, known, sizes_of)
+    if config.landmarks > len(ranked) - LEAST_JUDGED:
+        raise ConfigError(
+            f"landmarks is {config.landmarks}, and {len(ranked)} genotypes are ranked; {LEAST_JUDGED} or more must be "
+            f"left to judge on: take fewer landmarks or rank more genotypes"
+        )
     trained = trained_genotypes(config, ranked, known)
     sizes = sizes_of(trained)
     if run:
@@ -481,7 +436,7 @@ def study_ranking(
     study = RankingStudy(
         space.name, tuple(ranked), sizes[: len(ranked)], truths, tuple(supernets), config.marks,
         len(trained), config.top, config.resamples, tuple(short), counted_sizes(ranked, network), config.score,
-        ranked_zero_cost(config, ranked, backend, dataset, tell),
+        ranked_zero_cost(config, ranked, backend, dataset, tell), config.landmarks,
     )  # fmt: skip
     if run:
         keep_study(run, study.to_json(), config, data=dataset.describe())

@@ -142,7 +142,7 @@ def test_an_unknown_option_is_named_with_those_near_it():
     [
         (("--rounds", "x"), "'x' is not a valid integer"),
         (("--sampler", "fair"), "'fair' is not one of 'proportional', 'uniform', 'budget'"),
-        (("--preset", "huge"), "'huge' is not one of 'quick', 'cifar10-small', 'paper', 'quick-fused'"),
+        (("--preset", "huge"), "'huge' is not one of 'quick', 'cifar10-small', 'paper', 'quick-shared', 'quick-fused'"),
         (("--rounds", 0), "rounds is 0; it must be >= 1"),
         (("--alpha", "nan"), "alpha is nan; it must be a finite number"),
         (("--pad", -1), "[data] pad is -1; it must be >= 0"),
@@ -254,8 +254,8 @@ def test_options_that_exclude_each_other_are_refused(arguments, told):
         ('rounds = "two"\n', "my.toml: rounds is 'two'; it must be a whole number"),
         ("data = 3\n", "my.toml: data is 3; it is a section, [data]"),
         ("[network]\nclasses = 3\n", "my.toml: [network] has no setting 'classes'"),
-        ('preset = "huge"\n', "my.toml: no preset 'huge'; there is quick, cifar10-small, paper, quick-fused"),
-        ("preset = [1]\n", "my.toml: preset is [1]; it can be quick, cifar10-small, paper, quick-fused"),
+        ('preset = "huge"\n', "my.toml: no preset 'huge'; there is quick, cifar10-small, paper, quick-shared, quick-fused"),
+        ("preset = [1]\n", "my.toml: preset is [1]; it can be quick, cifar10-small, paper, quick-shared, quick-fused"),
         ("rounds = \n", "my.toml is not TOML: Invalid value (at line 1, column 10)"),
     ],
 )

@@ -1,6 +1,7 @@
 """The ranking study: which genotypes, whose truth, which supernets, and what goes on after a stop."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from bnao.config.settings import NetworkConfig
 from bnao.config.studies import StudyConfig
 from bnao.data.dataset import load_dataset
 from bnao.errors import ConfigError, DataError
-from bnao.metrics import FIGURES, mean_ranks, pairwise_accuracy
+from bnao.metrics import FIGURES, kendall_tau, mean_ranks, pairwise_accuracy
 from bnao.network.size import count_parameters
 from bnao.run import Folder, Run
 from bnao.space.canonical import computed_form
@@ -24,6 +25,7 @@ from bnao.space.spaces import SPACES, space_named
 from bnao.streams import stream
 from bnao.studies import plots
 from bnao.studies.genotypes import chosen_genotypes, trained_genotypes
+from bnao.studies.joined import JoinedRankings
 from bnao.studies.ranking import RankingStudy, study_ranking
 from bnao.studies.sets import study_ranking_sets
 from bnao.studies.supernets import supernet_config
@@ -540,22 +542,74 @@ def test_zero_cost_scores_and_fused_ones_have_rows_of_their_own_and_survive_json
     config = evolve(SMALL, proxies="snip,grad-norm", repeats=1)
 
     study = study_ranking(config, PretendBackend(), tiny_dataset, tiny_dataset.joined())
+    joined = study.joined
 
-    assert set(study.untrained) == {"snip", "grad-norm", "fused"}
-    assert {way for found in study.fused_comparisons.values() for way in found.estimates} == {
+    assert set(joined.untrained) == {"snip", "grad-norm", "fused"}
+    assert {way for found in joined.comparisons.values() for way in found.estimates} == {
         "fused uniform", "fused proportional",
     }  # fmt: skip
     # a fused score is the mean of the ranks of one-shot score, live size and the two
     ranks = [
         mean_ranks(row) / 5 for row in (study.scores(study.arms[0], 1)[0], study.given_size, *study.proxies.values())
     ]
-    assert study.fused_scores(study.arms[0], 1)[0] == pytest.approx(np.mean(ranks, 0))
+    assert joined.fused("uniform", 1)[0] == pytest.approx(np.mean(ranks, 0))
     written = json.loads(json.dumps(study.to_json()))
     assert {entry["by"] for entry in written["fused"]} == {"fused uniform", "fused proportional"}
     again = RankingStudy.from_json(written)
-    assert str(again.untrained) == str(study.untrained)
+    assert str(again.joined.untrained) == str(joined.untrained)
     report = "\n".join(ranking_report(study))
     assert all(row in report for row in ("snip", "grad-norm", "fused proportional"))
+
+
+def test_landmarks_weigh_the_parts_and_all_is_judged_on_the_others():
+    scores, size, misleading = stream(1, "truth").random((3, 40))
+    truth = scores  # the one-shot scores are right, size says nothing and the third part is against them
+    joined = JoinedRankings(
+        {1: {"uniform": np.array([scores, scores])}}, size, {"snip": -scores + 0.1 * misleading}, truth, 12, 5, 200
+    )
+    rest = np.delete(np.arange(40), joined.landmark_places)
+
+    found = joined.landmark_comparisons[1].estimates
+
+    assert len(joined.landmark_places) == 12
+    taus = {way: figures["kendall_tau"] for way, figures in found.items()}
+    assert taus["landmarks uniform"].value > 0.9 > 0.5 > taus["fused uniform"].value
+    assert taus["fused uniform"].value == pytest.approx(kendall_tau(joined.fused("uniform", 1)[0, rest], truth[rest]))
+    written = json.loads(json.dumps(joined.to_json()))["landmarks"]
+    assert written["genotypes"] == joined.landmark_places
+    assert {entry["by"] for entry in written["agreement_on_the_others"]} == {"fused uniform", "landmarks uniform"}
+
+
+def test_a_study_with_landmarks_reports_them_and_survives_json(tiny_dataset):
+    config = evolve(SMALL, genotypes=9, proxies="snip", landmarks=5, repeats=1)
+
+    study = study_ranking(config, PretendBackend(), tiny_dataset, tiny_dataset.joined())
+
+    again = RankingStudy.from_json(json.loads(json.dumps(study.to_json())))
+    assert again.to_json() == study.to_json()
+    report = "\n".join(ranking_report(study))
+    assert "weights of joined scores from the truths of 5 landmarks; all rows on the others:" in report
+    assert "landmarks proportional" in report
+
+
+def test_landmarks_of_equal_truth_weigh_nothing():
+    scores = np.arange(8.0)
+    joined = JoinedRankings({1: {"uniform": scores[None]}}, scores, {"snip": scores}, np.full(8, 0.5), 5, 3, 200)
+
+    assert joined.weighed("uniform", 1).tolist() == joined.fused("uniform", 1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"landmarks": 4, "proxies": "snip"}, "landmarks is 4; it must be 0 or >= 5"),
+        ({"landmarks": 5}, "there are no zero-cost scores to weigh; give proxies, such as jacob_cov,naswot"),
+        ({"landmarks": 5, "proxies": "snip", "genotypes": 7}, "landmarks is 5, and 7 genotypes are ranked"),
+    ],
+)
+def test_landmarks_that_cannot_be_are_refused_before_anything_is_trained(tiny_dataset, changes, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        study_ranking(evolve(SMALL, **changes), PretendBackend(), tiny_dataset, tiny_dataset.joined())
 
 
 # --- size alone, and what a score is
