@@ -46,6 +46,8 @@ from bnao.studies.joined import FUSED, LANDMARKS, JoinedRankings
 #: the numbers of epochs that were also trained with a cosine of their own
 OWN_EPOCHS = (5, 10)
 STRONG = "proportional:3"
+#: of a controller that did not get to a tau
+_EPOCHS = 600
 FIGURES: dict[str, Callable[..., str]] = {}
 
 _PLACE = re.compile(r"\{\{ ([^{}]+) \}\}")
@@ -699,6 +701,48 @@ def collapse_table() -> str:
     ]
     heads = ["epoch", "derived genotype", "skip connections (of 6)", "mixture accuracy, %", "its path's, %", "table, %"]
     return table([*heads, "alarm"], rows)
+
+
+# --- the controller's seconds, from the runs of benchmarks/controller_tau.py
+
+
+@named
+def controller_seconds() -> str:
+    """Return the processor seconds of each training until it has a Kendall tau on cells held out."""
+    forms: dict[tuple[str, str, float], list[str]] = {}
+    for run in json.loads((HERE / "results" / "controller-tau" / "tau.json").read_text(encoding="utf-8")):
+        seconds = run["processor_seconds"]
+        told = f"not within {_EPOCHS} epochs" if seconds is None else f"{seconds:.1f} ({run['epochs']})"
+        forms.setdefault((run["controller"], run["settings"], run["tau"]), []).append(told)
+    names = {"nao-paper": "the paper's", "preset": "presets'", "table": "tables'"}
+    taus = sorted({tau for *_, tau in forms})
+    rows = []
+    for controller, settings in dict.fromkeys((controller, settings) for controller, settings, _ in forms):
+        each = [", ".join(forms.get((controller, settings, tau), ["-"])) for tau in taus]
+        rows.append([names.get(controller, names[settings]), *each])
+    return table(["form", *(f"tau {tau:g}" for tau in taus)], rows)
+
+
+# --- I: first searches
+
+
+@named
+def first_search(preset: str) -> str:
+    """Return mean test errors of a preset's searches: the best five, random ones and, where known, the largest five."""
+    found = json.loads((HERE / "results" / "first-search" / "gains.json").read_text(encoding="utf-8"))["searches"]
+    rows = []
+    for search in (search for search in found if search["preset"] == preset):
+        best, largest = search["against_random"], search.get("largest_against_random")
+        row = [str(search["seed"]) + (f", {search['threads']} threads" if search["threads"] > 1 else "")]
+        row += [f"{100 * best[part]:.2f} %" for part in ("top_mean", "random_mean")] + [_points(best)]
+        rows.append(row if largest is None else [*row, f"{100 * largest['top_mean']:.2f} %", _points(largest)])
+    heads = ["seed", "best five", "15 random", "gain", "five largest", "their gain"]
+    return table(heads[: len(rows[0])], rows)
+
+
+def _points(found: Mapping[str, Any]) -> str:
+    """Return a gain over random genotypes in points."""
+    return figure({name: 100 * found["gain"][name] for name in ("value", "low", "high")}, 2)
 
 
 # --- J: shared supernets, from the runs of benchmarks/supernet_ranking.py
