@@ -12,17 +12,25 @@ else:
 
 import keras
 import numpy as np
+from attrs import evolve
 
 from bnao import ProportionalSampler, SearchConfig, load_backend
 from bnao.backends.keras import BalancedBatches
+from bnao.config.settings import NetworkConfig, TrainingConfig
 from bnao.errors import BackendError
+from bnao.protocols import Mixture, Pass
+from bnao.space.mixture import mixture_shape
+from bnao.space.spaces import space_named
+from bnao.streams import stream
 from bnao.testing import small_dataset
+from bnao.training.steps import supernet_steps
 
 if engine != "jax":
     import tensorflow as tf
 
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as in conftest.py
 
 WIDTHS = np.array([[4], [16], [64]])
 sampler = ProportionalSampler(["narrow", "middle", "wide"], sizes=[4, 16, 64], seed=0)
@@ -79,17 +87,75 @@ def fitted(scope):
     }
 
 
+# JAX compiles a cell of nao for longer
+SPACE, NODES = ("nas-bench-201", 3) if engine == "jax" else ("nao", 1)
+NETWORK = NetworkConfig(space=SPACE, channels=4, cells=1, nodes=NODES)
+TRAINING = TrainingConfig(batch_size=16, learning_rate=0.1, drop_path_keep=0.7)
+
+
+def searched(scope, halves):
+    """What three of bnao's own steps found, and logits after them; each of one pass, or of one for each half."""
+    config = SearchConfig(network=NETWORK, training=TRAINING)
+    genotypes = space_named(SPACE, NODES).random_genotypes(3, stream(0, "replicas"))
+    with scope():
+        shared = load_backend("keras").supernet(config, small_dataset())
+        losses = []
+        for step in supernet_steps(config, small_dataset(), shared.network, genotypes, np.arange(3), 0, 0):
+            whole = Pass(step.genotype, step.images, step.labels, step.masks)
+            outcomes = shared.supernet.step(halves_of(whole) if halves else [whole], step.rate)
+            losses.append(float(np.mean([outcome.loss for outcome in outcomes])))
+        logits = shared.logits(genotypes[0], small_dataset().x_test)
+        return {
+            "devices": devices_of(shared.supernet.net),
+            "losses": losses,
+            "weights": [np.asarray(value).ravel().tolist() for value in shared.state().values()],
+            "logits": logits.tolist(),
+        }
+
+
+def halves_of(one):
+    first, second = (slice(8), slice(8, 16))
+    return [
+        evolve(one, images=one.images[rows], labels=one.labels[rows], masks=one.masks[..., rows], weight=0.5)
+        for rows in (first, second)
+    ]
+
+
 found = [fitted(contextlib.nullcontext)]
+steps = [searched(contextlib.nullcontext, halves=engine != "jax")]
 if engine == "jax":
     scope = contextlib.nullcontext
     keras.distribution.set_distribution(keras.distribution.DataParallel(devices=keras.distribution.list_devices()))
 else:
     scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope
 found.append(fitted(scope))
-refused = ""
-try:
-    with scope():
-        load_backend("keras").supernet(SearchConfig(), small_dataset())
-except BackendError as error:
-    refused = str(error)
-print(json.dumps({"fits": found, "refused": refused}))
+steps.append(searched(scope, halves=False))
+
+
+def refused(make, scope=scope):
+    try:
+        with scope():
+            make()
+    except BackendError as error:
+        return str(error)
+    return ""
+
+
+def supernet():
+    return load_backend("keras").supernet(SearchConfig(network=NETWORK), small_dataset())
+
+
+def step_of_a_mixture():
+    space = space_named(SPACE, NODES)
+    one = Pass(Mixture(np.ones(mixture_shape(space))), np.zeros((4, 12, 12, 3), np.float32), np.zeros(4, np.int64))
+    supernet().supernet.step([one], 0.1)
+
+
+if engine == "jax":
+    mesh = keras.distribution.DeviceMesh((1, 2), ("batch", "model"), keras.distribution.list_devices())
+    layouts = keras.distribution.LayoutMap(mesh)
+    keras.distribution.set_distribution(keras.distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch"))
+    errors = [refused(supernet)]
+else:
+    errors = [refused(supernet, tf.distribute.OneDeviceStrategy("CPU:0").scope), refused(step_of_a_mixture)]
+print(json.dumps({"fits": found, "steps": steps, "refused": errors}))

@@ -12,6 +12,9 @@ from attrs import frozen
 from bnao.run import round_off
 from bnao.strategies.result import Ranked
 
+# updates that a class must be expected to have; below, a normal deviation says nothing (Cochran's rule)
+_LEAST = 1.0
+
 
 @frozen
 class Balance:
@@ -22,6 +25,8 @@ class Balance:
         chi_square: the sum of (updates - expected)^2 / expected.
         degrees: its degrees of freedom; the two are about equal if the sampler does what it should.
         largest: the largest deviation of a genotype, in standard deviations of its count.
+
+    The rarest genotypes of a round are counted together until they are expected to be drawn once.
     """
 
     steps: int
@@ -48,11 +53,20 @@ def balance(ranked: Sequence[Ranked]) -> Balance | None:
     Balance(steps=20, chi_square=0.8, degrees=1, largest=0.6324555320336759)
     """
     trained = [entry for entry in ranked if entry.expected_updates > 0]
-    updates = np.array([entry.updates for entry in trained], dtype=np.float64)
-    expected = np.array([entry.expected_updates for entry in trained])
-    degrees = len(trained) - len({entry.round for entry in trained})
+    classes: list[list[Ranked]] = []
+    for entry in sorted(trained, key=lambda entry: (entry.round, entry.expected_updates)):
+        if not classes or classes[-1][0].round != entry.round or _expected(classes[-1]) >= _LEAST:
+            classes.append([])
+        classes[-1].append(entry)
+    degrees = len(classes) - len({entry.round for entry in trained})
     if degrees < 1:
         return None
+    updates = np.array([sum(entry.updates for entry in each) for each in classes], dtype=np.float64)
+    expected = np.array([_expected(each) for each in classes])
     deviations = (updates - expected) / np.sqrt(expected)
     largest = float(deviations[np.abs(deviations).argmax()])
     return Balance(int(updates.sum()), float((deviations**2).sum()), degrees, largest)
+
+
+def _expected(some: Sequence[Ranked]) -> float:
+    return sum(entry.expected_updates for entry in some)

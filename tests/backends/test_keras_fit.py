@@ -1,12 +1,18 @@
-"""A supernet in ``fit`` in spaces that have no graph of all architectures: each step is run operation by operation."""
+"""A supernet in ``fit`` in spaces beside ``nao``: of cells of one state, and where each operation runs by itself."""
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from bnao.backends import load
-from bnao.config.settings import NetworkConfig
+from bnao.config.settings import NetworkConfig, SearchConfig, TrainingConfig
 from bnao.errors import BackendError
+from bnao.network.stacked import stacks_of
+from bnao.network.state import without_momenta
+from bnao.space.spaces import space_named
 from bnao.streams import stream
+from bnao.testing import small_dataset
+from bnao.training.steps import supernet_steps
 
 try:
     load("keras")
@@ -15,7 +21,15 @@ except BackendError as error:
 
 import keras
 
-from bnao.backends.keras import PathSGD, Supernet
+from bnao.backends.keras import ENGINE, PathSGD, Supernet
+from bnao.backends.keras.forward import Forward
+from bnao.backends.keras.stacks import used_of_fixed_edges
+from bnao.backends.keras.used import used_slots
+
+if ENGINE == "tensorflow":
+    import tensorflow as tf
+
+only_tensorflow = pytest.mark.skipif(ENGINE != "tensorflow", reason="TensorFlow's graphs")
 
 B = 8
 # cells of one state, and of two whose output is a concatenation
@@ -25,8 +39,8 @@ NETWORKS = {
 }
 
 
-def compiled(space):
-    supernet = Supernet(NETWORKS[space])
+def compiled(space, network=None):
+    supernet = Supernet(network or NETWORKS[space])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     supernet.compile(PathSGD(supernet, learning_rate=0.1), loss, metrics=["accuracy"])
     return supernet
@@ -62,6 +76,71 @@ def test_callbacks_stop_it_lower_its_rate_restore_its_best_weights_and_keep_its_
     momenta = zip(model.optimizer.momenta, other.optimizer.momenta, strict=True)
     assert all((np.asarray(one) == np.asarray(two)).all() for one, two in momenta)
     assert np.isfinite(fit(other, epochs=1).history["loss"]).all()
+
+
+@only_tensorflow
+@pytest.mark.parametrize("share_over", ["edge", "node", "cell"])
+def test_an_architecture_that_is_data_uses_the_slots_of_one_that_is_known(share_over):
+    network = evolve(NETWORKS["nas-bench-201"], share_over=share_over)
+    space, kinds = space_named("nas-bench-201", 3), {}
+    for at, stack in enumerate(stacks_of(network).values()):
+        kinds.setdefault((stack.kind, stack.operations, stack.name.partition(".")[0]), (stack, at))
+    none, conv = (space.operations.index(name) for name in ("none", "nor_conv_3x3"))
+    sources = [source for _, source in space.places]
+    # nothing reaches the last node; it alone has edges; the first node is not read
+    rows = [[none] * 6, [none, none, none, conv, none, none], [conv, conv, none, none, none, conv]]
+    dead = space.decode(np.array([list(zip(sources, row, strict=True)) for row in rows]))
+
+    for genotype in [*dead, *space.random_genotypes(8, stream(0, "keras fit"))]:
+        arch = keras.ops.convert_to_tensor(space.encode([genotype])[0].astype(np.int32))
+        used = used_slots(network, genotype)
+        for stack, at in kinds.values():
+            found = keras.ops.convert_to_numpy(used_of_fixed_edges(network, arch, stack))
+            assert found.tolist() == used[at].tolist(), (stack.name, str(genotype))
+
+
+@only_tensorflow
+def test_one_graph_moves_what_a_search_moves_of_every_architecture(monkeypatch):
+    traced = []
+    original = Forward.__call__
+    monkeypatch.setattr(Forward, "__call__", lambda self, *a: traced.append(1) or original(self, *a))
+    training = TrainingConfig(batch_size=B, learning_rate=0.1, learning_rate_end=0.1, drop_path_keep=1.0)
+    network = evolve(NETWORKS["nas-bench-201"], image=(12, 12, 3))
+    config = SearchConfig(network=network, training=training)
+    searched = load("keras").supernet(config, small_dataset())
+    genotypes = space_named("nas-bench-201", 3).random_genotypes(6, stream(0, "keras fit"))
+    steps = list(supernet_steps(config, small_dataset(), searched.network, genotypes, np.arange(6), 0, 0))
+    model = compiled("nas-bench-201", network)
+
+    inputs = {
+        "image": np.concatenate([step.images for step in steps]),
+        "arch": np.concatenate([model.arch_of(step.genotype, B) for step in steps]),
+    }
+    labels = np.concatenate([step.labels for step in steps])
+    model.fit(inputs, labels, batch_size=B, shuffle=False, verbose=0)
+
+    assert 1 <= len(traced) <= 3
+    list(searched.train(genotypes, np.arange(6), round_index=0))
+    state = without_momenta(searched.state())
+    assert all(np.allclose(value, state[name], rtol=0, atol=1e-6) for name, value in model.state().items())
+    wrong = {name: values[:B].copy() for name, values in inputs.items()}
+    wrong["arch"][:, 2] = 1  # the second edge reads the first state
+    with pytest.raises(tf.errors.InvalidArgumentError, match="it has no such source or operation"):
+        model.fit(wrong, labels[:B], batch_size=B, verbose=0)
+
+
+@only_tensorflow
+def test_tensorboard_gets_the_losses_of_an_epoch(tmp_path):
+    pytest.importorskip("tensorboard", reason="needs TensorBoard")
+
+    fit(compiled("nas-bench-201"), epochs=1, callbacks=[keras.callbacks.TensorBoard(tmp_path)])
+
+    for part, names in (
+        ("train", (b"epoch_loss", b"epoch_accuracy", b"epoch_learning_rate")),
+        ("validation", (b"epoch_loss",)),
+    ):
+        (file,) = (tmp_path / part).glob("events.out.tfevents.*")
+        assert all(name in file.read_bytes() for name in names)
 
 
 def test_a_fit_that_crashed_goes_on_from_its_backup_bit_for_bit(tmp_path):

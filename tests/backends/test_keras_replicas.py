@@ -1,4 +1,4 @@
-"""A fit of one's own on two devices: every replica sees the architecture that the sampler drew."""
+"""Two devices: in a fit of one's own every replica sees the architecture drawn, and bnao's own step is that of one."""
 
 import json
 import os
@@ -22,8 +22,9 @@ from bnao.backends.keras import ENGINE
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def fits():
-    """What fits on one and on two CPU devices found; in a process of their own, since an engine counts devices once."""
+@pytest.fixture(scope="module")
+def found():
+    """What one and two CPU devices found; in a process of their own, since an engine counts devices once."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "replica_program.py")],
@@ -34,9 +35,7 @@ def fits():
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_a_fit_on_two_devices_is_that_on_one_and_every_replica_sees_the_drawn_architecture():
-    found = fits()
-
+def test_a_fit_on_two_devices_is_that_on_one_and_every_replica_sees_the_drawn_architecture(found):
     one, two = found["fits"]
     assert (one["devices"], two["devices"]) == (1, 2)
     if ENGINE == "tensorflow":  # under JAX a program sees the whole batch
@@ -45,4 +44,26 @@ def test_a_fit_on_two_devices_is_that_on_one_and_every_replica_sees_the_drawn_ar
         assert [sorted(two["seen"][at : at + 2]) for at in range(0, 24, 2)] == half
     assert np.allclose(one["losses"], two["losses"], atol=1e-5)
     assert all(np.allclose(mine, other, atol=1e-5) for mine, other in zip(one["weights"], two["weights"], strict=True))
-    assert "bnao's own step in Keras computes on one device; take backend torch and --across batch" in found["refused"]
+
+
+def test_a_step_of_a_search_on_two_devices_is_that_on_one(found):
+    # under TensorFlow one device makes a pass for each half, with norms of its own; under JAX norms see the whole batch
+    one, two = found["steps"]
+
+    assert (one["devices"], two["devices"]) == (1, 2)
+    assert np.allclose(one["losses"], two["losses"], atol=1e-5)
+    assert all(np.allclose(mine, other, atol=1e-5) for mine, other in zip(one["weights"], two["weights"], strict=True))
+    assert np.allclose(one["logits"], two["logits"], atol=1e-4)
+
+
+def test_what_cannot_be_divided_is_refused_in_a_line(found):
+    if ENGINE == "jax":
+        (distribution,) = found["refused"]
+        assert distribution == (
+            "ModelParallel is set; bnao's own step in Keras is divided by DataParallel alone, or take backend torch "
+            "and --across batch"
+        )
+    else:
+        strategy, mixture = found["refused"]
+        assert strategy.startswith("OneDeviceStrategy is set; bnao's own step in Keras is divided by MirroredStrategy")
+        assert mixture.startswith("a MirroredStrategy divides the steps of paths, and not of mixtures")

@@ -259,6 +259,17 @@ def test_the_balance_of_a_search_is_a_chi_square_against_equation_4():
     assert balance_line(found).endswith("(1.81 each), the largest deviation -1.5 standard deviations")
 
 
+def test_genotypes_that_are_hardly_ever_drawn_are_counted_together():
+    expected = [0.02, 0.3, 0.9, 9.0, 10.0]
+    updates = [1, 0, 0, 9, 10]
+    ranked = [evolve(RANKED, round=1, updates=n, expected_updates=e) for n, e in zip(updates, expected, strict=True)]
+
+    found = balance(ranked)
+
+    assert found.degrees == 2  # 0.02, 0.3 and 0.9 are one
+    assert found.largest == pytest.approx((1 - 1.22) / 1.22**0.5)  # and not (1 - 0.02) / 0.02 ** 0.5 = 6.9
+
+
 def test_where_nothing_was_trained_there_is_no_balance():
     assert balance([evolve(RANKED, updates=0, expected_updates=0.0)] * 3) is None
 

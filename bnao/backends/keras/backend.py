@@ -9,9 +9,10 @@ import keras
 
 from bnao.backends.keras.controller import NaoController
 from bnao.backends.keras.engine import ENGINE
-from bnao.backends.keras.machine import check_one_device, devices
+from bnao.backends.keras.machine import devices
 from bnao.backends.keras.plain import EXPORTERS, network_logits
 from bnao.backends.keras.probe import KerasProbe
+from bnao.backends.keras.replicas import check_devices
 from bnao.backends.keras.standalone import KerasStandAlone
 from bnao.backends.keras.supernet import KerasSupernet
 from bnao.config.evaluation import EvaluateConfig
@@ -50,7 +51,7 @@ class KerasBackend:
         """Return a freshly initialised supernet with its images."""
         if dataset is None:
             raise BackendError("backend 'keras' trains on images; give it a data set")
-        check_one_device()
+        check_devices()
         make = partial(KerasSupernet, config)
         return SharedWeights(make(dataset.network(config.network)), config, dataset, make, self)
 

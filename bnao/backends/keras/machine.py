@@ -46,24 +46,6 @@ def device_of(config: MachineConfig) -> str:
     return "cpu:0" if wanted == "cpu" else wanted
 
 
-def check_one_device() -> None:
-    """Check that no strategy divides what is made here among devices: bnao's own step computes on one.
-
-    Raises:
-        BackendError: one does.
-    """
-    if ENGINE == "tensorflow" and tf.distribute.has_strategy():
-        found = f"tf.distribute.{type(tf.distribute.get_strategy()).__name__}"
-    elif ENGINE == "jax" and keras.distribution.distribution() is not None:
-        found = f"keras.distribution.{type(keras.distribution.distribution()).__name__}"
-    else:
-        return
-    raise BackendError(
-        f"{found} is set, and bnao's own step in Keras computes on one device; take backend torch and --across batch, "
-        "or a fit of your own with BalancedBatches"
-    )
-
-
 class Machine:
     """Where and how a network computes.
 

@@ -109,6 +109,7 @@ class PathUpdate:
         self._forward, self._arch, self._dense = forward, arch, idle == "dense"
         self._numbers = factor, rate, momentum, decay
         self._slots: dict[tuple[object, ...], tuple[Tensor, Tensor] | None] = {}
+        self._fixed: dict[object, Tensor] = {}
         self._used: dict[str, NDArray[np.bool_]] | None = None
         if not forward.has_graph:
             (genotype,) = forward.space.decode(arch)
@@ -123,8 +124,11 @@ class PathUpdate:
             used = ops.convert_to_tensor(self._used[stack.name], "bool")
             return moved_where(weight, momentum, gradient, used, *self._numbers)
         if self._forward.space.rules.residual:
-            used = used_of_fixed_edges(self._forward.network, self._arch, stack)
-            return moved_where(weight, momentum, gradient, used, *self._numbers)
+            # edges of one operation use the same slots in each cell; of others all is used that passes something on
+            part = stack.operations if stack.kind == "edge" else stack.name.partition(".")[0]
+            if part not in self._fixed:
+                self._fixed[part] = used_of_fixed_edges(self._forward.network, self._arch, stack)
+            return moved_where(weight, momentum, gradient, self._fixed[part], *self._numbers)
         # stacks of one kind have the same slots chosen
         key = stack.kind, stack.reduction, stack.operations, len(stack.names)
         if key not in self._slots:

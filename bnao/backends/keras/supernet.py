@@ -20,6 +20,7 @@ from bnao.backends.keras.mixed import Mixed, MixedCells, mixed_cells
 from bnao.backends.keras.model import Supernet, parameters_by_name, tell_of_the_first_step
 from bnao.backends.keras.operations import Tensor, scoring_norm, tensor, to_numpy
 from bnao.backends.keras.optimizer import PathUpdate, bounding, moved, moved_where
+from bnao.backends.keras.replicas import Gradients, by_rows, check_is_a_path, divided, replicas
 from bnao.backends.keras.used import used_slots
 from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.network.parameters import supernet_shapes
@@ -59,7 +60,9 @@ class KerasSupernet:
             self._momenta = [
                 ops.convert_to_tensor(np.zeros(array.shape, np.float32), "float32") for array in self.net.arrays
             ]
-        self._scoring = evolve(self.net.forward, norm=scoring_norm)
+        on_cpu = self.machine.device.startswith("cpu")  # elsewhere an engine's own sums are exact enough
+        self._scoring = evolve(self.net.forward, norm=scoring_norm) if on_cpu else self.net.forward
+        self._replicas = replicas()
         affine = training.norm_affine
         self._learns = tuple(affine or not each.is_operations_norm for each in self.net.forward.stacks)
 
@@ -97,8 +100,9 @@ class KerasSupernet:
         learned: list[Genotype | MixedCells] = []
         total: Sequence[Tensor] | None = None
         for each in passes:
+            check_is_a_path(each.architecture, self._replicas)
             architecture = self._known(each.architecture, each.slope)
-            made.append(_made(self.net.forward, values, each, architecture, made))
+            made.append(_made(self.net.forward, self._replicas, values, each, architecture, made))
             if each.learn:
                 learned.append(architecture.cells if isinstance(architecture, Mixed) else each.architecture)
                 total = _added(total, made[-1].gradients, made[-1].factor)
@@ -113,7 +117,7 @@ class KerasSupernet:
     def _stepped(self, values: Sequence[Tensor], one: Pass, rate: float) -> Outcome:
         """Make a step of one path."""
         given = one.images, one.labels.astype(np.int32), self._known(one.architecture), one.masks
-        program = _path_stepped(self.net.forward, bool(self._most), self._idle, self._learns)
+        program = _path_stepped(self.net.forward, self._replicas, bool(self._most), self._idle, self._learns)
         loss, logits, values, momenta = program(values, self._momenta, *given, *self._numbers_at(rate))
         outcome = Outcome(float(loss), _accuracy(logits, one.labels))
         if math.isfinite(outcome.loss):
@@ -153,7 +157,7 @@ class KerasSupernet:
         known = self._known(as_computed(architecture, self.network))
         with self.machine.scope():
             values = [tensor(array) for array in self.net.arrays]
-            return to_numpy(_tested(self._scoring, values, images, known, None))
+            return to_numpy(_tested(self._scoring, values, divided(images), known, None))
 
     def _known(self, architecture: Architecture, slope: str = "no") -> NDArray[np.int32] | Mixed:
         """Return an architecture as the network takes it."""
@@ -196,22 +200,25 @@ class _Made:
 
 def _made(
     forward: Forward,
+    devices: tuple[str, ...],
     values: Sequence[Tensor],
     one: Pass,
     architecture: NDArray[np.int32] | Mixed,
     earlier: Sequence[_Made],
 ) -> _Made:
-    """Make a pass by the arrays as they are."""
+    """Make a pass by the arrays as they are, divided among TensorFlow's replicas if there are any."""
+    images, masks = divided(one.images), None if one.masks is None else divided(one.masks, -1)
     targets = one.labels.astype(np.int32) if one.teacher is None else ops.softmax(earlier[one.teacher].logits)
     by_values: Sequence[Tensor] = ()
     by_mixture: Tensor | None = None
     if isinstance(architecture, Mixed) and (one.learn or one.slope != "no"):
-        found = _mixture_gradients(forward, values, one.images, targets, architecture, one.masks, learn=one.learn)
+        found = _mixture_gradients(forward, values, images, targets, architecture, masks, learn=one.learn)
         loss, logits, by_values, by_mixture = found
     elif one.learn:
-        loss, logits, by_values = _path_gradients(forward)(values, one.images, targets, architecture, one.masks)
+        gradients_of = _path_gradients(forward, devices)
+        loss, logits, by_values = gradients_of(values, images, targets, architecture, masks)
     else:
-        logits = _tested(forward, values, one.images, architecture, one.masks)
+        logits = _tested(forward, values, images, architecture, masks)
         loss = _loss(ops.convert_to_tensor(targets), logits)
     own = float(loss)
     factor = one.weight if one.above is None or own > earlier[one.above].outcome.loss else 0.0
@@ -231,7 +238,7 @@ def _loss(targets: Tensor, logits: Tensor) -> Tensor:
 
 
 @cache
-def _path_gradients(forward: Forward) -> Callable[..., tuple[Tensor, Tensor, list[Tensor]]]:
+def _path_gradients(forward: Forward, devices: tuple[str, ...] = ()) -> Gradients:
     """Return a path's loss and logits, and its loss's gradients by the arrays."""
 
     def loss_of(
@@ -244,8 +251,9 @@ def _path_gradients(forward: Forward) -> Callable[..., tuple[Tensor, Tensor, lis
         (loss, logits), gradients = value_and_gradients(loss_of, values, *others, has_more=True)
         return loss, logits, gradients
 
+    computed = by_rows(gradients_of, devices) if devices else gradients_of
     # JAX must know the path: its cells are compiled, and take it as numbers
-    return traced(gradients_of) if forward.has_graph else gradients_of
+    return traced(computed) if forward.has_graph else computed
 
 
 def _mixture_gradients(
@@ -308,9 +316,11 @@ def _path_updated(forward: Forward, clips: bool, idle: str, learns: tuple[bool, 
 
 
 @cache
-def _path_stepped(forward: Forward, clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
+def _path_stepped(
+    forward: Forward, devices: tuple[str, ...], clips: bool, idle: str, learns: tuple[bool, ...]
+) -> Callable[..., Any]:
     """Return a path's loss and logits, and arrays and momenta after the update, as one program."""
-    gradients_of, update = _path_gradients(forward), _path_updated(forward, clips, idle, learns)
+    gradients_of, update = _path_gradients(forward, devices), _path_updated(forward, clips, idle, learns)
 
     def stepped(
         values: Sequence[Tensor],
