@@ -59,6 +59,11 @@ def page() -> str:
     return fill((HERE / "results.template.md").read_text(encoding="utf-8"), FIGURES)
 
 
+def _kept(path: str) -> Any:
+    """Return the content of a JSON file of docs/results."""
+    return json.loads((HERE / "results" / path).read_text(encoding="utf-8"))
+
+
 def fill(template: str, figures: Mapping[str, Callable[..., str]]) -> str:
     """Replace each ``{{ name argument ... }}`` by what the figure of that name returns.
 
@@ -734,7 +739,7 @@ def edges_alike(*strategies: str) -> str:
 @named
 def collapse_table() -> str:
     """Return what a search by DARTS would have derived on its way."""
-    epochs = json.loads((HERE / "results/darts-collapse/collapse.json").read_text(encoding="utf-8"))["epochs"]
+    epochs = _kept("darts-collapse/collapse.json")["epochs"]
     rows = [
         [
             str(look["epoch"]),
@@ -759,7 +764,7 @@ def collapse_table() -> str:
 def controller_seconds() -> str:
     """Return the processor seconds of each training until it has a Kendall tau on cells held out."""
     forms: dict[tuple[str, str, float], list[str]] = {}
-    for run in json.loads((HERE / "results" / "controller-tau" / "tau.json").read_text(encoding="utf-8")):
+    for run in _kept("controller-tau/tau.json"):
         seconds = run["processor_seconds"]
         told = f"not within {_EPOCHS} epochs" if seconds is None else f"{seconds:.1f} ({run['epochs']})"
         forms.setdefault((run["controller"], run["settings"], run["tau"]), []).append(told)
@@ -778,7 +783,7 @@ def controller_seconds() -> str:
 @named
 def first_search(preset: str) -> str:
     """Return mean test errors of a preset's searches: the best five, random ones and, where known, the largest five."""
-    found = json.loads((HERE / "results" / "first-search" / "gains.json").read_text(encoding="utf-8"))["searches"]
+    found = _kept("first-search/gains.json")["searches"]
     rows = []
     for search in (search for search in found if search["preset"] == preset):
         best, largest = search["against_random"], search.get("largest_against_random")
@@ -812,7 +817,7 @@ _WAYS = {
 def _runs() -> dict[str, list[dict[str, Any]]]:
     """Return the runs by name, each in the order of its seeds."""
     by_name: dict[str, list[dict[str, Any]]] = {}
-    for run in json.loads((HERE / "results" / _RUNS).read_text(encoding="utf-8")):
+    for run in _kept(_RUNS):
         by_name.setdefault(run["name"], []).append(run)
     return {name: sorted(runs, key=lambda run: run["seed"]) for name, runs in by_name.items()}
 
@@ -824,7 +829,7 @@ def _file_of(name: str) -> str:
 
 def _cells_of(name: str) -> list[dict[str, Any]]:
     """Return the cells that a run trained on."""
-    cells = json.loads((HERE / "results" / _file_of(name)).read_text(encoding="utf-8"))["cells"]
+    cells = _kept(_file_of(name))["cells"]
     return list(cells[: _runs()[name][0]["cells"]])
 
 
@@ -833,6 +838,11 @@ def _cells(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     cells = _cells_of(name)
     truth, size = (np.array([cell[name] for cell in cells], np.float64) for name in ("truth", "live_parameters"))
     return truth, size
+
+
+def _scores(name: str, way: str) -> list[NDArray[np.float64]]:
+    """Return a run's scores of its cells, one array a seed; a template has ``_`` for the spaces of a way's name."""
+    return [np.array(run["scores"][way.replace("_", " ")]) for run in _runs()[name]]
 
 
 @named
@@ -854,9 +864,8 @@ def shared_supernets(kind: str) -> str:
 @named
 def shared_difference(name: str, way: str, less: str) -> str:
     """Return how far tau by one score exceeds that by another, over a run's seeds, with the interval over cells."""
-    runs = _runs()[name]
     truth, size = _cells(name)
-    ways = {each: [run["scores"][each.replace("_", " ")] for run in runs] for each in (less, way)}
+    ways = {each: _scores(name, each) for each in (less, way)}
     found = compare_rankings(ways, truth, size=size).differences[way]
     return "; ".join(
         f"{told} {found[figure].value:+.2f} [{found[figure].low:+.2f}, {found[figure].high:+.2f}]"
@@ -904,9 +913,8 @@ def _proxies(run: str, *names: str) -> dict[str, NDArray[np.float64]]:
 @named
 def shared_means(name: str, way: str) -> str:
     """Return the mean figures of a run's seeds by one score, with intervals over cells and seeds."""
-    runs = _runs()[name]
     truth, size = _cells(name)
-    scores = [run["scores"][way.replace("_", " ")] for run in runs]
+    scores = _scores(name, way)
     found = compare_rankings({way: scores}, truth, size=size).estimates[way]
     told = {"tau": "kendall_tau", "partial": "partial_tau_given_size", "in the better half": "tau_in_better_half"}
     return ", ".join(f"{word} {figure(found[key].to_json(), 2)}" for word, key in told.items())
@@ -915,9 +923,8 @@ def shared_means(name: str, way: str) -> str:
 @named
 def shared_over_size(name: str, way: str) -> str:
     """Return tau and that of the better half of live size, and how far a run's seeds exceed them."""
-    runs = _runs()[name]
     truth, size = _cells(name)
-    found = compare_rankings({"size": [size], "score": [run["scores"][way.replace("_", " ")] for run in runs]}, truth)
+    found = compare_rankings({"size": [size], "score": _scores(name, way)}, truth)
     return _with_gain(found, "size", "score", ", the supernet {gain}")
 
 
@@ -950,12 +957,11 @@ def shared_hints(way: str, *names: str) -> str:
 @named
 def shared_joined(name: str, way: str, *proxies: str) -> str:
     """Return tau and that of the better half of a run joined with live size and zero-cost scores, and its gain."""
-    runs = _runs()[name]
     truth, size = _cells(name)
     others = {"size": size, **_proxies(name, *proxies)}
-    scores = [np.array(run["scores"][way.replace("_", " ")]) for run in runs]
+    scores = _scores(name, way)
     joined = {
-        "without": [fuse(others).values] * len(runs),
+        "without": [fuse(others).values] * len(scores),
         "with": [fuse({"score": s, **others}).values for s in scores],
     }
     found = compare_rankings(joined, truth, size=size)
@@ -965,8 +971,7 @@ def shared_joined(name: str, way: str, *proxies: str) -> str:
 @named
 def shared_landmarks(name: str, way: str, landmarks: str, *proxies: str) -> str:
     """Return tau and that of the better half on cells that are no landmarks: weights alike, and what theirs add."""
-    truth, size = _cells(name)
-    scores = np.array([run["scores"][way.replace("_", " ")] for run in _runs()[name]])
+    (truth, size), scores = _cells(name), np.array(_scores(name, way))
     joined = JoinedRankings({1: {"": scores}}, size, _proxies(name, *proxies), truth, int(landmarks), 10, 1000)
     return _with_gain(joined.landmark_comparisons[1], f"{FUSED} ", f"{LANDMARKS} ", ", with landmarks {gain}")
 
@@ -974,7 +979,7 @@ def shared_landmarks(name: str, way: str, landmarks: str, *proxies: str) -> str:
 @named
 def shared_seeds(name: str, way: str) -> str:
     """Return the mean Kendall tau of the scores of a run's seeds with each other's."""
-    scores = [run["scores"][way.replace("_", " ")] for run in _runs()[name]]
+    scores = _scores(name, way)
     pairs = [kendall_tau(scores[i], scores[j]) for j in range(len(scores)) for i in range(j)]
     return f"{np.mean(pairs):.2f}" if pairs else "-"
 
@@ -982,12 +987,12 @@ def shared_seeds(name: str, way: str) -> str:
 @named
 def shared_bias(name: str, way: str) -> str:
     """Return how many ranks an edge of each operation adds to a cell's score, and to its truth: least squares."""
-    runs, cells = _runs()[name], _cells_of(name)
+    cells = _cells_of(name)
     n = len(cells)
     space = SPACES["nas-bench-201"]
     codes = space.encode([space.parse(cell["genotype"]) for cell in cells])[..., 1].reshape(n, -1)
     counts = np.stack([(codes == number).sum(1) for number in range(len(space.operations))], 1).astype(np.float64)
-    score = np.mean([mean_ranks(run["scores"][way.replace("_", " ")]) for run in runs], 0)
+    score = np.mean([mean_ranks(scores) for scores in _scores(name, way)], 0)
     truth = mean_ranks([cell["truth"] for cell in cells])
     score, truth = (np.linalg.lstsq(counts, ranks, rcond=None)[0] for ranks in (score, truth))
     rows = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from bnao.cli.reports import estimate_text, table
 from bnao.config.arms import SamplerSpec
-from bnao.metrics import Comparison
+from bnao.metrics import Comparison, Estimate
 from bnao.studies.agreement import AgreementStudy
 from bnao.studies.controllers import MARKS, ControllersStudy
 from bnao.studies.predictor import PredictorStudy
@@ -95,26 +95,28 @@ def _agreement_rows(study: RankingStudy, names: Sequence[str], *, gain: bool = F
     rows = []
     for epochs in study.scored_epochs:
         for arm, figures in study.comparisons[epochs].estimates.items():
-            row = [arm, str(epochs), *(estimate_text(figures[name]) for name in names)]
+            row = _row(arm, epochs, figures, names)
             rows.append([*row, *[estimate_text(study.gained_by_size(SamplerSpec.parse(arm), epochs), sign="+")] * gain])
     for epochs in study.short_epochs:
         figures = study.short_comparisons[epochs].estimates[ALONE]
-        row = [ALONE, str(epochs), *(estimate_text(figures[name]) for name in names)]
+        row = _row(ALONE, epochs, figures, names)
         rows.append([*row, *[estimate_text(study.short_gained_by_size[epochs], sign="+")] * gain])
     for size, figures in study.size_alone.items():
-        rows.append([SIZE_COUNTS[size], "0", *(estimate_text(figures[name]) for name in names), *["-"] * gain])
+        rows.append([*_row(SIZE_COUNTS[size], 0, figures, names), *["-"] * gain])
     if study.joined is not None:
         for way, figures in study.joined.untrained.items():
-            rows.append([way, "0", *(estimate_text(figures[name]) for name in names), *["-"] * gain])
-        rows += _comparison_rows(study.joined.comparisons, names, gain=gain)
+            rows.append([*_row(way, 0, figures, names), *["-"] * gain])
+        rows += [[*row, *["-"] * gain] for row in _comparison_rows(study.joined.comparisons, names)]
     return rows
 
 
-def _comparison_rows(
-    comparisons: Mapping[int, Comparison], names: Sequence[str], *, gain: bool = False
-) -> list[list[str]]:
+def _row(way: str, epochs: int, figures: Mapping[str, Estimate], names: Sequence[str], sign: str = "") -> list[str]:
+    return [way, str(epochs), *(estimate_text(figures[name], sign=sign) for name in names)]
+
+
+def _comparison_rows(comparisons: Mapping[int, Comparison], names: Sequence[str]) -> list[list[str]]:
     return [
-        [way, str(epochs), *(estimate_text(figures[name]) for name in names), *["-"] * gain]
+        _row(way, epochs, figures, names)
         for epochs, found in comparisons.items()
         for way, figures in found.estimates.items()
     ]
@@ -126,7 +128,7 @@ def _landmark_rows(study: RankingStudy, names: Sequence[str]) -> list[list[str]]
 
 def _difference_rows(study: RankingStudy, names: Sequence[str]) -> list[list[str]]:
     return [
-        [arm, str(epochs), *(estimate_text(figures[name], sign="+") for name in names)]
+        _row(arm, epochs, figures, names, "+")
         for epochs in study.scored_epochs
         for arm, figures in study.comparisons[epochs].differences.items()
     ]

@@ -72,34 +72,31 @@ SEARCH_PRESETS: dict[str, Settings] = {
     },
     "paper": {},
 }
+# one set of weights for all edges of a cell
+_SHARED_EDGES: Settings = {"space": "nas-bench-201", "channels": 8, "cells": 1, "share_over": "cell"}
 # the space in which networks this small differ by more than the error of a thousand test images; which weights are
 # shared, how much more often large paths are drawn and what is scored are not the paper's. More threads gain little on
 # images this small, and sum in another order: with one, the search is the same on any number of cores
-SEARCH_PRESETS["quick-shared"] = {
+_QUICK_SHARED: Settings = {
     **SEARCH_PRESETS["quick"],
-    "alpha": 7.0,
-    "score": "log-likelihood",
-    "distinct": "computed",
-    "network": {"space": "nas-bench-201", "channels": 8, "cells": 1, "share_over": "cell"},
+    "network": _SHARED_EDGES,
     "controller": {**RANKED_NAO, "epochs": 60, "swaps": 1},
     "machine": {"threads": 1},
 }
+SEARCH_PRESETS["quick-shared"] = {
+    **_QUICK_SHARED, "alpha": 7.0, "score": "log-likelihood", "distinct": "computed",
+}  # fmt: skip
 # the same by draws in proportion to size, its accuracies joined with what is known untrained
 SEARCH_PRESETS["quick-fused"] = {
-    **SEARCH_PRESETS["quick-shared"],
-    "alpha": 1.0,
-    "score": "accuracy",
-    "distinct": "text",
-    "rank_by": "fused",
-    "proxies": ("jacob_cov",),
-}
+    **_QUICK_SHARED, "rank_by": "fused", "proxies": ("jacob_cov",),
+}  # fmt: skip
 # what docs/results.md, section J, found to rank cells of NAS-Bench-201 on a subset of CIFAR-10; not the paper's
 SEARCH_PRESETS["cifar10-shared"] = {
     **SEARCH_PRESETS["cifar10-small"],
     "steps": 2_700,
     "alpha": 7.0,
     "score": "log-likelihood",
-    "network": {"space": "nas-bench-201", "channels": 8, "cells": 1, "share_over": "cell"},
+    "network": _SHARED_EDGES,
     "data": {"dataset": "cifar10", "train_images": 10_000, "image_size": 16, "dev_augment": True},
     "training": {"learning_rate": 0.2, "span": "search"},
     "controller": {**RANKED_NAO, "epochs": 200, "swaps": 1},

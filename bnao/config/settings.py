@@ -339,6 +339,18 @@ class TableConfig:
 
 #: fewer trainings say nothing about how several scores are to be weighed
 LEAST_LANDMARKS = 5
+
+
+def check_landmarks(landmarks: int) -> None:
+    """Check how many genotypes are to weigh scores by; 0: none.
+
+    Raises:
+        ConfigError: too few.
+    """
+    if 0 < landmarks < LEAST_LANDMARKS:
+        raise ConfigError(f"landmarks is {landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
+
+
 #: what a search's final ranking is by
 RANKINGS = ("score", "fused")
 
@@ -484,7 +496,6 @@ class SearchConfig:
             scores = "stand-alone trainings have accuracies" if self.sharing == "none" else "a table has its own scores"
             raise ConfigError(f"score is {self.score}, and {scores}; it must be accuracy")
         check_costs(self, WITH_FRONT)
-        if 0 < self.landmarks < LEAST_LANDMARKS:
-            raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
+        check_landmarks(self.landmarks)
         if self.rank_by == "score" and self.landmarks:
             raise ConfigError(f"landmarks is {self.landmarks}; they are for rank_by fused, and it is {self.rank_by}")

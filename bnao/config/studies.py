@@ -17,7 +17,6 @@ from bnao.config.proxies import zero_cost_scores
 from bnao.config.settings import (
     DISTINCT,
     DISTINCT_HELP,
-    LEAST_LANDMARKS,
     SCORES,
     SIZE_HELP,
     SIZE_NAMES,
@@ -25,6 +24,7 @@ from bnao.config.settings import (
     MachineConfig,
     NetworkConfig,
     TrainingConfig,
+    check_landmarks,
     width,
 )
 from bnao.config.training import check_splits
@@ -170,13 +170,8 @@ class StudyConfig:
             raise ConfigError(f"samplers is {listed(self.samplers)!r}; it names one twice")
         if self.trained is not None and self.trained < self.genotypes:
             raise ConfigError(f"trained is {self.trained}; the {self.genotypes} ranked genotypes are among them")
-        if self.landmarks:
-            self._check_landmarks()
-
-    def _check_landmarks(self) -> None:
-        if self.landmarks < LEAST_LANDMARKS:
-            raise ConfigError(f"landmarks is {self.landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
-        if not self.proxies:
+        check_landmarks(self.landmarks)
+        if self.landmarks and not self.proxies:
             raise ConfigError(
                 f"landmarks is {self.landmarks}, and there are no zero-cost scores to weigh; give proxies, such as "
                 f"jacob_cov,naswot"

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 
 from bnao.metrics import Comparison, Estimate, compare_rankings, defined, rank_agreement
@@ -47,10 +47,11 @@ class JoinedRankings:
     landmarks: int
     top: int
     resamples: int
-    _others: Mapping[str, NDArray[np.float64]] = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_others", {"size": self.size, **self.proxies})
+    @cached_property
+    def _others(self) -> dict[str, NDArray[np.float64]]:
+        """The parts beside the one-shot score."""
+        return {"size": self.size, **self.proxies}
 
     @cached_property
     def untrained(self) -> dict[str, dict[str, Estimate]]:

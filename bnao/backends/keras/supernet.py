@@ -238,7 +238,7 @@ def _loss(targets: Tensor, logits: Tensor) -> Tensor:
 
 
 @cache
-def _path_gradients(forward: Forward, devices: tuple[str, ...] = ()) -> Gradients:
+def _path_gradients(forward: Forward, devices: tuple[str, ...]) -> Gradients:
     """Return a path's loss and logits, and its loss's gradients by the arrays."""
 
     def loss_of(

@@ -20,7 +20,14 @@ from torch import Tensor
 
 from bnao.backends.torch.layers import Convolution, Half, Norm, Reduce, Separable
 from bnao.backends.torch.machine import Machine
-from bnao.backends.torch.operations import EPS, MOMENTUM, CompiledOperations, Operations, staged_statistics
+from bnao.backends.torch.operations import (
+    EPS,
+    MOMENTUM,
+    CompiledOperations,
+    Operations,
+    batch_statistics,
+    staged_statistics,
+)
 from bnao.space.spaces import SearchSpace
 
 _VECTOR = 16  # float32 lanes of the widest vector unit
@@ -37,7 +44,6 @@ _GROUPED = {
 _convolution_backward = torch.ops.aten.convolution_backward.default
 _norm = torch.ops.aten.native_batch_norm.default
 _norm_backward = torch.ops.aten.native_batch_norm_backward.default
-_norm_statistics = torch.ops.aten.batch_norm_update_stats.default
 
 
 def operations_for(
@@ -193,7 +199,7 @@ def _normalised(
         y, mean, inverse = _norm(x, scale, shift, norm.mean, norm.variance, True, MOMENTUM, EPS)
         return y, mean, inverse
     average = _averages(scale.numel(), together, x)
-    means, variances = _norm_statistics(x, None, None, MOMENTUM)  # of each place of a group on its own
+    means, variances = batch_statistics(x, None, None, MOMENTUM)  # of each place of a group on its own
     mean = torch.mv(average, means)
     away = means.sub_(mean)
     variance = torch.mv(average, variances.addcmul_(away, away))

@@ -18,7 +18,8 @@ from bnao.backends.torch.layers import Convolution, Half, Norm, Pair, Reduce, Se
 EPS = 1e-5  # of every batch norm
 MOMENTUM = 0.1  # of running statistics
 
-_statistics = torch.ops.aten.batch_norm_update_stats.default
+#: mean and biased variance of each channel of a batch
+batch_statistics = torch.ops.aten.batch_norm_update_stats.default
 
 
 def batch_norm(
@@ -49,7 +50,7 @@ def staged_statistics(x: Tensor, channels: int) -> tuple[Tensor, Tensor]:
     """
     # a column a pixel and channel: shape (1, height x width x channels, b, 1), channels last in memory
     columns = x.permute(0, 2, 3, 1).reshape(1, len(x), 1, -1).permute(0, 3, 1, 2)
-    means, variances = (each.view(-1, channels) for each in _statistics(columns, None, None, 0.0))
+    means, variances = (each.view(-1, channels) for each in batch_statistics(columns, None, None, 0.0))
     mean = means.mean(0)
     return mean, (variances + (means - mean).square_()).mean(0)
 
