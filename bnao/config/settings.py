@@ -20,6 +20,7 @@ from bnao.config.bounds import (
 )
 from bnao.config.costs import FRONT_COSTS, check_costs
 from bnao.config.fields import duration, section, setting, told
+from bnao.config.landmarks import check_landmarks
 from bnao.config.plugins import is_own_space
 from bnao.config.proxies import zero_cost_scores
 from bnao.config.ranks import RanksConfig
@@ -335,20 +336,6 @@ class TableConfig:
     size_column: str | None = setting(
         None, "Column of the sizes; by default size or params, otherwise sizes are counted."
     )
-
-
-#: fewer trainings say nothing about how several scores are to be weighed
-LEAST_LANDMARKS = 5
-
-
-def check_landmarks(landmarks: int) -> None:
-    """Check how many genotypes are to weigh scores by; 0: none.
-
-    Raises:
-        ConfigError: too few.
-    """
-    if 0 < landmarks < LEAST_LANDMARKS:
-        raise ConfigError(f"landmarks is {landmarks}; it must be 0 or >= {LEAST_LANDMARKS}")
 
 
 #: what a search's final ranking is by

@@ -13,6 +13,7 @@ from bnao.config.bounds import (
 )
 from bnao.config.evaluation import StandAloneTrainingConfig
 from bnao.config.fields import are_rising, listed, section, setting, several
+from bnao.config.landmarks import check_landmarks
 from bnao.config.proxies import zero_cost_scores
 from bnao.config.settings import (
     DISTINCT,
@@ -24,7 +25,6 @@ from bnao.config.settings import (
     MachineConfig,
     NetworkConfig,
     TrainingConfig,
-    check_landmarks,
     width,
 )
 from bnao.config.training import check_splits

@@ -16,7 +16,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
 
-from bnao.config.settings import LEAST_LANDMARKS
+from bnao.config.landmarks import LEAST_LANDMARKS
 from bnao.errors import RankingError
 from bnao.metrics import mean_ranks
 from bnao.protocols import Listener
