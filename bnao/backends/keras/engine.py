@@ -64,6 +64,40 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
 
 
+def compiled_by_rank(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function as ``compiled`` does, under TensorFlow, but built once for all sizes of its arguments.
+
+    Within it, images and channels are of unknown size. Known are numbers of dimensions, whole numbers' shapes, and how
+    many slots a stack of kernels has, and the kernels' height and width.
+    """
+    if ENGINE == "jax":
+        return jax.jit(function)
+    built: dict[Any, Callable[..., Any]] = {}
+
+    def called(*arguments: Any) -> Any:
+        flat = [tf.convert_to_tensor(each) for each in tf.nest.flatten(arguments)]
+        structure = tf.nest.map_structure(lambda _: 0, arguments)
+        specs = tuple(tf.TensorSpec(_of_unknown_size(each), each.dtype) for each in flat)
+        key = repr(structure), specs
+
+        def of_flat(flat: Sequence[Any]) -> Any:
+            return function(*tf.nest.pack_sequence_as(structure, flat))
+
+        if key not in built:
+            graph = tf.function(of_flat, autograph=False, experimental_attributes={"_noinline": True})
+            built[key] = graph.get_concrete_function(list(specs))
+        return built[key](flat)
+
+    return called
+
+
+def _of_unknown_size(x: Any) -> list[int | None]:
+    if not x.dtype.is_floating:
+        return x.shape
+    known = 3 if len(x.shape) == 5 else 0  # (slots, height, width, input channels, output channels)
+    return [*x.shape[:known], *[None] * (len(x.shape) - known)]
+
+
 def by_shape(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function of one array, compiled by JAX once for each shape, where it is called operation by operation.
 

@@ -3,20 +3,21 @@
 What is drawn decides at run time which branch of a switch is taken, and which slots of the stacked weights it reads.
 Automatic differentiation of such switches would keep every branch's states and take minutes to build, so a cell has
 a gradient of its own: it keeps the states alone, walks the edges backward, and each edge computes its operation once
-more under a tape. Functions are called and not copied into their caller, and there is one for each shape of states,
-not one for each edge or cell.
+more under a tape. Functions are called and not copied into their caller, and there is one for all sizes of states,
+not one for each edge, cell or size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from typing import Any
 
 import tensorflow as tf
 from attrs import frozen
 
 from bnao.backends.keras.cell import dropped
-from bnao.backends.keras.engine import compiled
+from bnao.backends.keras.engine import compiled, compiled_by_rank
 from bnao.backends.keras.operations import (
     REDUCE,
     Norm,
@@ -30,6 +31,7 @@ from bnao.backends.keras.operations import (
 )
 from bnao.backends.keras.stacks import edge_slots, fixed_slots, live_operations, loose_ends
 from bnao.network.stack import halved
+from bnao.space.operations import own_operation
 from bnao.space.spaces import SearchSpace
 
 Tensors = tuple[Tensor, ...]
@@ -60,6 +62,14 @@ class Kind:
         stride = 2 if self.reduction else 1
         return [(operation, part) for operation in self.space.operations for part in edge_layers(operation, stride)]
 
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Build a function once for all sizes of states; once for each where an operation is another package's.
+
+        Such an operation is told its channels, as a number.
+        """
+        is_own = any(own_operation(operation) for operation in self.space.operations)
+        return (compiled if is_own else compiled_by_rank)(function)
+
 
 @cache
 def cell(kind: Kind) -> Callable[..., Tensor]:
@@ -75,6 +85,8 @@ def cell(kind: Kind) -> Callable[..., Tensor]:
         @tf.custom_gradient
         def own(first: Tensor, second: Tensor, kernels: Tensor, *stacks: Tensor) -> tuple[Tensor, object]:
             output, *nodes = forward(first, second, edges, masks, kernels, *stacks)
+            size = halved(first.shape[1:3]) if kind.reduction else first.shape[1:3]
+            output = tf.ensure_shape(output, (first.shape[0], *size, kernels.shape[-1]))
 
             def gradient(by_output: Tensor) -> Tensors:
                 return backward([first, second, *nodes], edges, masks, kernels, by_output, *stacks)
@@ -89,15 +101,13 @@ def cell(kind: Kind) -> Callable[..., Tensor]:
 def _forward(kind: Kind) -> Callable[..., Tensors]:
     space, ends = kind.space, len(REDUCE) * kind.reduction
 
-    @compiled
+    @kind.compiled
     def forward(
         first: Tensor, second: Tensor, edges: Tensor, masks: Tensor, kernels: Tensor, *stacks: Tensor
     ) -> Tensors:
         states, outputs = [first, second], []
-        size = _node_shape(kind, first)
         for place in _places(kind, edges):
             output = _edge_forward(kind)(*_sources(kind, states, place), *place.case, *stacks[ends:])
-            output = tf.ensure_shape(output, size)
             outputs.append(dropped(output, masks[place.node, place.number]) if kind.masked else output)
             if len(outputs) == space.edges:
                 states.append(tf.add_n(outputs))
@@ -116,7 +126,7 @@ def _forward(kind: Kind) -> Callable[..., Tensors]:
 def _backward(kind: Kind) -> Callable[..., Tensors]:
     space, ends = kind.space, len(REDUCE) * kind.reduction
 
-    @compiled
+    @kind.compiled
     def backward(
         states: Sequence[Tensor], edges: Tensor, masks: Tensor, kernels: Tensor, by_output: Tensor, *stacks: Tensor
     ) -> Tensors:
@@ -128,7 +138,7 @@ def _backward(kind: Kind) -> Callable[..., Tensors]:
                 return _end_backward(by_output, *part)
 
             def unread(part: Tensors = part) -> Tensors:
-                return _nothing(by_output), *(tf.zeros(each.shape, each.dtype) for each in part[1:])
+                return _nothing(by_output), *map(tf.zeros_like, part[1:])
 
             is_last = index == len(states) - 1
             by_state, *by_end = read() if is_last else tf.cond(loose[index], read, unread)
@@ -140,7 +150,7 @@ def _backward(kind: Kind) -> Callable[..., Tensors]:
         by_edges = []
         for place in reversed(_places(kind, edges)):
             state = space.inputs + place.node
-            by_node = tf.ensure_shape(by_states[state], states[state].shape)
+            by_node = by_states[state]
             if kind.masked:
                 by_node = dropped(by_node, masks[place.node, place.number])
             sources = _sources(kind, states, place)
@@ -151,7 +161,7 @@ def _backward(kind: Kind) -> Callable[..., Tensors]:
         by_stacks = []
         for (operation, _), stack, rows in zip(kind.layers(), stacks[ends:], zip(*by_edges, strict=True), strict=True):
             at = strided if operation == "skip_connect" else slots
-            by_stacks.append(tf.scatter_nd(at[:, None], tf.stack(rows), stack.shape))
+            by_stacks.append(tf.scatter_nd(at[:, None], tf.stack(rows), tf.shape(stack)))
         by_inputs = [tf.broadcast_to(by_states[i], tf.shape(states[i])) for i in range(space.inputs)]
         return *by_inputs, by_kernels, *by_reduces, *by_stacks
 
@@ -175,12 +185,13 @@ def one_cell(kind: Kind) -> Callable[..., Tensor]:
 
         @tf.custom_gradient
         def own(last: Tensor, *stacks: Tensor) -> tuple[Tensor, object]:
-            nodes = forward(last, operations, masks, *stacks)
+            *nodes, end = forward(last, operations, masks, *stacks)
+            end = tf.ensure_shape(end, last.shape)
 
             def gradient(by_output: Tensor) -> Tensors:
-                return backward([last, *nodes], operations, masks, by_output, *stacks)
+                return backward([last, *nodes, end], operations, masks, by_output, *stacks)
 
-            return nodes[-1], gradient
+            return end, gradient
 
         return own(last, *stacks)
 
@@ -195,13 +206,12 @@ def _fixed_slots(kind: Kind) -> list[Tensor]:
 def _one_cell_forward(kind: Kind) -> Callable[..., Sequence[Tensor]]:
     space = kind.space
 
-    @compiled
+    @kind.compiled
     def forward(last: Tensor, operations: Tensor, masks: Tensor, *stacks: Tensor) -> Sequence[Tensor]:
         states, outputs = [last], []
         for place, ((node, source), slot) in enumerate(zip(space.places, _fixed_slots(kind), strict=True)):
             state = states[source]
             output = _edge_forward(kind)(state, state, operations[place], slot, slot, *stacks)
-            output = tf.ensure_shape(output, last.shape)
             outputs.append(dropped(output, masks[node, source]) if kind.masked else output)
             if len(outputs) == space.edges_of(node):
                 states.append(tf.add_n(outputs))
@@ -214,7 +224,7 @@ def _one_cell_forward(kind: Kind) -> Callable[..., Sequence[Tensor]]:
 def _one_cell_backward(kind: Kind) -> Callable[..., Tensors]:
     space = kind.space
 
-    @compiled
+    @kind.compiled
     def backward(
         states: Sequence[Tensor], operations: Tensor, masks: Tensor, by_output: Tensor, *stacks: Tensor
     ) -> Tensors:
@@ -222,7 +232,6 @@ def _one_cell_backward(kind: Kind) -> Callable[..., Tensors]:
         slots, by_edges = _fixed_slots(kind), []
         for place, (node, source) in reversed(list(enumerate(space.places))):
             by_node = tf.broadcast_to(by_states[space.inputs + node], tf.shape(states[0]))
-            by_node = tf.ensure_shape(by_node, states[0].shape)
             if kind.masked:
                 by_node = dropped(by_node, masks[node, source])
             case = operations[place], slots[place], slots[place]
@@ -231,7 +240,7 @@ def _one_cell_backward(kind: Kind) -> Callable[..., Tensors]:
             by_edges.append(by_edge)
         at = tf.stack(slots[::-1])[:, None]
         by_stacks = [
-            tf.scatter_nd(at, tf.stack(rows), stack.shape)
+            tf.scatter_nd(at, tf.stack(rows), tf.shape(stack))
             for stack, rows in zip(stacks, zip(*by_edges, strict=True), strict=True)
         ]
         return tf.broadcast_to(by_states[0], tf.shape(states[0])), *by_stacks
@@ -244,10 +253,9 @@ def _nothing(like: Tensor) -> Tensor:
     return tf.zeros((1, 1, 1, 1), like.dtype)
 
 
-def _node_shape(kind: Kind, state: Tensor) -> tuple[int | None, ...]:
-    """Return the shape of a node's state, where the inputs have this one's."""
-    b, height, width, channels = state.shape
-    return (b, *halved((height, width)), channels) if kind.reduction else (b, height, width, channels)
+def _slot_of_zeros(stack: Tensor) -> Tensor:
+    """Return zeros of the shape of a stack's slot."""
+    return tf.zeros(tf.shape(stack)[1:], stack.dtype)
 
 
 # --- where an edge reads, and what
@@ -303,7 +311,7 @@ def _sources(kind: Kind, states: Sequence[Tensor], place: _Place) -> Tensors:
 
 @cache
 def _selected(count: int) -> Callable[..., Tensor]:
-    @compiled
+    @compiled_by_rank
     def selected(index: Tensor, *states: Tensor) -> Tensor:
         return tf.switch_case(index, [lambda state=state: tf.identity(state) for state in states])
 
@@ -314,7 +322,7 @@ def _selected(count: int) -> Callable[..., Tensor]:
 def _added(kind: Kind, count: int) -> Callable[..., Sequence[Tensor]]:
     """The gradients of so many states with an edge's added to its source's; the others pass through untouched."""
 
-    @compiled
+    @compiled_by_rank
     def added(source: Tensor, by_large: Tensor, by_small: Tensor, *by_states: Tensor) -> Sequence[Tensor]:
         def branch(index: int) -> list[Tensor]:
             by_source = by_small if kind.reduction and index >= kind.space.inputs else by_large
@@ -342,7 +350,7 @@ def _own(kind: Kind, operation: str, stride: int) -> list[int]:
 
 @cache
 def _edge_forward(kind: Kind) -> Callable[..., Tensor]:
-    @compiled
+    @kind.compiled
     def forward(large: Tensor, small: Tensor, case: Tensor, slot: Tensor, strided: Tensor, *stacks: Tensor) -> Tensor:
         def branch(operation: str, side: int, stride: int) -> Tensor:
             at = strided if operation == "skip_connect" else slot
@@ -360,7 +368,7 @@ def _edge_forward(kind: Kind) -> Callable[..., Tensor]:
 def _edge_backward(kind: Kind) -> Callable[..., tuple[Tensor, Tensor, Sequence[Tensor]]]:
     """Gradients by the two states, of which one is nothing, and by the edge's slot of every stack."""
 
-    @compiled
+    @kind.compiled
     def backward(
         by_output: Tensor, large: Tensor, small: Tensor, case: Tensor, slot: Tensor, strided: Tensor, *stacks: Tensor
     ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
@@ -368,8 +376,7 @@ def _edge_backward(kind: Kind) -> Callable[..., tuple[Tensor, Tensor, Sequence[T
             at, own = strided if operation == "skip_connect" else slot, _own(kind, operation, stride)
             inputs = [tf.identity((large, small)[side]), *(stacks[index][at] for index in own)]
             if operation == "none":
-                zeros = (tf.zeros(stack.shape[1:], stack.dtype) for stack in stacks)
-                return _nothing(large), _nothing(large), *zeros
+                return _nothing(large), _nothing(large), *map(_slot_of_zeros, stacks)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(inputs)
                 output = edge(inputs[0], inputs[1:], operation, stride, kind.space.rules, by_batch)
@@ -377,8 +384,8 @@ def _edge_backward(kind: Kind) -> Callable[..., tuple[Tensor, Tensor, Sequence[T
             by_states = [_nothing(large), _nothing(large)]
             by_states[side] = by_state
             by_rows = dict(zip(own, by_own, strict=True))
-            others = (tf.zeros(stack.shape[1:], stack.dtype) for stack in stacks)
-            return *by_states, *(by_rows.get(index, other) for index, other in enumerate(others))
+            rows = (by_rows[i] if i in by_rows else _slot_of_zeros(stack) for i, stack in enumerate(stacks))
+            return *by_states, *rows
 
         by_large, by_small, *by_rows = tf.switch_case(case, [lambda case=case: branch(*case) for case in _cases(kind)])
         return by_large, by_small, by_rows
@@ -407,10 +414,10 @@ def _end(norm: Norm, state: Tensor, kernel: Tensor, *reduce: Tensor) -> Tensor:
 
 @cache
 def _end_forward(norm: Norm) -> Callable[..., Tensor]:
-    return compiled(partial(_end, norm))
+    return compiled_by_rank(partial(_end, norm))
 
 
-@compiled
+@compiled_by_rank
 def _end_backward(by_output: Tensor, *arguments: Tensor) -> Tensors:
     inputs = [tf.identity(argument) for argument in arguments]
     with tf.GradientTape(watch_accessed_variables=False) as tape:

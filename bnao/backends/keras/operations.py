@@ -89,14 +89,15 @@ if ENGINE == "tensorflow":
 
     @compiled
     def _staged(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        b, height, width, channels = x.shape
+        b, height, width, channels = ops.shape(x)
         columns = height * width * channels
         # a column a pixel and channel
         _, means, variances, *_ = tf.raw_ops.FusedBatchNormV3(
             x=tf.reshape(x, (b, 1, 1, columns)), scale=tf.ones(columns), offset=tf.zeros(columns),
             mean=[], variance=[], epsilon=EPS, is_training=True,
         )  # fmt: skip
-        means, variances = (tf.reshape(each, (-1, channels)) for each in (means, variances * ((b - 1) / b)))
+        variances *= tf.cast((b - 1) / b, tf.float32)
+        means, variances = (tf.reshape(each, (-1, channels)) for each in (means, variances))
         mean = tf.reduce_mean(means, 0)
         variance = tf.reduce_mean(variances + tf.square(means - mean), 0)
         scale, shift = (tf.cast(each, tf.float32) for each in (scale, shift))
@@ -245,25 +246,28 @@ def crossed(x: Tensor, weights: Sequence[Tensor], stride: int, norm: Norm, name:
     return norm(convolution(x, second, (stride, 1)), scale, shift, f"{name}.norm_2" if between else f"{name}.norm")
 
 
-@cache
-def _counts(height: int, width: int, kernel: int, stride: int) -> np.ndarray:
+def _counts(x: Tensor, kernel: int, stride: int) -> Tensor | np.ndarray:
     """Return the pixels of a window over those that it sees at each place, shape (1, height, width, 1)."""
-    far = kernel // 2
-    seen = [
-        np.array([min(at + far + 1, size) - max(at - far, 0) for at in range(0, size, stride)])
-        for size in (height, width)
-    ]
-    return (kernel**2 / np.outer(*seen)).astype(np.float32)[None, :, :, None]
+    far, seen = kernel // 2, []
+    known = None not in x.shape[1:3]  # in a TensorFlow graph it may be seen only later
+    numbers, low, high = (np.arange, np.minimum, np.maximum) if known else (tf.range, tf.minimum, tf.maximum)
+    for size in ops.shape(x)[1:3]:
+        at = numbers(0, size, stride)
+        seen.append(low(at + far + 1, size) - high(at - far, 0))
+    of_window = seen[0][None, :, None, None] * seen[1][None, None, :, None]
+    if known:
+        return (kernel**2 / of_window).astype(np.float32)
+    return ops.cast(kernel**2 / ops.cast(of_window, "float64"), "float32")
 
 
 def average_pool(x: Tensor, stride: int, kernel: int = 3) -> Tensor:
     """Average the pixels there are: padding is not counted."""
     if _shifts_windows() and kernel % 2:
-        seen = _counts(x.shape[1], x.shape[2], kernel, stride) / kernel**2
+        seen = _counts(x, kernel, stride) / kernel**2
         return jax_layers.sum_pool(x, kernel, stride) * ops.cast(seen, x.dtype)
     if stride == 1 or kernel % 2 == 0:  # an even window begins at its pixel
         return ops.average_pool(x, kernel, stride, "same")  # which does not count it either
-    factors = ops.cast(_counts(x.shape[1], x.shape[2], kernel, stride), x.dtype)
+    factors = ops.cast(_counts(x, kernel, stride), x.dtype)
     return ops.average_pool(_padded(x, kernel // 2), kernel, stride, "valid") * factors
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from bnao.backends.keras.engine import ENGINE, by_shape, compiled
+from bnao.backends.keras.engine import ENGINE, by_shape, compiled_by_rank
 from bnao.backends.keras.operations import Tensor, tensor
 from bnao.backends.keras.stacks import chosen_slots, used_of_fixed_edges
 from bnao.backends.keras.used import used_slots
@@ -46,7 +46,7 @@ def _square_sum(gradient: Tensor) -> Tensor:
     return ops.sum(ops.square(gradient))
 
 
-@compiled
+@compiled_by_rank
 def moved(
     weight: Tensor, momentum: Tensor, gradient: Tensor, factor: Tensor, rate: Tensor, keep: Tensor, decay: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -55,7 +55,7 @@ def moved(
     return weight - rate * momentum, momentum
 
 
-@compiled
+@compiled_by_rank
 def _moved_slots(
     weight: Tensor, momentum: Tensor, gradient: Tensor, slots: Tensor, chosen: Tensor, *numbers: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -70,7 +70,7 @@ def _moved_slots(
     )
 
 
-@compiled
+@compiled_by_rank
 def moved_where(
     weight: Tensor, momentum: Tensor, gradient: Tensor, used: Tensor, *numbers: Tensor
 ) -> tuple[Tensor, Tensor]:

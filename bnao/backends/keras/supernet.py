@@ -237,8 +237,7 @@ def _loss(targets: Tensor, logits: Tensor) -> Tensor:
     return ops.mean(cross_entropy(targets, logits, from_logits=True))
 
 
-@cache
-def _path_gradients(forward: Forward, devices: tuple[str, ...]) -> Gradients:
+def _gradients_of_path(forward: Forward, devices: tuple[str, ...]) -> Gradients:
     """Return a path's loss and logits, and its loss's gradients by the arrays."""
 
     def loss_of(
@@ -251,8 +250,13 @@ def _path_gradients(forward: Forward, devices: tuple[str, ...]) -> Gradients:
         (loss, logits), gradients = value_and_gradients(loss_of, values, *others, has_more=True)
         return loss, logits, gradients
 
-    computed = by_rows(gradients_of, devices) if devices else gradients_of
-    # JAX must know the path: its cells are compiled, and take it as numbers
+    return by_rows(gradients_of, devices) if devices else gradients_of
+
+
+@cache
+def _path_gradients(forward: Forward, devices: tuple[str, ...]) -> Gradients:
+    """Return the same as one program where that can be: JAX must know the path, whose cells are compiled."""
+    computed = _gradients_of_path(forward, devices)
     return traced(computed) if forward.has_graph else computed
 
 
@@ -290,8 +294,7 @@ def _added(total: Sequence[Tensor] | None, gradients: Sequence[Tensor], factor: 
     return gradients if total is None and factor == 1 else _sum(total, gradients, np.float32(factor))
 
 
-@cache
-def _path_updated(forward: Forward, clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
+def _update_of_path(forward: Forward, clips: bool, idle: str, learns: tuple[bool, ...]) -> Callable[..., Any]:
     """Return arrays and momenta after an update by the gradients of one path; those that do not learn stay."""
 
     def update(
@@ -312,7 +315,13 @@ def _path_updated(forward: Forward, clips: bool, idle: str, learns: tuple[bool, 
         ]
         return [value for value, _ in new], [momentum for _, momentum in new]
 
-    return traced(update)
+    return update
+
+
+@cache
+def _path_updated(*settings: Any) -> Callable[..., Any]:
+    """Return the same as one program, of the settings that ``_update_of_path`` takes."""
+    return traced(_update_of_path(*settings))
 
 
 @cache
@@ -320,7 +329,7 @@ def _path_stepped(
     forward: Forward, devices: tuple[str, ...], clips: bool, idle: str, learns: tuple[bool, ...]
 ) -> Callable[..., Any]:
     """Return a path's loss and logits, and arrays and momenta after the update, as one program."""
-    gradients_of, update = _path_gradients(forward, devices), _path_updated(forward, clips, idle, learns)
+    gradients_of, update = _gradients_of_path(forward, devices), _update_of_path(forward, clips, idle, learns)
 
     def stepped(
         values: Sequence[Tensor],
