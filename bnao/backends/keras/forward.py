@@ -14,7 +14,7 @@ from bnao.backends.keras.cell import Weights, fitted, layer, mixed_states_of, st
 from bnao.backends.keras.engine import ENGINE, compiled
 from bnao.backends.keras.mixed import Mixed
 from bnao.backends.keras.one_cell import mixed_one_cell, one_cell, residual
-from bnao.backends.keras.operations import REDUCE, Norm, Tensor, by_batch, convolution, linear, pooled, relu
+from bnao.backends.keras.operations import Norm, Tensor, by_batch, convolution, linear, pooled, relu
 from bnao.backends.keras.used import Used, used_slots
 from bnao.config.settings import NetworkConfig
 from bnao.network.stack import Position
@@ -118,8 +118,8 @@ class Forward:
 
     @property
     def has_graph(self) -> bool:
-        """Whether one graph serves every path: TensorFlow's, where cells give out loose ends or their last node."""
-        return ENGINE == "tensorflow" and self.space.rules.output in ("loose ends", "last node")
+        """Whether one graph serves every path, as TensorFlow's does; in JAX each cell is a program."""
+        return ENGINE == "tensorflow"
 
 
 def _by_name(forward: Forward, arrays: Weights, used: Used) -> dict[str, Tensor]:
@@ -218,10 +218,9 @@ class _Interpreted:
                 return residual(inputs[1], arrays, f"{name}.residual", self._norm)
             stacks = [arrays[f"{name}.{owner}.{part}"] for owner, part in kind.layers()]
             return interpreter.one_cell(kind)(inputs[1], self._arch[0, :, 0, 1], masks, *stacks)
-        layers = [("loose", part) for part in REDUCE] if position.reduction else []
-        stacks = [arrays[f"{name}.{owner}.{part}"] for owner, part in (*layers, *kind.layers())]
+        stacks = [arrays[f"{name}.{owner}.{part}"] for owner, part in (*kind.outer_layers(), *kind.layers())]
         edges = self._arch[int(position.reduction)]
-        return interpreter.cell(kind)(*inputs, edges, masks, arrays[f"{name}.output.state"], *stacks)
+        return interpreter.cell(kind)(*inputs, edges, masks, *stacks)
 
 
 class _Planned:

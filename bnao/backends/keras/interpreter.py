@@ -28,6 +28,7 @@ from bnao.backends.keras.operations import (
     edge_layers,
     reduced,
     relu,
+    zeros,
 )
 from bnao.backends.keras.stacks import edge_slots, fixed_slots, live_operations, loose_ends
 from bnao.network.stack import halved
@@ -62,6 +63,12 @@ class Kind:
         stride = 2 if self.reduction else 1
         return [(operation, part) for operation in self.space.operations for part in edge_layers(operation, stride)]
 
+    def outer_layers(self) -> list[tuple[str, str]]:
+        """(owner, layer) of the stacks that bring loose states to the output."""
+        kernels = [("output", "state")] if self.space.rules.mixes else []
+        reduces = self.reduction and self.space.rules.output == "loose ends"
+        return kernels + [("loose", part) for part in REDUCE if reduces]
+
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Build a function once for all sizes of states; once for each where an operation is another package's.
 
@@ -75,95 +82,72 @@ class Kind:
 def cell(kind: Kind) -> Callable[..., Tensor]:
     """Return the function of a cell.
 
-    It takes the inputs' two states, (nodes, edges, 2) sources and operations, masks (nodes, edges, b), the stack of
-    the output's kernels, for a reduction cell the stacks of its loose inputs' reduces (``REDUCE``), and the stacks
-    of ``Kind.layers``; and gives the output in front of its norm.
+    It takes the inputs' two states, (nodes, edges, 2) sources and operations, masks (nodes, edges, b), and the stacks
+    of ``Kind.outer_layers`` and of ``Kind.layers``; and gives the output in front of its norm.
     """
     forward, backward = _forward(kind), _backward(kind)
+    given_out = 1 if kind.space.rules.mixes else kind.space.nodes
 
-    def whole(first: Tensor, second: Tensor, edges: Tensor, masks: Tensor, kernels: Tensor, *stacks: Tensor) -> Tensor:
+    def whole(first: Tensor, second: Tensor, edges: Tensor, masks: Tensor, *stacks: Tensor) -> Tensor:
         @tf.custom_gradient
-        def own(first: Tensor, second: Tensor, kernels: Tensor, *stacks: Tensor) -> tuple[Tensor, object]:
-            output, *nodes = forward(first, second, edges, masks, kernels, *stacks)
-            size = halved(first.shape[1:3]) if kind.reduction else first.shape[1:3]
-            output = tf.ensure_shape(output, (first.shape[0], *size, kernels.shape[-1]))
+        def own(first: Tensor, second: Tensor, *stacks: Tensor) -> tuple[Tensor, object]:
+            output, *nodes = forward(first, second, edges, masks, *stacks)
+            b, height, width, channels = first.shape
+            size = halved((height, width)) if kind.reduction else (height, width)
+            output = tf.ensure_shape(output, (b, *size, given_out * channels))
 
             def gradient(by_output: Tensor) -> Tensors:
-                return backward([first, second, *nodes], edges, masks, kernels, by_output, *stacks)
+                return backward([first, second, *nodes], edges, masks, by_output, *stacks)
 
             return output, gradient
 
-        return own(first, second, kernels, *stacks)
+        return own(first, second, *stacks)
 
     return whole
 
 
 def _forward(kind: Kind) -> Callable[..., Tensors]:
-    space, ends = kind.space, len(REDUCE) * kind.reduction
+    space, outer = kind.space, len(kind.outer_layers())
 
     @kind.compiled
-    def forward(
-        first: Tensor, second: Tensor, edges: Tensor, masks: Tensor, kernels: Tensor, *stacks: Tensor
-    ) -> Tensors:
+    def forward(first: Tensor, second: Tensor, edges: Tensor, masks: Tensor, *stacks: Tensor) -> Tensors:
         states, outputs = [first, second], []
         for place in _places(kind, edges):
-            output = _edge_forward(kind)(*_sources(kind, states, place), *place.case, *stacks[ends:])
+            output = _edge_forward(kind)(*_sources(kind, states, place), *place.case, *stacks[outer:])
             outputs.append(dropped(output, masks[place.node, place.number]) if kind.masked else output)
             if len(outputs) == space.edges:
                 states.append(tf.add_n(outputs))
                 outputs = []
-        loose = loose_ends(space, edges)
-        parts = _ends(kind, states, kernels, stacks[:ends])
-        end = _end_forward(kind.norm)
-        total = end(*parts[-1])  # the last node is always loose
-        for index, part in enumerate(parts[:-1]):
-            total += tf.cond(loose[index], lambda part=part: end(*part), lambda: _nothing(first))
-        return total, *states[space.inputs :]
+        return _given_out(kind, states, edges, stacks[:outer]), *states[space.inputs :]
 
     return forward
 
 
 def _backward(kind: Kind) -> Callable[..., Tensors]:
-    space, ends = kind.space, len(REDUCE) * kind.reduction
+    space, outer = kind.space, len(kind.outer_layers())
 
     @kind.compiled
-    def backward(
-        states: Sequence[Tensor], edges: Tensor, masks: Tensor, kernels: Tensor, by_output: Tensor, *stacks: Tensor
-    ) -> Tensors:
-        loose = loose_ends(space, edges)
-        by_states, by_ends = [], []
-        for index, part in enumerate(_ends(kind, states, kernels, stacks[:ends])):
-
-            def read(part: Tensors = part) -> Tensors:
-                return _end_backward(by_output, *part)
-
-            def unread(part: Tensors = part) -> Tensors:
-                return _nothing(by_output), *map(tf.zeros_like, part[1:])
-
-            is_last = index == len(states) - 1
-            by_state, *by_end = read() if is_last else tf.cond(loose[index], read, unread)
-            by_states.append(by_state)
-            by_ends.append(by_end)
-        by_kernels = tf.stack([by_end[0] for by_end in by_ends])
-        by_reduces = [tf.stack(each) for each in zip(*(by_end[1:] for by_end in by_ends[: space.inputs]), strict=True)]
-
+    def backward(states: Sequence[Tensor], edges: Tensor, masks: Tensor, by_output: Tensor, *stacks: Tensor) -> Tensors:
+        by_states, by_outer = _by_given_out(kind, states, edges, by_output, stacks[:outer])
         by_edges = []
         for place in reversed(_places(kind, edges)):
             state = space.inputs + place.node
             by_node = by_states[state]
+            if "none" in space.operations:  # perhaps nothing else reads the node
+                by_node = tf.broadcast_to(by_node, tf.shape(states[state]))
             if kind.masked:
                 by_node = dropped(by_node, masks[place.node, place.number])
             sources = _sources(kind, states, place)
-            *by_sources, by_edge = _edge_backward(kind)(by_node, *sources, *place.case, *stacks[ends:])
+            *by_sources, by_edge = _edge_backward(kind)(by_node, *sources, *place.case, *stacks[outer:])
             by_states[:state] = _added(kind, state)(place.source, *by_sources, *by_states[:state])
             by_edges.append(by_edge)
         slots, strided = (each[::-1] for each in _slots(kind, edges))
         by_stacks = []
-        for (operation, _), stack, rows in zip(kind.layers(), stacks[ends:], zip(*by_edges, strict=True), strict=True):
+        for (operation, _), stack, rows in zip(kind.layers(), stacks[outer:], zip(*by_edges, strict=True), strict=True):
             at = strided if operation == "skip_connect" else slots
             by_stacks.append(tf.scatter_nd(at[:, None], tf.stack(rows), tf.shape(stack)))
         by_inputs = [tf.broadcast_to(by_states[i], tf.shape(states[i])) for i in range(space.inputs)]
-        return *by_inputs, by_kernels, *by_reduces, *by_stacks
+        return *by_inputs, *by_outer, *by_stacks
 
     return backward
 
@@ -356,7 +340,7 @@ def _edge_forward(kind: Kind) -> Callable[..., Tensor]:
             at = strided if operation == "skip_connect" else slot
             weights = [stacks[index][at] for index in _own(kind, operation, stride)]
             if operation == "none":
-                return tf.zeros_like(large)
+                return zeros((large, small)[side], stride)
             return tf.identity(edge((large, small)[side], weights, operation, stride, kind.space.rules, kind.norm))
 
         return tf.switch_case(case, [lambda case=case: branch(*case) for case in _cases(kind)])
@@ -393,15 +377,56 @@ def _edge_backward(kind: Kind) -> Callable[..., tuple[Tensor, Tensor, Sequence[T
     return backward
 
 
-# --- a loose end
+# --- what a cell gives out
 
 
-def _ends(kind: Kind, states: Sequence[Tensor], kernels: Tensor, reduces: Sequence[Tensor]) -> list[Tensors]:
-    """For each state what its part in the output is computed from."""
-    inputs = kind.space.inputs
+def _given_out(kind: Kind, states: Sequence[Tensor], edges: Tensor, stacks: Sequence[Tensor]) -> Tensor:
+    """Return the nodes concatenated or, where a space mixes them, the sum of the loose states' parts."""
+    if not kind.space.rules.mixes:
+        return tf.concat(states[kind.space.inputs :], -1)
+    (*others, (_, last)), end = _parts(kind, states, edges, stacks), _end_forward(kind.norm)
+    total = end(*last)  # the last node is always loose
+    for is_loose, part in others:
+        total += tf.cond(is_loose, lambda part=part: end(*part), lambda: _nothing(states[0]))
+    return total
+
+
+def _by_given_out(
+    kind: Kind, states: Sequence[Tensor], edges: Tensor, by_output: Tensor, stacks: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the gradients of its states and of the stacks by what a cell gives out."""
+    space = kind.space
+    if not space.rules.mixes:
+        by_nodes = tf.split(by_output, space.nodes, -1)
+        return [_nothing(by_output) for _ in range(space.inputs)] + by_nodes, []
+    by_ends = []
+    *others, (_, last) = _parts(kind, states, edges, stacks)
+    for is_loose, part in others:
+
+        def read(part: Tensors = part) -> Tensors:
+            return _end_backward(by_output, *part)
+
+        def unread(part: Tensors = part) -> Tensors:
+            return _nothing(by_output), *map(tf.zeros_like, part[1:])
+
+        by_ends.append(tf.cond(is_loose, read, unread))
+    by_ends.append(_end_backward(by_output, *last))
+    by_states = [_nothing(by_output) for _ in range(len(states) - len(by_ends))]
+    by_kernels = tf.stack([by_end[1] for by_end in by_ends])
+    reduces = zip(*(by_end[2:] for by_end in by_ends[: space.inputs]), strict=True)
+    return by_states + [by_end[0] for by_end in by_ends], [by_kernels, *map(tf.stack, reduces)]
+
+
+def _parts(
+    kind: Kind, states: Sequence[Tensor], edges: Tensor, stacks: Sequence[Tensor]
+) -> list[tuple[Tensor, Tensors]]:
+    """For each state that may be given out whether it is, and what its part in the output is computed from."""
+    inputs, (kernels, *reduces) = kind.space.inputs, stacks
+    loose = loose_ends(kind.space, edges)
+    first = 0 if kind.space.rules.output == "loose ends" else inputs
     return [
-        (state, kernels[index], *(reduce[index] for reduce in reduces if index < inputs))
-        for index, state in enumerate(states)
+        (loose[state], (states[state], kernels[index], *(reduce[index] for reduce in reduces if index < inputs)))
+        for index, state in enumerate(range(first, len(states)))
     ]
 
 

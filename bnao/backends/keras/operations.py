@@ -211,11 +211,22 @@ def _depthwise(x: Tensor, kernel: Tensor, stride: int, dilation: int = 1) -> Ten
     side = kernel.shape[0]
     if not _shifts_windows():
         if dilation > 1:  # which TensorFlow cannot do with a stride
-            return ops.depthwise_conv(x, kernel, 1, "same", dilation_rate=dilation)[:, ::stride, ::stride]
+            return _dilated_depthwise(x, kernel, dilation)[:, ::stride, ::stride]
         if stride == 1:
             return ops.depthwise_conv(x, kernel, 1, "same")
         return ops.depthwise_conv(_padded(x, side // 2), kernel, stride, "valid")
     return jax_layers.depthwise(x, kernel, stride, dilation)
+
+
+def _dilated_depthwise(x: Tensor, kernel: Tensor, dilation: int) -> Tensor:
+    if ENGINE == "jax":
+        return ops.depthwise_conv(x, kernel, 1, "same", dilation_rate=dilation)
+    # Keras' own needs to know the image's size
+    far, block = dilation * (kernel.shape[0] // 2), (dilation, dilation)
+    more = [-(size + 2 * far) % dilation for size in ops.shape(x)[1:3]]
+    parts = tf.space_to_batch(x, block, [[far, far + each] for each in more])
+    parts = ops.depthwise_conv(parts, kernel, 1, "valid")
+    return tf.batch_to_space(parts, block, [[0, each] for each in more])
 
 
 def _shifts_windows() -> bool:

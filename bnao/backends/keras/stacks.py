@@ -92,7 +92,9 @@ def chosen_slots(network: NetworkConfig, arch: Any, stack: Stack) -> tuple[Any, 
     space = space_named(network.space, network.nodes)
     edges, slots = arch[int(stack.reduction)], len(stack.names)
     if stack.kind == "state":
-        return np.arange(slots, dtype=np.int32), loose_ends(space, edges)[:slots]
+        states = space.inputs + space.nodes
+        first = states - slots if stack.name.endswith(".output.state") else 0
+        return np.arange(slots, dtype=np.int32), loose_ends(space, edges)[first : first + slots]
     numbers = ops.cast(edges[..., 1], "int32")
     chosen = ops.equal(numbers, stack.operations[0])
     for smaller in stack.operations[1:]:  # whose kernels are the centres of its own

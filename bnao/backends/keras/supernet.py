@@ -112,7 +112,7 @@ class KerasSupernet:
         """Whether a step is that of one path, for which gradients and update are one graph."""
         forward, first = self.net.forward, passes[0]
         plain = len(passes) == 1 and first.learn and first.weight == 1 and isinstance(first.architecture, Genotype)
-        return plain and forward.has_graph and forward.space.rules.output == "loose ends"
+        return plain and forward.has_graph and not forward.space.rules.residual
 
     def _stepped(self, values: Sequence[Tensor], one: Pass, rate: float) -> Outcome:
         """Make a step of one path."""
@@ -142,7 +142,7 @@ class KerasSupernet:
         """Update what has a part in the architectures that have learned."""
         forward, given, numbers = self.net.forward, (values, self._momenta, gradients), self._numbers_at(rate)
         first, *others = learned
-        as_data = forward.has_graph and forward.space.rules.output == "loose ends"
+        as_data = forward.has_graph and not forward.space.rules.residual
         if as_data and isinstance(first, Genotype) and not others:
             update = _path_updated(forward, bool(self._most), self._idle, self._learns)
             self._assign(*update(*given, self._known(first), *numbers))
