@@ -8,7 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from bnao.run import Folder
 from bnao.space.spaces import SPACES
+from bnao.strategies.result import Ranked, SearchResult
 from bnao.streams import stream
 
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[1] / "benchmarks"
@@ -24,6 +26,8 @@ BENCHMARKS = pathlib.Path(__file__).resolve().parents[1] / "benchmarks"
         ("controller_epoch --sequences many", "argument --sequences: 'many' is not a whole number >= 2"),
         ("supernet_step --image 4", "argument --image: '4' is not a whole number >= 8"),
         ("supernet_ranking --cells-of nowhere.json", "argument --cells-of: there is no file nowhere.json"),
+        ("judged_searches nowhere --table table.csv", "argument RUN: there is no folder nowhere"),
+        ("judged_searches empty --table nowhere.csv", "argument --table: there is no file nowhere.csv"),
         ("mixture_step --yardstick nowhere.py", "argument --yardstick: there is no file nowhere.py"),
         ("mixture_step --channels 99999", "channels is 99999; it must be >= 2 and <= 16384"),
         ("strategy_runs nao sgd --out runs", "no strategy 'sgd'; there is nao, random, evolution, spos,"),
@@ -63,6 +67,31 @@ def test_zero_cost_scores_of_a_table_are_set_beside_its_truth(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out.json").read_text())["cells"]
     assert sorted(cell["truth"] for cell in found) == [0.5 + number / 100 for number in range(20)]
+
+
+def _judged(folder):
+    return subprocess.run(
+        [sys.executable, str(BENCHMARKS / "judged_searches.py"), "run", "--table", "table.csv", "--column", "accuracy"],
+        cwd=folder, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_what_a_search_found_is_set_beside_its_pool_and_its_largest(tmp_path):
+    genotypes = SPACES["nas-bench-201"].random_genotypes(8, stream(0, "judged"))
+    ranked = [Ranked(g, 1 - n / 10, 0.01, 8 - n, 100, 1000, 1 + n % 2, 3, 2.5) for n, g in enumerate(genotypes)]
+    (tmp_path / "run").mkdir()
+    Folder(tmp_path / "run").write_json("result.json", SearchResult("nas-bench-201", 0, tuple(ranked)).to_json())
+    rows = [f'"{genotype}",{90 - number}' for number, genotype in enumerate(genotypes)]
+    (tmp_path / "table.csv").write_text("\n".join(["genotype,accuracy", *rows]))
+
+    figures = json.loads(_judged(tmp_path).stdout)
+
+    assert (figures["best"], figures["top"], figures["largest"], figures["table"]) == (90, 88, 88, 90)
+    assert figures["pool"] == figures["largest_of_pool"] == 87  # of 90, 88, 86 and 84
+    assert figures["tau"] == figures["tau_of_size"] == 1
+
+    (tmp_path / "table.csv").write_text("\n".join(["genotype,accuracy", *rows[1:]]))
+    assert f"table.csv has no row for {genotypes[0]}, which run scored" in _judged(tmp_path).stderr
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,8 @@ class Supernet(keras.Model):
     It is called with ``{"image": images, "arch": arch}``: images (b, height, width, channels), normalised; arch
     (b, length) whole numbers, one genotype as ``SearchSpace.encode`` gives it, in equal rows (a strategy splits a
     batch by rows; row 0 counts). It gives logits (b, classes). Under TensorFlow one graph serves every
-    architecture of the spaces ``nao``, ``nao-large`` and ``nas-bench-201``: nothing is traced again. In other spaces,
-    and under JAX, where each cell is a program, ``compile`` makes Keras run the network step by step (``run_eagerly``).
+    architecture: nothing is traced again. Under JAX, where each cell is a program, ``compile`` makes Keras run the
+    network step by step (``run_eagerly``).
 
     What an arch is not allowed to hold - a source or operation that does not exist, unequal rows - is refused:
     where values are known with a GenotypeError, within a TensorFlow graph by an assertion that stops the step.

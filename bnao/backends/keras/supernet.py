@@ -33,9 +33,8 @@ from bnao.training.partial import as_computed, computed_passes
 class KerasSupernet:
     """The supernet's arithmetic in Keras; see ``bnao.protocols.Supernet``.
 
-    Under TensorFlow one graph serves every path of the spaces ``nao``, ``nao-large`` and ``nas-bench-201``; paths of
-    other spaces and mixtures are computed operation by operation. Under JAX a cell is one program for all paths, in
-    every space, and mixtures are computed operation by operation, each compiled.
+    Under TensorFlow one graph serves every path, and mixtures are computed operation by operation. Under JAX a cell is
+    one program for all paths, and mixtures are computed operation by operation, each compiled.
 
     Args:
         config: the search; seed, optimizer and machine follow from it.
