@@ -563,14 +563,10 @@ def predictors_table() -> str:
         found = {
             kind: {each["train_size"]: each for each in study(f"predictor-{name}{kind}")["predictor"]}
             for kind, _ in kinds
-            if (name, kind) != ("nds", "")
         }
         for size in found["-ranks"]:
-            entries = [found[kind][size] if kind in found else None for kind, _ in kinds]
-            cells = [
-                "-" if each is None else f"{each['kendall_tau']:.3f} ({each['low']:.3f} to {each['high']:.3f})"
-                for each in entries
-            ]
+            entries = [found[kind][size] for kind, _ in kinds]
+            cells = [f"{each['kendall_tau']:.3f} ({each['low']:.3f} to {each['high']:.3f})" for each in entries]
             rows.append([title, f"{size:,}", *cells])
     return table(["table", "learned from", *(title for _, title in kinds)], rows)
 
@@ -720,6 +716,18 @@ def strategy_runs(name: str) -> str:
         )
     heads = ["strategy", "seconds", "of the CPU", "peak MiB", "parameters", "test error, %", "epochs with an alarm"]
     return table([*heads, "entropy"], rows)
+
+
+@named
+def judged_searches(name: str) -> str:
+    """Return what benchmarks/judged_searches.py says of searches, one a row, and their means."""
+    text = (HERE / "results" / "judged-searches" / f"{name}.jsonl").read_text(encoding="utf-8")
+    runs = [json.loads(line) for line in text.splitlines()]
+    heads = {"best": "best", "top": "best five", "pool": "random pool", "largest": "five largest"}
+    heads |= {"tau": "tau of the ranking", "tau_of_size": "tau of live size"}
+    rows = [[each["run"].rpartition("-")[2], *(f"{each[head]:.2f}" for head in heads)] for each in runs]
+    rows.append(["mean", *(f"{np.mean([each[head] for each in runs]):.2f}" for head in heads)])
+    return table(["seed", *heads.values()], rows)
 
 
 @named

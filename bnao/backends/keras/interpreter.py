@@ -284,18 +284,18 @@ def _sources(kind: Kind, states: Sequence[Tensor], place: _Place) -> Tensors:
     """Return the state an edge reads, as the first or, if it is a reduction cell's node, as the second."""
     inputs = kind.space.inputs
     if not kind.reduction:
-        state = _selected(inputs + place.node)(place.source, *states[: inputs + place.node])
+        state = _selected(kind, inputs + place.node)(place.source, *states[: inputs + place.node])
         return state, state
-    large = _selected(inputs)(tf.minimum(place.source, inputs - 1), *states[:inputs])
+    large = _selected(kind, inputs)(tf.minimum(place.source, inputs - 1), *states[:inputs])
     if not place.node:
         return large, large  # there is no node yet; the edge never reads this one
     nodes = states[inputs : inputs + place.node]
-    return large, _selected(place.node)(tf.maximum(place.source - inputs, 0), *nodes)
+    return large, _selected(kind, place.node)(tf.maximum(place.source - inputs, 0), *nodes)
 
 
 @cache
-def _selected(count: int) -> Callable[..., Tensor]:
-    @compiled_by_rank
+def _selected(kind: Kind, count: int) -> Callable[..., Tensor]:
+    @kind.compiled
     def selected(index: Tensor, *states: Tensor) -> Tensor:
         return tf.switch_case(index, [lambda state=state: tf.identity(state) for state in states])
 
@@ -306,7 +306,7 @@ def _selected(count: int) -> Callable[..., Tensor]:
 def _added(kind: Kind, count: int) -> Callable[..., Sequence[Tensor]]:
     """The gradients of so many states with an edge's added to its source's; the others pass through untouched."""
 
-    @compiled_by_rank
+    @kind.compiled
     def added(source: Tensor, by_large: Tensor, by_small: Tensor, *by_states: Tensor) -> Sequence[Tensor]:
         def branch(index: int) -> list[Tensor]:
             by_source = by_small if kind.reduction and index >= kind.space.inputs else by_large
