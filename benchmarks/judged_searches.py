@@ -3,8 +3,8 @@
     python benchmarks/judged_searches.py RUN RUN RUN --table nasbench201.csv --column c10_test_200
 
 prints one JSON line a search: mean accuracy by the table, in the table's units, of its best, of its best five, of its
-first pool (random genotypes), of the five largest of all that it scored, and the table's best; Kendall's tau of its
-ranking and of sizes over all that it scored.
+first pool (random genotypes), of the five largest of all that it scored and of that pool, and the table's best;
+Kendall's tau of its ranking and of sizes over all that it scored.
 """
 
 import argparse

@@ -64,6 +64,11 @@ def _kept(path: str) -> Any:
     return json.loads((HERE / "results" / path).read_text(encoding="utf-8"))
 
 
+def _lines(path: str) -> list[Any]:
+    """Return the lines of a file of docs/results whose lines are JSON."""
+    return [json.loads(line) for line in (HERE / "results" / path).read_text(encoding="utf-8").splitlines()]
+
+
 def fill(template: str, figures: Mapping[str, Callable[..., str]]) -> str:
     """Replace each ``{{ name argument ... }}`` by what the figure of that name returns.
 
@@ -676,8 +681,7 @@ def strategies_table() -> str:
 @named
 def strategies_memory() -> str:
     """Return what updates of each strategy hold beside what was loaded, and its process at most, in MiB."""
-    lines = (HERE / "results" / "strategies" / "memory.jsonl").read_text(encoding="utf-8").splitlines()
-    found = {(each["strategy"], each["channels"]): each for each in map(json.loads, lines)}
+    found = {(each["strategy"], each["channels"]): each for each in _lines("strategies/memory.jsonl")}
     channels = sorted({size for _, size in found})
     rows = []
     for name in dict.fromkeys(name for name, _ in found):
@@ -690,8 +694,7 @@ def strategies_memory() -> str:
 
 def _strategy_lines(name: str) -> dict[str, Any]:
     """Return what benchmarks/strategy_runs.py wrote of each strategy, in the order of ``bnao strategies``."""
-    text = (HERE / "results" / "strategy-runs" / f"{name}.jsonl").read_text(encoding="utf-8")
-    lines = {line["strategy"]: line for line in map(json.loads, text.splitlines())}
+    lines = {line["strategy"]: line for line in _lines(f"strategy-runs/{name}.jsonl")}
     return {strategy: lines[strategy] for strategy in METHODS if strategy in lines}
 
 
@@ -721,8 +724,7 @@ def strategy_runs(name: str) -> str:
 @named
 def judged_searches(name: str) -> str:
     """Return what benchmarks/judged_searches.py says of searches, one a row, and their means."""
-    text = (HERE / "results" / "judged-searches" / f"{name}.jsonl").read_text(encoding="utf-8")
-    runs = [json.loads(line) for line in text.splitlines()]
+    runs = _lines(f"judged-searches/{name}.jsonl")
     heads = {"best": "best", "top": "best five", "pool": "random pool", "largest": "five largest"}
     heads |= {"tau": "tau of the ranking", "tau_of_size": "tau of live size"}
     rows = [[each["run"].rpartition("-")[2], *(f"{each[head]:.2f}" for head in heads)] for each in runs]

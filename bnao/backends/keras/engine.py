@@ -71,7 +71,7 @@ def compiled_by_rank(function: Callable[..., Any]) -> Callable[..., Any]:
     many slots a stack of kernels has, and the kernels' height and width.
     """
     if ENGINE == "jax":
-        return jax.jit(function)
+        return compiled(function)
     built: dict[Any, Callable[..., Any]] = {}
 
     def called(*arguments: Any) -> Any:
@@ -93,7 +93,7 @@ def compiled_by_rank(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _of_unknown_size(x: Any) -> list[int | None]:
     if not x.dtype.is_floating:
-        return x.shape
+        return list(x.shape)
     known = 3 if len(x.shape) == 5 else 0  # (slots, height, width, input channels, output channels)
     return [*x.shape[:known], *[None] * (len(x.shape) - known)]
 
