@@ -168,18 +168,41 @@ def mixed_node(
     numbered = states.items() if isinstance(states, Mapping) else enumerate(states)
     narrow = {number: state[..., :few] for number, state in numbered}
     total = _summed(position, index, mixed, network, narrow, weights, norm, masks)
-    wide = None
-    for source, factors in cell.past[index]:
-        rest = states[source][..., few:]
-        if position.reduction and source < cell.inputs:
-            rest = ops.max_pool(rest, 2, 2, "same")
-        rest = scaled(rest, sum(mixed.weights[factor] for factor in factors))
-        wide = rest if wide is None else wide + rest
+    past = [(source, sum(mixed.weights[factor] for factor in factors)) for source, factors in cell.past[index]]
     if total is None:
-        total = ops.zeros_like(wide[..., :few])
+        first = states[past[0][0]][..., :few]
+        total = zeros(first, 2 if position.reduction and past[0][0] < cell.inputs else 1)
+    return past_operations(position.reduction, total, states, past, cell.parts, cell.inputs)
+
+
+def past_operations(
+    reduction: bool,
+    total: Tensor,
+    states: Mapping[int, Tensor] | Sequence[Tensor],
+    past: Sequence[tuple[int, Tensor]],
+    parts: int,
+    inputs: int,
+) -> Tensor:
+    """Return the state of a node of whose sources operations see the first channels only; see ``mixed_node``.
+
+    Args:
+        reduction: whether the cell halves the image.
+        total: the sum of their outputs.
+        states: of the cell so far.
+        past: which of them the node reads, and the factor of the channels that no operation sees.
+        parts: of the channels, of which operations see the first.
+        inputs: states the cell is given.
+    """
+    few, wide = ops.shape(total)[-1], None
+    for source, factor in past:
+        rest = states[source][..., few:]
+        if reduction and source < inputs:
+            rest = ops.max_pool(rest, 2, 2, "same")
+        rest = scaled(rest, factor)
+        wide = rest if wide is None else wide + rest
     whole = ops.concatenate([total, wide], -1)
     shape = ops.shape(whole)
-    parted = ops.reshape(whole, (*shape[:3], cell.parts, few))
+    parted = ops.reshape(whole, (*shape[:3], parts, few))
     return ops.reshape(ops.swapaxes(parted, 3, 4), shape)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bnao.backends.keras.cell import Weights, fitted, layer, mixed_states_of, states_of, stem_states
 from bnao.backends.keras.engine import ENGINE, compiled
-from bnao.backends.keras.mixed import Mixed
+from bnao.backends.keras.mixed import Mixed, MixedData
 from bnao.backends.keras.one_cell import mixed_one_cell, one_cell, residual
 from bnao.backends.keras.operations import Norm, Tensor, by_batch, convolution, linear, pooled, relu
 from bnao.backends.keras.used import Used, used_slots
@@ -27,6 +27,7 @@ if ENGINE == "tensorflow":
     import tensorflow as tf
 
     from bnao.backends.keras import interpreter
+    from bnao.backends.keras.mixture_graph import MixtureGraph
 else:
     from bnao.backends.keras import jax_cells
 
@@ -66,7 +67,7 @@ class Forward:
         return centres_of(self.network)
 
     def __call__(
-        self, values: Sequence[Tensor], images: Tensor, arch: Tensor | Mixed, masks: Tensor | None = None
+        self, values: Sequence[Tensor], images: Tensor, arch: Tensor | Mixed | MixedData, masks: Tensor | None = None
     ) -> Tensor:
         """Logits (b, classes), float32.
 
@@ -76,7 +77,7 @@ class Forward:
             arch: (cells, nodes, edges, 2), valid, edges in canonical order. As a NumPy array it is known, and only
                 its path is built, or under JAX given to the cells' programs; as a TensorFlow tensor it is data, and one
                 graph serves all. JAX must know it.
-                Or a mixture, which is computed operation by operation.
+                Or a mixture: as data in a TensorFlow graph, or computed operation by operation.
             masks: of drop path, shape (cells, nodes, edges, b), or of a mixture's identities, shape (cells, places, b);
                 None: nothing is dropped.
         """
@@ -85,7 +86,9 @@ class Forward:
         images = ops.cast(images, self.dtype)
         weights: Weights
         output: Output
-        if isinstance(arch, Mixed):
+        if isinstance(arch, MixedData):
+            weights, output = arrays, MixtureGraph(self.network, arrays, arch, masks, self.norm)
+        elif isinstance(arch, Mixed):
             weights = _by_name(self, arrays, used_slots(self.network, arch.cells, computed=True))
             output = _Summed(self, weights, arch, masks)
         elif isinstance(arch, np.ndarray):

@@ -384,7 +384,7 @@ def _given_out(kind: Kind, states: Sequence[Tensor], edges: Tensor, stacks: Sequ
     """Return the nodes concatenated or, where a space mixes them, the sum of the loose states' parts."""
     if not kind.space.rules.mixes:
         return tf.concat(states[kind.space.inputs :], -1)
-    (*others, (_, last)), end = _parts(kind, states, edges, stacks), _end_forward(kind.norm)
+    (*others, (_, last)), end = _parts(kind, states, edges, stacks), end_forward(kind.norm)
     total = end(*last)  # the last node is always loose
     for is_loose, part in others:
         total += tf.cond(is_loose, lambda part=part: end(*part), lambda: _nothing(states[0]))
@@ -404,13 +404,13 @@ def _by_given_out(
     for is_loose, part in others:
 
         def read(part: Tensors = part) -> Tensors:
-            return _end_backward(by_output, *part)
+            return end_backward(by_output, *part)
 
         def unread(part: Tensors = part) -> Tensors:
             return _nothing(by_output), *map(tf.zeros_like, part[1:])
 
         by_ends.append(tf.cond(is_loose, read, unread))
-    by_ends.append(_end_backward(by_output, *last))
+    by_ends.append(end_backward(by_output, *last))
     by_states = [_nothing(by_output) for _ in range(len(states) - len(by_ends))]
     by_kernels = tf.stack([by_end[1] for by_end in by_ends])
     reduces = zip(*(by_end[2:] for by_end in by_ends[: space.inputs]), strict=True)
@@ -438,12 +438,14 @@ def _end(norm: Norm, state: Tensor, kernel: Tensor, *reduce: Tensor) -> Tensor:
 
 
 @cache
-def _end_forward(norm: Norm) -> Callable[..., Tensor]:
+def end_forward(norm: Norm) -> Callable[..., Tensor]:
+    """Return the function of a loose state, its slice of the 1x1 convolution and what reduces it: its part."""
     return compiled_by_rank(partial(_end, norm))
 
 
 @compiled_by_rank
-def _end_backward(by_output: Tensor, *arguments: Tensor) -> Tensors:
+def end_backward(by_output: Tensor, *arguments: Tensor) -> Tensors:
+    """Gradients by what ``end_forward`` takes."""
     inputs = [tf.identity(argument) for argument in arguments]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(inputs)

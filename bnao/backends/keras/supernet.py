@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bnao.backends.keras.engine import traced, value_and_gradients
 from bnao.backends.keras.forward import Forward
 from bnao.backends.keras.machine import Machine
-from bnao.backends.keras.mixed import Mixed, MixedCells, mixed_cells
+from bnao.backends.keras.mixed import LEFT_OUT, Mixed, MixedCells, MixedData, as_data, mixed_cells
 from bnao.backends.keras.model import Supernet, parameters_by_name, tell_of_the_first_step
 from bnao.backends.keras.operations import Tensor, scoring_norm, tensor, to_numpy
 from bnao.backends.keras.optimizer import PathUpdate, bounding, moved, moved_where
@@ -33,8 +33,8 @@ from bnao.training.partial import as_computed, computed_passes
 class KerasSupernet:
     """The supernet's arithmetic in Keras; see ``bnao.protocols.Supernet``.
 
-    Under TensorFlow one graph serves every path, and mixtures are computed operation by operation. Under JAX a cell is
-    one program for all paths, and mixtures are computed operation by operation, each compiled.
+    Under TensorFlow one graph serves every path, and one every mixture. Under JAX a cell is one program for all paths,
+    and mixtures are computed operation by operation, each compiled.
 
     Args:
         config: the search; seed, optimizer and machine follow from it.
@@ -211,8 +211,8 @@ def _made(
     by_values: Sequence[Tensor] = ()
     by_mixture: Tensor | None = None
     if isinstance(architecture, Mixed) and (one.learn or one.slope != "no"):
-        found = _mixture_gradients(forward, values, images, targets, architecture, masks, learn=one.learn)
-        loss, logits, by_values, by_mixture = found
+        given = forward, values, images, targets, architecture, masks, one.learn, one.slope != "no"
+        loss, logits, by_values, by_mixture = _mixture_gradients(*given)
     elif one.learn:
         gradients_of = _path_gradients(forward, devices)
         loss, logits, by_values = gradients_of(values, images, targets, architecture, masks)
@@ -266,20 +266,65 @@ def _mixture_gradients(
     targets: Tensor,
     mixed: Mixed,
     masks: NDArray[np.float32] | None,
-    *,
-    learn: bool,
+    learns: bool,
+    has_slope: bool,
 ) -> tuple[Tensor, Tensor, Sequence[Tensor], Tensor]:
     """A mixture's loss and logits, and its loss's gradients by the arrays, where it learns, and by its weights."""
-
-    def loss_of(given: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        *arrays, weights = given if learn else (*values, *given)
-        logits = forward(arrays, images, Mixed(mixed.cells, weights), given_masks)
-        return _loss(ops.convert_to_tensor(targets), logits), logits
-
+    if forward.has_graph:
+        program = _mixture_program(forward, learns, has_slope)
+        return program(values, images, targets, *as_data(mixed, forward.network), masks)
     given_masks = None if masks is None else ops.convert_to_tensor(masks, "float32")
-    given = [*(values if learn else ()), mixed.weights]
+
+    def logits_of(arrays: Sequence[Tensor], weights: Tensor) -> Tensor:
+        return forward(arrays, images, Mixed(mixed.cells, weights), given_masks)
+
+    return _gradients_of_mixture(logits_of, values, mixed.weights, ops.convert_to_tensor(targets), learns)
+
+
+@cache
+def _mixture_program(forward: Forward, learns: bool, has_slope: bool) -> Callable[..., Any]:
+    """Return the same as one program, of a mixture that is data."""
+
+    def gradients_of(
+        values: Sequence[Tensor],
+        images: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        terms: Tensor,
+        loose: Tensor,
+        masks: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Sequence[Tensor], Tensor]:
+        def logits_of(arrays: Sequence[Tensor], weights: Tensor) -> Tensor:
+            return forward(arrays, images, MixedData(weights, terms, loose, learns, has_slope), masks)
+
+        *found, by_mixture = _gradients_of_mixture(logits_of, values, weights, targets, learns)
+        return *found, by_mixture * ops.cast(terms != LEFT_OUT, by_mixture.dtype)
+
+    return traced(gradients_of)
+
+
+def _gradients_of_mixture(
+    logits_of: Callable[..., Tensor], values: Sequence[Tensor], weights: Tensor, targets: Tensor, learns: bool
+) -> tuple[Tensor, Tensor, Sequence[Tensor], Tensor]:
+    def loss_of(given: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        *arrays, weights = given if learns else (*values, *given)
+        logits = logits_of(arrays, weights)
+        return _loss(targets, logits), logits
+
+    given = [*(values if learns else ()), weights]
     (loss, logits), (*by_values, by_mixture) = value_and_gradients(loss_of, given, has_more=True)
     return loss, logits, by_values, by_mixture
+
+
+@cache
+def _mixture_logits(forward: Forward) -> Callable[..., Tensor]:
+    """Return the logits of a mixture that is data, as one program."""
+
+    def logits_of(values: Sequence[Tensor], images: Tensor, *data: Tensor | None) -> Tensor:
+        *data, masks = data
+        return forward(values, images, MixedData(*data), masks)
+
+    return traced(logits_of)
 
 
 @traced
@@ -378,8 +423,11 @@ def _tested(
     forward: Forward, values: Sequence[Tensor], images: Tensor, arch: NDArray[np.int32] | Mixed, masks: Tensor | None
 ) -> Tensor:
     """Logits alone."""
-    known = isinstance(arch, Mixed) or not forward.has_graph
-    return (forward if known else _graph(forward))(values, images, arch, masks)
+    if not forward.has_graph:
+        return forward(values, images, arch, masks)
+    if isinstance(arch, Mixed):
+        return _mixture_logits(forward)(values, images, *as_data(arch, forward.network), masks)
+    return _graph(forward)(values, images, arch, masks)
 
 
 _graph: Callable[[Forward], Callable[..., Tensor]] = cache(traced)
