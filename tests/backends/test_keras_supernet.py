@@ -216,7 +216,7 @@ def test_the_first_step_of_a_shape_tells_once_why_it_takes_longer(caplog):
             tell_of_the_first_step(shape)
 
     assert [record.message.partition(" take")[0] for record in caplog.records] == [
-        "The first step builds one TensorFlow graph for all paths, and"
+        "The first steps build TensorFlow graphs for all that follow, and"
         if ENGINE == "tensorflow"
         else "The first step compiles one program for each shape of a cell, and"
     ]

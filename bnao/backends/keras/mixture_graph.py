@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, partial
 
 import tensorflow as tf
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bnao.backends.keras import interpreter
 from bnao.backends.keras.cell import Weights, dropped, past_operations, scaled
@@ -194,7 +194,7 @@ def place(kind: Kind, stride: int) -> Callable[..., Tensor]:
     It takes the node's sum so far, the source's state, the mixture's weights (operations,) and which of them count, the
     mask (b,), and the parameters of ``Kind.layers``, each with an axis of length 1 in front; and gives the sum.
     """
-    forward, backward = _forward(kind, stride), _backward(kind, stride)
+    forward, backward = _forward(evolve(kind, learns=False, has_slope=False), stride), _backward(kind, stride)
 
     def whole(total: Tensor, x: Tensor, weights: Tensor, terms: Tensor, mask: Tensor, *rows: Tensor) -> Tensor:
         @tf.custom_gradient
@@ -212,6 +212,7 @@ def place(kind: Kind, stride: int) -> Callable[..., Tensor]:
     return whole
 
 
+@cache
 def _forward(kind: Kind, stride: int) -> Callable[..., Tensor]:
     space = kind.space
 

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 def tell_of_the_first_step(forward: Forward) -> None:
     """Log once, for all supernets of a shape, why the first step takes longer than the others."""
     if forward.has_graph:
-        log.info("The first step builds one TensorFlow graph for all paths, and takes longer than the next ones.")
+        log.info("The first steps build TensorFlow graphs for all that follow, and take longer than these.")
     elif ENGINE == "jax":
         log.info("The first step compiles one program for each shape of a cell, and takes longer than the next ones.")
 
