@@ -24,10 +24,11 @@ import jax
 import jax.numpy as jnp
 
 from bnao.backends.keras import jax_cells, jax_layers
-from bnao.backends.keras.forward import Forward, _by_name, _Dispatched, _Planned
+from bnao.backends.keras.forward import Forward, _Planned
 from bnao.backends.keras.used import used_slots
 from bnao.network.parameters import initial_weights, supernet_shapes
 from bnao.network.stacked import stacks_of
+from tests.backends.known_paths import KnownPath
 
 NETWORK = NetworkConfig(channels=2, cells=1, nodes=2, image=(8, 8, 3), classes=4)
 
@@ -145,7 +146,7 @@ def test_one_program_gives_every_architectures_output_and_gradients(network, pla
             return _Planned(forward, arrays, genotype, masks)(position, inputs)
 
         def dispatched(inputs, arrays, genotype=genotype, used=used):
-            return _Dispatched(forward, _by_name(forward, arrays, used), genotype, masks)(position, inputs)
+            return KnownPath(forward, arrays, genotype, masks, used)(position, inputs)
 
         own = found(planned, inputs, arrays)
         plain = jax.jit(lambda *given, of=dispatched: found(of, *given))(inputs, arrays)

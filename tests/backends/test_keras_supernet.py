@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from functools import partial
 
 import numpy as np
 import pytest
@@ -41,6 +42,7 @@ from bnao.backends.keras.operations import scoring_norm, tensor
 from bnao.backends.keras.stacks import chosen_slots
 from bnao.backends.keras.used import used_slots
 from bnao.network.stacked import stacks_of
+from tests.backends.known_paths import logits_of
 
 NETWORK = NetworkConfig(channels=4, cells=1, nodes=2, image=(12, 12, 3), classes=4)
 CELL = NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(12, 12, 3), classes=4)
@@ -157,13 +159,13 @@ def test_the_graph_of_all_architectures_gives_each_ones_logits_and_gradients(net
     shape = (5, model.space.nodes, model.space.edges, B)
     masks = tf.constant(stream(0, "masks").integers(0, 2, shape).astype(np.float32) * 2)
 
-    def loss(values, arch):
-        return ops.mean(ops.sparse_categorical_crossentropy(labels, forward(values, images, arch, masks), True))
+    def loss(values, logits_of, arch):
+        return ops.mean(ops.sparse_categorical_crossentropy(labels, logits_of(values, images, arch, masks), True))
 
-    graph = tf.function(lambda arch: value_and_gradients(loss, values, arch), autograph=False)
+    graph = tf.function(lambda arch: value_and_gradients(loss, values, forward, arch), autograph=False)
     for genotype in genotypes:
         arch = model.arch_of(genotype).reshape(model.space.shape)
-        expected, gradients = value_and_gradients(loss, values, arch)
+        expected, gradients = value_and_gradients(loss, values, partial(logits_of, forward), genotype)
 
         computed, own = graph(tf.convert_to_tensor(arch))
 
@@ -514,6 +516,7 @@ REPLICAS = """
     from bnao.backends.keras.optimizer import PathUpdate, clipping
     from bnao.config.settings import NetworkConfig
     from bnao.streams import stream
+    from tests.backends.known_paths import logits_of
 
     network = NetworkConfig(channels=4, cells=1, nodes=1, image=(12, 12, 3), classes=4)
     images = stream(0, "replicas").standard_normal((16, 12, 12, 3)).astype(np.float32)
@@ -531,7 +534,7 @@ REPLICAS = """
     for genotype in genotypes:
         arch = one.arch_of(genotype).reshape(one.space.shape)
         def loss_of(values, images, labels):
-            logits = one.forward(values, images, arch)
+            logits = logits_of(one.forward, values, images, genotype)
             return ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True))
         slices = slice(8), slice(8, 16)
         halves = [value_and_gradients(loss_of, values, images[half], labels[half])[1] for half in slices]

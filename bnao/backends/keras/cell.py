@@ -1,4 +1,4 @@
-"""What surrounds the edges of a cell, and a cell whose edges are known: docs/network.md.
+"""What surrounds the edges of a cell, a stand-alone network's cell, and a mixture's: docs/network.md.
 
 Parameters are taken from a mapping by canonical name.
 """
@@ -23,10 +23,9 @@ from bnao.backends.keras.operations import (
     zeros,
 )
 from bnao.config.settings import NetworkConfig
-from bnao.network.parameters import shared_place
 from bnao.network.stack import Position, stem_channels
 from bnao.network.stack import rules as rules_of
-from bnao.space.genotype import Cell, edge_slots
+from bnao.space.genotype import Cell
 from bnao.space.spaces import Rules
 
 Weights = Mapping[str, Tensor]
@@ -73,8 +72,6 @@ def states_of(
     weights: Weights,
     norm: Norm,
     masks: Tensor | None,
-    slots: str | None,
-    share_over: str = "edge",
 ) -> list[Tensor]:
     """Return the states that the cell gives out, in order, all of one size and of the cell's channels.
 
@@ -86,21 +83,16 @@ def states_of(
         weights: parameters by canonical name.
         norm: how batch norms are computed.
         masks: of drop path, shape (nodes, edges, b), of each node's edges in their order; None: nothing is dropped.
-        slots: in a supernet, where an edge holds an operation for each source, how a node's edges choose their weights
-            (``bnao.space.genotype.edge_slots``); None in a stand-alone network.
-        share_over: in a supernet, which edges share an operation's weights.
     """
     name = f"cells.{position.index}"
     states = list(inputs)
     for index, node in enumerate(cell.nodes):
         total = None
-        numbers = range(len(node.edges)) if slots is None else edge_slots(node, slots)
-        for number, (slot, each) in enumerate(zip(numbers, node.edges, strict=True)):
+        for number, each in enumerate(node.edges):
             if each.operation == "none":
                 continue
             stride = 2 if position.reduction and each.source < cell.inputs else 1
-            reads = None if slots is None else each.source
-            place = shared_place(share_over, name, index, slot, each.operation, reads)
+            place = f"{name}.nodes.{index}.edges.{number}.{each.operation}"
             parameters = layer(weights, place, edge_layers(each.operation, stride))
             output = edge(states[each.source], parameters, each.operation, stride, rules, norm, place)
             if masks is not None:
@@ -110,7 +102,7 @@ def states_of(
             source = node.edges[0].source
             total = zeros(states[source], 2 if position.reduction and source < cell.inputs else 1)
         states.append(total)
-    return _given_out(position, states, cell.outputs(rules.output), weights, norm)
+    return given_out(position, states, cell.outputs(rules.output), weights, norm)
 
 
 def mixed_states_of(
@@ -137,7 +129,7 @@ def mixed_states_of(
     for index in range(len(cell.nodes)):
         total = mixed_node(position, index, mixed, network, states, weights, norm, masks)
         states.append(zeros(states[0], 2 if position.reduction else 1) if total is None else total)
-    return _given_out(position, states, cell.outputs(rules_of(network).output), weights, norm)
+    return given_out(position, states, cell.outputs(rules_of(network).output), weights, norm)
 
 
 def mixed_node(
@@ -232,7 +224,7 @@ def _summed(
     return total
 
 
-def _given_out(
+def given_out(
     position: Position, states: Sequence[Tensor], outputs: Sequence[int], weights: Weights, norm: Norm
 ) -> list[Tensor]:
     """Return the states of these numbers; inputs of a reduction cell are brought to the nodes' size."""

@@ -8,12 +8,11 @@ from functools import cached_property
 import numpy as np
 from attrs import frozen
 from keras import ops
-from numpy.typing import NDArray
 
-from bnao.backends.keras.cell import Weights, fitted, layer, mixed_states_of, states_of, stem_states
-from bnao.backends.keras.engine import ENGINE, compiled
+from bnao.backends.keras.cell import Weights, fitted, layer, mixed_states_of, stem_states
+from bnao.backends.keras.engine import ENGINE, by_shape
 from bnao.backends.keras.mixed import Mixed, MixedData
-from bnao.backends.keras.one_cell import mixed_one_cell, one_cell, residual
+from bnao.backends.keras.one_cell import mixed_one_cell, residual
 from bnao.backends.keras.operations import Norm, Tensor, by_batch, convolution, linear, pooled, relu
 from bnao.backends.keras.used import Used, used_slots
 from bnao.config.settings import NetworkConfig
@@ -30,6 +29,10 @@ if ENGINE == "tensorflow":
     from bnao.backends.keras.mixture_graph import MixtureGraph
 else:
     from bnao.backends.keras import jax_cells
+
+
+#: a cell's output in front of its norm, of the cell's fitted inputs
+Output = Callable[[Position, tuple[Tensor, Tensor]], Tensor]
 
 
 @frozen(slots=False)
@@ -74,32 +77,40 @@ class Forward:
         Args:
             values: the arrays.
             images: (b, height, width, channels), normalised.
-            arch: (cells, nodes, edges, 2), valid, edges in canonical order. As a NumPy array it is known, and only
-                its path is built, or under JAX given to the cells' programs; as a TensorFlow tensor it is data, and one
-                graph serves all. JAX must know it.
+            arch: (cells, nodes, edges, 2), valid, edges in canonical order. Under TensorFlow it is data, and one graph
+                serves all; JAX must know it, as a NumPy array, and gives it to the cells' programs.
                 Or a mixture: as data in a TensorFlow graph, or computed operation by operation.
             masks: of drop path, shape (cells, nodes, edges, b), or of a mixture's identities, shape (cells, places, b);
                 None: nothing is dropped.
         """
-        arrays = {each.name: self._cast(each.name, value) for each, value in zip(self.stacks, values, strict=True)}
-        arrays |= {each.name: each.of(arrays[each.larger]) for each in self.centres}
-        images = ops.cast(images, self.dtype)
+        arrays = self.named(values)
         weights: Weights
         output: Output
         if isinstance(arch, MixedData):
             weights, output = arrays, MixtureGraph(self.network, arrays, arch, masks, self.norm)
         elif isinstance(arch, Mixed):
-            weights = _by_name(self, arrays, used_slots(self.network, arch.cells, computed=True))
+            weights = by_name(self, arrays, used_slots(self.network, arch.cells, computed=True))
             output = _Summed(self, weights, arch, masks)
-        elif isinstance(arch, np.ndarray):
+        elif ENGINE == "jax":
             (genotype,) = self.space.decode(arch)
-            if ENGINE == "jax":
-                weights, output = arrays, _Planned(self, arrays, genotype, masks)
-            else:
-                weights = _by_name(self, arrays, used_slots(self.network, genotype, computed=True))
-                output = _Dispatched(self, weights, genotype, masks)
+            weights, output = arrays, _Planned(self, arrays, genotype, masks)
         else:
             weights, output = arrays, _Interpreted(self, arrays, arch, masks)
+        return self.through(ops.cast(images, self.dtype), weights, output)
+
+    def named(self, values: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return its arrays, as they are computed with, and the kernels that are their centres, by name."""
+        arrays = {each.name: self._cast(each.name, value) for each, value in zip(self.stacks, values, strict=True)}
+        return arrays | {each.name: each.of(arrays[each.larger]) for each in self.centres}
+
+    def through(self, images: Tensor, weights: Weights, output: Output) -> Tensor:
+        """Return the logits (b, classes), given each cell's output in front of its norm.
+
+        Args:
+            images: (b, height, width, channels), normalised, in its number format.
+            weights: of what stands around the cells, by canonical name.
+            output: of a cell.
+        """
         before, last = stem_states(self.network, images, weights, self.norm)
         for position in self.positions:
             if self.space.rules.residual:
@@ -125,7 +136,7 @@ class Forward:
         return ENGINE == "tensorflow"
 
 
-def _by_name(forward: Forward, arrays: Weights, used: Used) -> dict[str, Tensor]:
+def by_name(forward: Forward, arrays: Weights, used: Used) -> dict[str, Tensor]:
     """Return the parameters of an architecture by canonical name, of the slots it uses."""
     path = {}
     for stack, slots in zip(forward.stacks, used, strict=True):
@@ -134,51 +145,21 @@ def _by_name(forward: Forward, arrays: Weights, used: Used) -> dict[str, Tensor]
             path[stack.name] = array
         elif slots.any():
             chosen = np.flatnonzero(slots).astype(np.int32)
-            path |= zip((stack.names[slot] for slot in chosen), _rows(array, chosen), strict=True)
+            # JAX compiles one program for any slot
+            path |= {stack.names[slot]: _row(array, slot) for slot in chosen}
     for each in forward.centres:
         kernels = zip(each.names, each.wholes, strict=True)
         path |= {name: each.of(path[whole]) for name, whole in kernels if whole in path}
     return path
 
 
-def _rows(array: Tensor, slots: NDArray[np.int32]) -> Sequence[Tensor]:
-    # JAX compiles one program for any slot, and would compile one for each number of slots
-    return [_row(array, slot) for slot in slots] if ENGINE == "jax" else _all_rows(array, slots)
-
-
-@compiled
+@by_shape
 def _row(array: Tensor, slot: Tensor) -> Tensor:
     return array[slot]
 
 
-@compiled
-def _all_rows(array: Tensor, slots: Tensor) -> list[Tensor]:
-    return [array[slots[index]] for index in range(slots.shape[0])]
-
-
-#: a cell's output in front of its norm, of the cell's fitted inputs
-Output = Callable[[Position, tuple[Tensor, Tensor]], Tensor]
-
-
-class _Dispatched:
-    """A cell's output in front of its norm, of an architecture that is known; of NAS-Bench-201's the whole of it."""
-
-    def __init__(self, forward: Forward, weights: Weights, genotype: Genotype, masks: Tensor | None) -> None:
-        self._rules, self._network, self._norm = forward.space.rules, forward.network, forward.norm
-        self._weights, self._genotype, self._masks = weights, genotype, masks
-
-    def __call__(self, position: Position, inputs: tuple[Tensor, Tensor]) -> Tensor:
-        cell, rules, weights = self._genotype.cell(position.reduction), self._rules, self._weights
-        masks = None if self._masks is None else self._masks[position.index]
-        slots, share_over = self._network.slots, self._network.share_over
-        if rules.residual:
-            return one_cell(position, cell, rules, inputs[1], weights, self._norm, masks, share_over)
-        states = states_of(position, cell, rules, inputs, weights, self._norm, masks, slots, share_over)
-        return _joined(position, states, cell.outputs(rules.output) if rules.mixes else None, weights)
-
-
 class _Summed:
-    """The same of a mixture."""
+    """A cell's output in front of its norm, of a mixture operation by operation; of NAS-Bench-201's the whole of it."""
 
     def __init__(self, forward: Forward, weights: Weights, mixed: Mixed, masks: Tensor | None) -> None:
         self._rules, self._network, self._norm = forward.space.rules, forward.network, forward.norm
@@ -191,10 +172,10 @@ class _Summed:
             return mixed_one_cell(position, self._mixed, self._network, inputs[1], weights, self._norm, masks)
         states = mixed_states_of(position, self._mixed, self._network, inputs, weights, self._norm, masks)
         outputs = self._mixed.cell(position.reduction).outputs(rules.output)
-        return _joined(position, states, outputs if rules.mixes else None, weights)
+        return joined(position, states, outputs if rules.mixes else None, weights)
 
 
-def _joined(position: Position, states: Sequence[Tensor], mixes: Sequence[int] | None, weights: Weights) -> Tensor:
+def joined(position: Position, states: Sequence[Tensor], mixes: Sequence[int] | None, weights: Weights) -> Tensor:
     """The states concatenated; and their ReLU and 1x1 convolution, where it mixes them, states of these numbers."""
     whole = ops.concatenate(states, -1)
     if mixes is None:
@@ -204,7 +185,7 @@ def _joined(position: Position, states: Sequence[Tensor], mixes: Sequence[int] |
 
 
 class _Interpreted:
-    """The same of an architecture that is data in a TensorFlow graph."""
+    """The same of a path that is data in a TensorFlow graph."""
 
     def __init__(self, forward: Forward, arrays: Weights, arch: Tensor, masks: Tensor | None) -> None:
         self._space, self._network, self._norm = forward.space, forward.network, forward.norm
@@ -227,7 +208,7 @@ class _Interpreted:
 
 
 class _Planned:
-    """The same of an architecture that is known, in JAX: a program of each kind of cell is given it as numbers."""
+    """The same of a path that is known, in JAX: a program of each kind of cell is given it as numbers."""
 
     def __init__(self, forward: Forward, arrays: Weights, genotype: Genotype, masks: Tensor | None) -> None:
         self._space, self._network = forward.space, forward.network

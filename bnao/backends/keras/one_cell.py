@@ -8,7 +8,6 @@ from bnao.backends.keras.cell import Weights, dropped, layer, mixed_by_name, mix
 from bnao.backends.keras.mixed import Mixed
 from bnao.backends.keras.operations import Norm, Tensor, convolution, edge, edge_layers, relu, zeros
 from bnao.config.settings import NetworkConfig
-from bnao.network.parameters import shared_place
 from bnao.network.stack import Position
 from bnao.space.genotype import Cell
 from bnao.space.spaces import Rules
@@ -22,7 +21,6 @@ def one_cell(
     weights: Weights,
     norm: Norm,
     masks: Tensor | None,
-    share_over: str = "edge",
 ) -> Tensor:
     """Return the output at a place: a residual block's, or the cell's last node.
 
@@ -36,7 +34,6 @@ def one_cell(
         weights: parameters by canonical name.
         norm: how batch norms are computed.
         masks: of drop path, shape (nodes, edges, b), of each node's edges in their order; None: nothing is dropped.
-        share_over: in a supernet, which edges share an operation's weights.
     """
     name = f"cells.{position.index}"
     if position.reduction:
@@ -49,7 +46,7 @@ def one_cell(
         for number, each in enumerate(node.edges):
             if each.operation == "none":
                 continue
-            place = shared_place(share_over, name, index, number, each.operation)
+            place = f"{name}.nodes.{index}.edges.{number}.{each.operation}"
             parameters = layer(weights, place, edge_layers(each.operation, 1))
             output = edge(states[each.source], parameters, each.operation, 1, rules, norm, place)
             if masks is not None:

@@ -104,7 +104,7 @@ class Network:
                 last = one_cell(position, cell, self.rules, last, weights, norm, mask)
                 continue
             inputs = fitted(position, before, last, weights, norm)
-            states = states_of(position, cell, self.rules, inputs, weights, norm, mask, slots=None)
+            states = states_of(position, cell, self.rules, inputs, weights, norm, mask)
             before, last = last, ops.concatenate(states, -1)
             if training and self.auxiliary and position.index == auxiliary_cell(self.network):
                 head = self._head(last, weights, norm)
