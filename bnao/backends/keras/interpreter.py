@@ -70,12 +70,17 @@ class Kind:
         return kernels + [("loose", part) for part in REDUCE if reduces]
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Build a function once for all sizes of states; once for each where an operation is another package's.
+        """Build a function once for all sizes of states, where that can be; see ``compiled_for``."""
+        return compiled_for(self.space, function)
 
-        Such an operation is told its channels, as a number.
-        """
-        is_own = any(own_operation(operation) for operation in self.space.operations)
-        return (compiled if is_own else compiled_by_rank)(function)
+
+def compiled_for(space: SearchSpace, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Build a function once for all sizes of states; once for each where an operation is another package's.
+
+    Such an operation is told its channels, as a number.
+    """
+    is_own = any(own_operation(operation) for operation in space.operations)
+    return (compiled if is_own else compiled_by_rank)(function)
 
 
 @cache

@@ -16,7 +16,6 @@ from attrs import evolve, frozen
 
 from bnao.backends.keras import interpreter
 from bnao.backends.keras.cell import Weights, dropped, past_operations, scaled
-from bnao.backends.keras.engine import compiled, compiled_by_rank
 from bnao.backends.keras.mixed import SUMMED, MixedData, term_place
 from bnao.backends.keras.one_cell import residual
 from bnao.backends.keras.operations import REDUCE, Norm, Tensor, by_batch, edge, edge_layers, zeros
@@ -25,7 +24,6 @@ from bnao.network.stack import Position, halved
 from bnao.network.stack import stack as cells_of
 from bnao.network.stacked import centres_of, stacks_of
 from bnao.space.mixture import mixture_places
-from bnao.space.operations import own_operation
 from bnao.space.spaces import SearchSpace, space_named
 
 Tensors = tuple[Tensor, ...]
@@ -91,9 +89,8 @@ class Kind:
         return ((number, each) for number, each in enumerate(self.space.operations) if each != "none")
 
     def compiled(self, function: Callable[..., Tensor | Tensors]) -> Callable[..., Tensor | Tensors]:
-        """Build a function once for all sizes of states; see ``bnao.backends.keras.interpreter.Kind.compiled``."""
-        is_own = any(own_operation(operation) for operation in self.space.operations)
-        return (compiled if is_own else compiled_by_rank)(function)
+        """Build a function once for all sizes of states; see ``bnao.backends.keras.interpreter.compiled_for``."""
+        return interpreter.compiled_for(self.space, function)
 
 
 class MixtureGraph:
@@ -150,15 +147,17 @@ def cell(kind: Kind) -> Callable[..., Tensor]:
         states = list(inputs)
         few = tf.shape(inputs[0])[-1] // parts
         for node in range(space.nodes):
-            total, past = zeros(states[0][..., :few], kind.stride(0)), []
-            for source, state in enumerate(states):
+            seen = [state[..., :few] for state in states] if parts > 1 else states
+            total, of_places = zeros(seen[0], kind.stride(0)), []
+            for source, state in enumerate(seen):
                 own = _rows(kind, rows, node, source)
                 of_place = next(factors), next(counts), next(each_mask)
-                total = place(kind, kind.stride(source))(total, state[..., :few], *of_place, *own)
-                past.append((source, tf.reduce_sum(of_place[0])))
-            states.append(
-                past_operations(kind.reduction, total, states, past, parts, space.inputs) if parts > 1 else total
-            )
+                total = place(kind, kind.stride(source))(total, state, *of_place, *own)
+                of_places.append(of_place[0])
+            if parts > 1:
+                past = list(enumerate(map(tf.reduce_sum, of_places)))
+                total = past_operations(kind.reduction, total, states, past, parts, space.inputs)
+            states.append(total)
         return _given_out(kind, states, loose, rows)
 
     return whole
