@@ -80,6 +80,7 @@ def main(out):
         kept[what] = made(weights(share_over, across="batch", sync_norm=True), what)
     kept["owned"] = made(weights(across="paths", paths=2), "taught")
     kept["batch"] = trained(weights(across="batch"))
+    kept["path-step"] = trained(weights(across="paths", paths=3), steps=1, per_step=3)
     kept["paths"] = trained(weights(across="paths", paths=3), per_step=3)
     kept["fair"] = trained(weights(across="paths", training={"companions": "fair"}), steps=1)
     arrays = {f"{name}/{part}": value for name, parts in kept.items() for part, value in parts.items()}
