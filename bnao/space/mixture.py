@@ -68,12 +68,28 @@ def mixture_shape(space: SearchSpace) -> tuple[int, int, int]:
     return space.cells, len(mixture_places(space)), len(space.operations)
 
 
+def check_mixes(network: NetworkConfig) -> None:
+    """Check that a supernet of this network has one set of weights for each place of a mixture.
+
+    Raises:
+        ConfigError: its edges share nothing, so that there are several.
+
+    >>> check_mixes(NetworkConfig(space="darts", nodes=4, share_over="source"))
+    """
+    space = space_named(network.space, network.nodes)
+    if network.share_over == "edge" and not space.rules.residual:
+        raise ConfigError(
+            f"share_over is edge, so a node of space {space.name!r} has {space.edges} sets of weights for each source; "
+            "a mixture needs one: let share_over be source, node or cell"
+        )
+
+
 def check_mixture(mixture: Mixture, network: NetworkConfig) -> None:
     """Check that a supernet of this network can compute a mixture.
 
     Raises:
         GenotypeError: its weights are of another space.
-        ConfigError: the supernet's edges share nothing, so that there are several sets of weights for a place.
+        ConfigError: as ``check_mixes``.
     """
     space = space_named(network.space, network.nodes)
     if mixture.weights.shape != mixture_shape(space):
@@ -81,11 +97,7 @@ def check_mixture(mixture: Mixture, network: NetworkConfig) -> None:
             f"a mixture's weights have shape {mixture.weights.shape}; in space {space.name!r} with {space.nodes} nodes "
             f"it is {mixture_shape(space)}"
         )
-    if network.share_over == "edge" and not space.rules.residual:
-        raise ConfigError(
-            f"share_over is edge, so a node of space {space.name!r} has {space.edges} sets of weights for each source; "
-            "a mixture needs one: let share_over be source, node or cell"
-        )
+    check_mixes(network)
 
 
 @frozen

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bnao.config.strategies.gradient import LogitsConfig
 from bnao.protocols import Outcome
 from bnao.space.genotype import Genotype
-from bnao.space.mixture import Mixture, mixture_shape
+from bnao.space.mixture import Mixture, check_mixes, mixture_shape
 from bnao.strategies.derivation import derive_accepted
 from bnao.strategies.logits import Adam, Array, entropy, softmax, softmax_slope
 from bnao.strategies.step_level import Request, Score, SearchContext, StrategyState
@@ -33,6 +33,9 @@ class GradientStrategy:
         name: of the strategy, which its draws are for.
         settings: of Adam on the logits.
 
+    Raises:
+        ConfigError: the supernet's edges share nothing, so that it computes no mixture.
+
     Attributes:
         logits: shape (cells, places, operations), as ``bnao.space.mixture.Mixture`` orders them.
     """
@@ -42,6 +45,7 @@ class GradientStrategy:
     derives_none = False
 
     def __init__(self, context: SearchContext, name: str, settings: LogitsConfig) -> None:
+        check_mixes(context.network)
         self.context, self.space, self.name = context, context.space, name
         self._settings = settings
         self.logits = self.first_logits(0)

@@ -256,6 +256,15 @@ def test_what_cannot_be_is_refused_before_a_folder_is_made(options, code, messag
     assert not pathlib.Path("run").exists()
 
 
+@pytest.mark.parametrize("strategy", [name for name, method in METHODS.items() if "mixtures" in method.needs])
+def test_mixtures_of_edges_that_share_nothing_are_refused_before_a_folder_is_made(strategy):
+    assert refused(2, "--strategy", strategy, "--space", "nao", "--share-over", "edge", "--out", "run") == (
+        "share_over is edge, so a node of space 'nao' has 2 sets of weights for each source; a mixture needs one: let "
+        "share_over be source, node or cell"
+    )
+    assert not pathlib.Path("run").exists()
+
+
 def test_a_backend_that_trains_in_its_own_way_is_refused(monkeypatch):
     monkeypatch.setenv("PRETEND_OWN_WAY", "1")
 
