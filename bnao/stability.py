@@ -27,6 +27,7 @@ from bnao.errors import DataError, RunError
 from bnao.evaluation.trainings import Evaluation, evaluate
 from bnao.events import EndsOnce, Event
 from bnao.footprint import Footprint, measure_footprint
+from bnao.intervals import t_interval
 from bnao.parallel.engines import Workers
 from bnao.parallel.jobs import Job, Unit, run_jobs
 from bnao.parallel.workers import work_ahead
@@ -44,13 +45,6 @@ log = logging.getLogger("bnao")
 
 #: accuracies in percent
 Truth = Mapping[Genotype, float]
-
-# two-sided 95 % quantiles of Student's t by degrees of freedom, from 1; beyond them the normal's
-_T = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
-    2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-_NORMAL = 1.96
 
 
 @frozen
@@ -134,16 +128,28 @@ class MethodStability:
 
 @frozen
 class StabilityStudy:
-    """A comparison of methods; the first is what the others are compared with."""
+    """A comparison of methods; the first is what the others are compared with.
+
+    Attributes:
+        space: that was searched.
+        methods: and their searches.
+        table_best: the highest accuracy of the table that judged, in [0, 1]; None where a training did.
+    """
 
     space: str
     methods: tuple[MethodStability, ...]
+    table_best: float | None = None
+
+    def regret(self, method: MethodStability) -> float | None:
+        """Return how far a method's mean accuracy is below the table's best, in [0, 1]; None where no table judged."""
+        return None if self.table_best is None else self.table_best - (1 - method.mean)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as in study.json."""
         return {
             "space": self.space,
-            "methods": [_summary(method, self.methods[0]) for method in self.methods],
+            **({} if self.table_best is None else {"table_best": self.table_best}),
+            "methods": [_summary(method, self) for method in self.methods],
             "searches": [attrs.asdict(entry) for method in self.methods for entry in method.entries],
         }
 
@@ -157,22 +163,7 @@ class StabilityStudy:
             memory = method.get("memory")
             footprint = None if memory is None else Footprint.from_json(memory)
             methods.append(MethodStability(method["method"], own, footprint))
-        return cls(content["space"], tuple(methods))
-
-
-def t_interval(values: list[float]) -> tuple[float, float] | None:
-    """Return the 95 % interval of a mean by Student's t; None of fewer than two values.
-
-    >>> low, high = t_interval([1.0, 3.0])
-    >>> round(low, 3), round(high, 3)  # 2 -+ 12.706 x 1.414 / 1.414
-    (-10.706, 14.706)
-    """
-    n = len(values)
-    if n < 2:
-        return None
-    quantile = _T[n - 2] if n - 2 < len(_T) else _NORMAL
-    mean, half = statistics.fmean(values), quantile * statistics.stdev(values) / n**0.5
-    return mean - half, mean + half
+        return cls(content["space"], tuple(methods), content.get("table_best"))
 
 
 def search_config(config: StabilityConfig, method: str, seed: int) -> SearchConfig:
@@ -257,7 +248,9 @@ def study_stability(config: StabilityConfig, run: Run, listen: Listener = lambda
     space = search_config(config, config.methods[0], config.seed).network.space
     footprints = _footprints(config, run, tell, listen) if config.memory else {}
     study = StabilityStudy(
-        space, tuple(MethodStability(name, tuple(each), footprints.get(name)) for name, each in entries.items())
+        space,
+        tuple(MethodStability(name, tuple(each), footprints.get(name)) for name, each in entries.items()),
+        None if truth is None else round_off(max(truth.values()) / 100),
     )
     keep_study(run, study.to_json(), config, data=dataset.describe())
     return study
@@ -464,8 +457,8 @@ def _evaluated(
         return evaluate([result.best], config, backend, dataset, run=own, listen=listen)
 
 
-def _summary(method: MethodStability, first: MethodStability) -> dict[str, Any]:
-    interval = method.interval()
+def _summary(method: MethodStability, study: StabilityStudy) -> dict[str, Any]:
+    interval, regret, first = method.interval(), study.regret(method), study.methods[0]
     content: dict[str, Any] = {
         "method": method.method,
         "searches": len(method.entries),
@@ -474,6 +467,7 @@ def _summary(method: MethodStability, first: MethodStability) -> dict[str, Any]:
         "interval": None if interval is None else [round_off(end) for end in interval],
         "min": min(method.errors),
         "max": max(method.errors),
+        **({} if regret is None else {"regret": round_off(regret)}),
         "parameters": round_off(statistics.fmean(entry.parameters for entry in method.entries), 1),
         "multiply_adds": round_off(statistics.fmean(entry.multiply_adds for entry in method.entries), 1),
         "parameter_free_edges": round_off(statistics.fmean(entry.parameter_free_edges for entry in method.entries)),

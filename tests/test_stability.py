@@ -13,6 +13,7 @@ from bnao.config.settings import NetworkConfig, SearchConfig
 from bnao.config.stability import StabilityConfig
 from bnao.errors import ConfigError
 from bnao.events import EVENTS
+from bnao.intervals import t_interval
 from bnao.network.size import count_parameters
 from bnao.run import Run, read_config
 from bnao.space.spaces import SPACES
@@ -22,8 +23,8 @@ from bnao.stability import (
     evaluate_config,
     search_config,
     study_stability,
-    t_interval,
 )
+from bnao.strategies.methods import METHODS
 from tests.commands import bnao, workplace  # noqa: F401  # the fixture is used by its name
 
 NETWORK = NetworkConfig(space="nas-bench-201", channels=4, cells=1, image=(14, 14, 1))
@@ -150,25 +151,58 @@ def test_a_finished_comparison_is_printed_again_and_nothing_is_made():
     assert {path: path.stat().st_mtime_ns for path in pathlib.Path("folder").rglob("*.json")} == before
 
 
-def test_a_table_judges_what_is_found_in_place_of_a_training():
+@pytest.fixture
+def truth():
+    """Accuracies of all genotypes of a space, in percent, which truth.csv has too."""
     space = SPACES["nas-bench-201"]
     genotypes = space.decode(np.stack(np.meshgrid(*[range(5)] * 6), -1).reshape(-1, 6)[..., None].repeat(2, -1) * [0, 1]
                              + np.array([0, 0, 1, 0, 1, 2])[:, None] * [1, 0])  # fmt: skip
-    rows = [f'"{genotype}",{60 + number / 1000}' for number, genotype in enumerate(genotypes)]
+    accuracies = {str(genotype): 60 + number / 1000 for number, genotype in enumerate(genotypes)}
+    rows = [f'"{genotype}",{accuracy}' for genotype, accuracy in accuracies.items()]
     pathlib.Path("truth.csv").write_text("\n".join(["genotype,test", *rows]) + "\n")
+    return accuracies
 
+
+def test_a_table_judges_what_is_found_in_place_of_a_training(truth):
     printed = bnao(
         "stability", "spos,darts", *SHORT, "--truth", "truth.csv", "--truth-column", "test", "--out", "folder"
     )
 
     assert printed.exit_code == 0, printed.output
-    truth = {str(genotype): 60 + number / 1000 for number, genotype in enumerate(genotypes)}
-    searches = json.loads(pathlib.Path("folder/study.json").read_text())["searches"]
-    assert len(searches) == 4
-    for each in searches:
+    study = json.loads(pathlib.Path("folder/study.json").read_text())
+    assert study["table_best"] == pytest.approx(max(truth.values()) / 100, abs=1e-6)
+    assert len(study["searches"]) == 4
+    space = SPACES["nas-bench-201"]
+    for each in study["searches"]:
         assert each["test_error"] == pytest.approx(1 - truth[each["genotype"]] / 100, abs=1e-6)
         assert each["parameters"] == count_parameters([space.parse(each["genotype"])], NETWORK)[0]
     assert not pathlib.Path("folder/evaluations").exists()
+    best = 100 * study["table_best"]
+    for line, method in zip(printed.stdout.splitlines()[2:], study["methods"], strict=False):
+        name = method["method"]
+        found = [truth[each["genotype"]] for each in study["searches"] if each["method"] == name]
+        assert line.split()[0] == name
+        assert 100 * method["regret"] == pytest.approx(best - statistics.fmean(found), abs=2e-4)
+        assert f" {100 * method['regret']:.2f} %" in line
+    assert f"regret: mean test error less that of the table's best, {100 - best:.2f} %" in printed.stdout
+
+
+def test_the_study_of_strategies_is_a_comparison_by_a_table_and_by_default_of_all(truth):
+    options = ("--searches", 1, "--channels", 8, "--seconds", 0.1, "--backend", "pretend", "--no-memory", "--quiet")
+    missing = bnao("study", "strategies", *options, "--out", "folder")
+    assert missing.exit_code == 2
+    assert "name a CSV file with --truth" in missing.stderr
+    table = ("--truth", "truth.csv", "--truth-column", "test", "--out", "folder")
+
+    printed = bnao("study", "strategies", "--methods", "nao,gdas", *options, *table)
+
+    assert printed.exit_code == 0, printed.output
+    study = json.loads(pathlib.Path("folder/study.json").read_text())
+    assert [method["method"] for method in study["methods"]] == ["nao", "gdas"]
+    assert all(method["regret"] >= 0 for method in study["methods"])
+    again = bnao("stability", "nao,gdas", "--space", "nas-bench-201", *options, *table)
+    assert again.stdout.splitlines()[:-3] == printed.stdout.splitlines()[:-3]
+    assert ",".join(METHODS) in "".join(bnao("study", "strategies", "--help").stdout.split())
 
 
 def test_searches_of_equal_seconds_make_as_many_updates_as_an_epoch_was_measured_to_make():
@@ -270,6 +304,8 @@ def test_a_study_is_read_back_as_it_was_written():
     study = StabilityStudy("nao", (MethodStability("nao", entries),))
 
     assert StabilityStudy.from_json(json.loads(json.dumps(study.to_json()))) == study
+    judged = StabilityStudy("nao", study.methods, 0.95)
+    assert StabilityStudy.from_json(json.loads(json.dumps(judged.to_json()))) == judged
     with pytest.raises(ConfigError):
         StabilityConfig(methods=())
     assert "pretend" in backends.available()

@@ -236,19 +236,21 @@ def pool_line(result: SearchResult) -> str:
 
 def stability_report(study: StabilityStudy) -> list[str]:
     """Return the lines of a stability study: a row a method, the differences to the first under them."""
-    heads = ["method", "searches", "test error", "sd", "95% interval", "min", "max"]
+    judged = study.table_best is not None
+    heads = ["method", "searches", "test error", "sd", "95% interval", "min", "max", *["regret"] * judged]
     heads += ["parameters", "multiply-adds", "free edges", "alarms", "search"]
     measured = any(method.footprint is not None for method in study.methods)
     heads += ["memory", "updates"] * measured
     rows = []
     for method in study.methods:
-        entries, ends = method.entries, method.interval()
+        entries, ends, regret = method.entries, method.interval(), study.regret(method)
         rows.append(
             [
                 method.method, str(len(entries)), percent(method.mean, 2),
                 "-" if method.deviation is None else percent(method.deviation, 2),
                 "-" if ends is None else f"{percent(max(0.0, ends[0]), 2)} to {percent(min(1.0, ends[1]), 2)}",
                 percent(min(method.errors), 2), percent(max(method.errors), 2),
+                *([] if regret is None else [percent(regret, 2)]),
                 f"{statistics.fmean(entry.parameters for entry in entries):,.0f}",
                 f"{statistics.fmean(entry.multiply_adds for entry in entries):,.0f}",
                 f"{statistics.fmean(entry.parameter_free_edges for entry in entries):.1f}",
@@ -263,6 +265,8 @@ def stability_report(study: StabilityStudy) -> list[str]:
         mean, ends = other.difference(first)
         within = "" if ends is None else f", 95% interval {100 * ends[0]:+.2f} to {100 * ends[1]:+.2f}"
         lines.append(f"{other.method} less {first.method}, same seeds: {100 * mean:+.2f} points of test error{within}")
+    if study.table_best is not None:
+        lines.append(f"regret: mean test error less that of the table's best, {percent(1 - study.table_best, 2)}")
     return lines
 
 

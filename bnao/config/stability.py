@@ -14,6 +14,10 @@ NAO_WS_METHOD = "nao-ws"
 METHODS = (*ROUND_LEVEL, UNIFORM, NAO_WS_METHOD, *STEP_LEVEL)
 
 
+#: names of the strategies, in the order of ``bnao strategies``
+STRATEGIES = (*ROUND_LEVEL, *STEP_LEVEL)
+
+
 @frozen
 class StabilityConfig:
     """Searches and evaluations are those of a preset, changed alike for all methods."""

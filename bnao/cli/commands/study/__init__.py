@@ -12,6 +12,7 @@ STUDIES = {
     "controllers": "Controllers on a benchmark table: best accuracy and regret by number of queries.",
     "predictor": "A controller's predictor on a benchmark table.",
     "size": "Correlation of size and accuracy during training, in benchmark tables.",
+    "strategies": "Every strategy for the same seconds, judged by a benchmark table.",
     "agreement": "Published scores against published accuracies.",
     "draw": "Draw the pictures of a study again from its study.json.",
 }
