@@ -203,6 +203,10 @@ def test_the_study_of_strategies_is_a_comparison_by_a_table_and_by_default_of_al
     again = bnao("stability", "nao,gdas", "--space", "nas-bench-201", *options, *table)
     assert again.stdout.splitlines()[:-3] == printed.stdout.splitlines()[:-3]
     assert ",".join(METHODS) in "".join(bnao("study", "strategies", "--help").stdout.split())
+    assert bnao("study", "draw", "folder").stderr == (
+        "bnao: error: a comparison of methods has no pictures of its own; bnao report draws one on its page\n"
+    )
+    assert bnao("report", "folder", "-o", "page.html").exit_code == 0
 
 
 def test_searches_of_equal_seconds_make_as_many_updates_as_an_epoch_was_measured_to_make():

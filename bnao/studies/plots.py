@@ -75,7 +75,7 @@ def study_of(content: Mapping[str, Any]) -> Study:
     """Read a study of any kind from the content of its file.
 
     Raises:
-        RunError: a kind that is not known.
+        RunError: a kind that is not known, or a comparison of methods, which has no pictures.
     """
     kind = content.get("kind")
     if kind == "ranking":
@@ -90,6 +90,8 @@ def study_of(content: Mapping[str, Any]) -> Study:
         return [SizeCorrelation.from_json(table) for table in content["tables"]]
     if kind == "agreement":
         return AgreementStudy.from_json(content)
+    if kind is None and "methods" in content:
+        raise RunError("a comparison of methods has no pictures of its own; bnao report draws one on its page")
     raise RunError(f"a study of kind {kind!r} has no pictures")
 
 

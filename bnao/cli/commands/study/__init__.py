@@ -22,5 +22,6 @@ STUDIES = {
 def command() -> None:
     """Measure how far a ranking can be trusted.
 
-    Each study writes study.json and, if matplotlib is installed (pip install 'bnao[plot]'), pictures.
+    Each study writes study.json, which bnao report makes a page of, and most, if matplotlib is installed (pip install
+    'bnao[plot]'), pictures.
     """
