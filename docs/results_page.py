@@ -644,38 +644,41 @@ def agreement_of(name: str, sampler: str) -> str:
 
 # --- L: strategies at equal seconds
 
-#: accuracy of NAS-Bench-201's best cell on CIFAR-10's test images after 200 epochs, %
-_BEST_TEST = 94.37
-
-
 @named
 def strategies_table() -> str:
     """Return what each strategy's searches found, in accuracy by the table, best mean first."""
-    found = StabilityStudy.from_json(study("strategies"))
-    first, least = found.methods[0], 100 - _BEST_TEST
+    found = StabilityStudy.from_json(study("strategies-120"))
+    shorter = {method.method: method for method in StabilityStudy.from_json(study("strategies")).methods}
+    updates = _kept("strategies-120/updates.json")
+    first, best = found.methods[0], found.table_best
+    assert best is not None
     rows = []
     for method in sorted(found.methods, key=lambda each: each.mean):
-        low, high = (100 * end for end in method.interval() or (method.mean, method.mean))
-        less = "-"
+        less, name, footprint = "-", method.method, method.footprint
+        assert footprint is not None
         if method is not first:
             mean, ends = method.difference(first)
             assert ends is not None
             less = f"{-100 * mean:+.2f} [{-100 * ends[1]:+.2f}, {-100 * ends[0]:+.2f}]"
-        each = ", ".join(f"{100 - 100 * error:.2f}" for error in method.errors)
+        low, high = method.interval() or (method.mean, method.mean)
         rows.append(
             [
-                f"`{method.method}`",
-                f"{100 - 100 * method.mean:.2f} [{100 - high:.2f}, {100 - low:.2f}]",
-                f"{100 * method.mean - least:.2f} [{low - least:.2f}, {high - least:.2f}]",
-                each,
+                f"`{name}`",
+                f"{100 - 100 * method.mean:.2f} [{100 - 100 * high:.2f}, {100 - 100 * low:.2f}]",
+                f"{100 * (method.mean - 1 + best):.2f}",
+                ", ".join(f"{100 - 100 * error:.2f}" for error in method.errors),
                 less,
+                f"{100 - 100 * shorter[name].mean:.2f}",
+                f"{updates[name]:,}",
                 ", ".join(str(entry.parameter_free_edges) for entry in method.entries),
                 f"{sum(entry.alarm is not None for entry in method.entries)} of {len(method.entries)}",
                 f"{np.mean([entry.search_seconds for entry in method.entries]):.0f}",
+                f"{footprint.peak / 2**20:.0f}",
             ]
         )
-    heads = ["strategy", "mean accuracy, %", "mean regret", "each search", f"less {first.method}'s"]
-    return table([*heads, "edges without parameters (of 6)", "alarms", "seconds"], rows)
+    heads = ["strategy", "mean accuracy, %", "mean regret", "each search", f"less {first.method}'s", "mean after 25 s"]
+    heads += ["updates", "edges without parameters (of 6)", "alarms", "seconds", "peak MiB"]
+    return table(heads, rows)
 
 
 @named
@@ -749,7 +752,6 @@ def edges_alike(*strategies: str) -> str:
 @named
 def collapse_table() -> str:
     """Return what a search by DARTS would have derived on its way."""
-    epochs = _kept("darts-collapse/collapse.json")["epochs"]
     rows = [
         [
             str(look["epoch"]),
@@ -760,11 +762,38 @@ def collapse_table() -> str:
             f"{look['table_accuracy']:.2f}",
             "-" if look["alarm"] is None else "raised",
         ]
-        for look in epochs
+        for look in _looks(0)
         if look["epoch"] % 10 == 0
     ]
     heads = ["epoch", "derived genotype", "skip connections (of 6)", "mixture accuracy, %", "its path's, %", "table, %"]
     return table([*heads, "alarm"], rows)
+
+
+@named
+def collapse_seeds() -> str:
+    """Return the same of every seed: the table's accuracy, and skip connections."""
+    seeds = {seed: _looks(seed) for seed in range(3)}
+    rows = [
+        [
+            str(epoch),
+            *(
+                f"{looks[epoch - 1]['table_accuracy']:.2f} ({looks[epoch - 1]['figures']['skips in normal cell']:.0f})"
+                for looks in seeds.values()
+            ),
+        ]
+        for epoch in (1, 5, *range(10, 61, 10))
+    ]
+    alarms = [next((look["epoch"] for look in looks if look["alarm"] is not None), None) for looks in seeds.values()]
+    rows.append(["first alarm at epoch", *("none" if epoch is None else str(epoch) for epoch in alarms)])
+    best = [max(looks, key=lambda look: look["table_accuracy"]) for looks in seeds.values()]
+    rows.append(["best", *(f"{look['table_accuracy']:.2f} at epoch {look['epoch']}" for look in best)])
+    return table(["epoch", *(f"seed {seed}: table, % (skips)" for seed in seeds)], rows)
+
+
+def _looks(seed: int) -> list[dict[str, Any]]:
+    """Return what was seen after each epoch of a search by DARTS."""
+    looks: list[dict[str, Any]] = _kept(f"darts-collapse/seed-{seed}.json")["epochs"]
+    return looks
 
 
 # --- the controller's seconds, from the runs of benchmarks/controller_tau.py

@@ -80,7 +80,7 @@ def test_callbacks_stop_it_lower_its_rate_restore_its_best_weights_and_keep_its_
 
 @only_tensorflow
 @pytest.mark.parametrize("share_over", ["edge", "node", "cell"])
-def test_an_architecture_that_is_data_uses_the_slots_of_one_that_is_known(share_over):
+def test_an_architecture_of_fixed_edges_that_is_data_uses_the_slots_of_one_that_is_known(share_over):
     network = evolve(NETWORKS["nas-bench-201"], share_over=share_over)
     space, kinds = space_named("nas-bench-201", 3), {}
     for at, stack in enumerate(stacks_of(network).values()):
