@@ -644,6 +644,7 @@ def agreement_of(name: str, sampler: str) -> str:
 
 # --- L: strategies at equal seconds
 
+
 @named
 def strategies_table() -> str:
     """Return what each strategy's searches found, in accuracy by the table, best mean first."""
