@@ -37,6 +37,7 @@ from results_figures import (
     verdict,
 )
 
+from bnao.intervals import t_interval
 from bnao.metrics import Comparison, better_tau, compare_rankings, kendall_tau, mean_ranks
 from bnao.space.spaces import SPACES
 from bnao.stability import StabilityStudy
@@ -658,9 +659,7 @@ def strategies_table() -> str:
         less, name, footprint = "-", method.method, method.footprint
         assert footprint is not None
         if method is not first:
-            mean, ends = method.difference(first)
-            assert ends is not None
-            less = f"{-100 * mean:+.2f} [{-100 * ends[1]:+.2f}, {-100 * ends[0]:+.2f}]"
+            less = strategies_less(name, first.method)
         low, high = method.interval() or (method.mean, method.mean)
         rows.append(
             [
@@ -680,6 +679,24 @@ def strategies_table() -> str:
     heads = ["strategy", "mean accuracy, %", "mean regret", "each search", f"less {first.method}'s", "mean after 25 s"]
     heads += ["updates", "edges without parameters (of 6)", "alarms", "seconds", "peak MiB"]
     return table(heads, rows)
+
+
+@named
+def strategies_less(name: str, other: str) -> str:
+    """Return the mean accuracy of a strategy less that of another over the same seeds, in points."""
+    methods = {method.method: method for method in StabilityStudy.from_json(study("strategies-120")).methods}
+    mean, ends = methods[name].difference(methods[other])
+    assert ends is not None
+    return f"{-100 * mean:+.2f} [{-100 * ends[1]:+.2f}, {-100 * ends[0]:+.2f}]"
+
+
+@named
+def strategies_shared() -> str:
+    """Return what searches by the preset ``quick-shared`` with as many updates as ``nao`` found, by the table."""
+    found = [100 * each["table_accuracy"] for each in _kept("strategies-120/shared.json")]
+    ends = t_interval(found)
+    assert ends is not None
+    return f"{', '.join(f'{each:.2f}' for each in found)}, mean {np.mean(found):.2f} [{ends[0]:.2f}, {ends[1]:.2f}]"
 
 
 @named
@@ -789,6 +806,15 @@ def collapse_seeds() -> str:
     best = [max(looks, key=lambda look: look["table_accuracy"]) for looks in seeds.values()]
     rows.append(["best", *(f"{look['table_accuracy']:.2f} at epoch {look['epoch']}" for look in best)])
     return table(["epoch", *(f"seed {seed}: table, % (skips)" for seed in seeds)], rows)
+
+
+@named
+def collapse_loss() -> str:
+    """Return how much table accuracy was lost from epoch 5 to the end, mean and interval over seeds, in points."""
+    lost = [_looks(seed)[4]["table_accuracy"] - _looks(seed)[-1]["table_accuracy"] for seed in range(3)]
+    ends = t_interval(lost)
+    assert ends is not None
+    return f"{np.mean(lost):.1f} [{ends[0]:.1f}, {ends[1]:.1f}]"
 
 
 def _looks(seed: int) -> list[dict[str, Any]]:
