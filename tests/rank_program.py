@@ -64,11 +64,26 @@ def made(shared, what):
     return {**shared.state(), "outcomes": figures, **slopes}
 
 
-def trained(shared, steps=4, per_step=1):
+def trained(shared, steps=4):
     """Losses and state after some steps, and scores by the weights."""
-    drawn = stream(0, "drawn by ranks").integers(len(POOL), size=steps * per_step)
+    drawn = stream(0, "drawn by ranks").integers(len(POOL), size=steps)
     losses = [step.loss for step in shared.train(POOL, drawn, round_index=0)]
     return {**shared.state(), "losses": np.array(losses), "scores": shared.score(POOL)}
+
+
+def each_step(shared, per_step, before=None):
+    """State and loss after each of some steps, and scores at the end; each from the state before it, where given."""
+    drawn = stream(0, "drawn by ranks").integers(len(POOL), size=4 * per_step)
+    kept = {}
+    for at in range(4):
+        if before is not None and at:
+            start = f"{at - 1}."
+            shared.load_state(
+                {name.removeprefix(start): each for name, each in before.items() if name.startswith(start)}
+            )
+        loss = next(shared.train(POOL, drawn, round_index=0, start=at)).loss
+        kept |= {f"{at}.{name}": value for name, value in shared.state().items()} | {f"loss {at}": np.array(loss)}
+    return {**kept, "scores": shared.score(POOL)}
 
 
 def main(out):
@@ -80,8 +95,7 @@ def main(out):
         kept[what] = made(weights(share_over, across="batch", sync_norm=True), what)
     kept["owned"] = made(weights(across="paths", paths=2), "taught")
     kept["batch"] = trained(weights(across="batch"))
-    kept["path-step"] = trained(weights(across="paths", paths=3), steps=1, per_step=3)
-    kept["paths"] = trained(weights(across="paths", paths=3), per_step=3)
+    kept["paths"] = each_step(weights(across="paths", paths=3), per_step=3)
     kept["fair"] = trained(weights(across="paths", training={"companions": "fair"}), steps=1)
     arrays = {f"{name}/{part}": value for name, parts in kept.items() for part, value in parts.items()}
     rank = join(SearchConfig(ranks=RanksConfig(across="batch"))).rank

@@ -38,10 +38,10 @@ def part(computed, name):
     return {key.partition("/")[2]: value for key, value in computed[0].items() if key.startswith(f"{name}/")}
 
 
-def are_close(one, other, within=1e-5):
+def are_close(one, other):
     assert one.keys() == other.keys()
     for name in one:
-        assert np.abs(np.asarray(one[name]) - np.asarray(other[name])).max() < within, name
+        assert np.abs(np.asarray(one[name]) - np.asarray(other[name])).max() < 1e-5, name
 
 
 def test_weights_outcomes_and_scores_have_the_same_bits_in_both_ranks(computed):
@@ -61,15 +61,11 @@ def test_passes_that_refer_to_one_another_are_made_by_one_rank_and_summed(comput
 
 
 def test_three_paths_a_step_by_two_ranks_are_three_paths_by_one_process(computed):
-    def alone(**steps):
-        return rank_program.trained(rank_program.weights(paths=3), per_step=3, **steps)
+    # each step from the ranks' state before it: after the first, weights that differ by rounding may take values over a
+    # ReLU's kink, and on one processor momenta of a stem were then 1.5e-4 apart
+    found = part(computed, "paths")
 
-    are_close(part(computed, "path-step"), alone(steps=1))
-    # from the second step the weights differ by rounding, which may take values over a ReLU's kink: on one processor
-    # it moved momenta of a stem by 1.5e-4; a score moves by whole images, so scores are left to the first step
-    later, expected = part(computed, "paths"), alone()
-    assert later.pop("scores").shape == expected.pop("scores").shape
-    are_close(later, expected, within=0.01)
+    are_close(found, rank_program.each_step(rank_program.weights(paths=3), per_step=3, before=found))
 
 
 def test_paths_that_together_use_every_operation_are_divided_among_ranks(computed):
@@ -123,8 +119,7 @@ def test_a_search_by_two_ranks_leaves_what_one_process_with_two_paths_a_step_doe
         for folder in (whole, tmp_path / "alone")
     )  # fmt: skip
     assert len(ours) == len(alone) == 24
-    assert ours[0] == pytest.approx(alone[0], abs=1e-6)
-    assert ours[1:3] == pytest.approx(alone[1:3], abs=1e-3)
+    assert ours[:3] == pytest.approx(alone[:3], abs=1e-5)
     assert "paths = 2" in (whole / "config.toml").read_text()
     assert json.loads((whole / "run.json").read_text())["ranks"] == 2
 
