@@ -40,7 +40,7 @@ from results_figures import (
 from bnao.intervals import t_interval
 from bnao.metrics import Comparison, better_tau, compare_rankings, kendall_tau, mean_ranks
 from bnao.space.spaces import SPACES
-from bnao.stability import StabilityStudy
+from bnao.stability import MethodStability, StabilityStudy
 from bnao.strategies.fusion import fuse
 from bnao.strategies.methods import METHODS
 from bnao.studies.joined import FUSED, LANDMARKS, JoinedRankings
@@ -659,7 +659,7 @@ def strategies_table() -> str:
         less, name, footprint = "-", method.method, method.footprint
         assert footprint is not None
         if method is not first:
-            less = strategies_less(name, first.method)
+            less = _less(method, first)
         low, high = method.interval() or (method.mean, method.mean)
         rows.append(
             [
@@ -685,7 +685,12 @@ def strategies_table() -> str:
 def strategies_less(name: str, other: str) -> str:
     """Return the mean accuracy of a strategy less that of another over the same seeds, in points."""
     methods = {method.method: method for method in StabilityStudy.from_json(study("strategies-120")).methods}
-    mean, ends = methods[name].difference(methods[other])
+    return _less(methods[name], methods[other])
+
+
+def _less(method: MethodStability, other: MethodStability) -> str:
+    """Return the mean accuracy of a method less that of another, in points."""
+    mean, ends = method.difference(other)
     assert ends is not None
     return f"{-100 * mean:+.2f} [{-100 * ends[1]:+.2f}, {-100 * ends[0]:+.2f}]"
 
@@ -811,7 +816,7 @@ def collapse_seeds() -> str:
 @named
 def collapse_loss() -> str:
     """Return how much table accuracy was lost from epoch 5 to the end, mean and interval over seeds, in points."""
-    lost = [_looks(seed)[4]["table_accuracy"] - _looks(seed)[-1]["table_accuracy"] for seed in range(3)]
+    lost = [looks[4]["table_accuracy"] - looks[-1]["table_accuracy"] for looks in map(_looks, range(3))]
     ends = t_interval(lost)
     assert ends is not None
     return f"{np.mean(lost):.1f} [{ends[0]:.1f}, {ends[1]:.1f}]"

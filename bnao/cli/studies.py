@@ -29,33 +29,41 @@ from bnao.studies.tables import PreparedStudy, TableStudyConfig, prepare_study
 
 log = logging.getLogger("bnao.cli")
 
-S = TypeVar("S", bound=plots.Study)
+S = TypeVar("S")
 
 
-def study_options() -> Decorator:
-    """Return the options ``--out``, ``--pictures``, ``--json`` and ``--quiet``; the command gets one ``Output``."""
+def study_options(kind: str = "study", *, pictures: bool = True) -> Decorator:
+    """Return the options ``--out``, ``--pictures``, ``--json`` and ``--quiet``; the command gets one ``Output``.
+
+    Args:
+        kind: what a folder is named after where none is given.
+        pictures: whether the study has any; without, there is no option for them.
+    """
+    formats = click.option(
+        "--pictures", type=click.Choice(plots.FORMATS), default="svg", show_default=True, help="Format of the pictures."
+    )
+
+    def with_output(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapped(
+            *args: Any, out: Path | None, as_json: bool, quiet: bool, pictures: str | None = None, **others: Any
+        ) -> Any:
+            folder = dated_folder(f"{kind}-<when>") if out is None else out
+            return function(*args, output=Output(folder, pictures, as_json, quiet), **others)
+
+        return wrapped
+
     return all_of(
         click.option(
             "--out", type=click.Path(path_type=Path),
-            help="Folder of the study; a study with the same settings is resumed.  [default: runs/study-<date>-<time>]",
+            help="Folder of the study; a study with the same settings is resumed.  "
+            f"[default: runs/{kind}-<date>-<time>]",
         ),
-        click.option(
-            "--pictures", type=click.Choice(plots.FORMATS), default="svg", show_default=True,
-            help="Format of the pictures.",
-        ),
+        *([formats] if pictures else []),
         click.option("--json", "as_json", is_flag=True, help="Print study.json."),
         click.option("--quiet", is_flag=True, help="Hide the progress; show only warnings and the result."),
-        _with_output,
+        with_output,
     )  # fmt: skip
-
-
-def _with_output(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def wrapped(*args: Any, out: Path | None, pictures: str, as_json: bool, quiet: bool, **others: Any) -> Any:
-        folder = dated_folder("study-<when>") if out is None else out
-        return function(*args, output=Output(folder, pictures, as_json, quiet), **others)
-
-    return wrapped
 
 
 @frozen
@@ -64,13 +72,13 @@ class Output:
 
     Attributes:
         folder: of the study.
-        pictures: their format.
+        pictures: their format; None: a study that has none.
         as_json: whether study.json is printed in place of the report.
         quiet: whether progress is left out.
     """
 
     folder: Path
-    pictures: str
+    pictures: str | None
     as_json: bool
     quiet: bool
 
@@ -85,7 +93,7 @@ class Output:
         with telling(self.quiet):
             found = study()
             spent = Spent.since(start)
-            drawn = _drawn(found, self.folder, self.pictures)
+            drawn = [] if self.pictures is None else _drawn(found, self.folder, self.pictures)
         if self.as_json:
             click.echo((self.folder / RESULT).read_text(encoding="utf-8"), nl=False)
             return
@@ -127,7 +135,7 @@ def _remove_if_nothing_was_done(folder: Path) -> None:
             folder.rmdir()
 
 
-def _drawn(study: plots.Study, folder: Path, kind: str) -> list[Path]:
+def _drawn(study: Any, folder: Path, kind: str) -> list[Path]:
     """Draw a study's pictures in its folder; without matplotlib log how to install it, and draw none."""
     if not plots.can_draw():
         log.warning("no pictures: %s, then: bnao study draw %s", plots.HINT, shlex.quote(str(folder)))

@@ -43,6 +43,8 @@ CONTROLLERS = (
 )  # fmt: skip
 #: strategies that decide between rounds, by Algorithm 1: with any controller, or with that of their name
 ROUND_LEVEL = ("nao", "random", "evolution")
+#: all strategies, in the order of ``bnao strategies``
+STRATEGIES = (*ROUND_LEVEL, *STEP_LEVEL)
 #: strategies that score many genotypes, of which there is a front
 WITH_FRONT = (*ROUND_LEVEL, *WITH_CANDIDATES)
 #: those that a backend computes, since they need gradients
@@ -360,7 +362,7 @@ class SearchConfig:
         "How the search spends its updates; bnao strategies lists them. nao is Algorithm 1 with --controller, random "
         "and evolution the same with that controller. The others decide at each update, and train for all rounds' "
         "epochs or steps in one piece.",
-        choices=(*ROUND_LEVEL, *STEP_LEVEL),
+        choices=STRATEGIES,
     )
     seed: int = setting(0, "Random seed.", least=0, most=MOST_SEED)
     rounds: int = setting(4, "Rounds of training, scoring and proposing (L).", least=1)

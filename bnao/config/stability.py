@@ -14,10 +14,6 @@ NAO_WS_METHOD = "nao-ws"
 METHODS = (*ROUND_LEVEL, UNIFORM, NAO_WS_METHOD, *STEP_LEVEL)
 
 
-#: names of the strategies, in the order of ``bnao strategies``
-STRATEGIES = (*ROUND_LEVEL, *STEP_LEVEL)
-
-
 @frozen
 class StabilityConfig:
     """Searches and evaluations are those of a preset, changed alike for all methods."""
@@ -45,8 +41,8 @@ class StabilityConfig:
     steps: int | None = setting(None, "Supernet steps per round, instead of epochs.", least=1)
     seconds: float | None = setting(
         None,
-        "Seconds that each search trains its supernet, instead of epochs: it makes as many updates as one epoch of its "
-        "method, measured first, makes in them.",
+        "Seconds that each search trains its supernet, instead of epochs: it makes as many updates as its method makes "
+        "in them at the speed of the fastest of three epochs, measured first.",
         least=0.1,
     )
     truth: str | None = setting(

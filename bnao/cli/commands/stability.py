@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from bnao.cli.comparisons import compare_methods, comparison_options
+from bnao.cli.comparisons import compared
 from bnao.cli.options import SectionedCommand, given_settings, options_of
+from bnao.cli.reports import stability_report
+from bnao.cli.studies import Output, study_options
+from bnao.cli.workers import workers_option
 from bnao.config.fields import build, merge
 from bnao.config.stability import StabilityConfig
 
@@ -19,9 +20,10 @@ from bnao.config.stability import StabilityConfig
         *options_of(StabilityConfig, "Comparison", without=[("methods",)]),
     ],
 )  # fmt: skip
-@comparison_options("stability")
+@workers_option
+@study_options("stability", pictures=False)
 @click.pass_context
-def command(context: click.Context, /, methods: str, **options: Any) -> None:
+def command(context: click.Context, methods: str, workers: str, output: Output) -> None:
     """Search several times with each of METHODS, given by commas, train each best from scratch, and compare.
 
     Each search has its own seed and its own split of train and dev images. Methods are strategies (bnao strategies),
@@ -30,4 +32,4 @@ def command(context: click.Context, /, methods: str, **options: Any) -> None:
     sizes, and 95% intervals by Student's t.
     """
     config = build(StabilityConfig, merge(given_settings(context), {"methods": methods}))
-    compare_methods(config, "stability", **options)
+    output.told(lambda: compared(config, output.folder, workers), stability_report)

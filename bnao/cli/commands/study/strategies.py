@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from bnao.cli.comparisons import compare_methods, comparison_options
+from bnao.cli.comparisons import compared
 from bnao.cli.options import SectionedCommand, given_settings, options_of
-from bnao.cli.studies import required
+from bnao.cli.reports import stability_report
+from bnao.cli.studies import Output, required, study_options
+from bnao.cli.workers import workers_option
 from bnao.config.fields import build
-from bnao.config.stability import STRATEGIES, StabilityConfig
+from bnao.config.settings import STRATEGIES
+from bnao.config.stability import StabilityConfig
 
 _DEFAULTS = StabilityConfig(methods=STRATEGIES, searches=3, space="nas-bench-201", seconds=120.0)
 
@@ -22,9 +23,10 @@ _WITHOUT = [(name,) for name in ("epochs", "steps", "evaluate_epochs", "repeats"
     "strategies", cls=SectionedCommand,
     params=options_of(StabilityConfig, "Comparison", defaults=_DEFAULTS, without=_WITHOUT),
 )  # fmt: skip
-@comparison_options("study")
+@workers_option
+@study_options(pictures=False)
 @click.pass_context
-def command(context: click.Context, /, **options: Any) -> None:
+def command(context: click.Context, workers: str, output: Output) -> None:
     """Search with every strategy for the same seconds, and judge what it finds by a benchmark table.
 
     Each search trains a supernet of its own, with its own seed and its own split of train and dev images. The table in
@@ -34,4 +36,4 @@ def command(context: click.Context, /, **options: Any) -> None:
     """
     config = build(StabilityConfig, given_settings(context), _DEFAULTS)
     required(config.truth, "--truth")
-    compare_methods(config, "study", **options)
+    output.told(lambda: compared(config, output.folder, workers), stability_report)
